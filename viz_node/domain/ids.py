@@ -1,0 +1,59 @@
+"""Names and quantities with their units; knows no format beyond its own."""
+
+import re
+from typing import NewType
+
+from viz_node.errors import UsageError
+
+Account = NewType("Account", str)
+"""EVM address, `0x` and 40 lower-case hex digits (EIP-55 spelling is for people only)."""
+
+PeerId = NewType("PeerId", str)
+"""libp2p peer id in base58, as in `12D3Koo…`."""
+
+AdapterId = NewType("AdapterId", str)
+"""SHA-256 of the canonical manifest bytes, 64 lower-case hex digits; also what the chain registers."""
+
+WorkId = NewType("WorkId", str)
+"""Salted commitment to a work, 64 lower-case hex digits."""
+
+TokenAmount = NewType("TokenAmount", int)
+"""Units of the payment token; one token is 10**6 units."""
+
+BasisPoints = NewType("BasisPoints", int)
+"""Hundredths of a percent; 10 000 is the whole."""
+
+TOKEN_DECIMALS = 6
+WHOLE = BasisPoints(10_000)
+
+_AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")
+_ACCOUNT = re.compile(r"0x[0-9a-fA-F]{40}")
+_HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def parse_amount(text: str) -> TokenAmount:
+    """Read `5`, `5.00` or `0.000001` tokens, exactly. Raises: UsageError."""
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is not an amount", "write it like 5.00, with at most 6 decimals")
+    whole, fraction = match.group(1), match.group(2) or ""
+    return TokenAmount(int(whole) * 10**TOKEN_DECIMALS + int(fraction.ljust(TOKEN_DECIMALS, "0")))
+
+
+def format_amount(amount: int) -> str:
+    """Write units as tokens with at least two decimals: 5000000 is `5.00`."""
+    whole, fraction = divmod(amount, 10**TOKEN_DECIMALS)
+    digits = f"{fraction:0{TOKEN_DECIMALS}d}".rstrip("0").ljust(2, "0")
+    return f"{whole}.{digits}"
+
+
+def parse_account(text: str) -> Account:
+    """Read an EVM address in any case. Raises: UsageError."""
+    if _ACCOUNT.fullmatch(text) is None:
+        raise UsageError(f"{text!r} is not an account", "an account is 0x and 40 hex digits; see `viz-node id`")
+    return Account(text.lower())
+
+
+def is_hex_digest(text: object) -> bool:
+    """Whether it is a SHA-256 digest as 64 lower-case hex digits."""
+    return isinstance(text, str) and _HEX_DIGEST.fullmatch(text) is not None

@@ -1,0 +1,66 @@
+"""How one payment is divided, exactly, and the Merkle root that puts a split on the chain."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, parse_account
+from viz_node.errors import InvalidSplitError
+
+MAX_RECIPIENTS = 1000
+
+
+@dataclass(frozen=True)
+class RoyaltySplit:
+    """Shares in basis points, ascending by account, that add up to 10 000."""
+
+    shares: tuple[tuple[Account, BasisPoints], ...]
+
+    def __post_init__(self) -> None:
+        accounts = [account for account, _ in self.shares]
+        if not 1 <= len(accounts) <= MAX_RECIPIENTS or accounts != sorted(set(accounts)):
+            raise InvalidSplitError("a split needs 1 to 1000 distinct accounts, ascending")
+        if any(share < 1 for _, share in self.shares):
+            raise InvalidSplitError("every share must be at least 0.01 percent")
+        total = sum(share for _, share in self.shares)
+        if total != WHOLE:
+            raise InvalidSplitError(
+                f"the shares add up to {total / 100:g}, not 100", "write --split ACCOUNT=70,ACCOUNT=30"
+            )
+
+    def allocate(self, amount: TokenAmount) -> dict[Account, TokenAmount]:
+        """Divide `amount` so that the parts add up to it exactly.
+
+        Rounding down leaves fewer units over than there are accounts; they go to the largest remainders, ties by
+        account, so that every node gets the same answer.
+        """
+        parts = {account: amount * share // WHOLE for account, share in self.shares}
+        left = amount - sum(parts.values())
+        by_remainder = sorted(self.shares, key=lambda item: (-(amount * item[1] % WHOLE), item[0]))
+        for account, _ in by_remainder[:left]:
+            parts[account] += 1
+        return {account: TokenAmount(part) for account, part in parts.items()}
+
+    def entitlement(self, account: Account, accrued: TokenAmount) -> TokenAmount:
+        """What the contract owes `account` in all after `accrued` was paid in: the share rounded down."""
+        return TokenAmount(accrued * dict(self.shares).get(account, BasisPoints(0)) // WHOLE)
+
+
+def parse_split(text: str) -> RoyaltySplit:
+    """Read `0xA…=70,0xB…=30` (percent, at most two decimals). Raises: InvalidSplitError, UsageError."""
+    shares: dict[Account, BasisPoints] = {}
+    for item in text.split(","):
+        name, equals, percent = item.strip().partition("=")
+        whole, _, fraction = percent.partition(".")
+        is_number = equals and whole.isdecimal() and (fraction or "0").isdecimal() and len(fraction) <= 2
+        if not is_number or len(whole) > 3:
+            raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", "write --split ACCOUNT=70,ACCOUNT=30")
+        account = parse_account(name.strip())
+        if account in shares:
+            raise InvalidSplitError(f"{account} stands twice in the split")
+        shares[account] = BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))
+    return split_from_shares(shares)
+
+
+def split_from_shares(shares: Mapping[Account, BasisPoints]) -> RoyaltySplit:
+    """The split with these shares, in canonical order. Raises: InvalidSplitError."""
+    return RoyaltySplit(tuple(sorted(shares.items())))

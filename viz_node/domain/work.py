@@ -1,0 +1,36 @@
+"""One item of the owner's content, by its salted commitment, and what its owner declares about the rights."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+
+from viz_node.domain.ids import WorkId
+
+
+class Rights(StrEnum):
+    """Why this owner may license what a model learns from the work."""
+
+    OWNED = "owned"
+    LICENSED = "licensed"
+    PUBLIC_DOMAIN = "public-domain"
+
+
+@dataclass(frozen=True)
+class Work:
+    """The record of a work; its text lies encrypted in the node. Erasing salt, key and text leaves only noise outside."""
+
+    work_id: WorkId
+    title: str
+    author: str
+    rights: Rights
+    media_type: str
+    size_bytes: int
+    characters: int
+    digest: str
+    salt: str
+    added: int
+
+
+def commit_work(digest: bytes, salt: bytes) -> WorkId:
+    """The commitment that manifests carry: without the salt it tells nothing about the work."""
+    return WorkId(hashlib.sha256(b"viz-node/work/1\0" + salt + digest).hexdigest())

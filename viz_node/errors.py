@@ -1,0 +1,145 @@
+"""Every error that viz-node raises on purpose: one tree, one screen.
+
+VizNodeError
+├── UsageError                 the caller's: wrong argument, configuration or amount
+│   └── InvalidSplitError      shares that do not add up
+├── NodeNotRunningError        no daemon answers on this home
+├── VerificationError          somebody else's bytes are not what they claim to be
+├── RefusedError               a rule of this node or of the offer says no
+│   ├── PassphraseError        the keystore does not open
+│   ├── PriceAboveLimitError   the offer costs more than `--max-price`
+│   └── LicenseRequiredError   the account holds no valid licence
+├── UnreachableError           a peer or a chain did not answer; try again
+│   ├── PeerUnreachableError
+│   └── ChainUnavailableError
+├── TransactionRevertedError   the chain said no; trying again does not help
+├── InsufficientFundsError     not enough tokens or gas money
+├── NotFoundError              no such work, adapter, job or federation
+├── DeadlineError              it took too long; try again
+├── LockedError                another process holds the home or the port
+├── TrainingError              training, evaluation or generation failed
+└── StorageError               the disk or the database failed: stop the node
+
+`EXIT_STATUS` gives the process exit status of each class and `HTTP_STATUS` its status in the local API; a subclass
+without an entry has its parent's.
+"""
+
+
+class VizNodeError(Exception):
+    """Base of all; `hint` is the next command or step, without the cause."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(VizNodeError):
+    """The caller gave something wrong; the same call fails again."""
+
+
+class InvalidSplitError(UsageError):
+    """The caller's shares do not divide the whole."""
+
+
+class NodeNotRunningError(VizNodeError):
+    """No daemon answers on this home; start one."""
+
+
+class VerificationError(VizNodeError):
+    """Bytes from a peer, a chain or a file are not what they claim; another source may help."""
+
+
+class RefusedError(VizNodeError):
+    """A rule forbids it; change the rule or the request."""
+
+
+class PassphraseError(RefusedError):
+    """The passphrase does not open the keystore."""
+
+
+class PriceAboveLimitError(RefusedError):
+    """The price on the chain is above what the buyer allows."""
+
+
+class LicenseRequiredError(RefusedError):
+    """The account holds no valid license for the adapter."""
+
+
+class UnreachableError(VizNodeError):
+    """The other side did not answer; a retry may help."""
+
+
+class PeerUnreachableError(UnreachableError):
+    """No address of the peer works now."""
+
+
+class ChainUnavailableError(UnreachableError):
+    """The chain's RPC endpoint does not answer, or answers for another chain."""
+
+
+class TransactionRevertedError(VizNodeError):
+    """The contract refused the transaction; the same one fails again."""
+
+
+class InsufficientFundsError(VizNodeError):
+    """The account has too little of the payment token or of the chain's own coin."""
+
+
+class NotFoundError(VizNodeError):
+    """Nothing has that name or id."""
+
+
+class DeadlineError(VizNodeError):
+    """It took longer than allowed; a retry may help."""
+
+
+class LockedError(VizNodeError):
+    """Another process holds the home or the port."""
+
+
+class TrainingError(VizNodeError):
+    """The training or inference process failed; its checkpoint is kept."""
+
+
+class StorageError(VizNodeError):
+    """The disk or the database failed; the node stops rather than guess."""
+
+
+EXIT_STATUS: dict[type[VizNodeError], int] = {
+    VizNodeError: 1,
+    UsageError: 2,
+    NodeNotRunningError: 3,
+    VerificationError: 4,
+    RefusedError: 4,
+    UnreachableError: 5,
+    TransactionRevertedError: 5,
+    InsufficientFundsError: 6,
+    NotFoundError: 7,
+    DeadlineError: 8,
+    LockedError: 9,
+    TrainingError: 10,
+    StorageError: 11,
+}
+
+HTTP_STATUS: dict[type[VizNodeError], int] = {
+    VizNodeError: 500,
+    UsageError: 422,
+    NodeNotRunningError: 503,
+    VerificationError: 502,
+    RefusedError: 403,
+    LicenseRequiredError: 402,
+    UnreachableError: 503,
+    TransactionRevertedError: 409,
+    InsufficientFundsError: 402,
+    NotFoundError: 404,
+    DeadlineError: 504,
+    LockedError: 423,
+    TrainingError: 500,
+    StorageError: 500,
+}
+
+
+def status_for(error: VizNodeError, table: dict[type[VizNodeError], int]) -> int:
+    """The entry of the error's class, or of its nearest ancestor that has one."""
+    return next(table[cls] for cls in type(error).__mro__ if cls in table)
