@@ -1,0 +1,1 @@
+"""The terminal: parse, call the node, print; knows no library but click and rich."""

@@ -1,0 +1,105 @@
+"""Calls to the node's local API over loopback, with its home's token; a node's error is raised as its class."""
+
+import http.client
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from viz_node import errors
+from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, VizNodeError
+
+CALL_TIMEOUT_SECONDS = 600.0
+PROBE_TIMEOUT_SECONDS = 2.0
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class NodeClient:
+    """The node that runs on `home`; every method raises NodeNotRunningError when none does."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def call(self, operation: str, **params: Any) -> dict[str, Any]:
+        """The operation's answer, an object. Raises: the node's own error."""
+        answer = self._request("POST", f"/v1/call/{operation}", params, CALL_TIMEOUT_SECONDS)
+        if not isinstance(answer, dict):
+            raise VizNodeError(f"the node's answer to {operation} is not an object")
+        return answer
+
+    def call_list(self, operation: str, **params: Any) -> list[dict[str, Any]]:
+        """The operation's answer, a list of rows. Raises: the node's own error."""
+        answer = self._request("POST", f"/v1/call/{operation}", params, CALL_TIMEOUT_SECONDS)
+        if not isinstance(answer, list):
+            raise VizNodeError(f"the node's answer to {operation} is not a list")
+        return answer
+
+    def is_ready(self) -> bool:
+        """Whether the node answers and every part of it is up; never raises for a node that is down."""
+        try:
+            self._request("GET", "/readyz", None, PROBE_TIMEOUT_SECONDS)
+        except VizNodeError:
+            return False
+        return True
+
+    def _endpoint(self) -> tuple[str, int, str]:
+        path = self._home / "api.json"
+        try:
+            body = json.loads(path.read_text())
+            parts = urlsplit(body["url"])
+            host, port, token = parts.hostname, parts.port, body["token"]
+        except FileNotFoundError as error:
+            raise self._not_running() from error
+        except OSError as error:
+            raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StorageError(f"{path} is damaged", "restart the node: viz-node start") from error
+        if host not in LOOPBACK or port is None or not isinstance(token, str):
+            raise StorageError(f"{path} does not name a loopback address", "restart the node: viz-node start")
+        return host, port, token
+
+    def _request(self, method: str, path: str, params: dict[str, Any] | None, timeout_seconds: float) -> Any:
+        host, port, token = self._endpoint()
+        connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        body = None if params is None else json.dumps(params).encode()
+        try:
+            connection.request(method, path, body=body, headers=headers)
+            response = connection.getresponse()
+            raw = response.read(MAX_ANSWER_BYTES)
+        except TimeoutError as error:
+            raise DeadlineError(f"the node did not answer {path} in time", "viz-node status") from error
+        except (ConnectionError, OSError, http.client.HTTPException) as error:
+            raise self._not_running() from error
+        finally:
+            connection.close()
+        return _answer_from(response.status, raw)
+
+    def _not_running(self) -> NodeNotRunningError:
+        return NodeNotRunningError(
+            f"no node is running on {self._home}", f"start one: viz-node --home {self._home} start"
+        )
+
+
+def _answer_from(status: int, raw: bytes) -> Any:
+    try:
+        answer = json.loads(raw) if raw else {}
+    except ValueError as error:
+        if status < 400:
+            # Probes such as /readyz answer with plain text.
+            return {}
+        raise VizNodeError(f"the node answered with status {status} and no reason") from error
+    if status < 400:
+        return answer
+    if not isinstance(answer, dict):
+        raise VizNodeError(f"the node answered with status {status} and no reason")
+    raise error_from(answer)
+
+
+def error_from(body: dict[str, Any]) -> VizNodeError:
+    """The error that `{"error", "message", "hint"}` describes; a class that we do not know becomes VizNodeError."""
+    cls = getattr(errors, str(body.get("error", "")), VizNodeError)
+    if not (isinstance(cls, type) and issubclass(cls, VizNodeError)):
+        cls = VizNodeError
+    return cls(str(body.get("message", "the node gave no reason")), str(body.get("hint", "")))

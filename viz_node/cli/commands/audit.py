@@ -1,0 +1,78 @@
+"""`viz-node audit`: the auditor's command; needs no node, no home and no keys."""
+
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from viz_node.cli.output import Output, cell
+from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+
+FINDINGS_STATUS = 1
+NOT_RUN_STATUS = 2
+
+
+@click.command("audit")
+@click.argument("adapter", required=False)
+@click.option("--rpc-url", required=True, metavar="URL", help="Any node of the chain; its answers are checked.")
+@click.option(
+    "--deployment",
+    required=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Chain id, contract addresses and code digest.",
+)
+@json_option
+@pass_terminal
+def audit_command(terminal: Terminal, adapter: str | None, rpc_url: str, deployment: Path) -> None:
+    """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
+
+    Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
+    """
+    terminal.failure_status.append(NOT_RUN_STATUS)
+    from viz_node.daemon.audit import run_audit
+
+    report = run_audit(rpc_url, deployment, adapter)
+    body = report_body(report)
+    if terminal.output.is_json:
+        terminal.output.document(body)
+    else:
+        print_report(terminal.output, body)
+    if not body["ok"]:
+        raise click.exceptions.Exit(FINDINGS_STATUS)
+
+
+def report_body(report: Any) -> dict[str, Any]:
+    """The report as JSON-ready values, with its verdict under `ok`."""
+    body = _plain(asdict(report) if is_dataclass(report) and not isinstance(report, type) else dict(report))
+    ok = report["ok"] if isinstance(report, dict) else report.ok
+    return {"ok": bool(ok), **{key: value for key, value in body.items() if key != "ok"}}
+
+
+def print_report(output: Output, body: dict[str, Any]) -> None:
+    """Totals, then each finding, then the verdict."""
+    lists = {key: value for key, value in body.items() if isinstance(value, list) and key != "findings"}
+    output.facts(body, [(key, value) for key, value in body.items() if key not in {*lists, "findings", "ok"}])
+    for title, rows in lists.items():
+        if rows and isinstance(rows[0], dict):
+            output.line(f"\n{title}")
+            output.rows(rows, list(rows[0]))
+    findings = body.get("findings") or []
+    if findings:
+        output.line("\nwhat does not hold")
+        rows = [item if isinstance(item, dict) else {"finding": item} for item in findings]
+        columns = list(dict.fromkeys(key for row in rows for key in row))
+        output.table(columns, [[cell(row.get(column)) for column in columns] for row in rows])
+    verdict = "every sale, split and claim holds" if body["ok"] else f"{len(findings)} findings: it does NOT hold"
+    output.line(f"\nverdict: {verdict}")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, bytes):
+        return f"0x{value.hex()}"
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)

@@ -1,0 +1,52 @@
+"""`viz-node adapters`, `generate` and `export`: using what is in the library."""
+
+from pathlib import Path
+
+import click
+
+from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+
+
+@click.group("adapters")
+def adapters_command() -> None:
+    """Adapters in this node's library."""
+
+
+@adapters_command.command("list")
+@json_option
+@pass_terminal
+def list_adapters(terminal: Terminal) -> None:
+    """Adapters that were trained here or fetched."""
+    columns = ("name", "adapter_id", "base", "origin", "evaluation", "published", "price")
+    empty = "no adapters yet; train one: viz-node train NAME --content all"
+    terminal.output.rows(terminal.client.call_list("adapters_list"), columns, empty)
+
+
+@click.command("generate")
+@click.argument("adapter")
+@click.argument("prompt")
+@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=64, show_default=True)
+@json_option
+@pass_terminal
+def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_tokens: int) -> None:
+    """Continue PROMPT with ADAPTER on its base model."""
+    answer = terminal.client.call("generate", adapter=adapter, prompt=prompt, max_new_tokens=max_new_tokens)
+    job = terminal.run_job(answer, False)
+    assert job is not None
+    if terminal.output.is_json:
+        terminal.output.document(job)
+    terminal.output.line(str(job["result"]["text"]))
+
+
+@click.command("export")
+@click.argument("adapter")
+@click.argument("directory", type=click.Path(file_okay=False, path_type=Path))
+@json_option
+@pass_terminal
+def export_command(terminal: Terminal, adapter: str, directory: Path) -> None:
+    """Write ADAPTER to DIRECTORY, for plain `PeftModel.from_pretrained`."""
+    target = str(directory.absolute())
+    answer = terminal.client.call("export", adapter=adapter, directory=target)
+    if terminal.output.is_json:
+        terminal.output.document(answer)
+    terminal.output.line(f"written to {answer.get('directory', target)}")

@@ -1,0 +1,114 @@
+"""`viz-node start`, `wait`, `status`, `peers`, `id`, `doctor` and `demo`."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from viz_node.cli.output import Output
+from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.errors import DeadlineError, NodeNotRunningError
+
+WAIT_POLL_SECONDS = 0.1
+FAILED_CHECK_STATUS = 1
+
+
+@click.command("start")
+@click.option(
+    "--dev", is_flag=True, help="Also a local chain with the contracts, test money, and the small base model."
+)
+@click.option(
+    "--join",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="HOME",
+    help="Use the chain of the node on this home and know it as a peer.",
+)
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Port of the dashboard and local API.  [default: a free one]"
+)
+@click.option("--listen", metavar="MULTIADDR", help="Where peers reach this node, as /ip4/0.0.0.0/tcp/4001.")
+@pass_terminal
+def start_command(terminal: Terminal, dev: bool, join: Path | None, port: int | None, listen: str | None) -> None:
+    """Run the node until a signal. The first start makes keys, configuration and database without asking anything."""
+    from viz_node.daemon.run import start
+
+    joined = None if join is None else join.absolute()
+    raise click.exceptions.Exit(start(terminal.home, dev, joined, port, listen))
+
+
+@click.command("wait")
+@click.option("--timeout", type=click.FloatRange(min=0), default=60.0, show_default=True, metavar="SECONDS")
+@json_option
+@pass_terminal
+def wait_command(terminal: Terminal, timeout: float) -> None:
+    """Wait until the node of this home is ready."""
+    begun = time.monotonic()
+    while not terminal.client.is_ready():
+        if time.monotonic() - begun > timeout:
+            raise DeadlineError(
+                f"the node on {terminal.home} was not ready within {timeout:g} s",
+                f"viz-node --home {terminal.home} doctor",
+            )
+        time.sleep(WAIT_POLL_SECONDS)
+    if terminal.output.is_json:
+        terminal.output.document({"ready": True, "seconds": round(time.monotonic() - begun, 2)})
+    terminal.output.line("ready")
+
+
+@click.command("status")
+@json_option
+@pass_terminal
+def status_command(terminal: Terminal) -> None:
+    """The node at a glance: identity, chain, money, what it holds."""
+    terminal.output.body(terminal.client.call("status"))
+
+
+@click.command("peers")
+@json_option
+@pass_terminal
+def peers_command(terminal: Terminal) -> None:
+    """Peers that this node knows."""
+    empty = "no peers yet; a second one: viz-node --home OTHER start --dev --join HOME"
+    terminal.output.rows(terminal.client.call_list("peers"), ("peer_id", "connected", "addresses"), empty)
+
+
+@click.command("id")
+@json_option
+@pass_terminal
+def id_command(terminal: Terminal) -> None:
+    """This node's peer id, account and addresses."""
+    terminal.output.body(terminal.client.call("id"))
+
+
+@click.command("doctor")
+@json_option
+@pass_terminal
+def doctor_command(terminal: Terminal) -> None:
+    """Check everything the node needs, running or not; each failure comes with its fix. Exit status 1 if one fails."""
+    try:
+        checks = terminal.client.call_list("doctor")
+    except NodeNotRunningError:
+        from viz_node.daemon.doctor import check
+
+        checks = [dict(item) for item in check(terminal.home)]
+    print_checks(terminal.output, checks)
+    if any(item["state"] == "fail" for item in checks):
+        raise click.exceptions.Exit(FAILED_CHECK_STATUS)
+
+
+def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
+    """One line per check, and the fix below each that is not ok."""
+    output.rows(checks, ("state", "check", "detail"))
+    for item in checks:
+        if item["state"] != "ok" and item.get("fix"):
+            output.line(f"fix for {item['check']}: {item['fix']}")
+
+
+@click.command("demo")
+@click.option("--keep", is_flag=True, help="Keep the demo's homes to look around in.")
+def demo_command(keep: bool) -> None:
+    """Two holders, a peer and an auditor: real processes run the whole story. Exit status 0 only if all was verified."""
+    from viz_node.daemon.demo import run_demo
+
+    raise click.exceptions.Exit(run_demo(keep))

@@ -1,0 +1,149 @@
+"""Following a durable job from the terminal: a progress bar, or a line now and then, until it has ended."""
+
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from viz_node import errors
+from viz_node.cli.client import error_from
+from viz_node.cli.output import Output
+from viz_node.errors import TrainingError, VizNodeError
+
+POLL_SECONDS = 0.4
+PLAIN_LINE_SECONDS = 5.0
+ENDED = ("done", "failed", "cancelled")
+TRAINING_KINDS = ("train", "base_build", "generate", "federation")
+
+
+class Node(Protocol):
+    """The part of NodeClient that following a job needs."""
+
+    def call(self, operation: str, **params: Any) -> dict[str, Any]:
+        """The operation's answer."""
+
+
+def follow_job(client: Node, output: Output, job_id: str, poll_seconds: float = POLL_SECONDS) -> dict[str, Any]:
+    """Poll the job until it is done and return it. Raises: the error that ended it.
+
+    An interrupt ends the following, not the job.
+    """
+    try:
+        with _progress_for(output) as progress:
+            while (job := client.call("jobs_show", job=job_id))["state"] not in ENDED:
+                progress.update(job)
+                time.sleep(poll_seconds)
+            progress.update(job)
+    except KeyboardInterrupt:
+        output.news(f"the job goes on; follow it: viz-node jobs show {job_id} --follow")
+        raise
+    if job["state"] != "done":
+        raise job_error(job)
+    return job
+
+
+def job_error(job: dict[str, Any]) -> VizNodeError:
+    """The error of a job that did not end well.
+
+    The job's text may open with the name of an error class (`NotFoundError: no such work`), and carry its hint on a
+    second line.
+    """
+    resume = f"viz-node jobs resume {job['job_id']}"
+    if job["state"] == "cancelled":
+        return VizNodeError(f"job {job['job_id']} was cancelled", f"go on with it: {resume}")
+    reason = job.get("error") or "it gave no reason"
+    if isinstance(reason, dict):
+        return error_from(reason)
+    message, _, hint = str(reason).partition("\n")
+    name, colon, rest = message.partition(": ")
+    known = getattr(errors, name, None)
+    if colon and isinstance(known, type) and issubclass(known, VizNodeError):
+        return known(rest, hint or f"then: {resume}")
+    cls = TrainingError if job.get("kind") in TRAINING_KINDS else VizNodeError
+    return cls(message, hint or f"then: {resume}")
+
+
+def measures_of(progress: dict[str, Any]) -> str:
+    """Loss, speed and time left of a job's last word, as far as it has them."""
+    parts = []
+    if isinstance(progress.get("loss"), int | float):
+        parts.append(f"loss {progress['loss']:.3f}")
+    if isinstance(progress.get("tokens_per_second"), int | float):
+        parts.append(f"{progress['tokens_per_second']:,.0f} tokens/s")
+    if isinstance(progress.get("eta_seconds"), int | float):
+        minutes, seconds = divmod(int(progress["eta_seconds"]), 60)
+        parts.append(f"ETA {minutes}:{seconds:02d}")
+    return "  ".join(parts)
+
+
+class _Progress(Protocol):
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None: ...
+
+    def update(self, job: dict[str, Any]) -> None: ...
+
+
+def _progress_for(output: Output) -> _Progress:
+    return _Bar() if output.has_live_progress else _Lines(output)
+
+
+class _Lines:
+    """For logs and pipes: a line per phase, and one every few seconds."""
+
+    def __init__(self, output: Output) -> None:
+        self._output = output
+        self._phase = ""
+        self._next = 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        return None
+
+    def update(self, job: dict[str, Any]) -> None:
+        progress = job.get("progress") or {}
+        phase = str(progress.get("phase") or job["state"])
+        if phase == self._phase and time.monotonic() < self._next:
+            return
+        self._phase, self._next = phase, time.monotonic() + PLAIN_LINE_SECONDS
+        steps = f" {progress['step']}/{progress['steps']}" if progress.get("steps") else ""
+        self._output.news(f"{job.get('kind', 'job')}: {phase}{steps}  {measures_of(progress)}".rstrip())
+
+
+class _Bar:
+    """For people: one live bar with the measures behind it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
+
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[measures]}", markup=False),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("waiting", total=None, measures="")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def update(self, job: dict[str, Any]) -> None:
+        progress = job.get("progress") or {}
+        steps = progress.get("steps")
+        self._bar.update(
+            self._task,
+            description=f"{job.get('kind', 'job')} · {progress.get('phase') or job['state']}",
+            total=steps or (1 if job["state"] == "done" else None),
+            completed=steps or 1 if job["state"] == "done" else progress.get("step") or 0,
+            measures=measures_of(progress),
+        )
