@@ -1,0 +1,194 @@
+"""The routes of the local API, its error answers and the event stream; the composition of one aiohttp application."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from typing import Any
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from viz_node.api.binding import Parameter, bind_arguments, parameters_of, parse_body
+from viz_node.api.dashboard import Dashboard
+from viz_node.api.guard import COOKIE, MAX_BODY_BYTES, Handler, Sessions, add_security_headers, make_guards
+from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, status_for
+
+Operation = Callable[..., Awaitable[Any]]
+EventSource = Callable[[], AsyncIterator[dict[str, Any]]]
+
+_SESSIONS = web.AppKey("sessions", Sessions)
+_HEARTBEAT_SECONDS = 15.0
+_MOST_STREAMS = 32
+_ERROR_NAMES = {
+    401: "RefusedError",
+    403: "RefusedError",
+    404: "NotFoundError",
+    421: "RefusedError",
+    503: "UnreachableError",
+}
+_HINTS = {
+    401: "run `viz-node dashboard` for a login link, or send the token of api.json",
+    403: "open the address by hand",
+    405: "calls are POST /v1/call/NAME",
+    421: "use the address that `viz-node status` shows",
+}
+_log = logging.getLogger(__name__)
+
+
+def make_app(
+    operations: Mapping[str, Operation],
+    token: str,
+    hosts: Set[str],
+    ready: Callable[[], bool],
+    event_source: EventSource | None = None,
+) -> web.Application:
+    """The whole local API, ready to be run.
+
+    `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
+    operation is called with keyword arguments only and answers something JSON can hold. `event_source` starts one stream
+    per reader of `/v1/events`. Raises: TypeError (a parameter cannot come from JSON), ValueError (short token).
+    """
+    sessions = Sessions(token)
+    dashboard = Dashboard(operations)
+    app = web.Application(
+        client_max_size=MAX_BODY_BYTES,
+        middlewares=[_make_error_answers(dashboard), *make_guards(hosts, sessions)],
+    )
+    app[_SESSIONS] = sessions
+    app.on_response_prepare.append(add_security_headers)
+    _add_health(app, ready)
+    _add_login(app, sessions)
+    _add_calls(app, operations)
+    if event_source is not None:
+        _add_events(app, event_source)
+    dashboard.add_routes(app)
+    return app
+
+
+def issue_login_path(app: web.Application) -> str:
+    """The path of a new one-time login link, `/login/…`; it works once, within ten minutes."""
+    return f"/login/{app[_SESSIONS].new_code()}"
+
+
+def _add_health(app: web.Application, ready: Callable[[], bool]) -> None:
+    async def answer_healthz(_request: web.Request) -> web.Response:
+        return web.json_response({"ok": True})
+
+    async def answer_readyz(_request: web.Request) -> web.Response:
+        is_ready = ready()
+        return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)
+
+    app.router.add_get("/healthz", answer_healthz)
+    app.router.add_get("/readyz", answer_readyz)
+
+
+def _add_login(app: web.Application, sessions: Sessions) -> None:
+    async def issue_link(request: web.Request) -> web.Response:
+        return web.json_response({"url": f"http://{request.headers['Host']}{issue_login_path(app)}"})
+
+    async def open_session(request: web.Request) -> web.Response:
+        cookie = sessions.redeem(request.match_info["code"])
+        if cookie is None:
+            raise web.HTTPUnauthorized(text="the login link was used already or is too old")
+        response = web.Response(status=303, headers={"Location": "/"})
+        response.set_cookie(COOKIE, cookie, path="/", httponly=True, samesite="Strict")
+        return response
+
+    app.router.add_post("/v1/login", issue_link)
+    # Without HEAD: a link checker must not use the code up.
+    app.router.add_get("/login/{code}", open_session, allow_head=False)
+
+
+def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> None:
+    parameters = {name: parameters_of(operation) for name, operation in operations.items()}
+
+    async def call(request: web.Request) -> web.Response:
+        name = request.match_info["operation"]
+        if name not in operations:
+            raise NotFoundError(f"there is no call {name!r}", "GET /v1/operations lists them")
+        arguments = bind_arguments(parameters[name], parse_body(await request.read()))
+        answer = await operations[name](**arguments)
+        return web.json_response(answer, dumps=_to_json)
+
+    async def list_operations(_request: web.Request) -> web.Response:
+        rows = [_describe(name, operations[name], parameters[name]) for name in sorted(operations)]
+        return web.json_response(rows, dumps=_to_json)
+
+    app.router.add_post("/v1/call/{operation}", call)
+    app.router.add_get("/v1/operations", list_operations)
+
+
+def _describe(name: str, operation: Operation, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
+    rows = [{"name": item.name, "type": item.wanted, "required": item.is_required} for item in parameters.values()]
+    return {"name": name, "description": (operation.__doc__ or "").strip().partition("\n")[0], "parameters": rows}
+
+
+def _add_events(app: web.Application, event_source: EventSource) -> None:
+    streams = asyncio.Semaphore(_MOST_STREAMS)
+
+    async def stream_events(request: web.Request) -> web.StreamResponse:
+        if streams.locked():
+            raise web.HTTPServiceUnavailable(text="too many readers of events")
+        async with streams:
+            response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+            await response.prepare(request)
+            try:
+                async for line in _lines_with_heartbeat(event_source()):
+                    await response.write(line)
+            except ConnectionError:
+                _log.debug("a reader of events went away")
+            return response
+
+    app.router.add_get("/v1/events", stream_events, allow_head=False)
+
+
+async def _lines_with_heartbeat(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """One JSON line per event and an empty line in quiet times, so that a reader who went away is noticed."""
+    upcoming = asyncio.ensure_future(anext(events, None))
+    try:
+        while True:
+            done, _ = await asyncio.wait({upcoming}, timeout=_HEARTBEAT_SECONDS)
+            if not done:
+                yield b"\n"
+                continue
+            event = upcoming.result()
+            if event is None:
+                return
+            upcoming = asyncio.ensure_future(anext(events, None))
+            yield _to_json(event).encode() + b"\n"
+    finally:
+        upcoming.cancel()
+
+
+def _make_error_answers(dashboard: Dashboard) -> Middleware:
+    """The outermost middleware: whatever goes wrong inside becomes one shape of JSON, or a page for the browser."""
+
+    @web.middleware
+    async def answer_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException as error:
+            if error.status < 400:
+                raise
+            status = error.status
+            body = _error_body(_ERROR_NAMES.get(status, "UsageError"), error.text or "", _HINTS.get(status, ""))
+        except VizNodeError as error:
+            body = _error_body(type(error).__name__, error.message, error.hint)
+            status = status_for(error, HTTP_STATUS)
+        except Exception:  # noqa: BLE001 - the edge: the cause belongs in the log, not in front of the caller
+            _log.exception("%s %s failed", request.method, request.path)
+            body, status = _error_body("VizNodeError", "the node failed on this call", "see the node's log"), 500
+        if request.path.startswith("/v1/") or "text/html" not in request.headers.get("Accept", ""):
+            return web.json_response(body, status=status, dumps=_to_json)
+        return web.Response(text=dashboard.error_page(body, status), status=status, content_type="text/html")
+
+    return answer_errors
+
+
+def _error_body(name: str, message: str, hint: str) -> dict[str, str]:
+    return {"error": name, "message": message, "hint": hint}
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
