@@ -1,0 +1,172 @@
+"""The node's four secret keys in one passphrase-protected file.
+
+The file is JSON: the public names, the parameters of scrypt (RFC 7914) and the keys under AES-256-GCM, with all the rest
+bound as associated data. A strong keystore (a person's passphrase) takes 128 MiB and about 0.4 s to try one passphrase; the
+light form is for passphrases that a machine drew with 128 bits or more.
+"""
+
+import base64
+import json
+import os
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+from viz_node.domain.ids import Account, PeerId, parse_account
+from viz_node.errors import PassphraseError, RefusedError, StorageError, UsageError, VerificationError
+from viz_node.identity.signatures import account_of, ed25519_public, peer_id_of
+
+FORMAT = "viz-node/keystore/1"
+STRONG_COST = 2**17
+LIGHT_COST = 2**14
+MAX_KEYSTORE_BYTES = 16 * 1024
+_KEY_NAMES = ("network_seed", "account_key", "content_key", "delivery_key")
+
+
+@dataclass(frozen=True)
+class NodeKeys:
+    """The opened keystore: Ed25519 seed, secp256k1 key, AES key for own content, X25519 key for deliveries.
+
+    The secrets stay out of `repr`, so that no log can show them.
+    """
+
+    account: Account
+    peer_id: PeerId
+    network_seed: bytes = field(repr=False)
+    account_key: bytes = field(repr=False)
+    content_key: bytes = field(repr=False)
+    delivery_key: bytes = field(repr=False)
+
+
+def create_keystore(path: Path, passphrase: str, strong: bool, account_key: bytes | None = None) -> NodeKeys:
+    """Draw new keys (or take a given account key) and write the file, mode 0600, durable on return.
+
+    Raises: RefusedError (the file exists), UsageError (empty passphrase, bad key), StorageError.
+    """
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} exists already", "a keystore is never overwritten; move it away first")
+    seed = secrets.token_bytes(32)
+    own_key = account_key if account_key is not None else (secrets.randbelow(2**255) + 1).to_bytes(32, "big")
+    keys = NodeKeys(
+        account=account_of(own_key),
+        peer_id=peer_id_of(ed25519_public(seed)),
+        network_seed=seed,
+        account_key=own_key,
+        content_key=secrets.token_bytes(32),
+        delivery_key=secrets.token_bytes(32),
+    )
+    _write(Path(path), _sealed(keys, passphrase, STRONG_COST if strong else LIGHT_COST), replace=False)
+    return keys
+
+
+def open_keystore(path: Path, passphrase: str) -> NodeKeys:
+    """Open the file. Raises: PassphraseError, VerificationError (not a keystore), StorageError (not readable)."""
+    body = _read(Path(path))
+    nonce, sealed = base64.b64decode(body["nonce"]), base64.b64decode(body["sealed"])
+    try:
+        plain = _cipher(passphrase, base64.b64decode(body["salt"]), body["cost"]).decrypt(nonce, sealed, _bound(body))
+    except InvalidTag as error:
+        raise PassphraseError(
+            "the passphrase is wrong, or the keystore was changed", "try again, or restore the keystore from its backup"
+        ) from error
+    if len(plain) != 32 * len(_KEY_NAMES):
+        raise VerificationError(f"{path} holds no keys of this format")
+    secret = {name: plain[32 * i : 32 * (i + 1)] for i, name in enumerate(_KEY_NAMES)}
+    return NodeKeys(account=Account(body["account"]), peer_id=PeerId(body["peer_id"]), **secret)
+
+
+def read_names(path: Path) -> tuple[Account, PeerId]:
+    """Account and peer id without a passphrase, unchecked until the file is opened.
+
+    Raises: VerificationError, StorageError.
+    """
+    body = _read(Path(path))
+    return Account(body["account"]), PeerId(body["peer_id"])
+
+
+def change_passphrase(path: Path, old: str, new: str, strong: bool) -> None:
+    """Write the same keys under another passphrase; a crash leaves the old file or the new one.
+
+    Raises: PassphraseError, VerificationError, UsageError, StorageError.
+    """
+    keys = open_keystore(path, old)
+    _write(Path(path), _sealed(keys, new, STRONG_COST if strong else LIGHT_COST), replace=True)
+
+
+def _sealed(keys: NodeKeys, passphrase: str, cost: int) -> bytes:
+    salt, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
+    body: dict[str, Any] = {
+        "format": FORMAT,
+        "account": keys.account,
+        "peer_id": keys.peer_id,
+        "cost": cost,
+        "salt": base64.b64encode(salt).decode(),
+        "nonce": base64.b64encode(nonce).decode(),
+    }
+    plain = b"".join(getattr(keys, name) for name in _KEY_NAMES)
+    sealed = _cipher(passphrase, salt, cost).encrypt(nonce, plain, _bound(body))
+    body["sealed"] = base64.b64encode(sealed).decode()
+    return (json.dumps(body, indent=2) + "\n").encode()
+
+
+def _cipher(passphrase: str, salt: bytes, cost: int) -> AESGCM:
+    if not passphrase:
+        raise UsageError("the passphrase is empty")
+    return AESGCM(Scrypt(salt=salt, length=32, n=cost, r=8, p=1).derive(passphrase.encode()))
+
+
+def _bound(body: dict[str, Any]) -> bytes:
+    public = {name: value for name, value in body.items() if name != "sealed"}
+    return json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_KEYSTORE_BYTES + 1)
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}", "see `viz-node doctor`") from error
+    try:
+        return _checked(json.loads(raw))
+    except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
+        raise VerificationError(f"{path} is not a keystore: {error}", "restore it from its backup") from error
+
+
+def _checked(body: Any) -> dict[str, Any]:
+    expected = {"format": str, "account": str, "peer_id": str, "cost": int, "salt": str, "nonce": str, "sealed": str}
+    if not isinstance(body, dict) or {key: type(value) for key, value in body.items()} != expected:
+        raise ValueError("its fields are not those of a keystore")
+    if body["format"] != FORMAT or body["cost"] not in (LIGHT_COST, STRONG_COST):
+        raise ValueError("its format or its cost is unknown")
+    sizes = [len(base64.b64decode(body[name], validate=True)) for name in ("salt", "nonce", "sealed")]
+    if sizes != [32, 12, 32 * len(_KEY_NAMES) + 16]:
+        raise ValueError("a field has the wrong size")
+    if parse_account(body["account"]) != body["account"]:
+        raise ValueError("the account is not in lower case")
+    return body
+
+
+def _write(path: Path, raw: bytes, replace: bool) -> None:
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(raw)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            partial.replace(path)
+        else:
+            os.link(partial, path)  # fails when another process was faster, unlike a rename
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk") from error
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,0 +1,92 @@
+"""The node's home directory and the lock that lets only one process use it."""
+
+import fcntl
+import os
+import time
+from pathlib import Path
+from types import TracebackType
+
+from viz_node.errors import LockedError, StorageError
+
+LOCK_NAME = "lock"
+
+
+class HomeLock:
+    """The home while this process owns it; the kernel frees it when the process ends, however it ends."""
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    def close(self) -> None:
+        """Give the home back; a second call does nothing."""
+        if self._descriptor >= 0:
+            os.truncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> "HomeLock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def open_home(path: Path) -> HomeLock:
+    """Create the home if need be, private to its owner, and lock it. Raises: LockedError, StorageError."""
+    home = Path(path)
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        home.chmod(0o700)
+        descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StorageError(f"cannot use {home}: {error.strerror}", "choose another --home") from error
+    try:
+        _lock_soon(descriptor)
+    except OSError as error:
+        os.close(descriptor)
+        owner = peek_pid(home)
+        raise LockedError(
+            f"{home} is in use by process {owner or 'unknown'}", "stop it with `viz-node stop`, or choose another --home"
+        ) from error
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return HomeLock(home, descriptor)
+
+
+def _lock_soon(descriptor: int) -> None:
+    # peek_pid of another process may hold the lock for microseconds, which must not look like a second node
+    for _ in range(4):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            time.sleep(0.01)
+    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def private_directory(home: Path, name: str) -> Path:
+    """The directory `name` under the home, created with mode 0700. Raises: StorageError."""
+    directory = Path(home) / name
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        directory.chmod(0o700)
+    except OSError as error:
+        raise StorageError(f"cannot create {directory}: {error.strerror}", "check the disk") from error
+    return directory
+
+
+def peek_pid(path: Path) -> int | None:
+    """The process that holds the home, or None; takes no lock away from anyone."""
+    try:
+        with (Path(path) / LOCK_NAME).open("rb") as file:
+            text = file.read(20).strip()
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError:
+                return int(text) if text.isdigit() else None
+    except OSError:
+        return None
+    return None

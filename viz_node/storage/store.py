@@ -1,0 +1,297 @@
+"""All that a node remembers, as typed records: works, jobs, adapters, announcements, transactions, orders, settings.
+
+Each table has the columns that are searched or ordered by and a JSON `body` with the record, so that amounts of any
+size survive. A look-up by id takes any unique prefix.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.records import (
+    ADAPTER_ORIGINS,
+    ORDER_STATES,
+    OUTBOX_STATES,
+    PENDING_OUTBOX_STATES,
+    AdapterRecord,
+    Order,
+    OutboxEntry,
+)
+from viz_node.domain.work import Rights, Work
+from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.storage.database import Database, Row
+
+_VERSION_1 = """
+CREATE TABLE works (id TEXT PRIMARY KEY, added INTEGER NOT NULL, sealed_path TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE jobs (id TEXT PRIMARY KEY, created INTEGER NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE adapters (
+    id TEXT PRIMARY KEY, adapter_id TEXT UNIQUE, created INTEGER NOT NULL, manifest BLOB, body TEXT NOT NULL
+) STRICT;
+CREATE TABLE announcements (
+    id TEXT PRIMARY KEY, sequence INTEGER NOT NULL, expires INTEGER NOT NULL, raw BLOB NOT NULL
+) STRICT;
+CREATE TABLE outbox (
+    id TEXT PRIMARY KEY, order_id TEXT NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL, nonce INTEGER NOT NULL,
+    created INTEGER NOT NULL, raw BLOB NOT NULL, body TEXT NOT NULL
+) STRICT;
+CREATE INDEX outbox_by_order ON outbox (order_id);
+CREATE TABLE orders (id TEXT PRIMARY KEY, created INTEGER NOT NULL, state TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE federations (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE settings (id TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT
+"""
+MIGRATIONS = (_VERSION_1,)
+
+
+class Store:
+    """The node's state; every save is durable when the call returns, and any thread may call."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the database file. Raises: StorageError."""
+        self._db = Database(Path(path), MIGRATIONS)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    # works
+
+    def add_work(self, work: Work, sealed_path: str | Path) -> None:
+        """Remember a work and where its sealed text lies. Raises: RefusedError (the id is there already)."""
+        with self._db.transaction():
+            self._refuse_second("works", work.work_id, "work")
+            values = (work.work_id, work.added, str(sealed_path), _json(asdict(work)))
+            self._db.execute("INSERT INTO works VALUES (?, ?, ?, ?)", values)
+
+    def list_works(self) -> list[Work]:
+        """All works, oldest first."""
+        return [_work(row[0]) for row in self._db.query("SELECT body FROM works ORDER BY added, rowid")]
+
+    def find_work(self, work_id: str) -> Work:
+        """The work with this id or unique prefix. Raises: NotFoundError, UsageError."""
+        return _work(self._find("works", "body", work_id, "work")[0])
+
+    def sealed_path_of(self, work_id: str) -> Path:
+        """Where the work's sealed text lies. Raises: NotFoundError, UsageError."""
+        return Path(self._find("works", "sealed_path", work_id, "work")[0])
+
+    def remove_work(self, work_id: str) -> Path:
+        """Forget the work; the sealed file that the caller must delete. Raises: NotFoundError, UsageError."""
+        with self._db.transaction():
+            full_id, sealed_path = self._find("works", "id, sealed_path", work_id, "work")
+            self._db.execute("DELETE FROM works WHERE id = ?", (full_id,))
+        return Path(sealed_path)
+
+    # jobs
+
+    def add_job(self, job: Job) -> None:
+        """Remember a new job. Raises: RefusedError (the id is there already)."""
+        with self._db.transaction():
+            self._refuse_second("jobs", job.job_id, "job")
+            self.save_job(job)
+
+    def save_job(self, job: Job) -> None:
+        """Insert or replace the job."""
+        values = (job.job_id, job.created, job.state.value, _json(asdict(job)))
+        self._db.execute(_upsert("jobs", ("id", "created", "state", "body")), values)
+
+    def find_job(self, job_id: str) -> Job:
+        """The job with this id or unique prefix. Raises: NotFoundError, UsageError."""
+        return _job(self._find("jobs", "body", job_id, "job")[0])
+
+    def list_jobs(self) -> list[Job]:
+        """All jobs, newest first."""
+        return [_job(row[0]) for row in self._db.query("SELECT body FROM jobs ORDER BY created DESC, rowid DESC")]
+
+    # adapters
+
+    def save_adapter(self, record: AdapterRecord) -> None:
+        """Insert the adapter, or replace the one of that name. Raises: UsageError, RefusedError (id of another)."""
+        if record.origin not in ADAPTER_ORIGINS:
+            raise UsageError(f"{record.origin!r} is not an origin of adapters")
+        body = asdict(record)
+        del body["manifest"]
+        with self._db.transaction():
+            taken = "SELECT id FROM adapters WHERE adapter_id = ? AND id != ?"
+            rows = self._db.query(taken, (record.adapter_id, record.name))
+            if rows:
+                raise RefusedError(f"the adapter is in the library as {rows[0][0]!r}", "see `viz-node adapter list`")
+            values = (record.name, record.adapter_id, record.created, record.manifest, _json(body))
+            self._db.execute(_upsert("adapters", ("id", "adapter_id", "created", "manifest", "body")), values)
+
+    def find_adapter(self, name: str) -> AdapterRecord:
+        """The adapter with this name, adapter id or unique prefix of its id. Raises: NotFoundError, UsageError."""
+        rows = self._db.query("SELECT manifest, body FROM adapters WHERE id = ? OR adapter_id = ?", (name, name))
+        if not rows and name:
+            sql = "SELECT manifest, body FROM adapters WHERE substr(adapter_id, 1, ?) = ? LIMIT 2"
+            rows = self._db.query(sql, (len(name), name))
+        return _adapter(_only(rows, name, "adapter"))
+
+    def list_adapters(self) -> list[AdapterRecord]:
+        """All adapters, oldest first."""
+        return [_adapter(row) for row in self._db.query("SELECT manifest, body FROM adapters ORDER BY created, rowid")]
+
+    def remove_adapter(self, name: str) -> AdapterRecord:
+        """Forget the adapter; its record, for deleting the files. Raises: NotFoundError, UsageError."""
+        with self._db.transaction():
+            record = self.find_adapter(name)
+            self._db.execute("DELETE FROM adapters WHERE id = ?", (record.name,))
+        return record
+
+    # announcements
+
+    def save_announcement(self, adapter_id: str, sequence: int, expires: int, raw: bytes) -> bool:
+        """Keep it if its sequence is above that of the one at hand; whether it was kept."""
+        sql = (
+            "INSERT INTO announcements VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence,"
+            " expires = excluded.expires, raw = excluded.raw WHERE excluded.sequence > sequence"
+        )
+        return self._db.execute(sql, (adapter_id, sequence, expires, raw)) > 0
+
+    def list_announcements(self, now: int) -> list[bytes]:
+        """Those not expired at `now`, by adapter id; a reply to peers and the base of a search."""
+        return [row[0] for row in self._db.query("SELECT raw FROM announcements WHERE expires > ? ORDER BY id", (now,))]
+
+    def find_announcement(self, adapter_id: str) -> bytes | None:
+        """The newest one kept for the adapter (full id), or None."""
+        rows = self._db.query("SELECT raw FROM announcements WHERE id = ?", (adapter_id,))
+        return rows[0][0] if rows else None
+
+    def remove_expired_announcements(self, now: int) -> int:
+        """Forget what expired by `now`; how many."""
+        return self._db.execute("DELETE FROM announcements WHERE expires <= ?", (now,))
+
+    # outbox
+
+    def add_outbox(self, entry: OutboxEntry) -> None:
+        """Journal a signed transaction before it is sent. Raises: RefusedError (that hash is there already)."""
+        with self._db.transaction():
+            self._refuse_second("outbox", entry.tx_hash, "transaction")
+            self.save_outbox(entry)
+
+    def save_outbox(self, entry: OutboxEntry) -> None:
+        """Insert or replace the transaction. Raises: UsageError (unknown state)."""
+        _check_state(entry.state, OUTBOX_STATES)
+        body = asdict(entry)
+        del body["raw"]
+        columns = ("id", "order_id", "kind", "state", "nonce", "created", "raw", "body")
+        values = (entry.tx_hash, entry.order_id, entry.kind, entry.state, entry.nonce, entry.created, entry.raw)
+        self._db.execute(_upsert("outbox", columns), (*values, _json(body)))
+
+    def pending_outbox(self) -> list[OutboxEntry]:
+        """Transactions whose fate is open, in the order of their nonces."""
+        marks = ", ".join("?" * len(PENDING_OUTBOX_STATES))
+        sql = f"SELECT raw, body FROM outbox WHERE state IN ({marks}) ORDER BY nonce, rowid"
+        return [_outbox(row) for row in self._db.query(sql, PENDING_OUTBOX_STATES)]
+
+    def list_outbox(self, kind: str | None = None) -> list[OutboxEntry]:
+        """All transactions, or those of one kind, newest first."""
+        sql = "SELECT raw, body FROM outbox WHERE ?1 IS NULL OR kind = ?1 ORDER BY created DESC, rowid DESC"
+        return [_outbox(row) for row in self._db.query(sql, (kind,))]
+
+    def outbox_of(self, order_id: str) -> list[OutboxEntry]:
+        """The transactions of one order, in the order they were added."""
+        sql = "SELECT raw, body FROM outbox WHERE order_id = ? ORDER BY rowid"
+        return [_outbox(row) for row in self._db.query(sql, (order_id,))]
+
+    # orders
+
+    def save_order(self, order: Order) -> None:
+        """Insert or replace the order. Raises: UsageError (unknown state)."""
+        _check_state(order.state, ORDER_STATES)
+        values = (order.order_id, order.created, order.state, _json(asdict(order)))
+        self._db.execute(_upsert("orders", ("id", "created", "state", "body")), values)
+
+    def find_order(self, order_id: str) -> Order:
+        """The order with this id or unique prefix. Raises: NotFoundError, UsageError."""
+        return _order(self._find("orders", "body", order_id, "order")[0])
+
+    def list_orders(self) -> list[Order]:
+        """All orders, newest first."""
+        return [_order(row[0]) for row in self._db.query("SELECT body FROM orders ORDER BY created DESC, rowid DESC")]
+
+    # federations and settings
+
+    def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
+        """Insert or replace what the node knows of a federation."""
+        self._db.execute(_upsert("federations", ("id", "body")), (federation_id, _json(body)))
+
+    def find_federation(self, federation_id: str) -> dict[str, Any]:
+        """The federation with this id or unique prefix. Raises: NotFoundError, UsageError."""
+        return dict(json.loads(self._find("federations", "body", federation_id, "federation")[0]))
+
+    def list_federations(self) -> list[dict[str, Any]]:
+        """All federations, oldest first."""
+        return [dict(json.loads(row[0])) for row in self._db.query("SELECT body FROM federations ORDER BY rowid")]
+
+    def get_setting(self, name: str) -> str | None:
+        """The value, or None."""
+        rows = self._db.query("SELECT value FROM settings WHERE id = ?", (name,))
+        return rows[0][0] if rows else None
+
+    def set_setting(self, name: str, value: str) -> None:
+        """Insert or replace the value."""
+        self._db.execute(_upsert("settings", ("id", "value")), (name, value))
+
+    def _find(self, table: str, columns: str, key: str, noun: str) -> Row:
+        rows = self._db.query(f"SELECT {columns} FROM {table} WHERE id = ?", (key,))
+        if not rows and key:
+            # substr, because LIKE and GLOB would read `%` and `*` in what the user typed
+            sql = f"SELECT {columns} FROM {table} WHERE substr(id, 1, ?) = ? LIMIT 2"
+            rows = self._db.query(sql, (len(key), key))
+        return _only(rows, key, noun)
+
+    def _refuse_second(self, table: str, key: str, noun: str) -> None:
+        if self._db.query(f"SELECT 1 FROM {table} WHERE id = ?", (key,)):
+            raise RefusedError(f"the {noun} {key[:16]} is there already")
+
+
+def _only(rows: Sequence[Row], key: str, noun: str) -> Row:
+    if not rows:
+        raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {'content' if noun == 'work' else noun} list`")
+    if len(rows) > 1:
+        raise UsageError(f"more than one {noun} begins with {key!r}", "give more digits")
+    return rows[0]
+
+
+def _upsert(table: str, columns: Sequence[str]) -> str:
+    marks = ", ".join("?" * len(columns))
+    updates = ", ".join(f"{column} = excluded.{column}" for column in columns[1:])
+    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT (id) DO UPDATE SET {updates}"
+
+
+def _check_state(state: str, known: Sequence[str]) -> None:
+    if state not in known:
+        raise UsageError(f"{state!r} is not one of {', '.join(known)}")
+
+
+def _json(body: dict[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=True, separators=(",", ":"))
+
+
+def _work(text: str) -> Work:
+    body = json.loads(text)
+    return Work(**{**body, "rights": Rights(body["rights"])})
+
+
+def _job(text: str) -> Job:
+    body = json.loads(text)
+    return Job(**{**body, "state": JobState(body["state"])})
+
+
+def _adapter(row: Row) -> AdapterRecord:
+    body = json.loads(row[1])
+    works = tuple(WorkId(work) for work in body["works"])
+    parents = tuple(AdapterId(parent) for parent in body["parents"])
+    return AdapterRecord(**{**body, "works": works, "parents": parents, "manifest": row[0]})
+
+
+def _outbox(row: Row) -> OutboxEntry:
+    return OutboxEntry(**json.loads(row[1]), raw=row[0])
+
+
+def _order(text: str) -> Order:
+    return Order(**json.loads(text))
