@@ -1,7 +1,6 @@
 """Following a durable job from the terminal: a progress bar, or a line now and then, until it has ended."""
 
 import time
-from types import TracebackType
 from typing import Any, Protocol, Self
 
 from viz_node import errors
@@ -78,9 +77,7 @@ def measures_of(progress: dict[str, Any]) -> str:
 class _Progress(Protocol):
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def update(self, job: dict[str, Any]) -> None: ...
 
@@ -100,7 +97,7 @@ class _Lines:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         return None
 
     def update(self, job: dict[str, Any]) -> None:
@@ -134,7 +131,7 @@ class _Bar:
         self._bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
     def update(self, job: dict[str, Any]) -> None:

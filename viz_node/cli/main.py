@@ -1,4 +1,4 @@
-"""The entry of `viz-node`: the root group, which imports a command's module only when that command runs, and the exit status."""
+"""The entry of `viz-node`: the root group, which imports a command only when it runs, and the exit status."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""Printing: JSON for programs, rich tables on a terminal, plain aligned columns otherwise; strangers' text is made harmless."""
+"""Printing: JSON for programs, rich tables on a terminal, plain columns otherwise; strangers' text made harmless."""
 
 import json
 import sys

@@ -19,7 +19,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 @dataclass
 class Terminal:
-    """One run of the command line; `failure_status` overrides the exit status of any deliberate error when not empty."""
+    """One run of the command line; `failure_status`, when not empty, is the exit status of every deliberate error."""
 
     home: Path
     is_json: bool = False

@@ -108,7 +108,7 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 @click.command("demo")
 @click.option("--keep", is_flag=True, help="Keep the demo's homes to look around in.")
 def demo_command(keep: bool) -> None:
-    """Two holders, a peer and an auditor: real processes run the whole story. Exit status 0 only if all was verified."""
+    """Two holders, a peer and an auditor: real processes run the whole story. Exit status 0 only if all held."""
     from viz_node.daemon.demo import run_demo
 
     raise click.exceptions.Exit(run_demo(keep))

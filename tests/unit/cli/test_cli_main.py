@@ -1,0 +1,155 @@
+"""The root of the command line: what it imports, and what an error becomes."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from viz_node import errors
+from viz_node.cli import main as cli_main
+from viz_node.cli.main import run, viz_node
+from viz_node.cli.terminal import Terminal, pass_terminal
+from viz_node.errors import EXIT_STATUS, HTTP_STATUS, VizNodeError, status_for
+
+HEAVY = (
+    "torch",
+    "web3",
+    "libp2p",
+    "trio",
+    "flwr",
+    "aiohttp",
+    "rich",
+    "transformers",
+    "cryptography",
+    "httpx",
+    "asyncio",
+)
+ALL_ERRORS = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, VizNodeError)]
+
+
+def all_commands(group: click.Group, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The paths of every command below `group`."""
+    found = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        assert command is not None
+        found.append((*path, name))
+        if isinstance(command, click.Group):
+            found += all_commands(command, (*path, name))
+    return found
+
+
+def test_help__fresh_process__imports_nothing_heavy() -> None:
+    program = (
+        "import sys\nfrom viz_node.cli.main import run\nassert run(['--help']) == 0\n"
+        f"print(sorted(set(sys.modules) & set({HEAVY!r})), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "Sell what a model learns" in done.stdout
+
+
+def test_every_command__help__is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    commands = all_commands(viz_node)
+    assert len(commands) >= 38
+    for path in commands:
+        assert run([*path, "--help"]) == 0, path
+        assert "Usage:" in capsys.readouterr().out
+
+
+def test_commands__listed_help__is_not_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["--help"])
+    shown = capsys.readouterr().out
+    assert all(f"  {path[0]} " in shown for path in all_commands(viz_node))
+
+
+@pytest.mark.parametrize("table", [EXIT_STATUS, HTTP_STATUS], ids=["exit", "http"])
+def test_error_tables__every_class__has_a_status_of_its_own_or_of_its_family(
+    table: dict[type[VizNodeError], int],
+) -> None:
+    for cls in ALL_ERRORS:
+        nearest = next(parent for parent in cls.__mro__ if parent in table)
+        assert cls is VizNodeError or nearest is not VizNodeError, f"{cls.__name__} is only a VizNodeError in the table"
+
+
+def test_exit_statuses__reference_page__lists_exactly_these() -> None:
+    page = Path(__file__).parents[3] / "docs" / "reference" / "exit-codes.md"
+    lines = [line.split("|") for line in page.read_text().splitlines() if line.startswith("| `")]
+    listed = {cell[1].strip().strip("`"): int(cell[2]) for cell in lines}
+    assert listed == {cls.__name__: status_for(cls(""), EXIT_STATUS) for cls in ALL_ERRORS}
+
+
+@pytest.mark.parametrize("cls", ALL_ERRORS, ids=lambda cls: cls.__name__)
+def test_run__command_raises__prints_cause_and_next_and_exits_with_its_status(
+    cls: type[VizNodeError], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("broken")
+    def broken() -> None:
+        raise cls("the cause", "the next step")
+
+    monkeypatch.setattr(viz_node, "get_command", lambda _context, _name: broken)
+    assert run(["broken"]) == status_for(cls(""), EXIT_STATUS)
+    printed = capsys.readouterr()
+    assert printed.err == "error: the cause\nnext: the next step\n"
+    assert printed.out == ""
+
+
+def test_run__json_and_error__one_document_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--home", str(tmp_path), "status", "--json"]) == 3
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["error"] == "NodeNotRunningError"
+    assert json.loads(printed.out)["hint"].endswith("start")
+    assert printed.err == ""
+
+
+def test_run__failure_status_set__overrides(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("broken")
+    @pass_terminal
+    def broken(terminal: Terminal) -> None:
+        terminal.failure_status.append(2)
+        raise errors.ChainUnavailableError("down")
+
+    monkeypatch.setattr(viz_node, "get_command", lambda _context, _name: broken)
+    assert run(["broken"]) == 2
+
+
+def test_run__interrupted__status_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("broken")
+    def broken() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(viz_node, "get_command", lambda _context, _name: broken)
+    assert run(["broken"]) == cli_main.INTERRUPTED_STATUS
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["train"],
+        ["publish", "a", "--price", "five"],
+        ["publish", "a", "--price", "0"],
+        ["publish", "a", "--price", "5", "--days", "3"],
+        ["publish", "a", "--price", "5", "--split", "0x" + "1" * 40 + "=99"],
+        ["license", "a", "--max-price", "-1"],
+        ["content", "add", "/no/such/file", "--rights", "owned", "--author", "A"],
+        ["content", "add", ".", "--rights", "stolen", "--author", "A"],
+        ["train", "a", "--content", ",", "--recipe", "/no/such/recipe.toml"],
+    ],
+    ids=" ".join,
+)
+def test_run__bad_argument__status_2_and_a_cause(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(arguments) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_home__environment__is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("VIZ_NODE_HOME", str(tmp_path / "other"))
+    assert run(["id"]) == 3
+    assert str(tmp_path / "other") in capsys.readouterr().err

@@ -1,0 +1,57 @@
+"""`viz-node jobs`: orders that survive a crash."""
+
+import click
+
+from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+
+
+@click.group("jobs")
+def jobs_command() -> None:
+    """Durable jobs: list, show, cancel, resume."""
+
+
+@jobs_command.command("list")
+@json_option
+@pass_terminal
+def list_jobs(terminal: Terminal) -> None:
+    """Every job, with its state."""
+    rows = terminal.client.call_list("jobs_list")
+    terminal.output.rows(rows, ("job_id", "kind", "name", "state", "progress", "error"), "no jobs yet")
+
+
+@jobs_command.command("show")
+@click.argument("job")
+@click.option("--follow", is_flag=True, help="Watch it until it ends.")
+@json_option
+@pass_terminal
+def show(terminal: Terminal, job: str, follow: bool) -> None:
+    """What JOB did so far, its result or its error."""
+    if follow:
+        terminal.output.body(terminal.run_job({"job_id": job}, False) or {})
+    else:
+        terminal.output.body(terminal.client.call("jobs_show", job=job))
+
+
+@jobs_command.command("cancel")
+@click.argument("job")
+@json_option
+@pass_terminal
+def cancel(terminal: Terminal, job: str) -> None:
+    """Stop JOB; its checkpoint stays."""
+    answer = terminal.client.call("jobs_cancel", job=job)
+    if terminal.output.is_json:
+        terminal.output.document(answer)
+    terminal.output.line(f"cancelled; go on with it: viz-node jobs resume {job}")
+
+
+@jobs_command.command("resume")
+@click.argument("job")
+@detach_option
+@json_option
+@pass_terminal
+def resume(terminal: Terminal, job: str, detach: bool) -> None:
+    """Go on with a failed or cancelled JOB where it stopped."""
+    answer = terminal.client.call("jobs_resume", job=job)
+    ended = terminal.run_job({"job_id": job, **answer}, detach)
+    if ended is not None:
+        terminal.output.body(ended)
