@@ -1,0 +1,185 @@
+"""A development chain on this machine: Anvil, detached, its state kept in a file; loopback only."""
+
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from viz_node.chain.contract import load_artifact, words
+from viz_node.chain.deployment import Deployment, deploy
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.signing import account_of_key
+from viz_node.chain.transactions import translate_refusal, wait_for
+from viz_node.errors import ChainUnavailableError, DeadlineError
+
+CHAIN_ID = 31337
+START_SECONDS = 30
+STOP_SECONDS = 10
+GAS_MONEY_WEI = 10**18
+RECORD = "anvil.json"
+
+
+@dataclass(frozen=True)
+class DevChain:
+    """A running Anvil and where it answers."""
+
+    rpc_url: str
+    pid: int
+
+
+def start_anvil(directory: Path, binary: Path, port: int = 0) -> DevChain:
+    """Start Anvil in its own session with the state in `directory`; port 0 takes a free one.
+
+    Raises: ChainUnavailableError, DeadlineError.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    port = port or _free_port()
+    command = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
+    command += ["--state", str(directory / "state.json"), "--state-interval", "2"]
+    try:
+        with (directory / "anvil.log").open("ab") as log:
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=directory
+            )
+    except OSError as error:
+        raise ChainUnavailableError(f"anvil does not start: {error}", "run `npm ci` in contracts/") from error
+    chain = DevChain(f"http://127.0.0.1:{port}", child.pid)
+    deadline = time.monotonic() + START_SECONDS
+    while not _answers(chain):
+        if child.poll() is not None:
+            raise ChainUnavailableError(f"anvil ended with status {child.returncode}", f"see {directory}/anvil.log")
+        if time.monotonic() > deadline:
+            child.kill()
+            raise DeadlineError("anvil does not answer", f"see {directory}/anvil.log")
+        time.sleep(0.05)
+    _write_record(directory, chain)
+    return chain
+
+
+def adopt_or_start(directory: Path, binary: Path, port: int = 0) -> DevChain:
+    """The Anvil that runs on `directory` already, else a new one on the same port as before if that is free.
+
+    Raises: ChainUnavailableError, DeadlineError.
+    """
+    known = _read_record(directory)
+    if known is not None:
+        if _is_ours(known) and _answers(known):
+            return known
+        earlier = int(known.rpc_url.rpartition(":")[2])
+        port = port or (earlier if _is_free(earlier) else 0)
+    return start_anvil(directory, binary, port)
+
+
+def stop_anvil(directory: Path) -> bool:
+    """Stop the Anvil of `directory`, which then writes its state; False when none ran. Raises: DeadlineError."""
+    known = _read_record(directory)
+    if known is None or not _is_ours(known):
+        return False
+    os.kill(known.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    while _is_ours(known):
+        if time.monotonic() > deadline:
+            raise DeadlineError(f"anvil (process {known.pid}) does not stop", f"kill {known.pid}")
+        _reap(known.pid)
+        time.sleep(0.05)
+    return True
+
+
+def give_gas(rpc_url: str, account: str) -> None:
+    """Raise the account's gas money to one coin if it has less; works on Anvil only. Raises: ChainUnavailableError."""
+    rpc = JsonRpc(rpc_url)
+    try:
+        if to_int(rpc.call("eth_getBalance", account, "latest")) < GAS_MONEY_WEI:
+            rpc.call("anvil_setBalance", account, hex(GAS_MONEY_WEI))
+    except RpcRefusedError as error:
+        raise ChainUnavailableError(f"{rpc_url} is no development chain: {error.message}") from error
+    finally:
+        rpc.close()
+
+
+def fund(rpc_url: str, deployment: Deployment, account: str, tokens: int) -> None:
+    """Give gas money, and mint test tokens up to `tokens` units. Raises: ChainUnavailableError, DeadlineError."""
+    give_gas(rpc_url, account)
+    rpc = JsonRpc(rpc_url)
+    token = load_artifact("TestToken")
+    try:
+        query = {"to": deployment.token, "data": to_hex(token.call_data("balanceOf", account))}
+        held = words(to_bytes(rpc.call("eth_call", query, "latest")))
+        missing = tokens - (held[0] if held else 0)
+        if missing > 0:
+            payer = rpc.call("eth_accounts")[0]
+            mint = token.call_data("mint", account, missing)
+            order = {"from": payer, "to": deployment.token, "data": to_hex(mint)}
+            wait_for(rpc, rpc.call("eth_sendTransaction", order), START_SECONDS)
+    except RpcRefusedError as error:
+        raise translate_refusal(error) from error
+    finally:
+        rpc.close()
+
+
+def deploy_for_development(rpc_url: str) -> Deployment:
+    """Deploy market and test token with a throw-away key. Raises: as `deploy`."""
+    key = secrets.token_bytes(32)
+    give_gas(rpc_url, account_of_key(key))
+    return deploy(rpc_url, key)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _answers(chain: DevChain) -> bool:
+    rpc = JsonRpc(chain.rpc_url, timeout_seconds=2)
+    try:
+        return to_int(rpc.call("eth_chainId")) == CHAIN_ID
+    except (ChainUnavailableError, RpcRefusedError):
+        return False
+    finally:
+        rpc.close()
+
+
+def _is_ours(chain: DevChain) -> bool:
+    # A process id may be in use again by somebody else after a restart of the machine; the command line tells.
+    try:
+        command = Path(f"/proc/{chain.pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return b"anvil" in command[0] and chain.rpc_url.rpartition(":")[2].encode() in command
+
+
+def _reap(pid: int) -> None:
+    try:
+        os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        pass
+
+
+def _write_record(directory: Path, chain: DevChain) -> None:
+    part = directory / f"{RECORD}.part"
+    part.write_text(json.dumps(asdict(chain)))
+    part.replace(directory / RECORD)
+
+
+def _read_record(directory: Path) -> DevChain | None:
+    try:
+        body = json.loads((directory / RECORD).read_bytes())
+        return DevChain(str(body["rpc_url"]), int(body["pid"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,85 @@
+"""Where a market lives: chain, addresses, first block and code; written once per deployment and shared by all its nodes."""
+
+import json
+import re
+from dataclasses import asdict, dataclass
+
+from viz_node.chain.contract import Artifact, load_artifact
+from viz_node.chain.hashing import keccak
+from viz_node.chain.rpc import JsonRpc, to_bytes
+from viz_node.chain.transactions import account_of_key, chain_id_of, send, sign_prepared, wait_for
+from viz_node.domain.ids import Account, parse_account
+from viz_node.errors import ChainUnavailableError, TransactionRevertedError, UsageError, VerificationError
+
+MAX_DEPLOYMENT_BYTES = 4096
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A market; `block` is the first that may hold its events, `code_digest` the Keccak-256 of its code (EXTCODEHASH)."""
+
+    chain_id: int
+    market: Account
+    token: Account
+    block: int
+    code_digest: str
+
+    def to_bytes(self) -> bytes:
+        """The file that `parse_deployment` reads."""
+        return json.dumps(asdict(self), indent=2).encode() + b"\n"
+
+
+def parse_deployment(raw: bytes) -> Deployment:
+    """Read a deployment file. Raises: VerificationError."""
+    if len(raw) > MAX_DEPLOYMENT_BYTES:
+        raise VerificationError("the deployment file is larger than 4096 bytes")
+    try:
+        body = json.loads(raw)
+        found = Deployment(**body)
+        numbers = found.chain_id, found.block
+        if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
+            raise ValueError("a number is out of range")
+        if _DIGEST.fullmatch(found.code_digest) is None:
+            raise ValueError("code_digest is not 64 hex digits")
+        return Deployment(
+            found.chain_id, parse_account(found.market), parse_account(found.token), found.block, found.code_digest
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
+        raise VerificationError(f"the deployment file is malformed: {error}", "see `viz-node chain deploy`") from error
+
+
+def deploy(rpc_url: str, private_key: bytes, token: Account | None = None, timeout_seconds: float = 120) -> Deployment:
+    """Deploy a market for `token`, or for a new test token when it is None (for test networks only).
+
+    Raises: ChainUnavailableError, InsufficientFundsError, TransactionRevertedError, DeadlineError.
+    """
+    rpc = JsonRpc(rpc_url)
+    try:
+        block = 0
+        if token is None:
+            token, block = _create(rpc, private_key, load_artifact("TestToken").creation_data(), timeout_seconds)
+        data = load_artifact("Market").creation_data(token)
+        market, market_block = _create(rpc, private_key, data, timeout_seconds)
+        code = to_bytes(rpc.call("eth_getCode", market, "latest"))
+        if not is_market_code(code, load_artifact("Market")):
+            raise ChainUnavailableError("the chain holds another code than the one that was deployed")
+        return Deployment(chain_id_of(rpc), market, token, min(block or market_block, market_block), keccak(code).hex())
+    finally:
+        rpc.close()
+
+
+def is_market_code(code: bytes, artifact: Artifact) -> bool:
+    """Whether `code` is the artifact's, apart from the immutables that its constructor sets."""
+    return artifact.masked(code) == artifact.masked(artifact.deployed)
+
+
+def _create(rpc: JsonRpc, private_key: bytes, data: bytes, timeout_seconds: float) -> tuple[Account, int]:
+    nonce = int(rpc.call("eth_getTransactionCount", account_of_key(private_key), "pending"), 16)
+    signed = sign_prepared(rpc, private_key, nonce, None, data)
+    send(rpc, signed.raw)
+    body = wait_for(rpc, signed.tx_hash, timeout_seconds)
+    address = body.get("contractAddress")
+    if int(body["status"], 16) != 1 or not isinstance(address, str):
+        raise TransactionRevertedError("the chain refused the deployment", "deploy again with more gas money")
+    return parse_account(address), int(body["blockNumber"], 16)

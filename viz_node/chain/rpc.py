@@ -1,0 +1,121 @@
+"""JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+import orjson
+
+from viz_node.errors import ChainUnavailableError
+
+BATCH_LIMIT = 100
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+
+
+class RpcRefusedError(Exception):
+    """The endpoint answered with an error object; `data` holds revert data if there is any."""
+
+    def __init__(self, message: str, code: int = 0, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.data = data
+
+
+class JsonRpc:
+    """One endpoint; may be used from several threads. Errors of transport become ChainUnavailableError."""
+
+    def __init__(self, url: str, timeout_seconds: float = 10) -> None:
+        self.url = url
+        self._timeout = timeout_seconds
+        self._lock = threading.Lock()
+        self._client: httpx.Client | None = None
+
+    def call(self, method: str, *params: Any) -> Any:
+        """One request. Raises: ChainUnavailableError, RpcRefusedError."""
+        return _result_of(self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}), method)
+
+    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Results in the order of the requests. Raises: ChainUnavailableError, RpcRefusedError."""
+        results: list[Any] = []
+        for start in range(0, len(requests), BATCH_LIMIT):
+            part = requests[start : start + BATCH_LIMIT]
+            body = [
+                {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+                for number, (method, params) in enumerate(part)
+            ]
+            answers = self._post(body)
+            if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
+                raise ChainUnavailableError(f"{self.url} does not answer batches")
+            by_id = {answer.get("id"): answer for answer in answers}
+            results += [_result_of(by_id.get(number), method) for number, (method, _) in enumerate(part)]
+        return results
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _post(self, body: Any) -> Any:
+        with self._lock:
+            if self._client is None:
+                self._client = httpx.Client(timeout=self._timeout, trust_env=False)
+            client = self._client
+        try:
+            answer = client.post(self.url, content=orjson.dumps(body), headers={"content-type": "application/json"})
+            if answer.status_code in (413, 429) or answer.status_code >= 500:
+                raise RpcRefusedError(f"HTTP status {answer.status_code}", answer.status_code)
+            if len(answer.content) > MAX_ANSWER_BYTES:
+                raise RpcRefusedError("the answer is too large", 413)
+            return orjson.loads(answer.content)
+        except (httpx.HTTPError, httpx.InvalidURL, orjson.JSONDecodeError) as error:
+            detail = str(error) or type(error).__name__
+            raise ChainUnavailableError(
+                f"the chain at {self.url} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
+            ) from error
+
+
+def _result_of(answer: Any, method: str) -> Any:
+    if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
+        raise ChainUnavailableError(f"the chain's answer to {method} is malformed")
+    error = answer.get("error")
+    if error is None:
+        return answer.get("result")
+    if not isinstance(error, dict):
+        raise RpcRefusedError(str(error)[:300])
+    data = error.get("data")
+    if isinstance(data, dict):
+        data = data.get("data")
+    is_hex = isinstance(data, str) and data.startswith("0x")
+    code = error.get("code")
+    raise RpcRefusedError(
+        str(error.get("message", ""))[:300],
+        code if isinstance(code, int) else 0,
+        to_bytes(data) if is_hex and isinstance(data, str) else b"",
+    )
+
+
+def to_int(text: Any) -> int:
+    """Read a JSON-RPC quantity. Raises: ChainUnavailableError."""
+    try:
+        return int(text, 16)
+    except (TypeError, ValueError) as error:
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not a quantity") from error
+
+
+def to_bytes(text: Any) -> bytes:
+    """Read JSON-RPC data. Raises: ChainUnavailableError."""
+    try:
+        if not text.startswith("0x"):
+            raise ValueError("no 0x")
+        return bytes.fromhex(text[2:])
+    except (AttributeError, ValueError) as error:
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not hex data") from error
+
+
+def to_hex(data: bytes) -> str:
+    """Bytes as JSON-RPC data."""
+    return "0x" + data.hex()

@@ -1,0 +1,166 @@
+"""Simulate, price, sign, broadcast and follow transactions; what to call is decided elsewhere (`market.py`)."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from viz_node.chain.contract import load_artifact, words
+from viz_node.chain.ledger import LedgerEntry, decode_entry, is_entry
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_hex, to_int
+from viz_node.chain.signing import Fees, SignedTransaction, account_of_key, sign_transaction
+from viz_node.domain.ids import Account, format_amount
+from viz_node.errors import (
+    ChainUnavailableError,
+    DeadlineError,
+    InsufficientFundsError,
+    TransactionRevertedError,
+    VizNodeError,
+)
+
+if TYPE_CHECKING:
+    from viz_node.chain.deployment import Deployment
+
+GAS_MARGIN_PERCENT = 125
+FIRST_POLL_SECONDS = 0.05
+LONGEST_POLL_SECONDS = 2.0
+
+_HINTS = {
+    "AlreadyLicensed": "the license is held already; fetch the adapter",
+    "AlreadyRegistered": "the adapter is published already",
+    "PriceAboveMax": "look at the offer and raise --max-price",
+    "NothingDue": "wait for a sale",
+    "ERC20InsufficientAllowance": "approve the market first",
+}
+_KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One contract call, ready to be signed; `description` tells a person what it does."""
+
+    to: Account
+    data: bytes
+    description: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The outcome of a transaction: status 1 = done, 0 = reverted; the ledger entries that it wrote."""
+
+    status: int
+    block_number: int
+    logs: list[LedgerEntry]
+
+
+class TransactionSender:
+    """Sends transactions of one account; keeps no state, so that the caller's outbox is the only memory."""
+
+    def __init__(self, rpc_url: str, deployment: "Deployment", private_key: bytes) -> None:
+        self._rpc = JsonRpc(rpc_url)
+        self._deployment = deployment
+        self._private_key = private_key
+        self.account = account_of_key(private_key)
+
+    def next_nonce(self) -> int:
+        """The nonce after all transactions that the chain knows, pending ones included."""
+        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, "pending"))
+
+    def sign(self, call: Call, nonce: int) -> SignedTransaction:
+        """Simulate the call, estimate its gas with a margin, and sign it.
+
+        Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError.
+        """
+        if chain_id_of(self._rpc) != self._deployment.chain_id:
+            raise ChainUnavailableError(f"{self._rpc.url} is not chain {self._deployment.chain_id}")
+        return sign_prepared(self._rpc, self._private_key, nonce, call.to, call.data)
+
+    def broadcast(self, raw: bytes) -> None:
+        """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
+        send(self._rpc, raw)
+
+    def find_receipt(self, tx_hash: str) -> Receipt | None:
+        """The outcome if the transaction is in a block. Raises: ChainUnavailableError."""
+        body = _ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
+        return None if body is None else self._receipt(body)
+
+    def wait(self, tx_hash: str, timeout_seconds: float) -> Receipt:
+        """The outcome, waiting for it. Raises: DeadlineError, ChainUnavailableError."""
+        return self._receipt(wait_for(self._rpc, tx_hash, timeout_seconds))
+
+    def _receipt(self, body: dict[str, Any]) -> Receipt:
+        logs = [decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market)]
+        return Receipt(to_int(body["status"]), to_int(body["blockNumber"]), logs)
+
+
+def chain_id_of(rpc: JsonRpc) -> int:
+    """The chain's id. Raises: ChainUnavailableError."""
+    return to_int(_ask(rpc, "eth_chainId"))
+
+
+def sign_prepared(rpc: JsonRpc, private_key: bytes, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
+    """Simulate, price and sign. Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError."""
+    account = account_of_key(private_key)
+    request = {"from": account, "data": to_hex(data), **({} if to is None else {"to": to})}
+    try:
+        rpc.call("eth_call", request, "latest")
+        gas = to_int(rpc.call("eth_estimateGas", request, "latest")) * GAS_MARGIN_PERCENT // 100
+    except RpcRefusedError as error:
+        raise translate_refusal(error) from error
+    block = _ask(rpc, "eth_getBlockByNumber", "latest", False)
+    tip = to_int(_ask(rpc, "eth_maxPriorityFeePerGas"))
+    fees = Fees(gas, 2 * to_int(block.get("baseFeePerGas", "0x0")) + tip, tip)
+    balance = to_int(_ask(rpc, "eth_getBalance", account, "latest"))
+    if balance < fees.cost_wei():
+        raise InsufficientFundsError(
+            f"{account} has {balance} wei, and the gas may cost {fees.cost_wei()}", "send the account gas money"
+        )
+    return sign_transaction(private_key, chain_id_of(rpc), nonce, to, data, fees)
+
+
+def send(rpc: JsonRpc, raw: bytes) -> None:
+    """Broadcast; a transaction that the chain knows already is fine. Raises: as `sign_prepared`."""
+    try:
+        rpc.call("eth_sendRawTransaction", to_hex(raw))
+    except RpcRefusedError as error:
+        if not any(text in error.message.lower() for text in _KNOWN_ALREADY):
+            raise translate_refusal(error) from error
+
+
+def wait_for(rpc: JsonRpc, tx_hash: str, timeout_seconds: float) -> dict[str, Any]:
+    """The raw receipt, polling with growing pauses. Raises: DeadlineError, ChainUnavailableError."""
+    deadline, pause = time.monotonic() + timeout_seconds, FIRST_POLL_SECONDS
+    while True:
+        body = _ask(rpc, "eth_getTransactionReceipt", tx_hash)
+        if isinstance(body, dict) and body.get("blockNumber") is not None:
+            return body
+        if time.monotonic() + pause > deadline:
+            raise DeadlineError(f"transaction {tx_hash} is in no block after {timeout_seconds:g} s", "wait, then look again")
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_POLL_SECONDS)
+
+
+def translate_refusal(error: RpcRefusedError) -> VizNodeError:
+    """The endpoint's error as one of ours, by the contract's error name when there is one."""
+    known = {**load_artifact("TestToken").errors, **load_artifact("Market").errors}
+    name = known.get(error.data[:4], "")
+    if name == "ERC20InsufficientBalance":
+        _, has, needs = words(error.data[4:])
+        return InsufficientFundsError(
+            f"the account has {format_amount(has)} tokens and needs {format_amount(needs)}", "add payment tokens"
+        )
+    if name:
+        values = ", ".join(str(word) for word in words(error.data[4:]))
+        return TransactionRevertedError(f"the contract refused: {name}({values})", _HINTS.get(name, ""))
+    text = error.message.lower()
+    if "insufficient funds" in text:
+        return InsufficientFundsError("the account cannot pay for gas", "send the account gas money")
+    if "revert" in text or error.data:
+        return TransactionRevertedError(f"the contract refused: {error.message}")
+    return ChainUnavailableError(f"the chain refused the request: {error.message}", "try again")
+
+
+def _ask(rpc: JsonRpc, method: str, *params: Any) -> Any:
+    try:
+        return rpc.call(method, *params)
+    except RpcRefusedError as error:
+        raise ChainUnavailableError(f"the chain refused {method}: {error.message}", "try again") from error
