@@ -1,12 +1,16 @@
 """What people and programs see."""
 
 import json
+from typing import Any
 
 import pytest
 
 from viz_node.cli.output import Output, cell, flattened, printable
 
-ROWS = [{"name": "a\x1b[31mred", "price": "5.00", "licensed": True}, {"name": "b", "price": None, "licensed": False}]
+ROWS: list[dict[str, Any]] = [
+    {"name": "a\x1b[31mred", "price": "5.00", "licensed": True},
+    {"name": "b", "price": None, "licensed": False},
+]
 
 
 def test_rows__piped__aligned_without_control_characters(capsys: pytest.CaptureFixture[str]) -> None:
