@@ -1,0 +1,297 @@
+"""Real peer networks on loopback."""
+
+import asyncio
+import hashlib
+import os
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+import pytest
+import trio
+from aiohttp import web
+
+from viz_node.domain.ids import PeerId
+from viz_node.errors import (
+    LicenseRequiredError,
+    NotFoundError,
+    PeerUnreachableError,
+    RefusedError,
+    StorageError,
+    VerificationError,
+)
+from viz_node.p2p.network import PeerNetwork
+
+LOOPBACK = "/ip4/127.0.0.1/tcp/0"
+
+
+def check(raw: bytes) -> tuple[str, int]:
+    """Announcements of these tests: 32 bytes of id, 4 of sequence, 4 of SHA-256 over both."""
+    if len(raw) != 40 or hashlib.sha256(raw[:36]).digest()[:4] != raw[36:]:
+        raise VerificationError("not an announcement")
+    return raw[:32].hex(), struct.unpack(">I", raw[32:36])[0]
+
+
+def announcement(name: str, sequence: int) -> tuple[str, bytes]:
+    body = hashlib.sha256(name.encode()).digest() + struct.pack(">I", sequence)
+    return body[:32].hex(), body + hashlib.sha256(body).digest()[:4]
+
+
+@asynccontextmanager
+async def network(bootstrap: list[str] | None = None, known: list[bytes] | None = None) -> AsyncIterator[PeerNetwork]:
+    peer = PeerNetwork(os.urandom(32), LOOPBACK, bootstrap or [], check, lambda: list(known or []))
+    await peer.start()
+    try:
+        yield peer
+    finally:
+        await peer.stop()
+
+
+async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.05)
+
+
+async def eventually(ask: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not await ask():
+            await asyncio.sleep(0.2)
+
+
+async def test_announce__three_nodes__seen_by_gossip_and_found_in_the_dht() -> None:
+    async with network() as a, network(a.addresses) as b, network(a.addresses) as c:
+        heard: dict[str, list[bytes]] = {"b": [], "c": []}
+        b.on_announcement(heard["b"].append)
+        c.on_announcement(heard["c"].append)
+
+        async def is_meshed() -> bool:
+            return sum(bool(row["connected"]) for row in await a.peers()) == 2
+
+        await eventually(is_meshed)
+        await asyncio.sleep(2)
+        adapter_id, raw = announcement("one", 1)
+        await b.announce(adapter_id, raw)
+        await until(lambda: heard["c"] == [raw])
+        assert heard["b"] == []
+
+        async def has_value() -> bool:
+            return await c.find_announcement(adapter_id) == raw
+
+        async def has_provider() -> bool:
+            return await c.find_providers(adapter_id) == [b.peer_id]
+
+        await eventually(has_value)
+        await eventually(has_provider)
+
+
+async def test_catalog__late_joiner__gets_what_the_other_knows() -> None:
+    known = [announcement(f"item {number}", 1)[1] for number in range(450)]
+    async with network(known=known) as a, network() as b:
+        heard: list[bytes] = []
+        b.on_announcement(heard.append)
+        assert await b.connect(a.addresses[0]) == a.peer_id
+        await until(lambda: len(heard) == len(known))
+        assert await b.catch_up() == 0
+        assert sorted(heard) == sorted(known)
+
+
+async def test_request__handler_answers_or_fails__reply_or_the_same_error() -> None:
+    async def echo(peer_id: PeerId, payload: bytes) -> bytes:
+        return peer_id.encode() + payload
+
+    async def sell(_: PeerId, __: bytes) -> bytes:
+        raise LicenseRequiredError("no license", "buy one")
+
+    async def stop_the_other(_: PeerId, __: bytes) -> bytes:
+        raise StorageError("the disk is full")
+
+    async def broken(_: PeerId, __: bytes) -> bytes:
+        raise ZeroDivisionError
+
+    async with network() as a, network() as b:
+        for method, handler in (("echo", echo), ("sell", sell), ("stop", stop_the_other), ("broken", broken)):
+            a.serve(method, handler)
+        payload = os.urandom(900_000)
+        reply = await b.request(a.peer_id, "echo", payload, addresses=tuple(a.addresses))
+        assert reply == b.peer_id.encode() + payload
+        with pytest.raises(LicenseRequiredError) as raised:
+            await b.request(a.peer_id, "sell", b"")
+        assert (raised.value.message, raised.value.hint) == ("no license", "buy one")
+        with pytest.raises(PeerUnreachableError):
+            await b.request(a.peer_id, "stop", b"")
+        with pytest.raises(PeerUnreachableError):
+            await b.request(a.peer_id, "broken", b"")
+        with pytest.raises(NotFoundError):
+            await b.request(a.peer_id, "nothing", b"")
+        replies = await asyncio.gather(*(b.request(a.peer_id, "echo", bytes([n])) for n in range(8)))
+        assert [reply[-1] for reply in replies] == list(range(8))
+
+
+async def test_request__first_address_is_dead__second_is_used() -> None:
+    async def echo(_: PeerId, payload: bytes) -> bytes:
+        return payload
+
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        addresses = (f"/ip4/127.0.0.1/tcp/9/p2p/{a.peer_id}", *a.addresses)
+        assert await b.request(a.peer_id, "echo", b"x", addresses=addresses) == b"x"
+
+
+async def test_fetch__two_seeders__same_bytes(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(os.urandom(20_000_001))
+    async with network() as a, network() as b, network() as c:
+        blob_id = await a.share(source)
+        assert await b.share(source) == blob_id
+        seen: list[tuple[int, int]] = []
+        await c.connect(a.addresses[0])
+        await c.connect(b.addresses[0])
+        banned = await c.fetch(
+            blob_id, 20_000_001, [a.peer_id, b.peer_id], tmp_path / "got", lambda done, total: seen.append((done, total))
+        )
+        assert banned == []
+        assert (tmp_path / "got").read_bytes() == source.read_bytes()
+        await until(lambda: seen[-1] == (20_000_001, 20_000_001))
+        assert not list(tmp_path.glob("got.*"))
+
+
+async def test_fetch__one_seeder_corrupts__banned_and_the_file_is_whole(tmp_path: Path) -> None:
+    source, spoiled = tmp_path / "source", tmp_path / "spoiled"
+    source.write_bytes(os.urandom(20_000_000))
+    spoiled.write_bytes(source.read_bytes())
+    async with network() as a, network() as b, network() as c:
+        blob_id = await a.share(source)
+        await b.share(spoiled)
+        spoiled.write_bytes(bytes(20_000_000))
+        await c.connect(a.addresses[0])
+        await c.connect(b.addresses[0])
+        banned = await c.fetch(blob_id, 20_000_000, [b.peer_id, a.peer_id], tmp_path / "got")
+        assert banned == [b.peer_id]
+        assert (tmp_path / "got").read_bytes() == source.read_bytes()
+        with pytest.raises(VerificationError):
+            await c.fetch(blob_id, 20_000_000, [b.peer_id], tmp_path / "again")
+
+
+async def test_fetch__cancelled__resumes_from_the_verified_chunks(tmp_path: Path) -> None:
+    source, got = tmp_path / "source", tmp_path / "got"
+    source.write_bytes(os.urandom(40_000_000))
+    async with network() as a, network() as b:
+        blob_id = await a.share(source)
+        await b.connect(a.addresses[0])
+        some = asyncio.Event()
+        first = asyncio.create_task(
+            b.fetch(blob_id, 40_000_000, [a.peer_id], got, lambda done, _: some.set() if done > 5_000_000 else None)
+        )
+        await some.wait()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        assert not got.exists()
+        resumed: list[int] = []
+        await b.fetch(blob_id, 40_000_000, [a.peer_id], got, lambda done, _: resumed.append(done))
+        assert resumed[0] > 5_000_000
+        assert got.read_bytes() == source.read_bytes()
+
+
+async def test_fetch__blob_nobody_has__peer_unreachable(tmp_path: Path) -> None:
+    async with network() as a, network() as b:
+        await b.connect(a.addresses[0])
+        with pytest.raises(PeerUnreachableError):
+            await b.fetch("ab" * 32, 5, [a.peer_id], tmp_path / "got")
+
+
+async def test_gossip__malformed_message__does_not_end_the_node() -> None:
+    async def echo(_: PeerId, payload: bytes) -> bytes:
+        return payload
+
+    async def send_garbage(core: object) -> None:
+        host = core.links.host  # type: ignore[attr-defined]
+        peer = host.get_connected_peers()[0]
+        for protocol in ("/meshsub/1.1.0", "/meshsub/1.2.0", "/viz/request/1.0.0", "/viz/blob/1.0.0", "/ipfs/kad/1.0.0"):
+            for garbage in (b"\xff" * 64, b"\x05hello", b"\x0a\x12\x03abc\xff" + bytes(9), os.urandom(2000)):
+                stream = await host.new_stream(peer, [protocol])
+                with trio.move_on_after(1):
+                    await stream.write(garbage)
+                    await stream.close()
+
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        await b.connect(a.addresses[0])
+        thread, core = b._running()
+        await thread.call(send_garbage, core)
+        await asyncio.sleep(1)
+        assert not a.failed.is_set()
+        assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
+        heard: list[bytes] = []
+        async with network(a.addresses) as c:
+            a.on_announcement(heard.append)
+            await asyncio.sleep(2)
+            adapter_id, raw = announcement("after", 1)
+            await c.announce(adapter_id, raw)
+            await until(lambda: heard == [raw])
+
+
+async def test_tunnel__http_exchange__carried_both_ways() -> None:
+    async def echo(request: web.Request) -> web.Response:
+        return web.Response(body=await request.read())
+
+    app = web.Application(client_max_size=8 << 20)
+    app.router.add_post("/echo", echo)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server_port = runner.addresses[0][1]
+    try:
+        async with network() as a, network() as b, network() as c:
+            a.serve_tunnel("fleet", server_port, lambda peer: peer == b.peer_id)
+            await b.connect(a.addresses[0])
+            await c.connect(a.addresses[0])
+            port = await b.open_tunnel(a.peer_id, "fleet")
+            body = os.urandom(3_000_000)
+            async with aiohttp.ClientSession() as session:
+                for _ in range(3):
+                    async with session.post(f"http://127.0.0.1:{port}/echo", data=body) as response:
+                        assert await response.read() == body
+            with pytest.raises(RefusedError):
+                await c.open_tunnel(a.peer_id, "fleet")
+            await b.close_tunnel("fleet")
+            await asyncio.sleep(0.2)
+            with pytest.raises(OSError, match="refused|onnect"):
+                await asyncio.open_connection("127.0.0.1", port)
+    finally:
+        await runner.cleanup()
+
+
+async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings() -> None:
+    async def echo(_: PeerId, payload: bytes) -> bytes:
+        return payload
+
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        thread, core = a._running()
+
+        async def die() -> None:
+            thread._nursery.start_soon(explode)  # type: ignore[union-attr]
+
+        async def explode() -> None:
+            raise RuntimeError("the core broke")
+
+        await thread.call(die)
+        await asyncio.wait_for(a.failed.wait(), 5)
+        with pytest.raises(PeerUnreachableError):
+            await a.connect(b.addresses[0])
+        await a.start()
+        assert not a.failed.is_set()
+        assert await b.request(a.peer_id, "echo", b"again", addresses=tuple(a.addresses)) == b"again"
+
+
+async def test_stop__running_network__within_two_seconds() -> None:
+    async with network() as a, network(a.addresses) as b:
+        await asyncio.sleep(1)
+        started = asyncio.get_running_loop().time()
+        await b.stop()
+        assert asyncio.get_running_loop().time() - started < 2

@@ -1,0 +1,1 @@
+"""Host, announcements, requests, verified transfer and tunnels between nodes, over libp2p."""

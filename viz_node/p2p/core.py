@@ -1,0 +1,122 @@
+"""The network core: one host with everything that runs on it, from start to cancellation, inside trio."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+from libp2p.peer.id import ID
+
+from viz_node.domain.ids import PeerId
+from viz_node.errors import LockedError
+from viz_node.p2p.discovery import CheckAnnouncement, Discovery
+from viz_node.p2p.host import make_host, parse_listen, parse_peer_address, parse_peer_id
+from viz_node.p2p.links import Links
+from viz_node.p2p.offerings import Offerings
+from viz_node.p2p.requests import RequestProtocol
+from viz_node.p2p.transfer import BlobServer, Fetch, Progress
+from viz_node.p2p.tunnel import Tunnels
+
+
+@dataclass(frozen=True)
+class CoreSettings:
+    """What a core needs from outside; the callables are called in the network's thread."""
+
+    seed: bytes
+    listen: str
+    bootstrap: list[str]
+    check_announcement: CheckAnnouncement
+    known_announcements: Callable[[], list[bytes]]
+    deliver: Callable[[bytes], None]
+
+
+class Core:
+    """Lives for one run; a new start makes a new core over the same offerings."""
+
+    def __init__(self, settings: CoreSettings, offerings: Offerings) -> None:
+        self._settings = settings
+        self._offerings = offerings
+        self.addresses: list[str] = []
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Serve until cancelled. Raises: LockedError (the port is taken), UsageError."""
+        settings = self._settings
+        listen = parse_listen(settings.listen)
+        host = make_host(settings.seed, settings.listen)
+        async with host.run(listen_addrs=[listen]), trio.open_nursery() as nursery:
+            self.addresses = [str(address) for address in host.get_addrs()]
+            if not self.addresses:
+                raise LockedError(f"{settings.listen} cannot be listened on", "choose another port")
+            self.links = Links(host)
+            self.requests = RequestProtocol(self.links, self._offerings.handlers)
+            self.blobs = BlobServer(self.links, self._offerings.blobs)
+            self.tunnels = Tunnels(self.links, self._offerings.doors, nursery)
+            self.discovery = Discovery(
+                self.links,
+                self._offerings,
+                settings.check_announcement,
+                settings.known_announcements,
+                settings.deliver,
+            )
+            await nursery.start(self.discovery.run, settings.bootstrap)
+            task_status.started()
+
+    async def connect(self, address: str) -> PeerId:
+        """Connect to a multiaddr. Raises: UsageError, PeerUnreachableError."""
+        info = parse_peer_address(address)
+        self.links.remember(info.peer_id, info.addrs)
+        await self.links.connect(info.peer_id)
+        return PeerId(str(info.peer_id))
+
+    async def request(
+        self, peer_id: str, method: str, payload: bytes, timeout_seconds: float, addresses: tuple[str, ...]
+    ) -> bytes:
+        """See `RequestProtocol.request`."""
+        peer = parse_peer_id(peer_id)
+        self.links.remember_texts(peer, addresses)
+        return await self.requests.request(peer, method, payload, timeout_seconds)
+
+    async def announce(self, adapter_id: str, announcement: bytes) -> None:
+        """See `Discovery.announce`."""
+        await self.discovery.announce(adapter_id, announcement)
+
+    async def provide(self, blob_id: str) -> None:
+        """See `Discovery.provide`."""
+        self.discovery.provide(blob_id)
+
+    async def find_announcement(self, adapter_id: str) -> bytes | None:
+        """See `Discovery.find_announcement`."""
+        return await self.discovery.find_announcement(adapter_id)
+
+    async def find_providers(self, blob_id: str) -> list[PeerId]:
+        """See `Discovery.find_providers`."""
+        return [PeerId(str(peer)) for peer in await self.discovery.find_providers(blob_id)]
+
+    async def catch_up(self) -> int:
+        """See `Discovery.catch_up`."""
+        return await self.discovery.catch_up()
+
+    async def fetch(
+        self, blob_id: str, size_bytes: int, peers: list[str], destination: Path, progress: Progress | None
+    ) -> list[PeerId]:
+        """See `Fetch.run`; returns the peers that were banned."""
+        fetch = Fetch(self.links, blob_id, destination, progress)
+        await fetch.run([parse_peer_id(peer) for peer in peers], size_bytes)
+        return [PeerId(str(peer)) for peer in fetch.banned]
+
+    async def open_tunnel(self, peer_id: str, name: str) -> int:
+        """See `Tunnels.open`."""
+        return await self.tunnels.open(parse_peer_id(peer_id), name)
+
+    async def close_tunnel(self, name: str) -> None:
+        """See `Tunnels.close`."""
+        self.tunnels.close(name)
+
+    async def peers(self) -> list[dict[str, object]]:
+        """Everybody known: peer id, addresses, and whether there is a connection now."""
+        connected = set(self.links.host.get_connected_peers())
+        return [self._peer_row(peer, peer in connected) for peer in self.links.known_peers()]
+
+    def _peer_row(self, peer: ID, is_connected: bool) -> dict[str, object]:
+        addresses = [f"{address}/p2p/{peer}" for address in self.links.addresses_of(peer)]
+        return {"peer_id": str(peer), "addresses": addresses, "connected": is_connected}

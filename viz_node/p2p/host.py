@@ -1,0 +1,156 @@
+"""The libp2p host as viz-node needs it: TCP, Noise and Yamux only, and no stranger's bytes may end it."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any, Final
+
+import libp2p.network.swarm
+import trio
+from libp2p import new_host
+from libp2p.abc import IHost, INetStream
+from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.crypto.x25519 import create_new_key_pair as create_noise_key_pair
+from libp2p.custom_types import TProtocol
+from libp2p.network.config import ConnectionConfig
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
+from libp2p.pubsub.pubsub import Pubsub
+from libp2p.rcmgr import new_resource_manager
+from libp2p.rcmgr.manager import ResourceLimits
+from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
+from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
+from libp2p.stream_muxer.yamux.yamux import Yamux
+from libp2p.security.noise.transport import Transport as Noise
+from multiaddr import Multiaddr
+from multiaddr.exceptions import Error as MultiaddrError
+
+from viz_node.domain.ids import PeerId
+from viz_node.errors import PeerUnreachableError, UsageError
+from viz_node.p2p.streams import abandon
+
+_log = logging.getLogger(__name__)
+DIAL_SECONDS: Final = 10.0
+
+# libp2p waits for this timer even after the dial has succeeded; it dials one address per transport anyway.
+libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0  # noqa: SLF001
+# Importing libp2p cuts its loggers off from the root.
+logging.getLogger("libp2p").propagate = True
+
+
+class SafePubsub(Pubsub):
+    """Pubsub that survives malformed messages; in the library one undecodable message ends the process."""
+
+    async def push_msg(self, msg_forwarder: ID, msg: Any) -> None:
+        """Handle one message; a malformed one is dropped."""
+        try:
+            await super().push_msg(msg_forwarder, msg)
+        except Exception as error:
+            _log.warning("dropped a malformed gossip message from %s: %r", msg_forwarder, error)
+
+    async def continuously_read_stream(self, stream: INetStream) -> None:
+        """Read a peer's messages until its stream ends; a malformed one ends that stream only."""
+        try:
+            await super().continuously_read_stream(stream)
+        except Exception as error:
+            _log.warning("closed a malformed gossip stream: %r", error)
+            await abandon(stream)
+
+
+def guard_handlers(host: IHost) -> None:
+    """Keep an exception in any stream handler from ending the host."""
+    network: Any = host.get_network()
+    inner = network.common_stream_handler
+
+    async def guarded(stream: INetStream) -> None:
+        try:
+            await inner(stream)
+        except Exception as error:
+            _log.warning("a stream handler failed: %r", error)
+            await abandon(stream)
+
+    network.set_stream_handler(guarded)
+
+
+def make_host(seed: bytes, listen: str) -> IHost:
+    """A host for this Ed25519 seed, not running yet. Raises: UsageError (the address or the seed is malformed)."""
+    if len(seed) != 32:
+        raise UsageError("a network seed has 32 bytes")
+    keys = create_new_key_pair(seed)
+    host = new_host(
+        key_pair=keys,
+        listen_addrs=[parse_listen(listen)],
+        # The default would also accept /plaintext/2.0.0.
+        sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
+        muxer_opt={TProtocol(YAMUX): Yamux},
+        # The library's memory rules refuse peers when a training run fills the machine.
+        resource_manager=new_resource_manager(
+            limits=ResourceLimits(max_connections=256, max_streams=4096),
+            enable_memory_limits=False,
+            enable_graceful_degradation=False,
+            enable_circuit_breaker=False,
+        ),
+        connection_config=ConnectionConfig(
+            min_connections=4, low_watermark=8, high_watermark=96, max_connections=128, inbound_upgrade_timeout=5.0
+        ),
+    )
+    guard_handlers(host)
+    return host
+
+
+def peer_id_of_seed(seed: bytes) -> PeerId:
+    """The peer id of an Ed25519 seed."""
+    return PeerId(str(ID.from_pubkey(create_new_key_pair(seed).public_key)))
+
+
+def parse_listen(text: str) -> Multiaddr:
+    """Read a listen address such as `/ip4/0.0.0.0/tcp/4001`. Raises: UsageError."""
+    try:
+        return Multiaddr(text)
+    except (MultiaddrError, ValueError) as error:
+        raise UsageError(f"{text!r} is not a listen address", "write it like /ip4/0.0.0.0/tcp/4001") from error
+
+
+def parse_peer_address(text: str) -> PeerInfo:
+    """Read `/ip4/…/tcp/…/p2p/<peer id>`. Raises: UsageError."""
+    try:
+        return info_from_p2p_addr(Multiaddr(text))
+    except Exception as error:
+        # multiaddr and libp2p raise a dozen classes here, KeyError and AttributeError among them.
+        raise UsageError(f"{text!r} is not a peer's address", "write it like /ip4/…/tcp/…/p2p/<peer id>") from error
+
+
+def parse_peer_id(text: str) -> ID:
+    """Read a base58 peer id. Raises: UsageError."""
+    try:
+        peer = ID.from_string(text)
+    except Exception as error:
+        raise UsageError(f"{text!r} is not a peer id") from error
+    if str(peer) != text:
+        raise UsageError(f"{text!r} is not a peer id")
+    return peer
+
+
+async def dial(host: IHost, peer: ID, addresses: Iterable[Multiaddr]) -> None:
+    """Connect, trying each address; the library tries one and then blocks the peer for a minute.
+
+    Raises: PeerUnreachableError.
+    """
+    network: Any = host.get_network()
+    store = host.get_peerstore()
+    causes: list[str] = []
+    for address in addresses:
+        network.unblock_peer(peer)
+        try:
+            store.clear_addrs(peer)
+        except Exception:
+            _log.debug("nothing known of %s yet", peer)
+        try:
+            with trio.fail_after(DIAL_SECONDS):
+                await host.connect(PeerInfo(peer, [address]))
+            return
+        except Exception as error:
+            # Dialling raises whatever a transport, the handshake or the multiplexer raised.
+            causes.append(f"{address}: {error or type(error).__name__}")
+    network.unblock_peer(peer)
+    reason = "; ".join(causes)[:300] or "no address is known"
+    raise PeerUnreachableError(f"peer {peer} cannot be reached ({reason})", "check that the peer's node is running")

@@ -1,0 +1,107 @@
+"""Connections to peers by id: remembers addresses, dials each of them, and opens protocol streams."""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Final
+
+import trio
+from libp2p.abc import IHost, INetStream
+from libp2p.custom_types import TProtocol
+from libp2p.peer.id import ID
+from libp2p.peer.peerinfo import PeerInfo
+from multiaddr import Multiaddr
+
+from viz_node.domain.ids import PeerId
+from viz_node.errors import PeerUnreachableError, UsageError
+from viz_node.p2p.host import dial, parse_peer_address
+from viz_node.p2p.streams import STREAM_FAILURES
+
+_MAX_PEERS: Final = 4096
+_MAX_ADDRESSES: Final = 8
+_OPEN_SECONDS: Final = 10.0
+
+
+class Links:
+    """One per core; `find_peer` is the last resort when no remembered address works."""
+
+    def __init__(self, host: IHost) -> None:
+        self.host = host
+        self.find_peer: Callable[[ID], Awaitable[PeerInfo | None]] | None = None
+        self._addresses: OrderedDict[ID, list[Multiaddr]] = OrderedDict()
+        self._dialling: dict[ID, trio.Lock] = {}
+
+    def remember(self, peer: ID, addresses: Iterable[Multiaddr]) -> None:
+        """Keep up to eight addresses of a peer, the newest first."""
+        known = self._addresses.pop(peer, [])
+        fresh = [address for address in addresses if address not in known]
+        self._addresses[peer] = (fresh + known)[:_MAX_ADDRESSES]
+        while len(self._addresses) > _MAX_PEERS:
+            self._addresses.popitem(last=False)
+
+    def remember_texts(self, peer: ID, addresses: Iterable[str]) -> None:
+        """As `remember`, from multiaddrs that a stranger wrote; those that are not this peer's are left out."""
+        for text in list(addresses)[:_MAX_ADDRESSES]:
+            try:
+                info = parse_peer_address(text)
+            except UsageError:
+                continue
+            if info.peer_id == peer:
+                self.remember(peer, info.addrs)
+
+    def addresses_of(self, peer: ID) -> list[Multiaddr]:
+        """What is remembered of a peer."""
+        return list(self._addresses.get(peer, []))
+
+    def known_peers(self) -> list[ID]:
+        """Every peer with a remembered address or a connection."""
+        return list(dict.fromkeys([*self.host.get_connected_peers(), *self._addresses]))
+
+    async def connect(self, peer: ID) -> None:
+        """Be connected. Raises: PeerUnreachableError."""
+        lock = self._dialling.setdefault(peer, trio.Lock())
+        try:
+            async with lock:
+                if not self._is_connected(peer):
+                    await self._dial(peer)
+        finally:
+            if not lock.statistics().tasks_waiting:
+                self._dialling.pop(peer, None)
+
+    def _is_connected(self, peer: ID) -> bool:
+        return peer in self.host.get_connected_peers()
+
+    async def _dial(self, peer: ID) -> None:
+        try:
+            await dial(self.host, peer, self.addresses_of(peer))
+        except PeerUnreachableError:
+            info = await self._look_up(peer)
+            if info is None or not info.addrs:
+                raise
+            self.remember(peer, info.addrs)
+            await dial(self.host, peer, info.addrs)
+
+    async def _look_up(self, peer: ID) -> PeerInfo | None:
+        if self.find_peer is None:
+            return None
+        with trio.move_on_after(_OPEN_SECONDS):
+            try:
+                return await self.find_peer(peer)
+            except STREAM_FAILURES:
+                return None
+        return None
+
+    async def open_stream(self, peer: ID, protocol: TProtocol) -> INetStream:
+        """A stream that speaks `protocol`. Raises: PeerUnreachableError."""
+        if peer == self.host.get_id():
+            raise PeerUnreachableError("a node does not dial itself")
+        await self.connect(peer)
+        try:
+            with trio.fail_after(_OPEN_SECONDS):
+                return await self.host.new_stream(peer, [protocol])
+        except STREAM_FAILURES as error:
+            raise PeerUnreachableError(f"peer {peer} does not open {protocol}: {error}") from error
+
+
+def peer_of(stream: INetStream) -> PeerId:
+    """The authenticated peer at the other end."""
+    return PeerId(str(stream.muxed_conn.peer_id))
