@@ -61,7 +61,7 @@ def verify_bytes(peer_id: str, message: bytes, signature: bytes) -> None:
 
 def account_of(account_key: bytes) -> Account:
     """The EVM account of a 32-byte secp256k1 key. Raises: UsageError (zero, or above the curve's order)."""
-    from eth_account import Account as EthAccount  # noqa: PLC0415 - costs 0.9 s of CPU, only signing needs it
+    from eth_account import Account as EthAccount
 
     try:
         return parse_account(EthAccount.from_key(account_key).address)
@@ -71,8 +71,8 @@ def account_of(account_key: bytes) -> Account:
 
 def sign_as_account(account_key: bytes, text: str) -> str:
     """The EIP-191 signature of the text as `0x` and 130 hex digits, as wallets make it."""
-    from eth_account import Account as EthAccount  # noqa: PLC0415
-    from eth_account.messages import encode_defunct  # noqa: PLC0415
+    from eth_account import Account as EthAccount
+    from eth_account.messages import encode_defunct
 
     signed = EthAccount.sign_message(encode_defunct(text=text), account_key)
     return f"0x{bytes(signed.signature).hex()}"
@@ -80,8 +80,8 @@ def sign_as_account(account_key: bytes, text: str) -> str:
 
 def recover_account(text: str, signature: str) -> Account:
     """The account that signed the text (EIP-191). Raises: VerificationError (not a signature at all)."""
-    from eth_account import Account as EthAccount  # noqa: PLC0415
-    from eth_account.messages import encode_defunct  # noqa: PLC0415
+    from eth_account import Account as EthAccount
+    from eth_account.messages import encode_defunct
 
     try:
         raw = bytes.fromhex(signature.removeprefix("0x"))

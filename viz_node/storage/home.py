@@ -49,7 +49,8 @@ def open_home(path: Path) -> HomeLock:
         os.close(descriptor)
         owner = peek_pid(home)
         raise LockedError(
-            f"{home} is in use by process {owner or 'unknown'}", "stop it with `viz-node stop`, or choose another --home"
+            f"{home} is in use by process {owner or 'unknown'}",
+            "stop it with `viz-node stop`, or choose another --home",
         ) from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

@@ -71,7 +71,12 @@ def test_open_sealed_file__frames_cut_swapped_doubled_or_mixed__refused(tmp_path
     raw = sealed.read_bytes()
     seal_file(source, sealed, KEY)
     other = sealed.read_bytes()
-    head, first, second, last = raw[:HEADER], raw[HEADER:][:FRAME], raw[HEADER + FRAME :][:FRAME], raw[HEADER + 2 * FRAME :]
+    head, first, second, last = (
+        raw[:HEADER],
+        raw[HEADER:][:FRAME],
+        raw[HEADER + FRAME :][:FRAME],
+        raw[HEADER + 2 * FRAME :],
+    )
     bad = {
         "cut at a frame": head + first + second,
         "cut to one frame": head + first,
@@ -114,7 +119,11 @@ def test_unwrap_key__receiver_and_info__both_must_match() -> None:
     wrapped = wrap_key(x25519_public(private), key, b"order 1")
     assert unwrap_key(private, wrapped, b"order 1") == key
     changed = wrapped[:-1] + bytes([wrapped[-1] ^ 1])
-    for own, text, info in [(new_key(), wrapped, b"order 1"), (private, wrapped, b"order 2"), (private, changed, b"order 1")]:
+    for own, text, info in [
+        (new_key(), wrapped, b"order 1"),
+        (private, wrapped, b"order 2"),
+        (private, changed, b"order 1"),
+    ]:
         with pytest.raises(VerificationError):
             unwrap_key(own, text, info)
     for text in (b"", wrapped[:31], wrapped[:-1]):

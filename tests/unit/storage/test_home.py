@@ -1,0 +1,47 @@
+"""One process per home."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from viz_node.errors import LockedError, StorageError
+from viz_node.storage.home import open_home, peek_pid, private_directory
+
+
+def test_open_home__second_lock__refused_with_pid(tmp_path: Path) -> None:
+    home = tmp_path / "deep" / "home"
+    assert peek_pid(home) is None
+    with open_home(home) as lock:
+        assert lock.path == home
+        assert stat.S_IMODE(home.stat().st_mode) == 0o700
+        assert peek_pid(home) == os.getpid()
+        with pytest.raises(LockedError, match=str(os.getpid())):
+            open_home(home)
+        assert peek_pid(home) == os.getpid()
+    assert peek_pid(home) is None
+    open_home(home).close()
+
+
+def test_peek_pid__stale_number_without_lock__is_none(tmp_path: Path) -> None:
+    (tmp_path / "lock").write_text("1\n")
+    assert peek_pid(tmp_path) is None
+
+
+def test_open_home__lock_is_a_link_or_home_a_file__refused(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("keep")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "lock").symlink_to(tmp_path / "victim")
+    for path in (tmp_path / "home", tmp_path / "victim"):
+        with pytest.raises(StorageError):
+            open_home(path)
+    assert (tmp_path / "victim").read_text() == "keep"
+
+
+def test_private_directory__open_to_others__is_closed(tmp_path: Path) -> None:
+    (tmp_path / "works").mkdir(mode=0o755)
+    assert stat.S_IMODE(private_directory(tmp_path, "works").stat().st_mode) == 0o700
+    with pytest.raises(StorageError):
+        (tmp_path / "file").touch()
+        private_directory(tmp_path, "file")

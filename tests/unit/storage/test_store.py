@@ -1,0 +1,194 @@
+"""The store gives back what it was given, after a reopen too, and refuses what would lose data."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.records import AdapterRecord, Order, OutboxEntry
+from viz_node.domain.work import Rights, Work
+from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.storage.store import Store
+
+A, B = "a" * 64, "ab" * 32
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Store:
+    return Store(path)
+
+
+def work(work_id: str, added: int = 1) -> Work:
+    return Work(WorkId(work_id), "Title ü", "Ann", Rights.OWNED, "text/plain", 10, 9, "d" * 64, "5" * 32, added)
+
+
+def job(job_id: str, created: int = 1) -> Job:
+    return Job(job_id, "train", JobState.QUEUED, {"base": "tiny"}, created, created)
+
+
+def adapter(name: str, adapter_id: str | None = None) -> AdapterRecord:
+    return AdapterRecord(
+        name=name,
+        adapter_id=AdapterId(adapter_id) if adapter_id else None,
+        base_name="tiny",
+        base_digest="b" * 64,
+        directory="/x",
+        origin="trained",
+        works=(WorkId(A),),
+        training={"steps": 3},
+        evaluation={"perplexity_after": "2.50"},
+        parents=(AdapterId(B),),
+        sealed_key="00",
+        manifest=b"\x00\xff",
+        created=5,
+    )
+
+
+def entry(tx_hash: str, nonce: int, state: str = "signed", kind: str = "buy") -> OutboxEntry:
+    return OutboxEntry("order", kind, state, b"\x02\xf8", tx_hash, nonce, {"to": "0x"}, 1, 2)
+
+
+def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
+    order = Order("o1", AdapterId(A), 2**63, "paying", 2**64 - 1, 7, {"n": 2**255}, 1, 2)
+    store.add_work(work(A), "/sealed/a")
+    store.add_job(job("j1"))
+    store.save_adapter(adapter("one", A))
+    store.save_announcement(A, 1, 100, b"raw")
+    store.add_outbox(entry("0x1", 4))
+    store.save_order(order)
+    store.save_federation("f1", {"name": "f", "members": ["x"]})
+    store.set_setting("chain", "dev")
+    store.close()
+
+    store = Store(path)
+    assert store.list_works() == [work(A)]
+    assert store.sealed_path_of(A) == Path("/sealed/a")
+    assert store.list_jobs() == [job("j1")]
+    assert store.list_adapters() == [adapter("one", A)]
+    assert store.find_announcement(A) == b"raw"
+    assert store.pending_outbox() == [entry("0x1", 4)]
+    assert store.list_orders() == [order] == [store.find_order("o")]
+    assert store.list_federations() == [{"name": "f", "members": ["x"]}] == [store.find_federation("f1")]
+    assert store.get_setting("chain") == "dev"
+    assert store.get_setting("other") is None
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_find_work__prefix__must_be_unique(store: Store) -> None:
+    store.add_work(work(A), "/a")
+    store.add_work(work(B), "/b")
+    assert store.find_work("aa") == work(A)
+    assert store.find_work(B) == work(B)
+    with pytest.raises(UsageError):
+        store.find_work("a")
+    for text in ("", "c", "%", "*", "_a", A + "0"):
+        with pytest.raises(NotFoundError):
+            store.find_work(text)
+
+
+def test_find_job__id_is_prefix_of_another__exact_one_wins(store: Store) -> None:
+    store.add_job(job("j1"))
+    store.add_job(job("j12", 2))
+    assert store.find_job("j1").job_id == "j1"
+    assert [item.job_id for item in store.list_jobs()] == ["j12", "j1"]
+
+
+def test_add_work__same_id__refused(store: Store) -> None:
+    store.add_work(work(A), "/a")
+    with pytest.raises(RefusedError):
+        store.add_work(work(A, 9), "/other")
+    assert store.list_works() == [work(A)]
+    assert store.sealed_path_of(A) == Path("/a")
+
+
+def test_remove_work__prefix__returns_sealed_path(store: Store) -> None:
+    store.add_work(work(A), "/a")
+    assert store.remove_work("aaa") == Path("/a")
+    assert store.list_works() == []
+    with pytest.raises(NotFoundError):
+        store.remove_work(A)
+
+
+def test_save_job__new_state__replaces(store: Store) -> None:
+    store.add_job(job("j1"))
+    done = replace(job("j1"), state=JobState.DONE, result={"directory": "/x"}, updated=9)
+    store.save_job(done)
+    assert store.list_jobs() == [done]
+    with pytest.raises(RefusedError):
+        store.add_job(job("j1"))
+
+
+def test_find_adapter__name_id_or_prefix__finds(store: Store) -> None:
+    store.save_adapter(adapter("one", A))
+    store.save_adapter(adapter("two", B))
+    store.save_adapter(adapter("draft"))
+    assert store.find_adapter("one").adapter_id == A
+    assert store.find_adapter(B).name == "two"
+    assert store.find_adapter("aba").name == "two"
+    with pytest.raises(UsageError):
+        store.find_adapter("a")
+    with pytest.raises(NotFoundError):
+        store.find_adapter("")
+    with pytest.raises(NotFoundError):
+        store.find_adapter("dra")
+
+
+def test_save_adapter__name_or_id_taken__replaces_or_refuses(store: Store) -> None:
+    store.save_adapter(adapter("one"))
+    store.save_adapter(adapter("one", A))
+    assert store.list_adapters() == [adapter("one", A)]
+    with pytest.raises(RefusedError):
+        store.save_adapter(adapter("two", A))
+    with pytest.raises(UsageError):
+        store.save_adapter(replace(adapter("three"), origin="stolen"))
+    assert store.remove_adapter("one") == adapter("one", A)
+    assert store.list_adapters() == []
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
+def test_save_announcement__any_order__keeps_highest_sequence(sequences: list[int]) -> None:
+    store = Store(Path("/dev/shm") / f"viz-{id(sequences)}.db")
+    try:
+        best = -1
+        for sequence in sequences:
+            assert store.save_announcement(A, sequence, 100, str(sequence).encode()) == (sequence > best)
+            best = max(best, sequence)
+        assert store.find_announcement(A) == str(max(sequences)).encode()
+    finally:
+        store.close()
+        for file in Path("/dev/shm").glob(f"viz-{id(sequences)}.db*"):
+            file.unlink()
+
+
+def test_list_announcements__expired__left_out_and_removable(store: Store) -> None:
+    store.save_announcement(A, 1, 100, b"old")
+    store.save_announcement(B, 1, 200, b"new")
+    assert store.list_announcements(99) == [b"old", b"new"]
+    assert store.list_announcements(100) == [b"new"]
+    assert store.remove_expired_announcements(100) == 1
+    assert store.find_announcement(A) is None
+
+
+def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
+    for item in (entry("0x3", 3, "unknown"), entry("0x1", 1, "sent"), entry("0x2", 2, "confirmed", "claim")):
+        store.add_outbox(item)
+    store.add_outbox(entry("0x4", 0))
+    store.save_outbox(replace(entry("0x4", 0), state="failed"))
+    assert [item.nonce for item in store.pending_outbox()] == [1, 3]
+    assert [item.tx_hash for item in store.list_outbox("claim")] == ["0x2"]
+    assert len(store.list_outbox()) == len(store.outbox_of("order")) == 4
+    with pytest.raises(RefusedError):
+        store.add_outbox(entry("0x1", 9))
+    with pytest.raises(UsageError):
+        store.save_outbox(entry("0x9", 9, "lost"))
+    with pytest.raises(UsageError):
+        store.save_order(Order("o", AdapterId(A), 1, "gone", 1))
