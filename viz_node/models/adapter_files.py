@@ -1,0 +1,292 @@
+"""A strict reader and writer of adapter folders: two files, our own config schema, no torch and nothing executed.
+
+PEFT runs `target_modules` as a regular expression, allocates whatever `r` says and falls back to pickle, so a stranger's
+folder never reaches it before `check_adapter` has compared every name, shape, type and number with what they must be.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import stat
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viz_node.errors import StorageError, UsageError, VerificationError
+
+CONFIG_NAME = "adapter_config.json"
+WEIGHTS_NAME = "adapter_model.safetensors"
+MODULE_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+MAX_RANK = 256
+MAX_ALPHA = 1024
+MAX_CONFIG_BYTES = 16 * 1024
+MAX_HEADER_BYTES = 1024 * 1024
+MAX_WEIGHTS_BYTES = 2 * 1024**3
+
+_ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
+_EXPONENT_BITS = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}
+_TENSOR_NAME = re.compile(
+    r"base_model\.model\.(model\.layers\.(0|[1-9][0-9]{0,2})\."
+    r"(?:self_attn\.(?:q|k|v|o)_proj|mlp\.(?:gate|up|down)_proj))\.lora_([AB])\.weight"
+)
+_FIXED_CONFIG: dict[str, Any] = {
+    "bias": "none",
+    "fan_in_fan_out": False,
+    "inference_mode": True,
+    "init_lora_weights": True,
+    "lora_dropout": 0.0,
+    "modules_to_save": None,
+    "peft_type": "LORA",
+    "task_type": "CAUSAL_LM",
+    "use_dora": False,
+    "use_rslora": False,
+}
+_FREE_CONFIG = {"base_model_name_or_path", "lora_alpha", "r", "target_modules"}
+
+
+@dataclass(frozen=True)
+class AdapterFacts:
+    """What a checked adapter folder holds; `modules` are the short names, `layers` the number of decoder layers."""
+
+    rank: int
+    alpha: int
+    modules: tuple[str, ...]
+    layers: int
+    parameters: int
+    base_name: str
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    name: str
+    dtype: str
+    shape: tuple[int, int]
+    start: int
+    end: int
+
+
+def check_adapter(directory: Path, base_shapes: Mapping[str, tuple[int, int]] | None = None) -> AdapterFacts:
+    """Accept exactly an adapter as we write it, reading nothing beyond the caps.
+
+    `base_shapes` maps a module path like `model.layers.0.mlp.up_proj` to (outputs, inputs); with it, the adapter must fit
+    that base model exactly. Raises: VerificationError.
+    """
+    _check_folder(directory)
+    rank, alpha, modules, base_name = _parse_config((directory / CONFIG_NAME).read_bytes())
+    tensors, data_start = _read_tensors(directory / WEIGHTS_NAME)
+    layers = _check_layout(tensors, rank, modules)
+    if base_shapes is not None:
+        _check_fit(tensors, rank, modules, base_shapes)
+    _check_finite(directory / WEIGHTS_NAME, tensors, data_start)
+    parameters = sum(tensor.shape[0] * tensor.shape[1] for tensor in tensors)
+    return AdapterFacts(rank, alpha, modules, layers, parameters, base_name)
+
+
+def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) -> bytes:
+    """The PEFT config of our schema. Raises: UsageError (a value that `check_adapter` would refuse)."""
+    body = {**_FIXED_CONFIG, "r": rank, "lora_alpha": alpha, "target_modules": sorted(modules)}
+    body["base_model_name_or_path"] = base_name
+    raw = (json.dumps(body, indent=2, sort_keys=True) + "\n").encode()
+    try:
+        _parse_config(raw)
+    except VerificationError as error:
+        raise UsageError(error.message, "choose another rank, alpha, module list or base name") from error
+    return raw
+
+
+def export_adapter(directory: Path, destination: Path) -> dict[str, dict[str, int | str]]:
+    """Copy a checked adapter to a new folder that PEFT opens; returns name -> size_bytes, digest.
+
+    Raises: VerificationError (not an adapter), UsageError (the destination exists), StorageError.
+    """
+    facts = check_adapter(directory)
+    if destination.exists():
+        raise UsageError(f"{destination} exists", "export to a folder that does not exist yet")
+    partial = destination.with_name(f".{destination.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        (partial / CONFIG_NAME).write_bytes(config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name))
+        shutil.copyfile(directory / WEIGHTS_NAME, partial / WEIGHTS_NAME)
+        os.replace(partial, destination)
+    except OSError as error:
+        raise StorageError(f"cannot export to {destination}: {error}", "check the disk") from error
+    return describe_files(destination)
+
+
+def describe_files(directory: Path) -> dict[str, dict[str, int | str]]:
+    """Size and SHA-256 of the two files of an adapter."""
+    described: dict[str, dict[str, int | str]] = {}
+    for name in (CONFIG_NAME, WEIGHTS_NAME):
+        with (directory / name).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        described[name] = {"size_bytes": (directory / name).stat().st_size, "digest": digest}
+    return described
+
+
+def adapter_digest(directory: Path) -> str:
+    """SHA-256 over names and digests of both files."""
+    lines = [f"{name} {facts['digest']}\n" for name, facts in sorted(describe_files(directory).items())]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def tensor_name(module_path: str, side: str) -> str:
+    """The name in the weights file of side `A` or `B` of a module path of the base model."""
+    return f"base_model.model.{module_path}.lora_{side}.weight"
+
+
+def _check_folder(directory: Path) -> None:
+    try:
+        if not stat.S_ISDIR(directory.lstat().st_mode):
+            raise VerificationError(f"{directory} is not an adapter folder")
+        kinds = {}
+        for entry in os.scandir(directory):
+            if len(kinds) > 2:
+                break
+            kinds[entry.name] = entry.is_file(follow_symlinks=False)
+        if set(kinds) != {CONFIG_NAME, WEIGHTS_NAME} or not all(kinds.values()):
+            raise VerificationError(f"an adapter folder holds exactly {CONFIG_NAME} and {WEIGHTS_NAME}, as plain files")
+        config_size = (directory / CONFIG_NAME).stat().st_size
+        weights_size = (directory / WEIGHTS_NAME).stat().st_size
+    except OSError as error:
+        raise VerificationError(f"the adapter folder cannot be read: {error}") from error
+    if config_size > MAX_CONFIG_BYTES or weights_size > MAX_WEIGHTS_BYTES:
+        raise VerificationError("an adapter file is larger than allowed")
+
+
+def parse_strict_json(raw: bytes) -> Any:
+    """JSON in UTF-8 without repeated keys or NaN. Raises: VerificationError."""
+
+    def reject_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        body = dict(pairs)
+        if len(body) != len(pairs):
+            raise ValueError("a key is repeated")
+        return body
+
+    def reject_constant(text: str) -> Any:
+        raise ValueError(f"{text} is not a number")
+
+    try:
+        return json.loads(raw.decode(), object_pairs_hook=reject_repeats, parse_constant=reject_constant)
+    except (ValueError, RecursionError) as error:
+        raise VerificationError(f"malformed JSON: {error}") from error
+
+
+def _parse_config(raw: bytes) -> tuple[int, int, tuple[str, ...], str]:
+    body = parse_strict_json(raw)
+    if not isinstance(body, dict) or set(body) != set(_FIXED_CONFIG) | _FREE_CONFIG:
+        raise VerificationError(f"{CONFIG_NAME} does not have exactly the keys of our schema")
+    for key, value in _FIXED_CONFIG.items():
+        if type(body[key]) is not type(value) or body[key] != value:
+            raise VerificationError(f"{CONFIG_NAME}: {key} must be {value!r}")
+    rank, alpha, modules, base_name = (
+        body[key] for key in ("r", "lora_alpha", "target_modules", "base_model_name_or_path")
+    )
+    if type(rank) is not int or not 1 <= rank <= MAX_RANK:
+        raise VerificationError(f"{CONFIG_NAME}: r must be an integer from 1 to {MAX_RANK}")
+    if type(alpha) is not int or not 1 <= alpha <= MAX_ALPHA:
+        raise VerificationError(f"{CONFIG_NAME}: lora_alpha must be an integer from 1 to {MAX_ALPHA}")
+    if not isinstance(modules, list) or not modules or not all(isinstance(name, str) for name in modules):
+        raise VerificationError(f"{CONFIG_NAME}: target_modules must be a list of names")
+    if modules != sorted(set(modules)) or not set(modules) <= set(MODULE_NAMES):
+        raise VerificationError(f"{CONFIG_NAME}: target_modules must be sorted, different, known names")
+    if (
+        not isinstance(base_name, str)
+        or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+-]{0,199}", base_name)
+        or ".." in base_name
+    ):
+        raise VerificationError(f"{CONFIG_NAME}: base_model_name_or_path is not a plain name")
+    return rank, alpha, tuple(modules), base_name
+
+
+def _read_tensors(path: Path) -> tuple[list[_Tensor], int]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 2 <= length <= min(MAX_HEADER_BYTES, size - 8):
+            raise VerificationError(f"{WEIGHTS_NAME}: the header's length is out of range")
+        header = parse_strict_json(file.read(length))
+    if not isinstance(header, dict):
+        raise VerificationError(f"{WEIGHTS_NAME}: the header is not an object")
+    if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
+        raise VerificationError(f"{WEIGHTS_NAME}: unexpected metadata")
+    if len(header) > 2 * len(MODULE_NAMES) * 1000:
+        raise VerificationError(f"{WEIGHTS_NAME}: too many tensors")
+    tensors = sorted((_parse_tensor(name, entry) for name, entry in header.items()), key=lambda tensor: tensor.start)
+    position = 0
+    for tensor in tensors:
+        if tensor.start != position:
+            raise VerificationError(f"{WEIGHTS_NAME}: the tensors overlap or leave gaps")
+        position = tensor.end
+    if 8 + length + position != size:
+        raise VerificationError(f"{WEIGHTS_NAME}: the file's size is not what its header says")
+    return tensors, 8 + length
+
+
+def _parse_tensor(name: str, entry: Any) -> _Tensor:
+    if _TENSOR_NAME.fullmatch(name) is None:
+        raise VerificationError(f"{WEIGHTS_NAME}: unexpected tensor {name[:100]!r}")
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise VerificationError(f"{WEIGHTS_NAME}: malformed entry of {name}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
+        raise VerificationError(f"{WEIGHTS_NAME}: {name} is neither F32, F16 nor BF16")
+    for pair in (shape, offsets):
+        if not isinstance(pair, list) or len(pair) != 2 or not all(type(n) is int and 0 <= n < 2**40 for n in pair):
+            raise VerificationError(f"{WEIGHTS_NAME}: malformed numbers of {name}")
+    if min(shape) < 1 or offsets[1] - offsets[0] != shape[0] * shape[1] * _ITEM_BYTES[dtype]:
+        raise VerificationError(f"{WEIGHTS_NAME}: {name} does not have the size of its shape")
+    return _Tensor(name, dtype, (shape[0], shape[1]), offsets[0], offsets[1])
+
+
+def _check_layout(tensors: list[_Tensor], rank: int, modules: tuple[str, ...]) -> int:
+    sides: dict[str, set[str]] = {}
+    layers = set()
+    for tensor in tensors:
+        match = _TENSOR_NAME.fullmatch(tensor.name)
+        assert match is not None
+        path, layer, side = match.groups()
+        layers.add(int(layer))
+        sides.setdefault(path, set()).add(side)
+        if tensor.shape[0 if side == "A" else 1] != rank:
+            raise VerificationError(f"{WEIGHTS_NAME}: {tensor.name} does not have rank {rank}")
+    if not layers or layers != set(range(len(layers))):
+        raise VerificationError(f"{WEIGHTS_NAME}: layers are missing")
+    if {path.rsplit(".", 1)[1] for path in sides} != set(modules) or len(sides) != len(layers) * len(modules):
+        raise VerificationError(f"{WEIGHTS_NAME}: the tensors are not those of target_modules")
+    if any(present != {"A", "B"} for present in sides.values()):
+        raise VerificationError(f"{WEIGHTS_NAME}: a module lacks its A or B")
+    return len(layers)
+
+
+def _check_fit(
+    tensors: list[_Tensor], rank: int, modules: tuple[str, ...], base_shapes: Mapping[str, tuple[int, int]]
+) -> None:
+    expected = {}
+    for path, (outputs, inputs) in base_shapes.items():
+        if path.rsplit(".", 1)[-1] in modules:
+            expected[tensor_name(path, "A")] = (rank, inputs)
+            expected[tensor_name(path, "B")] = (outputs, rank)
+    if {tensor.name: tensor.shape for tensor in tensors} != expected:
+        raise VerificationError(f"{WEIGHTS_NAME}: the adapter does not fit the base model")
+
+
+def _check_finite(path: Path, tensors: list[_Tensor], data_start: int) -> None:
+    with path.open("rb") as file:
+        file.seek(data_start)
+        for tensor in tensors:
+            remaining = tensor.end - tensor.start
+            mask = _EXPONENT_BITS[tensor.dtype]
+            kind = np.dtype("<u4" if tensor.dtype == "F32" else "<u2")
+            while remaining > 0:
+                block = file.read(min(remaining, 1 << 20))
+                if not block:
+                    raise VerificationError(f"{WEIGHTS_NAME}: the file ended early")
+                remaining -= len(block)
+                if bool(np.any((np.frombuffer(block, kind) & mask) == mask)):
+                    raise VerificationError(f"{WEIGHTS_NAME}: {tensor.name} holds NaN or infinity")

@@ -1,0 +1,170 @@
+"""Builds the small base model that is part of viz-node: grammar text, byte-level BPE, a Llama trained in about a minute.
+
+It exists so that a node works without a download and without anybody's rights in the training text (CC0-1.0); the same
+seed, recipe, machine type and thread count give the same digest.
+"""
+
+import itertools
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn import functional
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from viz_node.errors import StorageError, UsageError
+from viz_node.models.base_text import write_paragraphs
+from viz_node.models.bases import PROVENANCE_NAME, base_digest
+from viz_node.models.recipes import scheduled_rate
+
+
+@dataclass(frozen=True)
+class BaseRecipe:
+    """Sizes and training of the built-in base model."""
+
+    name: str = "viz-base-small"
+    vocabulary: int = 2048
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    layers: int = 4
+    heads: int = 6
+    key_value_heads: int = 2
+    context: int = 1024
+    steps: int = 300
+    batch: int = 16
+    sequence: int = 128
+    learning_rate: float = 4e-3
+
+
+def build_base(
+    out_dir: Path, seed: int, body: dict[str, Any] | None, emit: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Write the base model with its provenance to `out_dir`; returns name, path, digest and figures.
+
+    Raises: UsageError (unknown recipe value, the folder exists), StorageError.
+    """
+    unknown = set(body or {}) - {entry.name for entry in fields(BaseRecipe)}
+    if unknown or not isinstance(seed, int):
+        raise UsageError(f"base recipe: unknown {', '.join(sorted(unknown)) or 'seed'}")
+    recipe = BaseRecipe(**(body or {}))
+    if out_dir.exists():
+        raise UsageError(f"{out_dir} exists", "remove it to build the base model again")
+    partial = out_dir.with_name(f".{out_dir.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        tokenizer = _train_tokenizer(recipe, seed)
+        model, figures = _train_model(recipe, seed, tokenizer, emit)
+        tokenizer.save_pretrained(partial)
+        model.save_pretrained(partial)
+        provenance = _provenance(recipe, seed, partial, figures)
+        (partial / PROVENANCE_NAME).write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
+        os.replace(partial, out_dir)
+    except OSError as error:
+        raise StorageError(f"cannot write the base model: {error}", "check the disk") from error
+    return {"name": recipe.name, "path": str(out_dir), "digest": provenance["digest"], **figures}
+
+
+def _train_tokenizer(recipe: BaseRecipe, seed: int) -> Any:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=recipe.vocabulary,
+        special_tokens=["<pad>", "<s>", "</s>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(itertools.islice(write_paragraphs(seed), 3000), trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
+
+
+def _train_model(
+    recipe: BaseRecipe, seed: int, tokenizer: Any, emit: Callable[[dict[str, Any]], None]
+) -> tuple[Any, dict[str, Any]]:
+    torch.manual_seed(seed)
+    device = "cuda:0" if torch.cuda.is_available() else "cpu"
+    model: Any = LlamaForCausalLM(_model_config(recipe, len(tokenizer))).to(device)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), fused=True)
+    stream, paragraphs, needed = [], write_paragraphs(seed + 1), recipe.batch * recipe.sequence + 1
+    started, loss = time.perf_counter(), torch.zeros(())
+    for step in range(recipe.steps):
+        while len(stream) < needed:
+            stream += [1, *tokenizer(next(paragraphs), add_special_tokens=False)["input_ids"], 2]
+        rows = torch.tensor(stream[:needed], device=device)
+        stream = stream[needed - 1 :]
+        inputs, targets = rows[:-1].view(recipe.batch, -1), rows[1:]
+        logits = model(input_ids=inputs).logits
+        loss = functional.cross_entropy(logits.float().view(targets.shape[0], -1), targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = scheduled_rate(step, recipe.steps, recipe.learning_rate)
+        optimizer.step()
+        optimizer.zero_grad()
+        elapsed = time.perf_counter() - started
+        emit(
+            {
+                "event": "progress",
+                "phase": "build",
+                "step": step + 1,
+                "steps": recipe.steps,
+                "loss": round(float(loss.detach()), 4),
+                "tokens_per_second": round((step + 1) * (needed - 1) / elapsed, 1),
+                "eta_seconds": round((recipe.steps - step - 1) * elapsed / (step + 1), 1),
+            }
+        )
+    figures = {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "tokens": recipe.steps * (needed - 1),
+        "seconds": round(time.perf_counter() - started),
+        "final_loss": f"{float(loss.detach()):.3f}",
+    }
+    return model.cpu(), figures
+
+
+def _model_config(recipe: BaseRecipe, vocabulary: int) -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=recipe.hidden_size,
+        intermediate_size=recipe.intermediate_size,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.key_value_heads,
+        max_position_embeddings=recipe.context,
+        pad_token_id=0,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+    )
+
+
+def _provenance(recipe: BaseRecipe, seed: int, directory: Path, figures: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "format": "viz-node/base/1",
+        "name": recipe.name,
+        "digest": base_digest(directory),
+        "license": "CC0-1.0",
+        "sources": [
+            {
+                "name": "viz_node.models.base_text",
+                "kind": "text generated by a grammar written for this project; no third-party text",
+                "license": "CC0-1.0",
+                "tokenizer_seed": seed,
+                "training_seed": seed + 1,
+            }
+        ],
+        "seed": seed,
+        "recipe": asdict(recipe),
+        "software": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "threads": torch.get_num_threads(),
+        **figures,
+    }

@@ -1,0 +1,58 @@
+"""Generates text from a base model with an adapter, token by token."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from viz_node.errors import UsageError
+
+
+def generate(
+    model: Any,
+    tokenizer: Any,
+    prompt: str,
+    max_new_tokens: int,
+    sampling: tuple[float, int],
+    on_text: Callable[[str], None],
+) -> dict[str, Any]:
+    """Continue the prompt and call `on_text` with each new piece; `sampling` is (temperature, seed), temperature 0 is greedy.
+
+    Raises: UsageError (numbers out of range).
+    """
+    temperature, seed = sampling
+    if not 1 <= max_new_tokens <= 4096 or not 0 <= temperature <= 5:
+        raise UsageError("max_new_tokens must be 1 to 4096 and temperature 0 to 5")
+    begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    context = model.config.max_position_embeddings
+    prompt_ids = (begin + tokenizer(prompt, add_special_tokens=False)["input_ids"])[-max(1, context - max_new_tokens) :]
+    if not prompt_ids:
+        raise UsageError("the prompt is empty")
+    generator = torch.Generator().manual_seed(seed)
+    produced: list[int] = []
+    shown, finish_reason, cache = "", "length", None
+    step_ids = torch.tensor([prompt_ids], device=model.device)
+    with torch.no_grad():
+        while len(produced) < min(max_new_tokens, context - len(prompt_ids)):
+            output = model(input_ids=step_ids, past_key_values=cache, use_cache=True)
+            cache = output.past_key_values
+            token = _choose(output.logits[0, -1].float().cpu(), temperature, generator)
+            if token == tokenizer.eos_token_id:
+                finish_reason = "stop"
+                break
+            produced.append(token)
+            step_ids = torch.tensor([[token]], device=model.device)
+            text = tokenizer.decode(produced, skip_special_tokens=True)
+            # an unfinished UTF-8 sequence decodes to a replacement sign; it is shown once it is whole
+            if not text.endswith("\ufffd"):
+                on_text(text[len(shown) :])
+                shown = text
+    text = tokenizer.decode(produced, skip_special_tokens=True)
+    return {"text": text, "tokens": len(produced), "prompt_tokens": len(prompt_ids), "finish_reason": finish_reason}
+
+
+def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> int:
+    if temperature == 0:
+        return int(logits.argmax())
+    probabilities = torch.softmax(logits / temperature, -1)
+    return int(torch.multinomial(probabilities, 1, generator=generator))

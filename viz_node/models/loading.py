@@ -1,0 +1,227 @@
+"""Loads a base model in 4 bits with a LoRA adapter, on CUDA when there is one, and guards it against silent corruption."""
+
+import json
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bitsandbytes
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+from transformers.utils import logging as transformers_logging
+
+from viz_node.errors import TrainingError
+from viz_node.models.adapter_files import (
+    CONFIG_NAME,
+    MODULE_NAMES,
+    WEIGHTS_NAME,
+    adapter_digest,
+    check_adapter,
+    config_bytes,
+)
+from viz_node.models.bases import ResolvedBase, base_shapes
+from viz_node.models.fused import TokenizedDocument, is_lean_supported, loss_sum
+
+
+AMX_HIDDEN_SIZE = 1024
+
+
+transformers_logging.disable_progress_bar()
+warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where a model computes, and in which type."""
+
+    device: str
+    dtype: torch.dtype
+
+
+def choose_placement(hidden_size: int = 0) -> Placement:
+    """CUDA in bf16 when it can; a CPU computes in fp32, or in bf16 if it has AMX and the model is wide enough to gain.
+
+    Without AMX, bf16 products take twice the time of fp32 ones. The choice depends on nothing that varies between two
+    runs on one machine, so that a resumed run computes as before.
+    """
+    if torch.cuda.is_available():
+        return Placement("cuda:0", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
+    has_amx = bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
+    return Placement("cpu", torch.bfloat16 if has_amx and hidden_size >= AMX_HIDDEN_SIZE else torch.float32)
+
+
+def load_base(directory: Path, placement: Placement | None = None) -> Any:
+    """The frozen causal model: NF4 with double quantization, guarded; placed by itself if not told where.
+
+    Raises: TrainingError.
+    """
+    placement = placement or choose_placement(_hidden_size(directory))
+    quantization = BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=placement.dtype,
+    )
+    try:
+        model = AutoModelForCausalLM.from_pretrained(
+            directory,
+            quantization_config=quantization,
+            device_map={"": placement.device},
+            dtype=placement.dtype,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise TrainingError(f"the base model does not load: {error}", "install it again") from error
+    model.requires_grad_(False)
+    return guard(model)
+
+
+def _hidden_size(directory: Path) -> int:
+    try:
+        return int(json.loads((directory / "config.json").read_bytes()).get("hidden_size", 0))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise TrainingError(f"the base model's configuration is unreadable: {error}", "install it again") from error
+
+
+def load_tokenizer(directory: Path) -> Any:
+    """The base model's own tokenizer, from this disk only. Raises: TrainingError."""
+    try:
+        return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"the base model's tokenizer does not load: {error}", "install it again") from error
+
+
+def guard(model: Any) -> Any:
+    """Keep bitsandbytes from repacking 4-bit weights in place at the first evaluation.
+
+    On CPUs with AVX512-BF16 it does so in eval mode, and gradients are wrong ever after, without a warning.
+    """
+    for module in model.modules():
+        if isinstance(module, bitsandbytes.nn.Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+    return model
+
+
+def attach_adapter(model: Any, rank: int, alpha: int, seed: int, base_name: str) -> Any:
+    """A PEFT model with a fresh adapter on every known linear layer; A is drawn from the seed, B is zero."""
+    torch.manual_seed(seed)
+    leaves = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
+    peft_model = get_peft_model(model, _lora_config(rank, alpha, sorted(leaves & set(MODULE_NAMES)), base_name))
+    for name, parameter in peft_model.named_parameters():
+        if "lora_" in name:
+            parameter.data = parameter.data.float()
+    return peft_model
+
+
+def load_adapter(model: Any, base: ResolvedBase, directory: Path, digest: str = "") -> Any:
+    """A PEFT model with a checked adapter. Raises: VerificationError, TrainingError (another digest)."""
+    facts = check_adapter(directory, base_shapes(base.directory) or None)
+    if digest and adapter_digest(directory) != digest:
+        raise TrainingError("the adapter on disk is not the one asked for", "fetch or train it again")
+    peft_model = get_peft_model(model, _lora_config(facts.rank, facts.alpha, list(facts.modules), base.name))
+    set_peft_model_state_dict(peft_model, load_file(directory / WEIGHTS_NAME))
+    return peft_model.eval()
+
+
+def save_adapter(peft_model: Any, directory: Path, base_name: str) -> None:
+    """Write the adapter as the two files that `check_adapter` accepts."""
+    config = peft_model.peft_config["default"]
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: tensor.float().cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft_model).items()
+    }
+    (directory / CONFIG_NAME).write_bytes(config_bytes(config.r, config.lora_alpha, config.target_modules, base_name))
+    save_file(weights, directory / WEIGHTS_NAME, metadata={"format": "pt"})
+
+
+def self_test() -> dict[str, Any]:
+    """Show that gradients of the guarded 4-bit model are the same before and after an evaluation pass.
+
+    Also compares the lean path with transformers + PEFT. Raises: TrainingError (training here would be wrong).
+    """
+    placement = Placement("cuda:0" if torch.cuda.is_available() else "cpu", torch.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        torch.manual_seed(0)
+        LlamaForCausalLM(_test_config()).save_pretrained(folder)
+        peft_model = attach_adapter(load_base(Path(folder), placement), 4, 8, 0, "self-test")
+    for name, parameter in peft_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    generator = torch.Generator().manual_seed(1)
+    ids = tuple(int(token) for token in torch.randint(3, 256, (48,), generator=generator))
+    document = TokenizedDocument(ids, (False,) + (True,) * 47)
+    before = _gradients(peft_model, document, lean=True)
+    peft_model.eval()
+    with torch.no_grad():
+        peft_model(input_ids=torch.tensor([ids], device=placement.device))
+    after = _gradients(peft_model, document, lean=True)
+    reference = _gradients(peft_model, document, lean=False)
+    eval_error, lean_error = _relative_error(before, after), _relative_error(after, reference)
+    # fp32 sums in another order differ by about 1e-6; a repacked base differs by about 1
+    if max(eval_error, lean_error) > 1e-3:
+        raise TrainingError(
+            f"gradients on this machine are wrong (evaluation {eval_error:.1e}, lean path {lean_error:.1e})",
+            "do not train here; report the versions of torch and bitsandbytes",
+        )
+    chosen = choose_placement(AMX_HIDDEN_SIZE)
+    return {
+        "ok": True,
+        "device": chosen.device,
+        "large_model_dtype": str(chosen.dtype).removeprefix("torch."),
+        "threads": torch.get_num_threads(),
+        "eval_error": f"{eval_error:.1e}",
+        "lean_error": f"{lean_error:.1e}",
+        "torch": torch.__version__,
+        "bitsandbytes": bitsandbytes.__version__,
+    }
+
+
+def _gradients(peft_model: Any, document: TokenizedDocument, lean: bool) -> dict[str, torch.Tensor]:
+    peft_model.train()
+    peft_model.zero_grad()
+    if lean and is_lean_supported(peft_model.base_model.model):
+        total, count = loss_sum(peft_model, [document])
+        loss = total / count
+    else:
+        ids = torch.tensor([document.ids], device=peft_model.device)
+        loss = peft_model(input_ids=ids, labels=ids).loss
+    loss.backward()  # type: ignore[no-untyped-call]
+    return {n: p.grad.clone() for n, p in peft_model.named_parameters() if p.grad is not None}
+
+
+def _relative_error(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
+    if not left or set(left) != set(right):
+        return float("inf")
+    return max(float((left[n] - right[n]).norm() / (right[n].norm() + 1e-12)) for n in left)
+
+
+def _test_config() -> LlamaConfig:
+    return LlamaConfig(
+        vocab_size=256,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=128,
+        tie_word_embeddings=False,
+    )
+
+
+def _lora_config(rank: int, alpha: int, modules: list[str], base_name: str) -> LoraConfig:
+    warnings.filterwarnings("ignore", module="peft")
+    return LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=modules,
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+        base_model_name_or_path=base_name,
+    )
