@@ -1,8 +1,8 @@
 """The node's four secret keys in one passphrase-protected file.
 
-The file is JSON: the public names, the parameters of scrypt (RFC 7914) and the keys under AES-256-GCM, with all the rest
-bound as associated data. A strong keystore (a person's passphrase) takes 128 MiB and about 0.4 s to try one passphrase; the
-light form is for passphrases that a machine drew with 128 bits or more.
+The file is JSON: the public names, the parameters of scrypt (RFC 7914) and the keys under AES-256-GCM, with all the
+rest bound as associated data. A strong keystore (a person's passphrase) takes 128 MiB and about 0.4 s to try one
+passphrase; the light form is for passphrases that a machine drew with 128 bits or more.
 """
 
 import base64

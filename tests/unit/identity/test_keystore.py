@@ -34,7 +34,8 @@ def test_create_keystore__new_file__is_private_and_leaves_nothing_else(path: Pat
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in path.parent.iterdir()] == ["keystore.json"]
     assert keys.account_key.hex() not in path.read_text()
-    assert keys.account_key.hex() not in repr(keys) and repr(keys.account_key) not in repr(keys)
+    assert keys.account_key.hex() not in repr(keys)
+    assert repr(keys.account_key) not in repr(keys)
 
 
 def test_create_keystore__file_exists__refused_and_untouched(path: Path, keys: NodeKeys) -> None:

@@ -74,11 +74,16 @@ def test_database__opened__commits_reach_the_disk(path: Path) -> None:
 
 def test_transaction__exception__undoes_nested_statements(path: Path) -> None:
     database = Database(path, [FIRST])
-    with pytest.raises(KeyError), database.transaction():
-        database.execute("INSERT INTO t VALUES (1, 'a')")
+
+    def insert_then_fail() -> None:
         with database.transaction():
-            database.execute("INSERT INTO t VALUES (2, 'b')")
-        raise KeyError
+            database.execute("INSERT INTO t VALUES (1, 'a')")
+            with database.transaction():
+                database.execute("INSERT INTO t VALUES (2, 'b')")
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        insert_then_fail()
     assert database.query("SELECT * FROM t") == []
     with database.transaction():
         database.execute("INSERT INTO t VALUES (3, 'c')")

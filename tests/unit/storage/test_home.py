@@ -42,6 +42,6 @@ def test_open_home__lock_is_a_link_or_home_a_file__refused(tmp_path: Path) -> No
 def test_private_directory__open_to_others__is_closed(tmp_path: Path) -> None:
     (tmp_path / "works").mkdir(mode=0o755)
     assert stat.S_IMODE(private_directory(tmp_path, "works").stat().st_mode) == 0o700
+    (tmp_path / "file").touch()
     with pytest.raises(StorageError):
-        (tmp_path / "file").touch()
         private_directory(tmp_path, "file")
