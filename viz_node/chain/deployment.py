@@ -1,4 +1,4 @@
-"""Where a market lives: chain, addresses, first block and code; written once per deployment and shared by all its nodes."""
+"""Where a market lives: chain, addresses, first block and code; one file that all its nodes share."""
 
 import json
 import re
@@ -17,7 +17,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Deployment:
-    """A market; `block` is the first that may hold its events, `code_digest` the Keccak-256 of its code (EXTCODEHASH)."""
+    """A market; `block` is the first that may hold its events, `code_digest` the Keccak-256 of its code."""
 
     chain_id: int
     market: Account

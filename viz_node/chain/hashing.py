@@ -1,7 +1,7 @@
 """Keccak-256, and the Merkle tree over a split's shares exactly as the market contract builds it.
 
-A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`; each level hashes neighbours as a sorted pair, and a node
-without a neighbour moves up unchanged. `tests/integration/test_chain_market.py` claims against the real contract.
+A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`; each level hashes neighbors as a sorted pair, and a
+node without a neighbor moves up unchanged. `tests/integration/test_chain_market.py` claims against the real contract.
 """
 
 from collections.abc import Sequence

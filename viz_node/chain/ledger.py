@@ -1,7 +1,7 @@
 """The market's ledger as its `Entry` and `SplitTable` events tell it: read in pages, decoded by hand.
 
-Every change of rights or money is one entry. The contract keeps `head`, 216 bits of hash over all entries and 40 bits of
-their count, so that one storage proof of `head` proves that no entry is missing, altered or moved.
+Every change of rights or money is one entry. The contract keeps `head`, 216 bits of hash over all entries and 40 bits
+of their count, so that one storage proof of `head` proves that no entry is missing, altered or moved.
 """
 
 from collections.abc import Iterator, Sequence

@@ -98,7 +98,7 @@ class MarketGateway:
         code = to_bytes(self._ask("eth_getCode", self.deployment.market, "latest"))
         if not code:
             raise ChainUnavailableError(
-                f"there is no contract at {self.deployment.market}", "the chain was reset, or the deployment file is old"
+                f"there is no contract at {self.deployment.market}", "the chain was reset, or the file is old"
             )
         if keccak(code).hex() != self.deployment.code_digest:
             raise ChainUnavailableError(f"another contract is at {self.deployment.market}", "check the deployment file")
@@ -125,7 +125,7 @@ class MarketGateway:
         return ChainAdapter(number, Account(account_of_word(owner)), *digests)
 
     def offers_of(self, adapter_number: int) -> list[Offer]:
-        """All offers for the adapter, oldest first. Raises: VerificationError when a split's table is not its root's."""
+        """All offers for the adapter, oldest first. Raises: VerificationError when a table is not its root's."""
         entries = [e for e in self._entries(EntryKind.OFFER_CREATED) if e.a == adapter_number]
         tables: dict[int, tuple[tuple[Account, BasisPoints], ...]] = {}
         offers = []
@@ -148,7 +148,7 @@ class MarketGateway:
         for table in tables:
             if table.shares and int.from_bytes(split_root(table.shares), "big") == root:
                 return tuple((account, BasisPoints(share)) for account, share in table.shares)
-        raise VerificationError(f"the table of split {split_id} does not lead to its root on the chain", "try another RPC")
+        raise VerificationError(f"the table of split {split_id} does not lead to its root", "use another RPC")
 
     def quote(self, offer_id: int) -> TokenAmount:
         """The price now. Raises: TransactionRevertedError for an unknown offer."""
@@ -160,10 +160,8 @@ class MarketGateway:
 
     def balances(self, account: str) -> Balances:
         """What the account has."""
-        data = to_hex(self._token.call_data("balanceOf", account))
-        token, wei = self._batch(
-            [("eth_call", [{"to": self.deployment.token, "data": data}, "latest"]), ("eth_getBalance", [account, "latest"])]
-        )
+        order = self._order(self.deployment.token, self._token.call_data("balanceOf", account))
+        token, wei = self._batch([("eth_call", [order, "latest"]), ("eth_getBalance", [account, "latest"])])
         return Balances(TokenAmount(to_int(token)), to_int(wei))
 
     def allowance(self, account: str) -> TokenAmount:
@@ -239,7 +237,7 @@ class MarketGateway:
         return self._to_market(data, f"buy offer {offer_id} for at most {format_amount(max_price)}")
 
     def prepare_claim(self, split_id: int, account: str) -> Call:
-        """Pay out what is due to `account` from the split; anyone may send it. Raises: NotFoundError, VerificationError."""
+        """Pay out to `account` its due; anyone may send it. Raises: NotFoundError, VerificationError."""
         shares = self.split_shares(split_id)
         share = dict(shares).get(Account(account))
         if share is None:

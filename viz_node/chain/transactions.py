@@ -134,7 +134,7 @@ def wait_for(rpc: JsonRpc, tx_hash: str, timeout_seconds: float) -> dict[str, An
         if isinstance(body, dict) and body.get("blockNumber") is not None:
             return body
         if time.monotonic() + pause > deadline:
-            raise DeadlineError(f"transaction {tx_hash} is in no block after {timeout_seconds:g} s", "wait, then look again")
+            raise DeadlineError(f"transaction {tx_hash} is in no block after {timeout_seconds:g} s", "look again later")
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_POLL_SECONDS)
 
