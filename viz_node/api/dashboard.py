@@ -49,9 +49,9 @@ PANELS = (
     Panel("jobs", "Jobs", "jobs_list", 2),
     Panel("adapters", "Adapters", "adapters_list", 4),
     Panel("works", "Works", "content_list", 4),
+    Panel("peers", "Peers", "peers", 4),
     Panel("market", "Market", "search", 8),
     Panel("earnings", "Sales and royalties", "royalties", 8),
-    Panel("peers", "Peers", "peers", 4),
 )
 
 

@@ -51,8 +51,15 @@ class Sessions:
         self._codes: dict[str, float] = {}
         self._cookies: dict[str, float] = {}
 
-    def new_code(self) -> str:
-        """A code that opens one session within ten minutes."""
+    def login_code(self) -> str:
+        """A code that opens one session within five minutes or more.
+
+        It stays the same until it is used or half its time has passed: whoever asks often, as a page that shows the
+        status does, takes nobody's link away.
+        """
+        latest = next(reversed(self._codes), None)
+        if latest is not None and self._clock() < self._codes[latest] - _CODE_SECONDS / 2:
+            return latest
         return self._issue(self._codes, _CODE_SECONDS)
 
     def redeem(self, code: str) -> str | None:

@@ -28,7 +28,7 @@ _ERROR_NAMES = {
     503: "UnreachableError",
 }
 _HINTS = {
-    401: "run `viz-node dashboard` for a login link, or send the token of api.json",
+    401: "`viz-node status` gives a login link; programs send the token of api.json",
     403: "open the address by hand",
     405: "calls are POST /v1/call/NAME",
     421: "use the address that `viz-node status` shows",
@@ -46,8 +46,8 @@ def make_app(
     """The whole local API, ready to be run.
 
     `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
-    operation is called with keyword arguments only and answers something JSON can hold. `event_source` starts one stream
-    per reader of `/v1/events`. Raises: TypeError (a parameter cannot come from JSON), ValueError (short token).
+    operation is called with keyword arguments only and answers something JSON can hold. `event_source` starts one
+    stream per reader of `/v1/events`. Raises: TypeError (a parameter cannot come from JSON), ValueError (short token).
     """
     sessions = Sessions(token)
     dashboard = Dashboard(operations)
@@ -67,8 +67,8 @@ def make_app(
 
 
 def issue_login_path(app: web.Application) -> str:
-    """The path of a new one-time login link, `/login/…`; it works once, within ten minutes."""
-    return f"/login/{app[_SESSIONS].new_code()}"
+    """The path of a one-time login link, `/login/…`; it works once, for at least five minutes."""
+    return f"/login/{app[_SESSIONS].login_code()}"
 
 
 def _add_health(app: web.Application, ready: Callable[[], bool]) -> None:
