@@ -126,9 +126,10 @@ contract Market is IMarket, ReentrancyGuardTransient {
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
         require(holder != address(0), ZeroHolder());
 
-        uint256 expiry = _extended(licenses[offer][holder], terms.duration);
+        mapping(address => uint256) storage holders = licenses[offer];
+        uint256 expiry = _extended(holders[holder], terms.duration);
         require(expiry != 0, AlreadyLicensed(offer, holder));
-        licenses[offer][holder] = expiry;
+        holders[holder] = expiry;
         // 2^64 sales at the highest price fit: the addition cannot overflow, and would revert if it did.
         splits[terms.split].acc += uint128(price);
         _record(SOLD, offer, holder, price, terms.split, expiry, orderRef);

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Market} from "../src/Market.sol";
+import {IMarket} from "../src/interfaces/IMarket.sol";
+import {TestToken} from "../src/TestToken.sol";
+import {Base, Vm} from "./Base.sol";
+import {Tables} from "./Tables.sol";
+
+/// @notice A market with one publisher and one funded buyer, and a second reading of the ledger.
+abstract contract MarketFixture is Base {
+    address internal constant OWNER = address(0xA11CE);
+    address internal constant BUYER = address(0xB0B);
+    address internal constant HOLDER = address(0xCAFE);
+    bytes32 internal constant MANIFEST = keccak256("manifest");
+    bytes32 internal constant BASE_MODEL = keccak256("base model");
+    bytes32 internal constant TERMS = keccak256("terms");
+    bytes32 internal constant ORDER = keccak256("order");
+    uint64 internal constant PRICE = 5_000_001;
+    uint256 internal constant NOW = 1_800_000_000;
+    uint256 internal constant FUNDS = 1e15;
+    bytes32 internal constant ENTRY = keccak256("Entry(uint8,uint256,address,uint256,uint256,uint256,uint256,bytes32)");
+
+    Market internal market;
+    TestToken internal token;
+    address[] internal accounts;
+    uint16[] internal shares;
+
+    function setUp() public virtual {
+        vm.warp(NOW);
+        token = new TestToken();
+        _deploy(token);
+        (accounts, shares) = Tables.make(5, 0x1000, 1);
+    }
+
+    function _deploy(TestToken token_) internal {
+        token = token_;
+        market = new Market(token_);
+        token_.mint(BUYER, FUNDS);
+        vm.prank(BUYER);
+        token_.approve(address(market), FUNDS);
+    }
+
+    function _publish(uint32 duration) internal returns (uint64 adapter, uint32 split, uint64 offer) {
+        vm.prank(OWNER);
+        return market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, PRICE, duration);
+    }
+
+    function _buy(uint64 offer, address holder) internal {
+        vm.prank(BUYER);
+        market.buy(offer, holder, PRICE, ORDER);
+    }
+
+    function _claim(uint32 split, uint256 index) internal returns (uint256) {
+        return market.claim(split, accounts[index], shares[index], Tables.proof(accounts, shares, index));
+    }
+
+    /// @dev Replays recorded logs onto `head` and returns the new head and the number of entries.
+    function _replay(uint256 head, Vm.Log[] memory logs) internal view returns (uint256, uint256 count) {
+        for (uint256 i = 0; i < logs.length; ++i) {
+            if (logs[i].emitter != address(market) || logs[i].topics[0] != ENTRY) continue;
+            bytes memory who = abi.encode(logs[i].topics[1], logs[i].topics[2], logs[i].topics[3]);
+            uint256 seq = abi.decode(logs[i].data, (uint256));
+            vm.assertEq(seq, (head & 0xffffffffff) + 1, "a gap in the ledger");
+            bytes32 digest = keccak256(bytes.concat(bytes32(head), who, logs[i].data));
+            head = ((uint256(digest) >> 40) << 40) | seq;
+            ++count;
+        }
+        return (head, count);
+    }
+
+    function _assertEntry(Vm.Log memory log, uint8 kind, uint256 key, address who, bytes memory data) internal pure {
+        vm.assertEq(log.topics[0], ENTRY, "event");
+        vm.assertEq(uint256(log.topics[1]), kind, "kind");
+        vm.assertEq(uint256(log.topics[2]), key, "key");
+        vm.assertEq(address(uint160(uint256(log.topics[3]))), who, "who");
+        vm.assertEq(keccak256(log.data), keccak256(data), "data");
+    }
+}

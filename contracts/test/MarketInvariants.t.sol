@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Market} from "../src/Market.sol";
+import {TestToken} from "../src/TestToken.sol";
+import {Base} from "./Base.sol";
+import {MarketHandler} from "./MarketHandler.sol";
+
+/// @notice What holds after any sequence of legal calls.
+contract MarketInvariantsTest is Base {
+    Market private _market;
+    TestToken private _token;
+    MarketHandler private _handler;
+
+    function setUp() public {
+        vm.warp(1_800_000_000);
+        _token = new TestToken();
+        _market = new Market(_token);
+        _handler = new MarketHandler(_market, _token);
+        _handler.publish(5, 0, 1, 1_000_003);
+        _handler.buy(1, 0, 0);
+        bytes4[] memory actions = new bytes4[](8);
+        actions[0] = MarketHandler.register.selector;
+        actions[1] = MarketHandler.createSplit.selector;
+        actions[2] = MarketHandler.createOffer.selector;
+        actions[3] = MarketHandler.publish.selector;
+        actions[4] = MarketHandler.buy.selector;
+        actions[5] = MarketHandler.claim.selector;
+        actions[6] = MarketHandler.donate.selector;
+        actions[7] = MarketHandler.wait.selector;
+        _target(address(_handler), actions);
+    }
+
+    /// @dev Conservation: no unit appears or disappears.
+    function invariant_balance_is_in_minus_out() public view {
+        uint256 expected = _handler.paidIn() + _handler.donated() - _handler.paidOut();
+        vm.assertEq(_token.balanceOf(address(_market)), expected, "balance");
+    }
+
+    /// @dev Solvency: what the market owes to all splits together is there.
+    function invariant_market_can_pay_every_split() public view {
+        uint256 owed = 0;
+        for (uint32 split = 1; split <= _handler.splitCount(); ++split) {
+            (uint128 acc, uint128 paid,) = _market.splits(split);
+            owed += acc - paid;
+        }
+        vm.assertLe(owed, _token.balanceOf(address(_market)), "solvency");
+    }
+
+    /// @dev Cap: a split pays at most what it took in, and its books agree with those of the handler and of its accounts.
+    function invariant_split_never_pays_more_than_it_took() public view {
+        for (uint32 split = 1; split <= _handler.splitCount(); ++split) {
+            (uint128 acc, uint128 paid,) = _market.splits(split);
+            (uint256 bookedAcc, uint256 bookedPaid) = _handler.booked(split);
+            vm.assertLe(paid, acc, "cap");
+            vm.assertEq(acc, bookedAcc, "acc");
+            vm.assertEq(paid, bookedPaid, "paid");
+            vm.assertEq(_sumOfClaims(split), paid, "paid is the sum of the claims");
+        }
+    }
+
+    /// @dev Ledger: one entry per change, without gaps, in the order of the calls.
+    function invariant_ledger_replays_to_head() public view {
+        vm.assertEq(_market.head() & 0xffffffffff, _handler.entries(), "sequence");
+        vm.assertEq(_market.head(), _handler.expectedHead(), "head");
+    }
+
+    /// @dev At the end of each run: every account can be paid out, and less than a unit per account stays in a split.
+    function afterInvariant() public {
+        vm.assertGt(_handler.succeeded("buy"), 1, "buy");
+        vm.assertGt(_handler.refused("claim more"), 0, "claim more");
+        vm.assertGt(_handler.refused("claim again"), 0, "claim again");
+        vm.assertGt(_handler.succeeded("register"), 0, "register");
+        vm.assertGt(_handler.succeeded("createSplit"), 0, "createSplit");
+        vm.assertGt(_handler.succeeded("createOffer"), 0, "createOffer");
+        vm.assertGt(_handler.succeeded("publish"), 1, "publish");
+        vm.assertGt(_handler.succeeded("donate"), 0, "donate");
+        vm.assertGt(_handler.succeeded("wait"), 0, "wait");
+        uint256 before = _handler.succeeded("claim") + _handler.entries();
+        _handler.claimEverything();
+        vm.assertGt(_handler.entries() + _handler.succeeded("claim"), before, "claim");
+        for (uint32 split = 1; split <= _handler.splitCount(); ++split) {
+            (uint128 acc, uint128 paid,) = _market.splits(split);
+            (address[] memory accounts,) = _handler.table(split);
+            vm.assertLe(acc - paid, accounts.length - 1, "rounding that stays");
+        }
+        invariant_balance_is_in_minus_out();
+        invariant_split_never_pays_more_than_it_took();
+        invariant_ledger_replays_to_head();
+    }
+
+    function _sumOfClaims(uint32 split) private view returns (uint256 sum) {
+        (address[] memory accounts,) = _handler.table(split);
+        for (uint256 i = 0; i < accounts.length; ++i) {
+            sum += _market.claimed(split, accounts[i]);
+        }
+    }
+}
