@@ -43,16 +43,18 @@ def follow_job(client: Node, output: Output, job_id: str, poll_seconds: float = 
 def job_error(job: dict[str, Any]) -> VizNodeError:
     """The error of a job that did not end well.
 
-    The job's text may open with the name of an error class (`NotFoundError: no such work`), and carry its hint on a
-    second line.
+    A failed job's result describes its error; without one, the text may still open with the name of an error class
+    (`NotFoundError: no such work`), and carry its hint on a second line.
     """
     resume = f"viz-node jobs resume {job['job_id']}"
     if job["state"] == "cancelled":
         return VizNodeError(f"job {job['job_id']} was cancelled", f"go on with it: {resume}")
-    reason = job.get("error") or "it gave no reason"
-    if isinstance(reason, dict):
-        return error_from(reason)
-    message, _, hint = str(reason).partition("\n")
+    result = job.get("result") or {}
+    if "error" in result and "message" in result:
+        error = error_from(result)
+        error.hint = error.hint or f"then: {resume}"
+        return error
+    message, _, hint = str(job.get("error") or "it gave no reason").partition("\n")
     name, colon, rest = message.partition(": ")
     known = getattr(errors, name, None)
     if colon and isinstance(known, type) and issubclass(known, VizNodeError):

@@ -6,7 +6,7 @@ import pytest
 
 from viz_node.cli.follow import follow_job, job_error, measures_of
 from viz_node.cli.output import Output
-from viz_node.errors import NotFoundError, TrainingError, VizNodeError
+from viz_node.errors import LockedError, NotFoundError, TrainingError, VizNodeError
 
 PROGRESS = {"phase": "train", "step": 3, "steps": 9, "loss": 2.51234, "tokens_per_second": 1234.5, "eta_seconds": 61}
 
@@ -59,18 +59,20 @@ def test_follow_job__cancelled__says_how_to_go_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "cls", "message"),
+    ("ending", "cls", "message"),
     [
-        ("out of memory", TrainingError, "out of memory"),
-        ("SystemExit: 3", TrainingError, "SystemExit: 3"),
-        ({"error": "LockedError", "message": "busy", "hint": ""}, VizNodeError, "busy"),
-        ("", TrainingError, "it gave no reason"),
+        ({"error": "out of memory"}, TrainingError, "out of memory"),
+        ({"error": "SystemExit: 3"}, TrainingError, "SystemExit: 3"),
+        ({"result": {"error": "LockedError", "message": "busy", "hint": ""}}, LockedError, "busy"),
+        ({"error": ""}, TrainingError, "it gave no reason"),
     ],
 )
-def test_job_error__kinds_of_reasons__class_and_message(error: object, cls: type[VizNodeError], message: str) -> None:
-    found = job_error({"job_id": "j1", "kind": "train", "state": "failed", "error": error})
-    assert isinstance(found, cls)
-    assert found.message == message
+def test_job_error__kinds_of_reasons__class_and_message(
+    ending: dict[str, Any], cls: type[VizNodeError], message: str
+) -> None:
+    found = job_error({"job_id": "j1", "kind": "train", "state": "failed", **ending})
+    assert type(found) is cls
+    assert (found.message, found.hint) == (message, "then: viz-node jobs resume j1")
 
 
 def test_measures_of__nothing_known__empty() -> None:

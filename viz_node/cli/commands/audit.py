@@ -1,8 +1,7 @@
 """`viz-node audit`: the auditor's command; needs no node, no home and no keys."""
 
-from dataclasses import asdict, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import click
 
@@ -43,16 +42,22 @@ def audit_command(terminal: Terminal, adapter: str | None, rpc_url: str, deploym
         raise click.exceptions.Exit(FINDINGS_STATUS)
 
 
-def report_body(report: Any) -> dict[str, Any]:
+class Report(Protocol):
+    """What the audit found; `ok` in its data is the verdict."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data."""
+
+
+def report_body(report: Report) -> dict[str, Any]:
     """The report as JSON-ready values, with its verdict under `ok`."""
-    body = _plain(asdict(report) if is_dataclass(report) and not isinstance(report, type) else dict(report))
-    ok = report["ok"] if isinstance(report, dict) else report.ok
-    return {"ok": bool(ok), **{key: value for key, value in body.items() if key != "ok"}}
+    body: dict[str, Any] = _plain(report.to_dict())
+    return body
 
 
 def print_report(output: Output, body: dict[str, Any]) -> None:
     """Totals, then each finding, then the verdict."""
-    lists = {key: value for key, value in body.items() if isinstance(value, list) and key != "findings"}
+    lists = {key: value for key, value in body.items() if isinstance(value, list | tuple) and key != "findings"}
     output.facts(body, [(key, value) for key, value in body.items() if key not in {*lists, "findings", "ok"}])
     for title, rows in lists.items():
         if rows and isinstance(rows[0], dict):
