@@ -2,7 +2,6 @@
 pragma solidity ^0.8.30;
 
 import {Market} from "../src/Market.sol";
-import {IMarket} from "../src/interfaces/IMarket.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base, Vm} from "./Base.sol";
 import {Tables} from "./Tables.sol";

@@ -76,9 +76,8 @@ contract MarketInvariantsTest is Base {
         vm.assertGt(_handler.succeeded("publish"), 1, "publish");
         vm.assertGt(_handler.succeeded("donate"), 0, "donate");
         vm.assertGt(_handler.succeeded("wait"), 0, "wait");
-        uint256 before = _handler.succeeded("claim") + _handler.entries();
         _handler.claimEverything();
-        vm.assertGt(_handler.entries() + _handler.succeeded("claim"), before, "claim");
+        vm.assertGt(_handler.paidOut(), 0, "claim");
         for (uint32 split = 1; split <= _handler.splitCount(); ++split) {
             (uint128 acc, uint128 paid,) = _market.splits(split);
             (address[] memory accounts,) = _handler.table(split);

@@ -20,7 +20,14 @@ interface IMarket {
     /// | 5 claimed | split | account | due | cumulative | share | 0 |
     /// @param seq Position in the ledger, from 1, without gaps.
     event Entry(
-        uint8 indexed kind, uint256 indexed key, address indexed who, uint256 seq, uint256 a, uint256 b, uint256 c, bytes32 d
+        uint8 indexed kind,
+        uint256 indexed key,
+        address indexed who,
+        uint256 seq,
+        uint256 a,
+        uint256 b,
+        uint256 c,
+        bytes32 d
     );
 
     /// @notice The table behind a split's root, so that anyone can rebuild the proofs from the log alone.
@@ -112,7 +119,9 @@ interface IMarket {
     /// @param share The account's share as in the table.
     /// @param proof Merkle proof of (account, share).
     /// @return due Units paid.
-    function claim(uint32 split, address account, uint256 share, bytes32[] calldata proof) external returns (uint256 due);
+    function claim(uint32 split, address account, uint256 share, bytes32[] calldata proof)
+        external
+        returns (uint256 due);
 
     /// @notice The only token of this market.
     function token() external view returns (IERC20);

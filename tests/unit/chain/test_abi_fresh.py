@@ -19,7 +19,9 @@ def _exported(contract: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("contract", ["Market", "TestToken"])
 def test_export_abi__committed_file__made_from_current_sources(contract: str) -> None:
-    assert _exported(contract)["source_digest"] == EXPORT["source_digest"](), "run: python contracts/script/export_abi.py"
+    assert _exported(contract)["source_digest"] == EXPORT["source_digest"](), (
+        "run: python contracts/script/export_abi.py"
+    )
 
 
 def test_source_digest__one_byte_more__changes(tmp_path: Path) -> None:
