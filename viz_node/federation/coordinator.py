@@ -1,0 +1,287 @@
+"""The coordinator of a federation: admits members, averages their vectors round by round, and hands out the result."""
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from viz_node.errors import DeadlineError, UsageError, VerificationError
+from viz_node.federation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, vector_path
+from viz_node.federation.messages import make_config, make_content, read_metric, read_update
+from viz_node.federation.roster import Roster
+from viz_node.federation.superlink import EmbeddedGrid, SuperLink
+from viz_node.federation.trainer import Agreement, Layout, Vector
+from viz_node.federation.vectors import Update, average, bounded_weight, check_distance, vector_digest
+
+_log = logging.getLogger(__name__)
+
+Report = Callable[[dict[str, Any]], None]
+
+_RETRY_SECONDS = 1.0
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class CoordinatorOrder:
+    """How one federation is run; `layout` None takes the layout that most of the first members share."""
+
+    agreement: Agreement
+    state_dir: Path
+    rounds: int
+    members: int
+    min_members: int
+    weight_cap: int
+    layout: Layout | None = None
+    fleet_port: int = 0
+    database: Path | None = None
+    max_rms_change: float = 1.0
+    join_seconds: float = 600.0
+    round_seconds: float = 43_200.0
+    straggler_seconds: float = 600.0
+    closing_seconds: float = 120.0
+    patience_seconds: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        """Check the numbers. Raises: UsageError."""
+        if self.rounds < 1 or self.weight_cap < 1:
+            raise UsageError("a federation needs at least one round and a weight cap of at least 1")
+        if not 1 <= self.min_members <= self.members:
+            raise UsageError("min_members must be between 1 and members")
+
+
+class FlatFedAvg(FedAvg):
+    """FedAvg over one checked flat vector per member, with capped weights."""
+
+    def __init__(self, order: CoordinatorOrder, layout: Layout, roster: Roster) -> None:
+        super().__init__(
+            fraction_evaluate=1.0, min_train_nodes=order.min_members, min_available_nodes=order.min_members
+        )
+        self._order = order
+        self._layout = layout
+        self._roster = roster
+        self._start: Vector = np.zeros(layout.size, dtype=np.float32)
+        self.round_number = 1
+        self.updates: list[Update] = []
+        self.refused: dict[str, str] = {}
+        self.average: Vector | None = None
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """One message with the whole vector to every member that is there."""
+        self._start = next(iter(arrays.values())).numpy()
+        self.updates, self.refused, self.average = [], {}, None
+        settings = make_config(self._order.agreement, self._layout, round=self.round_number, rounds=self._order.rounds)
+        content = make_content(settings, self._start)
+        return list(self._construct_messages(content, self._roster.node_ids(), MessageType.TRAIN))
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """The weighted average of the updates that pass every check; nothing when they are too few.
+
+        A member whose update fails a check is told why and takes no further part.
+        """
+        # By name, so that float64 sums do not depend on who was fastest.
+        named = sorted(
+            ((self._roster.name_of(reply.metadata.src_node_id), reply) for reply in replies), key=lambda p: p[0]
+        )
+        for name, reply in named:
+            if reply.has_error():
+                _log.warning("round %d: %s failed: %s", self.round_number, name, reply.error.reason)
+                continue
+            try:
+                update = read_update(reply.content, self._order.agreement, self._layout, self.round_number, name)
+                bounded_weight(update.tokens, self._order.weight_cap)
+                check_distance(update.vector, self._start, self._order.max_rms_change)
+                self.updates.append(update)
+            except VerificationError as error:
+                self.refused[name] = error.message
+                self._roster.refuse(reply.metadata.src_node_id, error.message)
+        if len(self.updates) < self._order.min_members:
+            return None, None
+        self.average = average(self.updates, self._order.weight_cap)
+        return ArrayRecord([self.average]), MetricRecord({"loss": self.loss, "num-examples": self.tokens})
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        """None between rounds: members evaluate the final vector, when the federation closes."""
+        return []
+
+    @property
+    def tokens(self) -> int:
+        """All tokens that the members of the round state."""
+        return sum(update.tokens for update in self.updates)
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss by capped weight."""
+        weights = [bounded_weight(update.tokens, self._order.weight_cap) for update in self.updates]
+        pairs = zip(weights, self.updates, strict=True)
+        return sum(weight * update.loss for weight, update in pairs) / sum(weights)
+
+
+def coordinate(order: CoordinatorOrder, report: Report) -> dict[str, Any]:
+    """Run the federation to its end, from its checkpoint when there is one.
+
+    Reports `listening` with the port of the fleet door first. The result names the file of the final vector.
+
+    Raises:
+        VerificationError: the checkpoint is damaged or of another federation.
+        DeadlineError: too few members for `patience_seconds`.
+        LockedError: the port is taken.
+    """
+    checkpoint = load_checkpoint(order.state_dir, order.agreement)
+    if checkpoint is not None and order.layout not in (None, checkpoint.layout):
+        raise VerificationError("the checkpoint has another layout", f"remove {order.state_dir} to start again")
+    with SuperLink(order.fleet_port, order.database) as link:
+        report({"event": "listening", "fleet_port": link.fleet_port})
+        with link.open_run(order.min_members, order.straggler_seconds) as grid:
+            return _Run(order, grid, report).run(checkpoint)
+
+
+class _Run:
+    """One start of the coordinator."""
+
+    def __init__(self, order: CoordinatorOrder, grid: EmbeddedGrid, report: Report) -> None:
+        self._order = order
+        self._grid = grid
+        self._report = report
+        self._roster = Roster(grid, order.agreement, order.members, report)
+
+    def run(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
+        """All rounds that are left, then the closing."""
+        if checkpoint is not None:
+            self._roster.layout = checkpoint.layout
+            self._report({"event": "resumed", "rounds": len(checkpoint.rounds)})
+        else:
+            self._roster.layout = self._order.layout
+        if checkpoint is None or len(checkpoint.rounds) < self._order.rounds:
+            self._wait_for_members(
+                self._order.join_seconds if checkpoint is None else min(self._order.join_seconds, 60.0)
+            )
+        if checkpoint is None:
+            layout = self._roster.layout
+            if layout is None:
+                raise VerificationError("no layout was agreed on")
+            vector = np.zeros(layout.size, dtype=np.float32)
+            checkpoint = Checkpoint(self._order.agreement, layout, vector, ())
+            save_checkpoint(self._order.state_dir, checkpoint)
+        strategy = FlatFedAvg(self._order, checkpoint.layout, self._roster)
+        while len(checkpoint.rounds) < self._order.rounds:
+            checkpoint = self._run_round(strategy, checkpoint)
+            save_checkpoint(self._order.state_dir, checkpoint)
+        evaluation = self._close(checkpoint)
+        return {
+            "vector_path": str(vector_path(self._order.state_dir, self._order.rounds)),
+            "vector_digest": vector_digest(checkpoint.vector),
+            "layout_digest": checkpoint.layout.digest,
+            "vector_size": checkpoint.layout.size,
+            "rounds": [dict(entry) for entry in checkpoint.rounds],
+            "evaluation": evaluation,
+        }
+
+    def _wait_for_members(self, all_seconds: float) -> None:
+        started = time.monotonic()
+        while True:
+            self._roster.poll()
+            count = len(self._roster.node_ids())
+            seconds = time.monotonic() - started
+            if count >= self._order.members or (count >= self._order.min_members and seconds >= all_seconds):
+                return
+            if seconds > self._order.patience_seconds:
+                raise DeadlineError(
+                    f"only {count} of at least {self._order.min_members} members came",
+                    "start again when they are there",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _run_round(self, strategy: FlatFedAvg, checkpoint: Checkpoint) -> Checkpoint:
+        strategy.round_number = len(checkpoint.rounds) + 1
+        started = time.monotonic()
+        while True:
+            self._wait_for_members(0.0)
+            strategy.start(
+                grid=self._grid,
+                initial_arrays=ArrayRecord([checkpoint.vector]),
+                num_rounds=1,
+                timeout=self._order.round_seconds,
+            )
+            if strategy.average is not None:
+                break
+            _log.warning("round %d had too few updates and is repeated", strategy.round_number)
+            if time.monotonic() - started > self._order.patience_seconds:
+                raise DeadlineError(f"round {strategy.round_number} never had enough updates", "see the worker's log")
+            time.sleep(_RETRY_SECONDS)
+        seconds = time.monotonic() - started
+        entry = {
+            "round": strategy.round_number,
+            "members": [update.member for update in strategy.updates],
+            "tokens": {update.member: update.tokens for update in strategy.updates},
+            "weights": {
+                update.member: bounded_weight(update.tokens, self._order.weight_cap) for update in strategy.updates
+            },
+            "losses": {update.member: update.loss for update in strategy.updates},
+            "refused": strategy.refused,
+            "loss": strategy.loss,
+            "seconds": round(seconds, 3),
+            "vector_digest": vector_digest(strategy.average),
+        }
+        self._report(
+            {
+                "event": "progress",
+                "phase": "round",
+                "step": strategy.round_number,
+                "steps": self._order.rounds,
+                "loss": strategy.loss,
+                "tokens_per_second": round(strategy.tokens / max(seconds, 1e-6), 1),
+                "eta_seconds": round(seconds * (self._order.rounds - strategy.round_number), 1),
+            }
+        )
+        return replace(checkpoint, vector=strategy.average, rounds=(*checkpoint.rounds, entry))
+
+    def _close(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """Give the final vector to every member; those that went away have `closing_seconds` to come back."""
+        settings = make_config(self._order.agreement, checkpoint.layout, kind="closing", rounds=self._order.rounds)
+        content = make_content(settings, checkpoint.vector)
+        sent: dict[str, int] = {}
+        closed: dict[str, dict[str, float]] = {}
+        limit = time.monotonic() + self._order.closing_seconds
+        while checkpoint.closed + len(closed) < self._order.members and time.monotonic() < limit:
+            self._roster.poll()
+            fresh = [node for node in self._roster.node_ids() if node not in sent.values()]
+            for node in fresh:
+                message = Message(content=content, message_type=MessageType.EVALUATE, dst_node_id=node)
+                sent[next(iter(self._grid.push_messages([message])))] = node
+            for reply in self._grid.pull_messages(sent) if sent else ():
+                node = sent.pop(reply.metadata.reply_to_message_id)
+                name = self._roster.name_of(node)
+                self._roster.forget(node)
+                if reply.has_error():
+                    _log.warning("%s did not take the final vector: %s", name, reply.error.reason)
+                    continue
+                closed[name] = _evaluation(reply)
+                save_checkpoint(self._order.state_dir, replace(checkpoint, closed=checkpoint.closed + len(closed)))
+                step = checkpoint.closed + len(closed)
+                self._report({"event": "progress", "phase": "close", "step": step, "steps": self._order.members})
+            time.sleep(_POLL_SECONDS)
+        return {"members": closed, "delivered": checkpoint.closed + len(closed)}
+
+
+def _evaluation(reply: Message) -> dict[str, float]:
+    """What a member states about the final vector; nothing that is counted on."""
+    try:
+        return {
+            "loss": float(read_metric(reply.content, "loss")),
+            "tokens": int(read_metric(reply.content, "num-examples")),
+        }
+    except VerificationError:
+        return {}
