@@ -1,0 +1,54 @@
+# One command does what CI does. `make help` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+FORGE := $(CURDIR)/contracts/node_modules/.bin/forge
+PACKAGES := viz_node tests benchmarks
+
+.PHONY: help setup start test check fix contracts demo bench e2e clean
+
+help: ## list the targets
+	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.installed contracts/node_modules/.installed ## install everything that is pinned (quick the second time)
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	@touch $@
+
+contracts/node_modules/.installed: contracts/package-lock.json
+	cd contracts && npm ci --no-audit --no-fund --silent
+	@touch $@
+
+start: setup ## a node with a local chain, test money and a small base model
+	$(BIN)/viz-node start --dev
+
+demo: setup ## the whole story with real processes, verified
+	$(BIN)/viz-node demo
+
+check: setup ## format, lint, types, layers, unit tests
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q tests/unit tests/architecture
+
+fix: ## format, and mend what the linter can
+	$(BIN)/ruff format $(PACKAGES)
+	$(BIN)/ruff check --fix $(PACKAGES)
+
+contracts: setup ## build and test the contracts, check gas and ABI freshness
+	cd contracts && $(FORGE) build && $(FORGE) test
+	$(BIN)/python -m pytest -q tests/unit/chain
+
+test: setup ## everything: check, contracts, integration and end-to-end tests
+	$(MAKE) check
+	cd contracts && $(FORGE) build && $(FORGE) test
+	$(BIN)/python -m pytest -q tests
+
+bench: setup ## print the measured figures
+	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+
+clean: ## remove what was installed and built
+	rm -rf .venv contracts/node_modules contracts/out contracts/cache

@@ -1,0 +1,1 @@
+"""The node as a process: configuration, composition root, supervision; the only package that sees everything."""

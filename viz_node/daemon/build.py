@@ -1,0 +1,144 @@
+"""The composition root: the parts of a node, put together once."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from viz_node import __version__
+from viz_node.chain.market import MarketGateway
+from viz_node.chain.transactions import TransactionSender
+from viz_node.content.datasets import split_texts
+from viz_node.content.importing import import_works
+from viz_node.daemon.chains import Chain
+from viz_node.daemon.clock import now
+from viz_node.daemon.config import Config, worker_environment
+from viz_node.daemon.processes import WorkerRunner
+from viz_node.daemon.secrets import Sealing
+from viz_node.identity.keystore import NodeKeys
+from viz_node.identity.signatures import verify_bytes
+from viz_node.models.adapter_files import check_adapter, export_adapter
+from viz_node.models.bases import list_bases
+from viz_node.p2p.blobs import blob_id_of
+from viz_node.p2p.network import PeerNetwork
+from viz_node.services.catalogue import Catalogue
+from viz_node.services.jobs import JobRunner
+from viz_node.services.license_adapter import Buyer
+from viz_node.services.manage_works import WorkShelf
+from viz_node.services.operate_node import Operations
+from viz_node.services.publish_adapter import Publisher
+from viz_node.services.settle_royalties import Royalties
+from viz_node.services.train_adapter import Workshop
+from viz_node.services.transact import Treasury
+from viz_node.storage.store import Store
+
+log = logging.getLogger(__name__)
+
+LANES = {
+    "base_build": "compute",
+    "train": "compute",
+    "generate": "inference",
+    "publish": "market",
+    "license": "market",
+    "claim": "market",
+    "fetch": "transfer",
+}
+DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs")
+
+
+@dataclass(frozen=True)
+class Node:
+    """Everything that runs in the daemon."""
+
+    config: Config
+    store: Store
+    network: PeerNetwork
+    jobs: JobRunner
+    treasury: Treasury
+    catalogue: Catalogue
+    publisher: Publisher
+    operations: Operations
+
+
+def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
+    """Put the parts together; nothing is started. Raises: StorageError."""
+    home = config.home
+    store, sealing = Store(home / "node.db"), Sealing(keys)
+    market = MarketGateway(chain.rpc_url, chain.deployment)
+    treasury = Treasury(store, TransactionSender(chain.rpc_url, chain.deployment, keys.account_key), now)
+    network = PeerNetwork(
+        keys.network_seed,
+        config.listen,
+        list(config.bootstrap),
+        lambda raw: catalogue.check_announcement(raw),
+        lambda: catalogue.known(),
+    )
+    catalogue = Catalogue(store, network, market, verify_bytes, keys.account, now)
+    jobs = JobRunner(store, now, LANES)
+    works = WorkShelf(store, home / "works", sealing, _read_files, now)
+    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log")
+    workshop = Workshop(
+        store,
+        works,
+        home,
+        run_worker=workers.run,
+        list_bases=lambda: list_bases(home / "bases"),
+        split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
+    )
+    publisher = Publisher(
+        store,
+        keys,
+        sealing,
+        network=network,
+        market=market,
+        treasury=treasury,
+        catalogue=catalogue,
+        directory=home / "bundles",
+        blob_id_of=blob_id_of,
+        now=now,
+    )
+    buyer = Buyer(
+        store,
+        keys,
+        sealing,
+        network=network,
+        market=market,
+        treasury=treasury,
+        catalogue=catalogue,
+        directory=home,
+        check_adapter=check_adapter,
+        now=now,
+    )
+    royalties = Royalties(market, treasury, keys.account)
+    jobs.register("base_build", workshop.build_base)
+    jobs.register("train", workshop.train)
+    jobs.register("generate", workshop.generate)
+    jobs.register("publish", publisher.publish)
+    jobs.register("license", buyer.license)
+    jobs.register("fetch", buyer.fetch)
+    jobs.register("claim", royalties.claim)
+    network.serve("manifest", publisher.on_manifest)
+    network.serve("key", publisher.on_key)
+    network.on_announcement(catalogue.take_in)
+    facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_url,
+             "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
+    operations = Operations(
+        store,
+        keys,
+        facts,
+        network=network,
+        market=market,
+        jobs=jobs,
+        works=works,
+        workshop=workshop,
+        publisher=publisher,
+        catalogue=catalogue,
+        royalties_service=royalties,
+        export_files=lambda source, target: export_adapter(Path(source), Path(target)),
+    )
+    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations)
+
+
+async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:
+    return [asdict(item) async for item in import_works(paths)]

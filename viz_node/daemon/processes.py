@@ -1,0 +1,102 @@
+"""Child processes that do the heavy work: one JSON order in, JSON events out, never left behind.
+
+A child dies with its parent (PR_SET_PDEATHSIG), runs in its own session, and is ended by SIGTERM, then SIGKILL.
+"""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from viz_node import errors
+from viz_node.errors import TrainingError, VizNodeError
+
+_PR_SET_PDEATHSIG = 1
+_MAX_EVENT_BYTES = 8 * 1024 * 1024
+_GRACE_SECONDS = 8.0
+
+Event = dict[str, Any]
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class WorkerRunner:
+    """Runs `python -m <module>` children with one environment; their logs go to `log_path`."""
+
+    def __init__(self, environment: Mapping[str, str], log_path: Path) -> None:
+        self._environment = dict(environment)
+        self._log_path = log_path
+
+    async def run(self, module: str, order: Mapping[str, Any], on_event: Callable[[Event], None]) -> Event:
+        """Give the child its order and return its `done` event.
+
+        Raises: the VizNodeError that the child names, or TrainingError when it dies without a word.
+        """
+        with self._log_path.open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                module,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+                limit=_MAX_EVENT_BYTES,
+            )
+            try:
+                return await self._converse(process, module, order, on_event)
+            finally:
+                await _end(process)
+
+    async def _converse(
+        self, process: asyncio.subprocess.Process, module: str, order: Mapping[str, Any], on_event: Callable[[Event], None]
+    ) -> Event:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            process.stdin.write(json.dumps(order).encode() + b"\n")
+            await process.stdin.drain()
+        process.stdin.close()
+        result: Event | None = None
+        async for line in process.stdout:
+            event = json.loads(line)
+            if event.get("event") == "error":
+                raise error_from(event)
+            if event.get("event") == "done":
+                result = event
+            else:
+                on_event(event)
+        status = await process.wait()
+        if result is None:
+            raise TrainingError(f"{module} ended with status {status} and no result", f"read {self._log_path}")
+        return result
+
+
+def error_from(body: Mapping[str, Any]) -> VizNodeError:
+    """The error that a child or a node describes as `{"error", "message", "hint"}`."""
+    cls = getattr(errors, str(body.get("error", "")), TrainingError)
+    if not (isinstance(cls, type) and issubclass(cls, VizNodeError)):
+        cls = TrainingError
+    return cls(str(body.get("message", "no message")), str(body.get("hint", "")))
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()

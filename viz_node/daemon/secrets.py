@@ -1,0 +1,75 @@
+"""The node's keys in use: the one object through which services sign, seal and unwrap."""
+
+import secrets
+from pathlib import Path
+
+from viz_node.daemon.config import passphrase
+from viz_node.domain.ids import Account
+from viz_node.identity import keystore, sealing, signatures
+
+
+def unlock(home: Path) -> keystore.NodeKeys:
+    """Open the home's keystore, or make it on the first run with a passphrase of its own beside it, mode 0600.
+
+    A passphrase from outside (VIZ_NODE_PASSPHRASE_FILE) is preferred, and then nothing is written beside the keystore.
+    Raises: PassphraseError, StorageError, VerificationError.
+    """
+    path, machine_made = home / "keys" / "keystore.json", home / "keys" / "passphrase"
+    given = passphrase()
+    if path.exists():
+        return keystore.open_keystore(path, given or machine_made.read_text())
+    if given is None:
+        machine_made.touch(mode=0o600)
+        machine_made.write_text(secrets.token_hex(32))
+    return keystore.create_keystore(path, given or machine_made.read_text(), strong=given is not None)
+
+
+class Sealing:
+    """Signatures, seals and wrapped keys of one node; fits `ports.Sealing`."""
+
+    def __init__(self, keys: keystore.NodeKeys) -> None:
+        self._keys = keys
+
+    def seal(self, plain: bytes) -> bytes:
+        """Under the node's own content key."""
+        return sealing.seal_bytes(plain, self._keys.content_key)
+
+    def open(self, sealed: bytes) -> bytes:
+        """What `seal` sealed. Raises: VerificationError."""
+        return sealing.open_bytes(sealed, self._keys.content_key)
+
+    def sign(self, message: bytes) -> bytes:
+        """As this peer."""
+        return signatures.sign_bytes(self._keys.network_seed, message)
+
+    def sign_as_account(self, text: str) -> str:
+        """As this account (EIP-191)."""
+        return signatures.sign_as_account(self._keys.account_key, text)
+
+    def recover_account(self, text: str, signature: str) -> Account:
+        """Who signed. Raises: VerificationError."""
+        return signatures.recover_account(text, signature)
+
+    def new_key(self) -> bytes:
+        """A random 32-byte key."""
+        return sealing.new_key()
+
+    def seal_file(self, source: Path, destination: Path, key: bytes) -> None:
+        """Seal a file under a key. Raises: StorageError."""
+        sealing.seal_file(source, destination, key)
+
+    def open_sealed_file(self, source: Path, destination: Path, key: bytes) -> None:
+        """Open a sealed file. Raises: VerificationError, StorageError."""
+        sealing.open_sealed_file(source, destination, key)
+
+    def delivery_public(self) -> bytes:
+        """The X25519 key to which others wrap keys for this node."""
+        return sealing.x25519_public(self._keys.delivery_key)
+
+    def wrap_key(self, public_x25519: bytes, key: bytes, info: bytes) -> bytes:
+        """Wrap a key for its receiver (HPKE). Raises: VerificationError."""
+        return sealing.wrap_key(public_x25519, key, info)
+
+    def unwrap_key(self, wrapped: bytes, info: bytes) -> bytes:
+        """Unwrap a key for this node. Raises: VerificationError."""
+        return sealing.unwrap_key(self._keys.delivery_key, wrapped, info)

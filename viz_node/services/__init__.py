@@ -1,0 +1,1 @@
+"""Use cases, one a module: the only places where two stages of the flow meet."""

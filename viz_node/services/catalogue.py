@@ -1,0 +1,173 @@
+"""What other nodes offer: verified announcements, their manifests, and what the chain says of price and license.
+
+Trust: an announcement counts when its peer signed it; a manifest when its digest is the adapter's id and its peer signed it;
+an offer when the chain's adapter has the manifest's digest, base, terms, account and split.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from viz_node.domain import announcement as wire
+from viz_node.domain.announcement import Announcement, parse_announcement
+from viz_node.domain.ids import Account, AdapterId, format_amount, is_hex_digest
+from viz_node.domain.manifest import MAX_MANIFEST_BYTES, SIGNING_CONTEXT, AdapterManifest, canonical_bytes, parse_manifest
+from viz_node.errors import NotFoundError, UnreachableError, VerificationError
+from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
+
+
+@dataclass(frozen=True)
+class Listing:
+    """An adapter for sale, every part checked against the others."""
+
+    adapter_id: AdapterId
+    manifest: AdapterManifest
+    adapter_number: int
+    offer: Offer
+
+
+class Catalogue:
+    """The market as this node has verified it."""
+
+    def __init__(
+        self,
+        store: Store,
+        network: PeerNetwork,
+        market: MarketGateway,
+        verify: VerifyBytes,
+        account: Account,
+        now: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._network = network
+        self._market = market
+        self._verify = verify
+        self._account = account
+        self._now = now
+
+    def check_announcement(self, raw: bytes) -> tuple[str, int]:
+        """Adapter id and sequence of a properly signed announcement. Raises: VerificationError."""
+        signed = parse_announcement(raw, self._now())
+        item = signed.announcement
+        self._verify(item.peer_id, wire.SIGNING_CONTEXT + item.payload(), signed.signature)
+        return item.adapter_id, item.sequence
+
+    def take_in(self, raw: bytes) -> None:
+        """Keep a verified announcement if it is newer than what we have."""
+        item = parse_announcement(raw, self._now()).announcement
+        self._store.save_announcement(item.adapter_id, item.sequence, item.expires, raw)
+
+    def known(self) -> list[bytes]:
+        """The living announcements, for peers that come late."""
+        return list(self._store.list_announcements(self._now()))
+
+    async def search(self, text: str) -> list[dict[str, Any]]:
+        """The listings whose name, base or id holds `text`; unreachable or false ones are left out."""
+        items = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
+        wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
+        found = await asyncio.gather(*(self._describe(item) for item in wanted), return_exceptions=True)
+        return [entry for entry in found if isinstance(entry, dict)]
+
+    async def show(self, adapter: str) -> dict[str, Any]:
+        """One listing with its manifest. Raises: NotFoundError, VerificationError, UnreachableError."""
+        listing = await self.listing(adapter)
+        return self._row(listing) | {"manifest": json.loads(listing.manifest.payload())}
+
+    async def listing(self, adapter: str) -> Listing:
+        """The verified listing of an adapter by id, unique prefix or name.
+
+        Raises: NotFoundError, VerificationError, UnreachableError.
+        """
+        item = await self._resolve(adapter)
+        manifest = await self.manifest(item)
+        on_chain = await asyncio.to_thread(self._market.find_adapter, bytes.fromhex(item.adapter_id), manifest.account)
+        if on_chain is None:
+            raise VerificationError(f"{item.name} is announced but not registered on the chain by {manifest.account}")
+        if on_chain.base_model.hex() != manifest.base_model.digest or on_chain.terms != manifest.license.digest():
+            raise VerificationError(f"the chain registers another base model or other terms for {item.name}")
+        for offer in reversed(await asyncio.to_thread(self._market.offers_of, on_chain.number)):
+            same_split = tuple(offer.shares) == manifest.split.shares
+            if same_split and offer.duration_seconds == manifest.license.duration_seconds:
+                return Listing(item.adapter_id, manifest, on_chain.number, offer)
+        raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
+
+    async def manifest(self, item: Announcement) -> AdapterManifest:
+        """The verified manifest, from the store or from the announcing peer. Raises: VerificationError, UnreachableError."""
+        key = f"manifest:{item.adapter_id}"
+        cached = self._store.get_setting(key)
+        if cached is None:
+            raw = await self._network.request(
+                item.peer_id, "manifest", item.adapter_id.encode(), addresses=item.addresses
+            )
+            self.open_envelope(item, raw)
+            self._store.set_setting(key, raw.decode())
+            cached = raw.decode()
+        return self.open_envelope(item, cached.encode())
+
+    def open_envelope(self, item: Announcement, raw: bytes) -> AdapterManifest:
+        """The manifest in `{"payload", "signature"}` if it is this adapter's. Raises: VerificationError."""
+        if len(raw) > 2 * MAX_MANIFEST_BYTES:
+            raise VerificationError("the manifest's envelope is too large")
+        try:
+            envelope = json.loads(raw)
+            payload = envelope["payload"].encode()
+            signature = bytes.fromhex(envelope["signature"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise VerificationError("the manifest's envelope is malformed") from error
+        if hashlib.sha256(payload).hexdigest() != item.adapter_id:
+            raise VerificationError(f"the manifest is not that of {item.adapter_id[:12]}")
+        manifest = parse_manifest(payload)
+        if manifest.peer_id != item.peer_id:
+            raise VerificationError("the manifest names another peer than its announcement")
+        self._verify(manifest.peer_id, SIGNING_CONTEXT + payload, signature)
+        return manifest
+
+    async def _resolve(self, adapter: str) -> Announcement:
+        items = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
+        matching = [item for item in items if adapter == item.name or item.adapter_id.startswith(adapter)]
+        if len(matching) > 1:
+            raise NotFoundError(f"{len(matching)} adapters are called {adapter}", "name one by its id; see `search`")
+        if matching:
+            return matching[0]
+        raw = await self._network.find_announcement(adapter) if is_hex_digest(adapter) else None
+        if raw is None:
+            raise NotFoundError(f"no adapter {adapter!r} has been announced", "see `viz-node search` and `viz-node peers`")
+        self.check_announcement(raw)
+        self.take_in(raw)
+        return parse_announcement(raw, self._now()).announcement
+
+    async def _describe(self, item: Announcement) -> dict[str, Any]:
+        try:
+            listing = await self.listing(item.adapter_id)
+        except UnreachableError as error:
+            row = {"adapter_id": item.adapter_id, "name": item.name, "base_model": item.base_model}
+            return row | {"peer_id": item.peer_id, "price": None, "license": "", "account": "", "licensed": False,
+                          "error": error.message}  # fmt: skip
+        row = self._row(listing)
+        expiry = await asyncio.to_thread(self._market.license_expiry, listing.offer.offer_id, self._account)
+        return row | {"licensed": expiry > self._now()}
+
+    def _row(self, listing: Listing) -> dict[str, Any]:
+        manifest = listing.manifest
+        return {
+            "adapter_id": listing.adapter_id,
+            "name": manifest.name,
+            "base_model": manifest.base_model.name,
+            "peer_id": manifest.peer_id,
+            "account": manifest.account,
+            "price": format_amount(listing.offer.price),
+            "license": manifest.license.kind,
+            "offer": listing.offer.offer_id,
+            "evaluation": dict(manifest.evaluation),
+            "split": {account: share / 100 for account, share in manifest.split.shares},
+            "size_bytes": sum(entry.size_bytes for entry in manifest.files),
+        }
+
+
+def seal_envelope(manifest: AdapterManifest, signature: bytes) -> bytes:
+    """The wire form of a signed manifest."""
+    return canonical_bytes({"payload": manifest.payload().decode(), "signature": signature.hex()})
+

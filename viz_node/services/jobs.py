@@ -1,0 +1,137 @@
+"""Durable orders: queued in the store, run one after another per lane, resumed after a crash.
+
+A handler must be able to run again from the start at any time: what it finished it finds in the store, on the chain or on
+disk. A job that was running when the process died is queued again at the next start.
+"""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from viz_node.domain.job import Job, JobState, check_transition
+from viz_node.errors import UsageError, VizNodeError
+from viz_node.ports import Store
+
+log = logging.getLogger(__name__)
+
+Report = Callable[[dict[str, Any]], None]
+Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
+
+
+class JobRunner:
+    """Runs jobs by kind; kinds of the same lane never run at the same time."""
+
+    def __init__(self, store: Store, now: Callable[[], int], lanes: Mapping[str, str]) -> None:
+        self._store = store
+        self._now = now
+        self._locks = {lane: asyncio.Lock() for lane in set(lanes.values())}
+        self._lanes = lanes
+        self._handlers: dict[str, Handler] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+        self._stopping = False
+
+    def register(self, kind: str, handler: Handler) -> None:
+        """Name the handler of a kind of job."""
+        self._handlers[kind] = handler
+
+    def start(self, group: asyncio.TaskGroup) -> None:
+        """Run what was queued or running when the process ended."""
+        self._group = group
+        for job in sorted(self._store.list_jobs(), key=lambda item: (item.created, item.job_id)):
+            if job.state is JobState.RUNNING:
+                self._save(replace(job, state=JobState.QUEUED))
+            if job.state in {JobState.QUEUED, JobState.RUNNING}:
+                self._launch(job.job_id)
+
+    async def stop(self) -> None:
+        """End the running jobs; they stay queued for the next start."""
+        self._stopping = True
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def submit(self, kind: str, order: dict[str, Any]) -> Job:
+        """Store a job and run it."""
+        job = Job(secrets.token_hex(8), kind, JobState.QUEUED, order, self._now(), self._now())
+        self._store.add_job(job)
+        self._launch(job.job_id)
+        return job
+
+    def cancel(self, job_id: str) -> Job:
+        """Stop a queued or running job. Raises: NotFoundError, UsageError."""
+        job = self.find(job_id)
+        check_transition(job, JobState.CANCELLED)
+        cancelled = self._save(replace(job, state=JobState.CANCELLED))
+        task = self._tasks.get(job.job_id)
+        if task is not None:
+            task.cancel()
+        return cancelled
+
+    def resume(self, job_id: str) -> Job:
+        """Queue a failed or cancelled job again. Raises: NotFoundError, UsageError."""
+        job = self.find(job_id)
+        check_transition(job, JobState.QUEUED)
+        if job.job_id in self._tasks:
+            raise UsageError(f"job {job.job_id} is still stopping", "try again in a moment")
+        queued = self._save(replace(job, state=JobState.QUEUED, error=""))
+        self._launch(job.job_id)
+        return queued
+
+    def find(self, job_id: str) -> Job:
+        """The job with this id or unique prefix. Raises: NotFoundError."""
+        return self._store.find_job(job_id)
+
+    def list_jobs(self) -> list[Job]:
+        """All jobs, the newest first."""
+        return sorted(self._store.list_jobs(), key=lambda item: (item.created, item.job_id), reverse=True)
+
+    def _launch(self, job_id: str) -> None:
+        if self._group is None:
+            raise RuntimeError("start() was not called")
+        self._tasks[job_id] = self._group.create_task(self._run(job_id), name=f"job {job_id}")
+
+    async def _run(self, job_id: str) -> None:
+        job = self.find(job_id)
+        try:
+            async with self._locks[self._lanes[job.kind]]:
+                job = self._save(replace(self.find(job_id), state=JobState.RUNNING))
+                result = await self._handlers[job.kind](job, lambda progress: self._progress(job_id, progress))
+            self._save(replace(self.find(job_id), state=JobState.DONE, result=result))
+        except asyncio.CancelledError:
+            if not self._stopping and self.find(job_id).state is JobState.RUNNING:
+                self._save(replace(self.find(job_id), state=JobState.QUEUED))
+        except VizNodeError as error:
+            message = f"{type(error).__name__}: {error.message}"
+            self._save(replace(self.find(job_id), state=JobState.FAILED, error=message, result=describe_error(error)))
+        except Exception as error:  # noqa: BLE001 - the edge: a bug in one job must not end the node
+            log.exception("job %s (%s) failed", job_id, job.kind)
+            self._save(replace(self.find(job_id), state=JobState.FAILED, error=f"{type(error).__name__}: {error}"))
+        finally:
+            self._tasks.pop(job_id, None)
+
+    def _progress(self, job_id: str, progress: dict[str, Any]) -> None:
+        job = self.find(job_id)
+        if job.state is JobState.RUNNING:
+            self._save(replace(job, progress=progress))
+
+    def _save(self, job: Job) -> Job:
+        saved = replace(job, updated=self._now())
+        self._store.save_job(saved)
+        return saved
+
+
+def describe_job(job: Job) -> dict[str, Any]:
+    """The job as people and machines see it; orders may name content, so they stay inside."""
+    body = asdict(job)
+    del body["order"]
+    return body | {"name": job.order.get("name") or job.order.get("adapter") or ""}
+
+
+def describe_error(error: VizNodeError) -> dict[str, Any]:
+    """The error as `{"error", "message", "hint"}`."""
+    return {"error": type(error).__name__, "message": error.message, "hint": error.hint}

@@ -1,0 +1,113 @@
+"""Works: taken in, listed, shown and erased; their text is sealed before it touches the disk."""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.ids import WorkId
+from viz_node.domain.work import Rights, Work, commit_work
+from viz_node.errors import UsageError, VerificationError
+from viz_node.ports import SealBytes, Store
+
+ImportWorks = Callable[[list[Path]], Awaitable[list[Mapping[str, Any]]]]
+
+
+class WorkShelf:
+    """The owner's content: `directory` holds one sealed file per work, and the store its record."""
+
+    def __init__(
+        self, store: Store, directory: Path, sealing: SealBytes, read_files: ImportWorks, now: Callable[[], int]
+    ) -> None:
+        self._store = store
+        self._directory = directory
+        self._sealing = sealing
+        self._read_files = read_files
+        self._now = now
+
+    async def add(self, paths: list[str], rights: str, author: str) -> dict[str, Any]:
+        """Read, seal and record works; what cannot be read is listed with its reason. Raises: UsageError."""
+        if rights not in set(Rights):
+            raise UsageError(f"{rights!r} is no declaration of rights", f"one of {', '.join(Rights)}")
+        if not author.strip():
+            raise UsageError("the author is missing", "--author NAME")
+        added: list[dict[str, Any]] = []
+        refused: list[dict[str, Any]] = []
+        known = {work.digest: work for work in self._store.list_works()}
+        for item in await self._read_files([Path(path) for path in paths]):
+            if "error" in item:
+                refused.append({"path": item["path"], "error": item["error"]})
+            elif item["digest"] in known:
+                refused.append({"path": item["path"], "error": f"already here as {known[item['digest']].work_id[:12]}"})
+            else:
+                work = self._take_in(item, Rights(rights), author.strip())
+                known[work.digest] = work
+                added.append(describe_work(work))
+        return {"added": added, "refused": refused}
+
+    def list_works(self) -> list[dict[str, Any]]:
+        """All works, the newest last."""
+        return [describe_work(work) for work in self._store.list_works()]
+
+    def show(self, work: str) -> dict[str, Any]:
+        """One work with the first 500 characters of its text. Raises: NotFoundError."""
+        found = self.find(work)
+        return describe_work(found) | {"excerpt": self.text(found)[:500]}
+
+    def remove(self, work: str) -> dict[str, Any]:
+        """Erase text, salt and record; outside only a commitment that nobody can open is left. Raises: NotFoundError."""
+        found = self.find(work)
+        users = [adapter.name for adapter in self._store.list_adapters() if found.work_id in adapter.works]
+        self._path(found.work_id).unlink(missing_ok=True)
+        self._store.remove_work(found.work_id)
+        return {"work_id": found.work_id, "title": found.title, "adapters": users}
+
+    def select(self, names: list[str]) -> list[Work]:
+        """The named works, or all for `all`. Raises: NotFoundError, UsageError when there is none."""
+        works = self._store.list_works() if names in ([], ["all"]) else [self.find(name) for name in names]
+        if not works:
+            raise UsageError("there is no content yet", "viz-node content add PATH --rights owned --author NAME")
+        return list({work.work_id: work for work in works}.values())
+
+    def find(self, work: str) -> Work:
+        """The work with this id or unique prefix. Raises: NotFoundError."""
+        return self._store.find_work(work)
+
+    def text(self, work: Work) -> str:
+        """The plain text. Raises: VerificationError if the sealed file was changed."""
+        try:
+            sealed = self._path(work.work_id).read_bytes()
+        except FileNotFoundError as error:
+            raise VerificationError(f"the text of {work.work_id[:12]} is gone", "add the file again") from error
+        return self._sealing.open(sealed).decode()
+
+    def _take_in(self, item: Mapping[str, Any], rights: Rights, author: str) -> Work:
+        salt = secrets.token_bytes(32)
+        work = Work(
+            work_id=commit_work(bytes.fromhex(item["digest"]), salt),
+            title=str(item["title"]),
+            author=author,
+            rights=rights,
+            media_type=str(item["media_type"]),
+            size_bytes=int(item["size_bytes"]),
+            characters=len(item["text"]),
+            digest=str(item["digest"]),
+            salt=salt.hex(),
+            added=self._now(),
+        )
+        path = self._path(work.work_id)
+        path.write_bytes(self._sealing.seal(item["text"].encode()))
+        path.chmod(0o600)
+        self._store.add_work(work, str(path))
+        return work
+
+    def _path(self, work_id: WorkId) -> Path:
+        return self._directory / f"{work_id}.sealed"
+
+
+def describe_work(work: Work) -> dict[str, Any]:
+    """The record without its salt, which only erasure and proofs need."""
+    body = asdict(work)
+    del body["salt"]
+    return body

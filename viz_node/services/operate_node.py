@@ -1,0 +1,186 @@
+"""The operations of a node, as the command line and the dashboard call them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from viz_node.domain.ids import Account, format_amount, parse_amount
+from viz_node.errors import UnreachableError
+from viz_node.ports import Keys, Store
+from viz_node.services.catalogue import Catalogue
+from viz_node.services.jobs import JobRunner, describe_job
+from viz_node.services.manage_works import WorkShelf
+from viz_node.services.publish_adapter import Publisher
+from viz_node.services.settle_royalties import Royalties
+from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, describe_adapter
+
+Answer = dict[str, Any]
+Rows = list[dict[str, Any]]
+
+
+@dataclass
+class Operations:
+    """One method per operation; each parses nothing that its service does not, and returns JSON."""
+
+    store: Store
+    keys: Keys
+    facts: dict[str, Any]
+    network: Any
+    market: Any
+    jobs: JobRunner
+    works: WorkShelf
+    workshop: Workshop
+    publisher: Publisher
+    catalogue: Catalogue
+    royalties_service: Royalties
+    export_files: Callable[[str, str], Any]
+    dashboard: str = ""
+
+    def table(self) -> dict[str, Callable[..., Awaitable[Answer | Rows]]]:
+        """The operations by name."""
+        names = [name for name in dir(self) if name.startswith("do_")]
+        return {name.removeprefix("do_"): getattr(self, name) for name in names}
+
+    @property
+    def account(self) -> Account:
+        """The node's account."""
+        return self.keys.account
+
+    async def do_status(self) -> Answer:
+        """The node at a glance; a chain that is down is a fact, not an error."""
+        chain = {key: self.facts[key] for key in ("rpc_url", "chain_id", "market")}
+        try:
+            balances = await asyncio.to_thread(self.market.balances, self.account)
+            block = await asyncio.to_thread(self.market.block_number)
+            chain |= {"ok": True, "block": block, "error": ""}
+            money = {"token": format_amount(balances.token), "gas": f"{balances.gas_wei / 10**18:.4f}"}
+        except UnreachableError as error:
+            chain |= {"ok": False, "block": None, "error": error.message}
+            money = {"token": None, "gas": None}
+        jobs = self.jobs.list_jobs()
+        counts = {
+            "works": len(self.store.list_works()),
+            "adapters": len(self.store.list_adapters()),
+            "jobs": sum(job.state in {"queued", "running"} for job in jobs),
+            "peers": sum(bool(peer["connected"]) for peer in await self.network.peers()),
+        }
+        identity = await self.do_id()
+        return identity | {
+            "version": self.facts["version"], "dashboard": self.dashboard, "chain": chain, "balances": money,
+            "counts": counts, "started": self.facts["started"], "home": self.facts["home"],
+        }  # fmt: skip
+
+    async def do_id(self) -> Answer:
+        """Peer id, account, addresses."""
+        return {"peer_id": self.keys.peer_id, "account": self.account, "addresses": self.network.addresses}
+
+    async def do_peers(self) -> Rows:
+        """Other nodes that this one knows."""
+        return list(await self.network.peers())
+
+    async def do_content_add(self, *, paths: list[str], rights: str, author: str) -> Answer:
+        """Take works in."""
+        return await self.works.add(paths, rights, author)
+
+    async def do_content_list(self) -> Rows:
+        """All works."""
+        return self.works.list_works()
+
+    async def do_content_show(self, *, work: str) -> Answer:
+        """One work."""
+        return self.works.show(work)
+
+    async def do_content_remove(self, *, work: str) -> Answer:
+        """Erase a work."""
+        return self.works.remove(work)
+
+    async def do_base_list(self) -> Rows:
+        """Installed base models."""
+        return self.workshop.bases()
+
+    async def do_base_build(self, *, seed: int) -> Answer:
+        """Build the small base model."""
+        return _order(self.jobs, "base_build", {"seed": seed, "name": f"viz-small-{seed}"})
+
+    async def do_train(self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None) -> Answer:
+        """Train an adapter."""
+        self.workshop.check_new_name(name)
+        order = {
+            "name": name,
+            "works": [work.work_id for work in self.works.select(content)],
+            "base": self.workshop.find_base(base),
+            "recipe": DEFAULT_RECIPE | (recipe or {}),
+        }
+        return _order(self.jobs, "train", order)
+
+    async def do_jobs_list(self) -> Rows:
+        """All jobs, the newest first."""
+        return [describe_job(job) for job in self.jobs.list_jobs()]
+
+    async def do_jobs_show(self, *, job: str) -> Answer:
+        """One job."""
+        return describe_job(self.jobs.find(job))
+
+    async def do_jobs_cancel(self, *, job: str) -> Answer:
+        """Stop a job."""
+        return describe_job(self.jobs.cancel(job))
+
+    async def do_jobs_resume(self, *, job: str) -> Answer:
+        """Queue a stopped job again."""
+        return describe_job(self.jobs.resume(job))
+
+    async def do_adapters_list(self) -> Rows:
+        """The library."""
+        published = {record.name for record in self.publisher.published()}
+        rows = [describe_adapter(record) for record in self.store.list_adapters()]
+        return [row | {"published": row["name"] in published} for row in rows]
+
+    async def do_publish(
+        self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
+        duration_days: int | None = None,
+    ) -> Answer:  # fmt: skip
+        """Offer an adapter."""
+        record = self.workshop.find_adapter(adapter)
+        terms = self.publisher.check_order(price, split, license, duration_days)
+        return _order(self.jobs, "publish", {"adapter": record.name} | terms)
+
+    async def do_search(self, *, text: str = "") -> Rows:
+        """The market."""
+        return await self.catalogue.search(text)
+
+    async def do_show(self, *, adapter: str) -> Answer:
+        """One listing."""
+        return await self.catalogue.show(adapter)
+
+    async def do_license(self, *, adapter: str, max_price: str) -> Answer:
+        """Buy a license."""
+        return _order(self.jobs, "license", {"adapter": adapter, "max_price": parse_amount(max_price)})
+
+    async def do_fetch(self, *, adapter: str) -> Answer:
+        """Download a licensed adapter."""
+        return _order(self.jobs, "fetch", {"adapter": adapter})
+
+    async def do_generate(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Answer:
+        """Write on from a prompt."""
+        record = self.workshop.find_adapter(adapter)
+        order = {"adapter": record.name, "prompt": prompt, "max_new_tokens": max_new_tokens}
+        return _order(self.jobs, "generate", order)
+
+    async def do_export(self, *, adapter: str, directory: str) -> Answer:
+        """Write a folder that PEFT loads."""
+        record = self.workshop.find_adapter(adapter)
+        await asyncio.to_thread(self.export_files, record.directory, directory)
+        return {"name": record.name, "directory": directory}
+
+    async def do_royalties(self) -> Answer:
+        """What this account earns."""
+        return await self.royalties_service.show()
+
+    async def do_royalties_claim(self) -> Answer:
+        """Take what is due."""
+        return _order(self.jobs, "claim", {"name": "royalties"})
+
+
+def _order(jobs: JobRunner, kind: str, order: dict[str, Any]) -> Answer:
+    return {"job_id": jobs.submit(kind, order).job_id}

@@ -1,0 +1,63 @@
+"""What this account earns: read from the chain, claimed through the outbox."""
+
+import asyncio
+from typing import Any
+
+from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.job import Job
+from viz_node.ports import MarketGateway
+from viz_node.services.jobs import Report
+from viz_node.services.transact import Treasury
+
+
+class Royalties:
+    """The recipient's side of every sale."""
+
+    def __init__(self, market: MarketGateway, treasury: Treasury, account: Account) -> None:
+        self._market = market
+        self._treasury = treasury
+        self._account = account
+
+    async def show(self) -> dict[str, Any]:
+        """What is owed and what was sold, in tokens. Raises: ChainUnavailableError."""
+        rows = await asyncio.to_thread(self._market.royalties_of, self._account)
+        splits = {row.split_id for row in rows}
+        sales = [sale for sale in await asyncio.to_thread(self._market.sales) if sale.split_id in splits]
+        return {
+            "account": self._account,
+            "due": format_amount(sum(row.due for row in rows)),
+            "rows": [
+                {
+                    "split_id": row.split_id,
+                    "share": f"{row.share / 100:.2f}",
+                    "accrued": format_amount(row.accrued),
+                    "claimed": format_amount(row.claimed),
+                    "due": format_amount(row.due),
+                }
+                for row in rows
+            ],
+            "sales": [
+                {
+                    "adapter": sale.adapter_number,
+                    "holder": sale.holder,
+                    "price": format_amount(sale.price),
+                    "block": sale.block,
+                    "tx_hash": sale.tx_hash,
+                }
+                for sale in sales
+            ],
+        }
+
+    async def claim(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: claim everything that is due; a split that was claimed before the crash has nothing left to claim."""
+        rows = [row for row in await asyncio.to_thread(self._market.royalties_of, self._account) if row.due > 0]
+        hashes = []
+        for step, row in enumerate(rows, 1):
+            report({"phase": "claim", "step": step, "steps": len(rows)})
+            receipt = await self._treasury.execute(
+                f"claim:{row.split_id}:{row.claimed}",
+                lambda row=row: self._market.prepare_claim(row.split_id, self._account),  # type: ignore[misc]
+                {"kind": "claim", "split_id": row.split_id, "due": row.due},
+            )
+            hashes.append(receipt.tx_hash)
+        return {"claimed": format_amount(sum(row.due for row in rows)), "tx_hashes": hashes}

@@ -1,0 +1,141 @@
+"""Base models and adapters: built and trained by child processes, kept in the library."""
+
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.job import Job
+from viz_node.domain.records import AdapterRecord
+from viz_node.errors import NotFoundError, UsageError
+from viz_node.ports import Store
+from viz_node.services.jobs import Report
+from viz_node.services.library import adapter_named
+from viz_node.services.manage_works import WorkShelf
+
+WORKER = "viz_node.models.worker"
+RunWorker = Callable[[str, Mapping[str, Any], Report], Awaitable[dict[str, Any]]]
+ListBases = Callable[[], list[dict[str, Any]]]
+SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
+DEFAULT_RECIPE: dict[str, Any] = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
+
+
+class Workshop:
+    """Everything that needs a model; all of it happens in `run_worker`'s children."""
+
+    def __init__(
+        self,
+        store: Store,
+        works: WorkShelf,
+        directory: Path,
+        *,
+        run_worker: RunWorker,
+        list_bases: ListBases,
+        split_texts: SplitTexts,
+    ) -> None:
+        self._store = store
+        self._works = works
+        self._directory = directory
+        self._run_worker = run_worker
+        self.bases = list_bases
+        self.split_texts = split_texts
+
+    def find_base(self, name: str | None) -> dict[str, Any]:
+        """The base model `{"name", "path", "digest"}`; the first installed one by default. Raises: NotFoundError."""
+        if name is not None and name.startswith("hf:"):
+            return {"name": name, "path": name, "digest": ""}
+        matching = [base for base in self.bases() if name in (None, base["name"], base["digest"])]
+        if not matching:
+            raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
+        return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+
+    def check_new_name(self, name: str) -> None:
+        """Raises: UsageError unless `name` is free and fit for a file name."""
+        if not 1 <= len(name) <= 64 or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+            raise UsageError(f"{name!r} is not a name", "use 1 to 64 letters, digits, - _ and .")
+        if adapter_named(self._store, name) is not None:
+            raise UsageError(f"there is already an adapter {name}", "choose another name")
+
+    async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: build the small base model on this machine."""
+        seed = int(job.order["seed"])
+        out = self._directory / "bases" / f"viz-small-{seed}"
+        if not (out / "provenance.json").exists():
+            partial = out.with_suffix(".partial")
+            shutil.rmtree(partial, ignore_errors=True)
+            await self._run_worker(WORKER, {"order": "build_base", "out_dir": str(partial), "seed": seed}, report)
+            partial.rename(out)
+        return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
+
+    async def train(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: train an adapter on works and put it into the library."""
+        name = str(job.order["name"])
+        existing = adapter_named(self._store, name)
+        if existing is not None and existing.training.get("job") == job.job_id:
+            return describe_adapter(existing)
+        works = [self._works.find(work) for work in job.order["works"]]
+        texts = {work.work_id: self._works.text(work) for work in works}
+        train, held_out = self.split_texts(texts, int(job.order["recipe"]["seed"]))
+        out = self._directory / "adapters" / name
+        order = {
+            "order": "train",
+            "base": job.order["base"],
+            "texts": train,
+            "eval_texts": held_out,
+            "recipe": job.order["recipe"],
+            "out_dir": str(out),
+            "checkpoint_dir": str(self._directory / "checkpoints" / job.job_id),
+        }
+        result = await self._run_worker(WORKER, order, report)
+        record = AdapterRecord(
+            name=name,
+            adapter_id=None,
+            base_name=str(job.order["base"]["name"]),
+            base_digest=str(job.order["base"]["digest"] or result.get("base_digest", "")),
+            directory=str(out),
+            origin="trained",
+            works=tuple(work.work_id for work in works),
+            training={**result["training"], "job": job.job_id},
+            evaluation=result["evaluation"],
+            created=job.created,
+        )
+        self._store.save_adapter(record)
+        shutil.rmtree(self._directory / "checkpoints" / job.job_id, ignore_errors=True)
+        return describe_adapter(record)
+
+    async def generate(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: write on from a prompt with an adapter on its base."""
+        record = self.find_adapter(str(job.order["adapter"]))
+        base = self.find_base(record.base_digest)
+        order = {
+            "order": "generate",
+            "base": base,
+            "adapter_dir": record.directory,
+            "prompt": job.order["prompt"],
+            "max_new_tokens": job.order["max_new_tokens"],
+            "temperature": 0.8,
+            "seed": 1,
+        }
+        result = await self._run_worker(WORKER, order, report)
+        return {"text": result["text"], "adapter": record.name, "base": base["name"]}
+
+    def find_adapter(self, name: str) -> AdapterRecord:
+        """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
+        return self._store.find_adapter(name)
+
+
+def describe_adapter(record: AdapterRecord) -> dict[str, Any]:
+    """The adapter as people and machines see it."""
+    return {
+        "name": record.name,
+        "adapter_id": record.adapter_id,
+        "base": record.base_name,
+        "base_digest": record.base_digest,
+        "origin": record.origin,
+        "works": len(record.works),
+        "training": dict(record.training),
+        "evaluation": dict(record.evaluation),
+        "published": record.adapter_id is not None and record.origin != "fetched",
+        "price": None,
+        "created": record.created,
+    }
