@@ -1,5 +1,6 @@
 """A development chain on this machine: Anvil, detached, its state kept in a file; loopback only."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -165,10 +166,8 @@ def _is_ours(chain: DevChain) -> bool:
 
 
 def _reap(pid: int) -> None:
-    try:
+    with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
-        pass
 
 
 def _write_record(directory: Path, chain: DevChain) -> None:

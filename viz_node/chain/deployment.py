@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass
 from viz_node.chain.contract import Artifact, load_artifact
 from viz_node.chain.hashing import keccak
 from viz_node.chain.rpc import JsonRpc, to_bytes
-from viz_node.chain.transactions import account_of_key, chain_id_of, send, sign_prepared, wait_for
+from viz_node.chain.signing import account_of_key
+from viz_node.chain.transactions import chain_id_of, send, sign_prepared, wait_for
 from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError, UsageError, VerificationError
 

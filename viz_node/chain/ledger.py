@@ -116,14 +116,16 @@ def read_split_tables(
     rpc: JsonRpc, market: str, from_block: int, to_block: int, split_id: int | None = None
 ) -> list[SplitTable]:
     """Published tables of splits, all or of one. Raises: ChainUnavailableError."""
-    pattern = [to_hex(SPLIT_TABLE_TOPIC), *([] if split_id is None else [topic_of(split_id)])]
+    pattern = [to_hex(SPLIT_TABLE_TOPIC)]
+    if split_id is not None:
+        pattern.append(topic_of(split_id))
     return [decode_split_table(log) for log in read_logs(rpc, market, pattern, from_block, to_block)]
 
 
 def read_transfers(rpc: JsonRpc, token: str, market: str, from_block: int, to_block: int) -> list[Transfer]:
     """Token movements into and out of the market. Raises: ChainUnavailableError."""
     party = topic_of(int(market, 16))
-    patterns = [[to_hex(TRANSFER_TOPIC), None, party], [to_hex(TRANSFER_TOPIC), party]]
+    patterns: list[list[str | None]] = [[to_hex(TRANSFER_TOPIC), None, party], [to_hex(TRANSFER_TOPIC), party]]
     return [
         decode_transfer(log) for pattern in patterns for log in read_logs(rpc, token, pattern, from_block, to_block)
     ]

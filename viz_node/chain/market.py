@@ -172,7 +172,7 @@ class MarketGateway:
     def royalties_of(self, account: str) -> list[Royalty]:
         """The account's part of every split that names it, by split. Raises: VerificationError."""
         tables = [table for table in self._tables() if any(name == account for name, _ in table.shares)]
-        requests = [("splits", (table.split_id,)) for table in tables]
+        requests: list[tuple[str, Sequence[Any]]] = [("splits", (table.split_id,)) for table in tables]
         requests += [("claimed", (table.split_id, account)) for table in tables]
         answers = self._views(requests)
         rows = []
@@ -252,11 +252,11 @@ class MarketGateway:
     def _entries(self, kind: EntryKind, from_block: int | None = None) -> list[LedgerEntry]:
         start = self.deployment.block if from_block is None else max(from_block, self.deployment.block)
         end = self.block_number()
-        return self._translated(read_entries, self._rpc, self.deployment.market, start, end, [topic_of(kind)])
+        return list(self._translated(read_entries, self._rpc, self.deployment.market, start, end, [topic_of(kind)]))
 
     def _tables(self) -> list[SplitTable]:
         start, end = self.deployment.block, self.block_number()
-        return self._translated(read_split_tables, self._rpc, self.deployment.market, start, end)
+        return list(self._translated(read_split_tables, self._rpc, self.deployment.market, start, end))
 
     def _view(self, name: str, *values: Any) -> list[int]:
         return words(self._call(self.deployment.market, self._market.call_data(name, *values)))

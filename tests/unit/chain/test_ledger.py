@@ -1,0 +1,65 @@
+"""Decoding of logs and the hash chain over entries."""
+
+import pytest
+
+from viz_node.chain.hashing import keccak
+from viz_node.chain.ledger import INITIAL_HEAD, LedgerEntry, decode_entry, decode_split_table, next_head
+from viz_node.chain.rpc import RpcRefusedError
+from viz_node.chain.transactions import translate_refusal
+from viz_node.domain.ids import Account
+from viz_node.errors import ChainUnavailableError, InsufficientFundsError, TransactionRevertedError
+
+WHO = Account("0x" + "0a" * 20)
+ENTRY = LedgerEntry(4, 9, WHO, 1, 5, 6, 7, b"\4" * 32, 3, "0xab", 2)
+
+
+def log_of(entry: LedgerEntry) -> dict[str, object]:
+    numbers = (entry.sequence, entry.a, entry.b, entry.c)
+    return {
+        "topics": ["0x" + "00" * 32, f"0x{entry.kind:064x}", f"0x{entry.key:064x}", "0x" + "00" * 12 + entry.who[2:]],
+        "data": "0x" + b"".join(number.to_bytes(32, "big") for number in numbers).hex() + entry.d.hex(),
+        "blockNumber": hex(entry.block_number),
+        "logIndex": hex(entry.log_index),
+        "transactionHash": entry.tx_hash,
+    }
+
+
+def test_decode_entry__well_formed_log__gives_every_field() -> None:
+    assert decode_entry(log_of(ENTRY)) == ENTRY
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"topics": []}, {"topics": None}, {"data": "0x00"}, {"data": "zz"}, {"data": None}, {"blockNumber": None}],
+)
+def test_decode_entry__malformed_log__raises_chain_unavailable(change: dict[str, object]) -> None:
+    with pytest.raises(ChainUnavailableError, match="malformed"):
+        decode_entry({**log_of(ENTRY), **change})
+
+
+def test_decode_split_table__wild_offsets__raises_chain_unavailable() -> None:
+    with pytest.raises(ChainUnavailableError, match="malformed"):
+        decode_split_table({"topics": ["0x0", "0x1"], "data": "0x" + "ff" * 64, "blockNumber": "0x1"})
+
+
+def test_next_head__any_field_changed__is_another_head() -> None:
+    heads = {next_head(INITIAL_HEAD, ENTRY)}
+    for name, value in {"kind": 5, "key": 8, "who": "0x" + "0b" * 20, "a": 0, "b": 0, "c": 0, "d": b"\5" * 32}.items():
+        heads.add(next_head(INITIAL_HEAD, LedgerEntry(**{**ENTRY.__dict__, name: value})))
+    assert len(heads) == 8
+    assert all(head & (1 << 40) - 1 == 1 for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error", "text"),
+    [
+        (RpcRefusedError("execution reverted", 3, keccak(b"NothingDue()")[:4]), TransactionRevertedError, "NothingDue"),
+        (RpcRefusedError("insufficient funds for gas"), InsufficientFundsError, "gas"),
+        (RpcRefusedError("execution reverted: no"), TransactionRevertedError, "no"),
+        (RpcRefusedError("limit exceeded", -32005), ChainUnavailableError, "limit exceeded"),
+    ],
+)
+def test_translate_refusal__by_cause__names_it(refusal: RpcRefusedError, error: type[Exception], text: str) -> None:
+    translated = translate_refusal(refusal)
+    assert type(translated) is error
+    assert text in str(translated)
