@@ -327,3 +327,14 @@ async def test_events__reader__gets_one_line_per_event() -> None:
             await node.events.put({"event": "job", "name": XSS})
             line = await asyncio.wait_for(stream.content.readline(), 5)
         assert b'"event":"job"' in line
+
+
+@pytest.mark.asyncio
+async def test_events__node_stops__ends_the_stream_at_once() -> None:
+    async with (
+        _Node(_operations()) as node,
+        node.http.get(f"http://{node.host}/v1/events", headers=BEARER) as stream,
+    ):
+        stopping = asyncio.ensure_future(node.server.close())
+        assert await asyncio.wait_for(stream.content.read(), 3) == b""
+        await asyncio.wait_for(stopping, 3)

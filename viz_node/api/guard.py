@@ -105,7 +105,7 @@ def make_guards(hosts: Set[str], sessions: Sessions) -> list[Middleware]:
     async def check_credentials(request: web.Request, handler: Handler) -> web.StreamResponse:
         is_open = request.path in _OPEN_PATHS or request.path.startswith(_OPEN_PREFIXES)
         if not is_open and not _may_enter(request, sessions):
-            raise web.HTTPUnauthorized(text="this call needs the node's token or, for the pages, a login link")
+            raise web.HTTPUnauthorized(text="no valid token or login session came with this request")
         return await handler(request)
 
     @web.middleware

@@ -126,6 +126,10 @@ def _describe(name: str, operation: Operation, parameters: Mapping[str, Paramete
 
 def _add_events(app: web.Application, event_source: EventSource) -> None:
     streams = asyncio.Semaphore(_MOST_STREAMS)
+    closing = asyncio.Event()
+
+    async def end_streams(_app: web.Application) -> None:
+        closing.set()
 
     async def stream_events(request: web.Request) -> web.StreamResponse:
         if streams.locked():
@@ -134,22 +138,27 @@ def _add_events(app: web.Application, event_source: EventSource) -> None:
             response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
             await response.prepare(request)
             try:
-                async for line in _lines_with_heartbeat(event_source()):
+                async for line in _lines_with_heartbeat(event_source(), closing):
                     await response.write(line)
             except ConnectionError:
                 _log.debug("a reader of events went away")
             return response
 
+    # Without this a stop would wait for readers who never leave.
+    app.on_shutdown.append(end_streams)
     app.router.add_get("/v1/events", stream_events, allow_head=False)
 
 
-async def _lines_with_heartbeat(events: AsyncIterator[dict[str, Any]]) -> AsyncIterator[bytes]:
+async def _lines_with_heartbeat(events: AsyncIterator[dict[str, Any]], closing: asyncio.Event) -> AsyncIterator[bytes]:
     """One JSON line per event and an empty line in quiet times, so that a reader who went away is noticed."""
+    closed = asyncio.ensure_future(closing.wait())
     upcoming = asyncio.ensure_future(anext(events, None))
     try:
         while True:
-            done, _ = await asyncio.wait({upcoming}, timeout=_HEARTBEAT_SECONDS)
-            if not done:
+            await asyncio.wait({upcoming, closed}, timeout=_HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if closed.done():
+                return
+            if not upcoming.done():
                 yield b"\n"
                 continue
             event = upcoming.result()
@@ -159,6 +168,7 @@ async def _lines_with_heartbeat(events: AsyncIterator[dict[str, Any]]) -> AsyncI
             yield _to_json(event).encode() + b"\n"
     finally:
         upcoming.cancel()
+        closed.cancel()
 
 
 def _make_error_answers(dashboard: Dashboard) -> Middleware:
