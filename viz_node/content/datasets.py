@@ -1,7 +1,7 @@
 """Training and evaluation texts out of works: deterministic, without exact duplicates on both sides."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from viz_node.errors import UsageError
 
@@ -11,8 +11,8 @@ BLOCK_CHARACTERS = 2000
 _MIN_LEAKING_CHARACTERS = 80
 
 
-def split_texts(texts: Mapping[str, str], eval_share: float, seed: int) -> tuple[list[str], list[str]]:
-    """Divide the texts by work id into training and evaluation texts; neither list is empty.
+def split_texts(texts: Mapping[str, str] | Sequence[str], eval_share: float, seed: int) -> tuple[list[str], list[str]]:
+    """Divide the texts of works (by work id, or a list) into training and evaluation texts; neither list is empty.
 
     With ten or more distinct works whole works are held out, else blocks of paragraphs of about 2000 characters, so
     that a single book can be split. About `eval_share` of the characters are held out. The choice depends on the seed
@@ -22,7 +22,8 @@ def split_texts(texts: Mapping[str, str], eval_share: float, seed: int) -> tuple
     """
     if not 0 < eval_share < 1:
         raise UsageError(f"{eval_share} of the text cannot be held out", "give a share between 0 and 1, like 0.1")
-    works = sorted({text.strip() for text in texts.values()} - {""}, key=_digest)
+    values = texts.values() if isinstance(texts, Mapping) else texts
+    works = sorted({text.strip() for text in values} - {""}, key=_digest)
     by_work = len(works) >= MIN_WORKS_TO_SPLIT_BY_WORK
     groups = [[work] if by_work else _blocks(work) for work in works]
     if sum(map(len, groups)) == 1:

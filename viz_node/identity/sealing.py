@@ -2,8 +2,8 @@
 
 A sealed file is the header, then frames. The header is `VIZSEAL1` and a random 32-byte salt; the key of the file is
 HKDF-SHA256(key, salt, "VIZSEAL1" + context), so that one key may seal many files without a nonce ever coming twice, and
-a file does not open under another's context. Frames follow STREAM (Hoang, Reyhanitabar, Rogaway, Vizar 2015): each holds
-1 MiB of plaintext, the last one 0 to 1 MiB; the nonce is the frame's number (11 bytes) and one byte that is 1 in the
+a file does not open under another's context. Frames follow STREAM (Hoang, Reyhanitabar, Rogaway, Vizar 2015): each has
+1 MiB of plaintext, the last one 0 to 1 MiB; the nonce is the frame's number (11 bytes) and a byte that is 1 in the
 last frame, and the header is bound to each frame. Cut, lengthened, reordered, mixed or changed files do not open.
 tests/unit/identity/test_sealing.py holds the format to this.
 """
