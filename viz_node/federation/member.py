@@ -165,10 +165,13 @@ class _FleetConnection:
                 ((name, part.deflate()) for name, part in parts.items() if name in wanted), push_object_fn=push
             )
 
-    def leave(self) -> None:
-        """Say goodbye if the coordinator still listens; close the connection."""
+    def leave(self, has_answered: bool) -> None:
+        """Close the connection; say goodbye unless the last answer is still to be read.
+
+        Flower drops the unread answers of a node that said goodbye.
+        """
         try:
-            if self.node.node_id:
+            if self.node.node_id and not has_answered:
                 self._client.DeactivateNode(DeactivateNodeRequest(node_id=self.node.node_id))
         except (httpx.HTTPError, RuntimeError) as error:
             _log.info("goodbye was not heard: %s", error)
@@ -309,7 +312,7 @@ def take_part(order: MemberOrder, trainer: Trainer, report: Callable[[dict[str, 
             time.sleep(pause)
             pause = min(pause * 1.5, _REJOIN_SECONDS[1])
         finally:
-            connection.leave()
+            connection.leave(has_answered=part.final is not None or part.error is not None)
     return _finish(order, trainer, part, report)
 
 
