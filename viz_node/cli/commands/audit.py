@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import click
 
-from viz_node.cli.output import Output, cell
+from viz_node.cli.output import Output, cell, flattened
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 
 FINDINGS_STATUS = 1
@@ -58,7 +58,8 @@ def report_body(report: Report) -> dict[str, Any]:
 def print_report(output: Output, body: dict[str, Any]) -> None:
     """Totals, then each finding, then the verdict."""
     lists = {key: value for key, value in body.items() if isinstance(value, list | tuple) and key != "findings"}
-    output.facts(body, [(key, value) for key, value in body.items() if key not in {*lists, "findings", "ok"}])
+    facts = {key: value for key, value in body.items() if key not in {*lists, "findings", "ok"}}
+    output.facts(facts, flattened(facts))
     for title, rows in lists.items():
         if rows and isinstance(rows[0], dict):
             output.line(f"\n{title}")

@@ -75,3 +75,5 @@ def remove(terminal: Terminal, work: str) -> None:
     if terminal.output.is_json:
         terminal.output.document(answer)
     terminal.output.line(f"removed {answer.get('work_id', work)}")
+    if answer.get("adapters"):
+        terminal.output.line(f"adapters that learnt from it stay: {', '.join(answer['adapters'])}")
