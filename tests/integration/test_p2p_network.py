@@ -150,7 +150,11 @@ async def test_fetch__two_seeders__same_bytes(tmp_path: Path) -> None:
         await c.connect(a.addresses[0])
         await c.connect(b.addresses[0])
         banned = await c.fetch(
-            blob_id, 20_000_001, [a.peer_id, b.peer_id], tmp_path / "got", lambda done, total: seen.append((done, total))
+            blob_id,
+            20_000_001,
+            [a.peer_id, b.peer_id],
+            tmp_path / "got",
+            lambda done, total: seen.append((done, total)),
         )
         assert banned == []
         assert (tmp_path / "got").read_bytes() == source.read_bytes()
@@ -210,7 +214,13 @@ async def test_gossip__malformed_message__does_not_end_the_node() -> None:
     async def send_garbage(core: object) -> None:
         host = core.links.host  # type: ignore[attr-defined]
         peer = host.get_connected_peers()[0]
-        for protocol in ("/meshsub/1.1.0", "/meshsub/1.2.0", "/viz/request/1.0.0", "/viz/blob/1.0.0", "/ipfs/kad/1.0.0"):
+        for protocol in (
+            "/meshsub/1.1.0",
+            "/meshsub/1.2.0",
+            "/viz/request/1.0.0",
+            "/viz/blob/1.0.0",
+            "/ipfs/kad/1.0.0",
+        ):
             for garbage in (b"\xff" * 64, b"\x05hello", b"\x0a\x12\x03abc\xff" + bytes(9), os.urandom(2000)):
                 stream = await host.new_stream(peer, [protocol])
                 with trio.move_on_after(1):

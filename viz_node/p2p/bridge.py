@@ -17,7 +17,7 @@ T = TypeVar("T")
 _STOP_SECONDS: Final = 2.0
 _CANCEL_SECONDS: Final = 5.0
 
-Main = Callable[[trio.TaskStatus[None]], Awaitable[None]]
+Main = Callable[..., Awaitable[None]]
 
 
 class TrioThread:
@@ -43,7 +43,7 @@ class TrioThread:
         error: BaseException | None = None
         try:
             trio.run(self._program, main, restrict_keyboard_interrupt_to_checkpoints=True)
-        except BaseException as raised:
+        except BaseException as raised:  # noqa: BLE001
             # The edge of the thread: everything goes to the asyncio side, which decides.
             error = _first_cause(raised)
         self._post(self._note_end, error)
@@ -99,7 +99,7 @@ class TrioThread:
                     error = None
                 if scope.cancelled_caught:
                     error = asyncio.CancelledError()
-            except Exception as raised:
+            except Exception as raised:  # noqa: BLE001
                 error = _first_cause(raised)
             finally:
                 self._post(settle, result, error)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import trio
 from libp2p.peer.id import ID
@@ -38,7 +39,7 @@ class Core:
         self._offerings = offerings
         self.addresses: list[str] = []
 
-    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+    async def run(self, task_status: Any) -> None:
         """Serve until cancelled. Raises: LockedError (the port is taken), UsageError."""
         settings = self._settings
         listen = parse_listen(settings.listen)

@@ -107,7 +107,7 @@ class Discovery:
         )
         links.host.set_stream_handler(CATALOG, self._on_catalog_stream)
 
-    async def run(self, bootstrap: list[str], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, bootstrap: list[str], task_status: Any = trio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled; started once gossip is subscribed."""
         async with AsyncExitStack() as services:
             for service in (self._dht, self._pubsub, self._router):
@@ -193,7 +193,7 @@ class Discovery:
     async def _look_up(self, ask: Callable[..., Awaitable[Any]], *arguments: object) -> Any:
         try:
             return await ask(*arguments)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # The library lets a stranger's malformed answer out in many classes; a lookup is a hint only.
             _log.info("a DHT lookup failed: %r", error)
             return None
@@ -306,7 +306,7 @@ class Discovery:
                     await self._dht.put_value(_DHT_PREFIX + key, self._offerings.announcements[key])
                 else:
                     await self._dht.provide(_SHA256_PREFIX + key)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001
                 # As in `_look_up`: whatever the peers' answers made the library raise.
                 _log.info("publishing %s %s failed: %r", kind, key[:12], error)
                 return False
@@ -327,7 +327,7 @@ class Discovery:
         await trio.sleep(0.5)
         try:
             await self._dht.add_peer(peer)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.info("peer %s did not enter the routing table: %r", peer, error)
         if self._dht.get_routing_table_size() <= _SMALL_NETWORK:
             self._due.update(dict.fromkeys(self._due, 0.0))

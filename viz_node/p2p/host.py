@@ -20,12 +20,13 @@ from libp2p.rcmgr.manager import ResourceLimits
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
-from libp2p.security.noise.transport import Transport as Noise
 from multiaddr import Multiaddr
 from multiaddr.exceptions import Error as MultiaddrError
 
 from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, UsageError
+from viz_node.p2p import yamux
+from viz_node.p2p.noise import FastNoise
 from viz_node.p2p.streams import abandon
 
 _log = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ DIAL_SECONDS: Final = 10.0
 libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0  # noqa: SLF001
 # Importing libp2p cuts its loggers off from the root.
 logging.getLogger("libp2p").propagate = True
+logging.getLogger("libp2p").setLevel(logging.WARNING)
 
 
 class SafePubsub(Pubsub):
@@ -44,14 +46,14 @@ class SafePubsub(Pubsub):
         """Handle one message; a malformed one is dropped."""
         try:
             await super().push_msg(msg_forwarder, msg)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.warning("dropped a malformed gossip message from %s: %r", msg_forwarder, error)
 
     async def continuously_read_stream(self, stream: INetStream) -> None:
         """Read a peer's messages until its stream ends; a malformed one ends that stream only."""
         try:
             await super().continuously_read_stream(stream)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.warning("closed a malformed gossip stream: %r", error)
             await abandon(stream)
 
@@ -64,7 +66,7 @@ def guard_handlers(host: IHost) -> None:
     async def guarded(stream: INetStream) -> None:
         try:
             await inner(stream)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             _log.warning("a stream handler failed: %r", error)
             await abandon(stream)
 
@@ -80,7 +82,7 @@ def make_host(seed: bytes, listen: str) -> IHost:
         key_pair=keys,
         listen_addrs=[parse_listen(listen)],
         # The default would also accept /plaintext/2.0.0.
-        sec_opt={NOISE: Noise(keys, noise_privkey=create_noise_key_pair().private_key)},
+        sec_opt={NOISE: FastNoise(keys, noise_privkey=create_noise_key_pair().private_key)},
         muxer_opt={TProtocol(YAMUX): Yamux},
         # The library's memory rules refuse peers when a training run fills the machine.
         resource_manager=new_resource_manager(
@@ -93,6 +95,7 @@ def make_host(seed: bytes, listen: str) -> IHost:
             min_connections=4, low_watermark=8, high_watermark=96, max_connections=128, inbound_upgrade_timeout=5.0
         ),
     )
+    yamux.install(host)
     guard_handlers(host)
     return host
 
@@ -142,13 +145,13 @@ async def dial(host: IHost, peer: ID, addresses: Iterable[Multiaddr]) -> None:
         network.unblock_peer(peer)
         try:
             store.clear_addrs(peer)
-        except Exception:
+        except Exception:  # noqa: BLE001
             _log.debug("nothing known of %s yet", peer)
         try:
             with trio.fail_after(DIAL_SECONDS):
                 await host.connect(PeerInfo(peer, [address]))
             return
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             # Dialling raises whatever a transport, the handshake or the multiplexer raised.
             causes.append(f"{address}: {error or type(error).__name__}")
     network.unblock_peer(peer)

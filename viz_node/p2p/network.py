@@ -103,7 +103,7 @@ class PeerNetwork:
         for callback in self._callbacks:
             try:
                 callback(raw)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # One listener's failure must not keep the others from hearing.
                 _log.exception("a listener for announcements failed")
 

@@ -43,7 +43,9 @@ class RequestProtocol:
                 async with self._sending:
                     return wire.parse_reply(await self._exchange(peer, body, timeout_seconds))
         except trio.TooSlowError as error:
-            raise DeadlineError(f"peer {peer} did not answer {method!r} in {timeout_seconds:g} s", "try again") from error
+            raise DeadlineError(
+                f"peer {peer} did not answer {method!r} in {timeout_seconds:g} s", "try again"
+            ) from error
 
     async def _exchange(self, peer: ID, body: bytes, timeout_seconds: float) -> bytes:
         stream = await self._links.open_stream(peer, PROTOCOL)
@@ -57,7 +59,9 @@ class RequestProtocol:
         except trio.TooSlowError:
             raise
         except STREAM_FAILURES as error:
-            raise PeerUnreachableError(f"peer {peer} broke off: {error or type(error).__name__}", "try again") from error
+            raise PeerUnreachableError(
+                f"peer {peer} broke off: {error or type(error).__name__}", "try again"
+            ) from error
         finally:
             await (finish(stream) if done else abandon(stream))
 
@@ -93,7 +97,7 @@ class RequestProtocol:
             return wire.error_body(error)
         except trio.TooSlowError:
             return wire.error_body(DeadlineError("the node took too long", "try again"))
-        except Exception:
+        except Exception:  # noqa: BLE001
             # The stranger learns that it failed, the log learns why.
             _log.exception("a request handler failed")
             return wire.error_body(VizNodeError("the node failed at this request"))

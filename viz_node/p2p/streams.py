@@ -4,10 +4,10 @@ from typing import Final
 
 import trio
 from libp2p.abc import INetStream
-from libp2p.network.stream.exceptions import StreamError
-from libp2p.network.exceptions import SwarmException
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.exceptions import HostException
+from libp2p.network.exceptions import SwarmException
+from libp2p.network.stream.exceptions import StreamError
 
 from viz_node.p2p.wire import frame, parse_length
 

@@ -1,7 +1,7 @@
 """TCP through the peer network: a local port at one node whose connections come out at a named port of another.
 
-The opening frame is the door's name, the answer one byte; after that the stream is the connection's bytes. Only loopback
-addresses stand at both ends, and the serving node decides by peer id who may enter.
+The opening frame is the door's name, the answer one byte; after that the stream is the connection's bytes. Only
+loopback addresses stand at both ends, and the serving node decides by peer id who may enter.
 """
 
 import logging
@@ -16,7 +16,15 @@ from libp2p.peer.id import ID
 from viz_node.errors import PeerUnreachableError, RefusedError, UsageError, VizNodeError
 from viz_node.p2p.links import Links, peer_of
 from viz_node.p2p.offerings import TunnelDoor
-from viz_node.p2p.streams import STREAM_FAILURES, WRITE_BYTES, abandon, grant_window, read_exact, read_frame, write_frame
+from viz_node.p2p.streams import (
+    STREAM_FAILURES,
+    WRITE_BYTES,
+    abandon,
+    grant_window,
+    read_exact,
+    read_frame,
+    write_frame,
+)
 from viz_node.p2p.wire import MAX_NAME_BYTES
 
 _log = logging.getLogger(__name__)
@@ -77,7 +85,9 @@ class Tunnels:
             answer = await read_exact(stream, 1)
         except STREAM_FAILURES as error:
             await abandon(stream)
-            raise PeerUnreachableError(f"peer {peer} broke off: {error or type(error).__name__}", "try again") from error
+            raise PeerUnreachableError(
+                f"peer {peer} broke off: {error or type(error).__name__}", "try again"
+            ) from error
         if answer != _OPEN:
             await abandon(stream)
             raise RefusedError(f"peer {peer} does not let this node into {name!r}")

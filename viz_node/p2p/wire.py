@@ -1,8 +1,8 @@
 """The bytes of viz-node's own peer protocols: frames, requests, replies, catalogue pages and tunnel openings; no I/O.
 
 A frame is its length as a big-endian 32-bit number and then that many bytes. A request frame holds the method's name
-(16-bit length) and the payload; a reply frame holds a status byte and then the payload, or the error as JSON. Everything
-here comes from strangers: parsers raise VerificationError and nothing else (kept true by tests/unit/p2p/test_wire.py).
+(16-bit length) and the payload; a reply frame holds a status byte and then the payload, or the error as JSON. All of it
+comes from strangers: parsers raise VerificationError and nothing else (kept true by tests/unit/p2p/test_wire.py).
 """
 
 import json
