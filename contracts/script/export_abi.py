@@ -14,6 +14,9 @@ from pathlib import Path
 CONTRACTS = Path(__file__).resolve().parent.parent
 SOURCES = CONTRACTS / "src"
 ABI_DIRECTORY = CONTRACTS.parent / "viz_node" / "chain" / "abi"
+# Own folders: forge lint and forge test leave artifacts of other settings, some without code, in the default ones.
+BUILD = CONTRACTS / "out" / "export"
+CACHE = CONTRACTS / "cache" / "export"
 HEAD_VARIABLE = "head"
 
 
@@ -47,7 +50,7 @@ def read_artifact(contract: str) -> dict[str, object]:
     `immutable_references` lists (start, length) of the bytes of `deployed_bytecode` that the constructor fills in;
     they are zero here and differ on chain.
     """
-    artifact = json.loads((CONTRACTS / "out" / f"{contract}.sol" / f"{contract}.json").read_bytes())
+    artifact = json.loads((BUILD / f"{contract}.sol" / f"{contract}.json").read_bytes())
     deployed = artifact["deployedBytecode"]
     places = [place for group in deployed.get("immutableReferences", {}).values() for place in group]
     exported: dict[str, object] = {
@@ -71,7 +74,8 @@ def export() -> None:
         FileNotFoundError: forge is not installed.
         subprocess.CalledProcessError: the contracts do not compile.
     """
-    subprocess.run([forge_binary(), "build", "--skip", "test"], cwd=CONTRACTS, check=True)
+    command = [forge_binary(), "build", "--force", "--skip", "test", "--out", BUILD, "--cache-path", CACHE]
+    subprocess.run(command, cwd=CONTRACTS, check=True)
     ABI_DIRECTORY.mkdir(parents=True, exist_ok=True)
     for contract in ("Market", "TestToken"):
         target = ABI_DIRECTORY / f"{contract}.json"
