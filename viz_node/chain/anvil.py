@@ -38,6 +38,7 @@ def start_anvil(directory: Path, binary: Path, port: int = 0) -> DevChain:
 
     Raises: ChainUnavailableError, DeadlineError.
     """
+    directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = port or _free_port()
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
@@ -69,7 +70,7 @@ def adopt_or_start(directory: Path, binary: Path, port: int = 0) -> DevChain:
     """
     known = _read_record(directory)
     if known is not None:
-        if _is_ours(known) and _answers(known):
+        if _is_ours(known, directory) and _answers(known):
             return known
         earlier = int(known.rpc_url.rpartition(":")[2])
         port = port or (earlier if _is_free(earlier) else 0)
@@ -79,11 +80,11 @@ def adopt_or_start(directory: Path, binary: Path, port: int = 0) -> DevChain:
 def stop_anvil(directory: Path) -> bool:
     """Stop the Anvil of `directory`, which then writes its state; False when none ran. Raises: DeadlineError."""
     known = _read_record(directory)
-    if known is None or not _is_ours(known):
+    if known is None or not _is_ours(known, directory):
         return False
     os.kill(known.pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_SECONDS
-    while _is_ours(known):
+    while _is_ours(known, directory):
         if time.monotonic() > deadline:
             raise DeadlineError(f"anvil (process {known.pid}) does not stop", f"kill {known.pid}")
         _reap(known.pid)
@@ -156,13 +157,14 @@ def _answers(chain: DevChain) -> bool:
         rpc.close()
 
 
-def _is_ours(chain: DevChain) -> bool:
+def _is_ours(chain: DevChain, directory: Path) -> bool:
     # A process id may be in use again by somebody else after a restart of the machine; the command line tells.
     try:
         command = Path(f"/proc/{chain.pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
         return False
-    return b"anvil" in command[0] and chain.rpc_url.rpartition(":")[2].encode() in command
+    port, state = chain.rpc_url.rpartition(":")[2], str(directory.resolve() / "state.json")
+    return port.encode() in command and state.encode() in command
 
 
 def _reap(pid: int) -> None:

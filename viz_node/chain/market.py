@@ -167,7 +167,7 @@ class MarketGateway:
     def allowance(self, account: str) -> TokenAmount:
         """How much the market may take from the account."""
         data = self._token.call_data("allowance", account, self.deployment.market)
-        return TokenAmount(words(self._call(self.deployment.token, data))[0])
+        return TokenAmount(to_int(to_hex(self._call(self.deployment.token, data))))
 
     def royalties_of(self, account: str) -> list[Royalty]:
         """The account's part of every split that names it, by split. Raises: VerificationError."""
@@ -259,14 +259,21 @@ class MarketGateway:
         return list(self._translated(read_split_tables, self._rpc, self.deployment.market, start, end))
 
     def _view(self, name: str, *values: Any) -> list[int]:
-        return words(self._call(self.deployment.market, self._market.call_data(name, *values)))
+        return self._outputs(name, self._call(self.deployment.market, self._market.call_data(name, *values)))
+
+    def _outputs(self, name: str, answer: bytes) -> list[int]:
+        values = words(answer)
+        if len(values) != self._market.outputs[name]:
+            raise ChainUnavailableError(f"the chain's answer to {name} is malformed", "use another RPC")
+        return values
 
     def _views(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[list[int]]:
         calls = [
             ("eth_call", [self._order(self.deployment.market, self._market.call_data(name, *values)), "latest"])
             for name, values in requests
         ]
-        return [words(to_bytes(answer)) for answer in self._batch(calls)]
+        answers = zip(requests, self._batch(calls), strict=True)
+        return [self._outputs(name, to_bytes(answer)) for (name, _), answer in answers]
 
     def _call(self, to: str, data: bytes) -> bytes:
         answer = to_bytes(self._ask("eth_call", self._order(to, data), "latest"))

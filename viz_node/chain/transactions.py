@@ -143,14 +143,15 @@ def translate_refusal(error: RpcRefusedError) -> VizNodeError:
     """The endpoint's error as one of ours, by the contract's error name when there is one."""
     known = {**load_artifact("TestToken").errors, **load_artifact("Market").errors}
     name = known.get(error.data[:4], "")
-    if name == "ERC20InsufficientBalance":
-        _, has, needs = words(error.data[4:])
+    values = words(error.data[4:])
+    if name == "ERC20InsufficientBalance" and len(values) == 3:
+        _, has, needs = values
         return InsufficientFundsError(
             f"the account has {format_amount(has)} tokens and needs {format_amount(needs)}", "add payment tokens"
         )
     if name:
-        values = ", ".join(str(word) for word in words(error.data[4:]))
-        return TransactionRevertedError(f"the contract refused: {name}({values})", _HINTS.get(name, ""))
+        shown = ", ".join(str(value) for value in values)
+        return TransactionRevertedError(f"the contract refused: {name}({shown})", _HINTS.get(name, ""))
     text = error.message.lower()
     if "insufficient funds" in text:
         return InsufficientFundsError("the account cannot pay for gas", "send the account gas money")
