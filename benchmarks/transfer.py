@@ -1,8 +1,8 @@
 """Verified transfer over loopback: viz-node next to a raw socket, aiohttp and libp2p as it comes, in one run.
 
-Every row moves the same random file from one process to another, writes it to disk and checks SHA-256. CPU time is that of both
-processes during the transfer. Run: `python benchmarks/transfer.py [megabytes] [rounds]`; rows take turns within a round, the table
-shows the median.
+Every row moves the same random file from one process to another, writes it to disk and checks SHA-256. CPU time is that
+of both processes, for starting a node too. Run: `python benchmarks/transfer.py [megabytes] [rounds]`; rows take turns
+within a round, the table shows the median.
 """
 
 import asyncio

@@ -270,7 +270,7 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
                 await c.open_tunnel(a.peer_id, "fleet")
             await b.close_tunnel("fleet")
             await asyncio.sleep(0.2)
-            with pytest.raises(OSError, match="refused|onnect"):
+            with pytest.raises(OSError, match=r"refused|onnect"):
                 await asyncio.open_connection("127.0.0.1", port)
     finally:
         await runner.cleanup()
@@ -282,7 +282,7 @@ async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings(
 
     async with network() as a, network() as b:
         a.serve("echo", echo)
-        thread, core = a._running()
+        thread, _ = a._running()
 
         async def die() -> None:
             thread._nursery.start_soon(explode)  # type: ignore[union-attr]

@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 DIAL_SECONDS: Final = 10.0
 
 # libp2p waits for this timer even after the dial has succeeded; it dials one address per transport anyway.
-libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0  # noqa: SLF001
+libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0
 # Importing libp2p cuts its loggers off from the root.
 logging.getLogger("libp2p").propagate = True
 logging.getLogger("libp2p").setLevel(logging.WARNING)

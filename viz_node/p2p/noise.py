@@ -1,8 +1,8 @@
 """Noise sessions with few system calls: large raw reads, many messages per read, one send per write.
 
 The handshake is the library's; only the session after it is replaced, with the same bytes on the wire: a 16-bit length,
-then a ChaCha20-Poly1305 message of at most 65 535 bytes whose nonce counts up. The library reads the two length bytes and
-the body separately from the socket, which costs most of a transfer's time (benchmarks/transfer.py).
+then a ChaCha20-Poly1305 message of at most 65 535 bytes whose nonce counts up. The library reads the two length bytes
+and the body separately from the socket, which costs much of a transfer's time (benchmarks/transfer.py).
 """
 
 import struct

@@ -59,9 +59,7 @@ class RequestProtocol:
         except trio.TooSlowError:
             raise
         except STREAM_FAILURES as error:
-            raise PeerUnreachableError(
-                f"peer {peer} broke off: {error or type(error).__name__}", "try again"
-            ) from error
+            raise PeerUnreachableError(f"peer {peer} broke off: {error!r}", "try again") from error
         finally:
             await (finish(stream) if done else abandon(stream))
 

@@ -99,7 +99,7 @@ async def request_chunk_list(links: Links, peer: ID, blob_id: str) -> ChunkList:
             raise PeerUnreachableError(f"peer {peer} does not serve blob {blob_id[:12]}")
         return parse_chunk_list(blob_id, await read_exact(stream, length))
     except STREAM_FAILURES as error:
-        raise PeerUnreachableError(f"peer {peer} broke off: {error or type(error).__name__}", "try again") from error
+        raise PeerUnreachableError(f"peer {peer} broke off: {error!r}", "try again") from error
     finally:
         await abandon(stream)
 

@@ -85,9 +85,7 @@ class Tunnels:
             answer = await read_exact(stream, 1)
         except STREAM_FAILURES as error:
             await abandon(stream)
-            raise PeerUnreachableError(
-                f"peer {peer} broke off: {error or type(error).__name__}", "try again"
-            ) from error
+            raise PeerUnreachableError(f"peer {peer} broke off: {error!r}", "try again") from error
         if answer != _OPEN:
             await abandon(stream)
             raise RefusedError(f"peer {peer} does not let this node into {name!r}")

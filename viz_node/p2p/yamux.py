@@ -35,6 +35,8 @@ class FastYamuxStream(YamuxStream):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        self.target_recv_window: int
+        self._pending_recv_release: int
         self.window_opened = trio.Event()
 
     def wake_writer(self) -> None:
@@ -105,6 +107,8 @@ class _OneFrame:
 class FastYamux(Yamux):
     """The library's multiplexer with a short path for the frames that carry bulk data."""
 
+    secured_conn: Any
+
     async def write_raw(self, data: bytes) -> None:
         """Send one frame; frames of different tasks do not mix."""
         async with self._write_lock:
@@ -159,7 +163,7 @@ class FastYamux(Yamux):
         return True
 
     async def _handle_in_library(self, header: bytes) -> None:
-        connection = self.secured_conn
+        connection: Any = self.secured_conn
         # Writers that run meanwhile reach the real connection through `_OneFrame.__getattr__`.
         self.secured_conn = _OneFrame(connection, header)
         try:
