@@ -74,7 +74,17 @@ def export() -> None:
         FileNotFoundError: forge is not installed.
         subprocess.CalledProcessError: the contracts do not compile.
     """
-    command = [forge_binary(), "build", "--force", "--skip", "test", "--out", BUILD, "--cache-path", CACHE]
+    command: list[str | Path] = [
+        forge_binary(),
+        "build",
+        "--force",
+        "--skip",
+        "test",
+        "--out",
+        BUILD,
+        "--cache-path",
+        CACHE,
+    ]
     subprocess.run(command, cwd=CONTRACTS, check=True)
     ABI_DIRECTORY.mkdir(parents=True, exist_ok=True)
     for contract in ("Market", "TestToken"):
