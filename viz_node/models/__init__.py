@@ -1,1 +1,1 @@
-"""Base models, QLoRA training, evaluation, generation and adapter files; everything with torch runs in child processes."""
+"""Base models, QLoRA training, evaluation, generation and adapter files; torch runs in child processes only."""

@@ -1,7 +1,7 @@
 """A strict reader and writer of adapter folders: two files, our own config schema, no torch and nothing executed.
 
-PEFT runs `target_modules` as a regular expression, allocates whatever `r` says and falls back to pickle, so a stranger's
-folder never reaches it before `check_adapter` has compared every name, shape, type and number with what they must be.
+PEFT runs `target_modules` as a regular expression, allocates whatever `r` says and falls back to pickle, so the
+folder of a stranger never reaches it before `check_adapter` has compared every name, shape, type and number with what they must be.
 """
 
 import hashlib
@@ -73,7 +73,7 @@ class _Tensor:
 def check_adapter(directory: Path, base_shapes: Mapping[str, tuple[int, int]] | None = None) -> AdapterFacts:
     """Accept exactly an adapter as we write it, reading nothing beyond the caps.
 
-    `base_shapes` maps a module path like `model.layers.0.mlp.up_proj` to (outputs, inputs); with it, the adapter must fit
+    `base_shapes` maps a module path like `model.layers.0.mlp.up_proj` to (outputs, inputs); the adapter must then fit
     that base model exactly. Raises: VerificationError.
     """
     _check_folder(directory)
@@ -113,7 +113,7 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, dict[str, in
         partial.mkdir(parents=True)
         (partial / CONFIG_NAME).write_bytes(config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name))
         shutil.copyfile(directory / WEIGHTS_NAME, partial / WEIGHTS_NAME)
-        os.replace(partial, destination)
+        partial.replace(destination)
     except OSError as error:
         raise StorageError(f"cannot export to {destination}: {error}", "check the disk") from error
     return describe_files(destination)

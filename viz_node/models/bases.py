@@ -46,7 +46,10 @@ def list_bases(root: Path) -> list[dict[str, Any]]:
 
 
 def read_base(directory: Path) -> dict[str, Any]:
-    """Name, path, recorded digest, license and size of a base, from its provenance. Raises: NotFoundError, VerificationError."""
+    """Name, path, digest, license and size of a base, from its provenance.
+
+    Raises: NotFoundError, VerificationError.
+    """
     try:
         provenance = json.loads((directory / PROVENANCE_NAME).read_bytes())
         facts = {key: provenance[key] for key in ("name", "digest", "license", "parameters")}

@@ -136,9 +136,7 @@ class FederatedTrainer:
 
     def _load(self, vector: Vector) -> None:
         if vector.shape != (self.size,) or vector.dtype != np.float32 or not bool(np.isfinite(vector).all()):
-            raise TrainingError(
-                f"expected {self.size} finite float32 numbers", "all members need the same base and recipe"
-            )
+            raise TrainingError(f"expected {self.size} finite float32 numbers", "members need one base and recipe")
         start = 0
         for parameter in self._sides.values():
             part = vector[start : start + parameter.numel()].reshape(tuple(parameter.shape))

@@ -1,11 +1,12 @@
 """The forward pass of a Llama-like model with LoRA over packed documents, without what training does not need.
 
-Same mathematics as PEFT on transformers (test_models_training compares losses and gradients), but: projections that
-share their input share one LoRA product, 4-bit weights are expanded only while used, documents are concatenated without
+Same mathematics as PEFT on transformers (test_models_training compares losses and gradients), but: projections
+which share their input share one LoRA product, 4-bit weights are expanded only while used, documents are concatenated without
 padding and attend by one causal SDPA each, and the loss is computed in chunks for counted tokens only, so that no tensor
 of tokens x vocabulary is kept. Knows no optimizer.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,7 +36,7 @@ def is_lean_supported(model: Any) -> bool:
 
 
 def loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
-    """Summed cross entropy and number of counted tokens, by the lean path if the architecture allows, else by transformers."""
+    """Summed cross entropy and number of counted tokens; the lean path if the architecture allows it."""
     if is_lean_supported(peft_model.base_model.model):
         return packed_loss_sum(peft_model, documents)
     return _plain_loss_sum(peft_model, documents)
@@ -61,7 +62,8 @@ def packed_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> 
         hidden = hidden + _feed_forward(layer.mlp, _normalize(layer.post_attention_layernorm, hidden))
     hidden = _normalize(decoder.norm, hidden)[0].index_select(0, torch.tensor(selected, device=device))
     targets = torch.tensor(labels, device=device)
-    total: Tensor = _HeadLoss.apply(hidden, causal.lm_head.weight, targets, hidden.requires_grad)  # type: ignore[no-untyped-call]
+    head = causal.lm_head.weight
+    total: Tensor = _HeadLoss.apply(hidden, head, targets, hidden.requires_grad)  # type: ignore[no-untyped-call]
     return total, len(labels)
 
 
@@ -212,7 +214,7 @@ def _attend(attention: Any, x: Tensor, rotation: tuple[Tensor, Tensor], boundari
             scale=attention.scaling,
             enable_gqa=grouped,
         )
-        for start, end in zip(boundaries, boundaries[1:], strict=False)
+        for start, end in itertools.pairwise(boundaries)
     ]
     joined = torch.cat(parts, 2).transpose(1, 2).reshape(*x.shape[:-1], -1)
     return _project([attention.o_proj], joined)[0]

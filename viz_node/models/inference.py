@@ -16,7 +16,7 @@ def generate(
     sampling: tuple[float, int],
     on_text: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Continue the prompt and call `on_text` with each new piece; `sampling` is (temperature, seed), temperature 0 is greedy.
+    """Continue the prompt and call `on_text` with each new piece; `sampling` is (temperature, seed), 0 is greedy.
 
     Raises: UsageError (numbers out of range).
     """

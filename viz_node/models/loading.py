@@ -1,4 +1,4 @@
-"""Loads a base model in 4 bits with a LoRA adapter, on CUDA when there is one, and guards it against silent corruption."""
+"""Loads a base model in 4 bits with a LoRA adapter, on CUDA if present, and guards it against silent corruption."""
 
 import json
 import tempfile
@@ -25,7 +25,6 @@ from viz_node.models.adapter_files import (
 )
 from viz_node.models.bases import ResolvedBase, base_shapes
 from viz_node.models.fused import TokenizedDocument, is_lean_supported, loss_sum
-
 
 AMX_HIDDEN_SIZE = 1024
 

@@ -14,7 +14,7 @@ GOLDFISH_CONTEXT = 13
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train; `batch_documents` per optimizer step, documents cut at `max_tokens`, `goldfish` k drops 1 token in k.
+    """How to train: `batch_documents` per step, documents cut at `max_tokens`, `goldfish` k drops 1 token in k.
 
     Raises: UsageError (out of range).
     """
@@ -65,7 +65,7 @@ def parse_recipe(body: dict[str, Any] | None, goldfish: int = 0) -> Recipe:
 
 
 def cut_documents(token_lists: Sequence[Sequence[int]], max_tokens: int) -> list[tuple[int, ...]]:
-    """Pieces of at most `max_tokens`, of nearly the same length; each piece but the first repeats one token of context."""
+    """Pieces of at most `max_tokens` and nearly equal length; each but the first repeats one token of context."""
     pieces = []
     for ids in token_lists:
         count = max(1, math.ceil((len(ids) - 1) / (max_tokens - 1)))

@@ -1,6 +1,6 @@
 """The lean QLoRA loop: packed documents, fused functions, atomic checkpoints, exact resume.
 
-Everything that decides a step (documents, their order, learning rate) follows from the recipe and the step's number, and
+All that decides a step (documents, their order, learning rate) follows from the recipe and the step's number, and
 nothing is random after the start; a run resumed from a checkpoint therefore ends where an uninterrupted one would.
 """
 
@@ -100,7 +100,7 @@ class _Run:
         per_epoch = math.ceil(len(documents) / recipe.batch_documents)
         total = per_epoch * recipe.epochs
         started, saved, first_tokens = time.perf_counter(), time.perf_counter(), state.tokens
-        earlier = state.seconds
+        earlier, first_step = state.seconds, state.step
         self.peft_model.train()
         while state.step < total:
             epoch, index = divmod(state.step, per_epoch)
@@ -116,7 +116,9 @@ class _Run:
             state.seconds = earlier + elapsed
             speed = (state.tokens - first_tokens) / elapsed
             emit(
-                _progress("train", state.step, total, loss, speed, (total - state.step) * elapsed / max(1, state.step))
+                _progress(
+                    "train", state.step, total, loss, speed, (total - state.step) * elapsed / (state.step - first_step)
+                )
             )
             if is_stopping():
                 self.save(state)
@@ -141,7 +143,7 @@ class _Run:
             save_file(tensors, partial, metadata=metadata)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
-            os.replace(partial, target)
+            partial.replace(target)
         except OSError as error:
             raise StorageError(f"cannot write the checkpoint: {error}", "free some disk space") from error
 
@@ -242,7 +244,7 @@ def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, Any]
         save_adapter(peft_model, partial, base.name)
         check_adapter(partial, base_shapes(base.directory) or None)
         shutil.rmtree(out_dir, ignore_errors=True)
-        os.replace(partial, out_dir)
+        partial.replace(out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
     return {"directory": str(out_dir), "files": describe_files(out_dir)}

@@ -52,7 +52,7 @@ def main() -> int:
     except VizNodeError as error:
         emit({"event": "error", "error": type(error).__name__, "message": error.message, "hint": error.hint})
         return 1
-    except Exception as error:  # the edge of the process: nothing may leave it but an event
+    except Exception as error:  # noqa: BLE001 (the edge of the process: nothing may leave it but an event)
         traceback.print_exc()
         message = f"{type(error).__name__}: {error}"
         emit({"event": "error", "error": "TrainingError", "message": message, "hint": "see the job's log"})

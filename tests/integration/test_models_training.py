@@ -1,0 +1,212 @@
+"""Training with the real libraries on a tiny base model that is built first."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from viz_node.models.adapter_files import adapter_digest, check_adapter, export_adapter
+from viz_node.models.bases import base_shapes, list_bases, resolve_base
+from viz_node.models.recipes import Recipe
+
+TINY = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "layers": 2,
+    "heads": 2,
+    "vocabulary": 512,
+    "steps": 40,
+    "batch": 8,
+}
+RECIPE = {"rank": 4, "alpha": 8, "learning_rate": 0.005, "epochs": 3, "batch_documents": 2, "max_tokens": 128}
+TEXTS = [
+    f"The publisher pays part {i} to the translator. The author signs page {i} of the contract." for i in range(16)
+]
+EVAL_TEXTS = ["The publisher pays part 40 to the translator.", "The author signs page 41 of the contract."]
+Body = dict[str, Any]
+
+
+def environment() -> dict[str, str]:
+    quiet = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "BNB_DISABLE_TELEMETRY": "1"}
+    return {
+        **os.environ,
+        **quiet,
+        "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+
+
+def start(order: Body) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-m", "viz_node.models.worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(),
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(order))
+    process.stdin.close()
+    return process
+
+
+def events_of(order: Body) -> list[Body]:
+    process = start(order)
+    assert process.stdout is not None
+    with process.stdout:
+        events = [json.loads(line) for line in process.stdout]
+    process.wait(timeout=120)
+    return events
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Body:
+    folder = tmp_path_factory.mktemp("bases") / "tiny"
+    done = events_of({"order": "build_base", "out_dir": str(folder), "seed": 1, "recipe": {**TINY, "name": "tiny"}})[-1]
+    assert done["event"] == "done", done
+    return {"name": "tiny", "path": str(folder), "digest": done["digest"]}
+
+
+def train_order(base: Body, folder: Path, **recipe: Any) -> Body:
+    return {
+        "order": "train",
+        "base": base,
+        "texts": TEXTS,
+        "eval_texts": EVAL_TEXTS,
+        "recipe": {**RECIPE, **recipe},
+        "out_dir": str(folder / "out"),
+        "checkpoint_dir": str(folder / "checkpoint"),
+    }
+
+
+def interrupt(order: Body, number: int) -> list[Body]:
+    """Signal the worker as soon as a checkpoint exists; returns its events."""
+    process = start(order)
+    checkpoint = Path(order["checkpoint_dir"]) / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    assert checkpoint.exists(), process.poll()
+    process.send_signal(number)
+    assert process.stdout is not None
+    with process.stdout:
+        events = [json.loads(line) for line in process.stdout.read().splitlines() if line.endswith("}")]
+    process.wait(timeout=60)
+    return events
+
+
+def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Body, tmp_path: Path) -> None:
+    done = events_of(train_order(base, tmp_path))[-1]
+    assert done["event"] == "done", done
+    assert float(done["evaluation"]["perplexity_after"]) < float(done["evaluation"]["perplexity_before"])
+    assert done["evaluation"]["tokens"] > 10
+    assert all(type(value) in (int, str) for part in ("training", "evaluation") for value in done[part].values())
+    check_adapter(Path(done["directory"]), base_shapes(Path(base["path"])))
+    export_adapter(Path(done["directory"]), tmp_path / "exported")
+    peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
+    model = transformers.AutoModelForCausalLM.from_pretrained(base["path"])
+    opened = peft.PeftModel.from_pretrained(model, tmp_path / "exported")
+    assert any(float(p.abs().sum()) > 0 for name, p in opened.named_parameters() if "lora_B" in name)
+    order = {"order": "generate", "base": base, "adapter_dir": done["directory"], "prompt": "The publisher"}
+    events = events_of({**order, "max_new_tokens": 12, "temperature": 0, "seed": 0})
+    pieces = [event["text"] for event in events if event["event"] == "token"]
+    assert events[-1]["event"] == "done" and "".join(pieces) == events[-1]["text"]
+
+
+def test_train__killed_and_started_again__same_adapter_as_without(base: Body, tmp_path: Path) -> None:
+    long = {"epochs": 12}
+    whole = events_of(train_order(base, tmp_path / "whole", **long))[-1]
+    order = train_order(base, tmp_path / "killed", **long)
+    assert not any(event["event"] == "done" for event in interrupt(order, signal.SIGKILL))
+    events = events_of(order)
+    first = next(event for event in events if event.get("phase") == "train")
+    assert first["step"] > 1
+    assert events[-1]["files"] == whole["files"]
+    assert adapter_digest(Path(events[-1]["directory"])) == adapter_digest(Path(whole["directory"]))
+
+
+def test_train__terminated__checkpoint_kept_and_named_error(base: Body, tmp_path: Path) -> None:
+    order = train_order(base, tmp_path, epochs=200)
+    last = interrupt(order, signal.SIGTERM)[-1]
+    assert (last["event"], last["error"]) == ("error", "TrainingError")
+    assert (tmp_path / "checkpoint" / "checkpoint.safetensors").exists()
+    (tmp_path / "checkpoint" / "checkpoint.safetensors").write_bytes(b"damaged")
+    assert events_of({**order, "recipe": {**RECIPE, "epochs": 1}})[-1]["event"] == "done"
+
+
+def test_train__other_digest__verification_error(base: Body, tmp_path: Path) -> None:
+    last = events_of(train_order({**base, "digest": "0" * 64}, tmp_path))[-1]
+    assert (last["event"], last["error"]) == ("error", "VerificationError")
+
+
+def test_self_test__this_machine__gradients_survive_evaluation() -> None:
+    from viz_node.models.loading import self_test
+
+    report = self_test()
+    assert report["ok"] and float(report["eval_error"]) < 1e-4 and float(report["lean_error"]) < 1e-4
+
+
+def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body) -> None:
+    import torch
+
+    from viz_node.models.fused import packed_loss_sum
+    from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
+    from viz_node.models.training import tokenize
+
+    peft_model = attach_adapter(load_base(Path(base["path"])), 4, 8, 0, "tiny")
+    for name, parameter in peft_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    documents = tokenize(load_tokenizer(Path(base["path"])), [*TEXTS[:5], "A short one."], 128)
+
+    def gradients(loss: Any) -> dict[str, Any]:
+        peft_model.zero_grad()
+        loss.backward()
+        return {name: p.grad.clone() for name, p in peft_model.named_parameters() if p.grad is not None}
+
+    total, count = packed_loss_sum(peft_model, documents)
+    lean = gradients(total / count)
+    width = max(len(document.ids) for document in documents)
+    ids = torch.tensor([[*d.ids, *[0] * (width - len(d.ids))] for d in documents])
+    mask = torch.tensor([[1] * len(d.ids) + [0] * (width - len(d.ids)) for d in documents])
+    reference_loss = peft_model(input_ids=ids, attention_mask=mask, labels=ids.masked_fill(mask == 0, -100)).loss
+    reference = gradients(reference_loss)
+    assert float(total.detach()) / count == pytest.approx(float(reference_loss.detach()), abs=1e-4)
+    assert lean.keys() == reference.keys() and len(lean) == 2 * 2 * 7
+    assert max(float((lean[n] - reference[n]).norm() / reference[n].norm()) for n in lean) < 1e-4
+
+
+def test_federated_trainer__two_members_average__better_than_before_and_saved(base: Body, tmp_path: Path) -> None:
+    from viz_node.models.federated import FederatedTrainer
+
+    recipe, resolved = Recipe(**{**RECIPE, "epochs": 1, "learning_rate": 0.01}), resolve_base(base)
+    members = [FederatedTrainer(resolved, texts, EVAL_TEXTS, recipe, 9) for texts in (TEXTS[:8], TEXTS[8:])]
+    assert members[0].layout_digest == members[1].layout_digest
+    assert FederatedTrainer(resolved, TEXTS, [], recipe, 10).layout_digest != members[0].layout_digest
+    vector = members[0].initial()
+    before, _ = members[0].evaluate(vector)
+    for round_number in (1, 2, 3):
+        results = [member.train_round(vector, round_number, 3) for member in members]
+        weights = [tokens for _, tokens, _ in results]
+        vector = np.average([part for part, _, _ in results], axis=0, weights=weights).astype(np.float32)
+    after, tokens = members[0].evaluate(vector)
+    assert tokens > 0 and after < before - 0.5
+    saved = [member.save(vector, tmp_path / str(i)) for i, member in enumerate(members)]
+    assert saved[0]["files"] == saved[1]["files"]
+    check_adapter(tmp_path / "0", base_shapes(resolved.directory))
+
+
+def test_list_bases__one_installed__described(base: Body) -> None:
+    (entry,) = list_bases(Path(base["path"]).parent)
+    assert (entry["name"], entry["digest"], entry["license"]) == ("tiny", base["digest"], "CC0-1.0")
+    done = events_of({"order": "describe_base", "base": base})[-1]
+    assert (done["layers"], done["digest"]) == (2, base["digest"])

@@ -1,0 +1,247 @@
+"""The strict parser against adapters as we write them and against hostile folders."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from viz_node.errors import UsageError, VerificationError
+from viz_node.models.adapter_files import (
+    CONFIG_NAME,
+    WEIGHTS_NAME,
+    adapter_digest,
+    check_adapter,
+    config_bytes,
+    export_adapter,
+)
+
+SHAPES = {
+    f"model.layers.{layer}.{block}.{name}": (16, 8)
+    for layer in range(2)
+    for block, name in (("self_attn", "q_proj"), ("mlp", "up_proj"))
+}
+Tensors = dict[str, "np.ndarray[Any, Any]"]
+
+
+def good_tensors() -> Tensors:
+    tensors: Tensors = {}
+    for path, (outputs, inputs) in SHAPES.items():
+        tensors[f"base_model.model.{path}.lora_A.weight"] = np.ones((4, inputs), np.float32)
+        tensors[f"base_model.model.{path}.lora_B.weight"] = np.ones((outputs, 4), np.float32)
+    return tensors
+
+
+def pack(tensors: Tensors, edit: Callable[[dict[str, Any]], None] = lambda header: None, tail: bytes = b"") -> bytes:
+    names = {"float32": "F32", "float16": "F16", "int64": "I64", "float64": "F64"}
+    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    data = b""
+    for name, array in tensors.items():
+        raw = array.tobytes()
+        entry = {"dtype": names[str(array.dtype)], "shape": list(array.shape)}
+        header[name] = {**entry, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    edit(header)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data + tail
+
+
+@pytest.fixture
+def adapter(tmp_path: Path) -> Path:
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    (folder / CONFIG_NAME).write_bytes(config_bytes(4, 8, ["up_proj", "q_proj"], "viz-base-small"))
+    (folder / WEIGHTS_NAME).write_bytes(pack(good_tensors()))
+    return folder
+
+
+def test_check_adapter__our_own__facts(adapter: Path) -> None:
+    facts = check_adapter(adapter, SHAPES)
+    assert (facts.rank, facts.alpha, facts.modules, facts.layers) == (4, 8, ("q_proj", "up_proj"), 2)
+    assert facts.parameters == 4 * (4 * 8 + 16 * 4)
+
+
+CONFIG_ATTACKS: dict[str, Any] = {
+    "regex_target_modules": {"target_modules": "(a+)+$"},
+    "unknown_module": {"target_modules": ["lm_head", "q_proj"]},
+    "regex_in_list": {"target_modules": [".*"]},
+    "no_modules": {"target_modules": []},
+    "repeated_modules": {"target_modules": ["q_proj", "q_proj"]},
+    "modules_not_text": {"target_modules": [1, 2]},
+    "huge_rank": {"r": 200_000},
+    "rank_zero": {"r": 0},
+    "rank_true": {"r": True},
+    "rank_float": {"r": 4.0},
+    "rank_text": {"r": "4"},
+    "other_rank_than_weights": {"r": 8},
+    "huge_alpha": {"lora_alpha": 10**9},
+    "negative_alpha": {"lora_alpha": -1},
+    "modules_to_save": {"modules_to_save": ["lm_head"]},
+    "auto_mapping": {"auto_mapping": {"parent_library": "os"}},
+    "rank_pattern": {"rank_pattern": {"(a+)+$": 4}},
+    "dora": {"use_dora": True},
+    "bias": {"bias": "all"},
+    "peft_type": {"peft_type": "PROMPT_TUNING"},
+    "dropout_integer": {"lora_dropout": 0},
+    "base_path": {"base_model_name_or_path": "/etc/passwd"},
+    "base_parent": {"base_model_name_or_path": "a/../../b"},
+    "base_control": {"base_model_name_or_path": "a\u202eb"},
+    "base_none": {"base_model_name_or_path": None},
+    "init_weights": {"init_lora_weights": "pissa"},
+}
+
+
+@pytest.mark.parametrize("change", CONFIG_ATTACKS.values(), ids=CONFIG_ATTACKS.keys())
+def test_check_adapter__hostile_config__refused(adapter: Path, change: dict[str, Any]) -> None:
+    body = json.loads((adapter / CONFIG_NAME).read_bytes())
+    (adapter / CONFIG_NAME).write_text(json.dumps({**body, **change}))
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+RAW_CONFIGS = {
+    "not_json": b"\x80\x04pickle",
+    "nan": b'{"r": NaN}',
+    "repeated_key": b'{"r": 4, "r": 8}',
+    "deep": b"[" * 8000,
+    "list": b"[]",
+    "large": b" " * 20_000,
+    "utf16": "{}".encode("utf-16"),
+}
+
+
+@pytest.mark.parametrize("raw", RAW_CONFIGS.values(), ids=RAW_CONFIGS.keys())
+def test_check_adapter__malformed_config__refused(adapter: Path, raw: bytes) -> None:
+    (adapter / CONFIG_NAME).write_bytes(raw)
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+FIRST = next(iter(good_tensors()))
+
+
+def renamed(name: str) -> bytes:
+    tensors = good_tensors()
+    return pack({(name if key == FIRST else key): value for key, value in tensors.items()})
+
+
+def changed(value: "np.ndarray[Any, Any]") -> bytes:
+    return pack({**good_tensors(), FIRST: value})
+
+
+def edited(**entry: Any) -> bytes:
+    return pack(good_tensors(), lambda header: header[FIRST].update(entry))
+
+
+def with_number(number: float) -> bytes:
+    array = np.ones((4, 8), np.float32)
+    array[3, 7] = number
+    return changed(array)
+
+
+HOSTILE_WEIGHTS: dict[str, bytes] = {
+    "empty": b"",
+    "pickle": b"\x80\x04\x95" + b"cposix\nsystem\n" * 10,
+    "zip": b"PK\x03\x04" + bytes(100),
+    "header_longer_than_file": struct.pack("<Q", 10**6) + b"{}",
+    "header_of_exabytes": struct.pack("<Q", 2**63) + b"{}",
+    "header_above_cap": struct.pack("<Q", 2**20 + 1) + b" " * (2**20 + 1),
+    "header_deep": struct.pack("<Q", 100_000) + b"[" * 100_000,
+    "header_list": struct.pack("<Q", 2) + b"[]",
+    "no_tensors": struct.pack("<Q", 2) + b"{}",
+    "tail": pack(good_tensors(), tail=b"MZ"),
+    "short": pack(good_tensors())[:-4],
+    "nan": with_number(float("nan")),
+    "infinity": with_number(float("-inf")),
+    "half_infinity": changed(np.full((4, 8), np.inf, np.float16)),
+    "float64": changed(np.ones((4, 8), np.float64)),
+    "integers": changed(np.ones((4, 8), np.int64)),
+    "three_dimensions": changed(np.ones((4, 8, 1), np.float32)),
+    "other_rank": changed(np.ones((5, 8), np.float32)),
+    "empty_shape": changed(np.ones((4, 0), np.float32)),
+    "lm_head": renamed("base_model.model.lm_head.weight"),
+    "embedding": renamed("base_model.model.model.embed_tokens.lora_embedding_A"),
+    "path_in_name": renamed("../../base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"),
+    "name_with_newline": renamed(FIRST + "\n"),
+    "leading_zero_layer": renamed(FIRST.replace("layers.0", "layers.00")),
+    "far_layer": renamed(FIRST.replace("layers.0", "layers.999")),
+    "unicode_digit": renamed(FIRST.replace("layers.0", "layers.\u0660")),
+    "extra_module": pack({**good_tensors(), FIRST.replace("q_proj", "k_proj"): np.ones((4, 8), np.float32)}),
+    "missing_side": pack({key: value for key, value in good_tensors().items() if key != FIRST}),
+    "overlap": edited(data_offsets=[64, 192]),
+    "negative_offset": edited(data_offsets=[-128, 0]),
+    "shape_lie": edited(shape=[4, 9]),
+    "shape_huge": edited(shape=[2**39, 2**39]),
+    "shape_true": edited(shape=[True, 32]),
+    "shape_text": edited(shape=["4", 8]),
+    "dtype_list": edited(dtype=["F32"]),
+    "extra_key": edited(callback="os.system"),
+    "metadata": pack(good_tensors(), lambda header: header["__metadata__"].update(chat_template="{{ x }}")),
+    "metadata_number": pack(good_tensors(), lambda header: header.update(__metadata__=1)),
+}
+
+
+@pytest.mark.parametrize("raw", HOSTILE_WEIGHTS.values(), ids=HOSTILE_WEIGHTS.keys())
+def test_check_adapter__hostile_weights__refused(adapter: Path, raw: bytes) -> None:
+    (adapter / WEIGHTS_NAME).write_bytes(raw)
+    with pytest.raises(VerificationError):
+        check_adapter(adapter, SHAPES)
+
+
+def test_check_adapter__header_with_many_names__refused(adapter: Path) -> None:
+    entry = '{"dtype":"F32","shape":[4,8],"data_offsets":[0,128]}'
+    name = "base_model.model.model.layers.{}.mlp.up_proj.lora_A.weight"
+    header = ("{" + ",".join(f'"{name.format(i)}":{entry}' for i in range(7000)) + "}").encode()
+    (adapter / WEIGHTS_NAME).write_bytes(struct.pack("<Q", len(header)) + header + bytes(128))
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+@pytest.mark.parametrize("name", ["adapter_model.bin", "tokenizer.json", "chat_template.jinja", "__init__.py"])
+def test_check_adapter__additional_file__refused(adapter: Path, name: str) -> None:
+    (adapter / name).write_bytes(b"x")
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+@pytest.mark.parametrize("name", [CONFIG_NAME, WEIGHTS_NAME])
+def test_check_adapter__link_out_of_the_folder__refused(adapter: Path, tmp_path: Path, name: str) -> None:
+    (adapter / name).rename(tmp_path / name)
+    (adapter / name).symlink_to(tmp_path / name)
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+def test_check_adapter__pickle_instead_of_safetensors__refused(adapter: Path) -> None:
+    (adapter / WEIGHTS_NAME).rename(adapter / "adapter_model.bin")
+    with pytest.raises(VerificationError):
+        check_adapter(adapter)
+
+
+def test_check_adapter__no_folder__refused(tmp_path: Path) -> None:
+    with pytest.raises(VerificationError):
+        check_adapter(tmp_path / "absent")
+
+
+def test_check_adapter__other_base__refused(adapter: Path) -> None:
+    with pytest.raises(VerificationError):
+        check_adapter(adapter, dict.fromkeys(SHAPES, (32, 8)))
+
+
+def test_config_bytes__rank_out_of_range__usage_error() -> None:
+    with pytest.raises(UsageError):
+        config_bytes(257, 8, ["q_proj"], "base")
+
+
+def test_export_adapter__checked_folder__same_digest(adapter: Path, tmp_path: Path) -> None:
+    files = export_adapter(adapter, tmp_path / "exported")
+    assert set(files) == {CONFIG_NAME, WEIGHTS_NAME}
+    assert adapter_digest(tmp_path / "exported") == adapter_digest(adapter)
+
+
+def test_export_adapter__existing_destination__usage_error(adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        export_adapter(adapter, tmp_path)

@@ -1,0 +1,76 @@
+"""Recipes, cutting and ordering of documents, and the worker's order."""
+
+import io
+import json
+
+import pytest
+
+from viz_node.errors import UsageError
+from viz_node.models.base_text import write_paragraphs
+from viz_node.models.recipes import batch_order, count_tokens, cut_documents, parse_recipe, scheduled_rate
+from viz_node.models.worker import EventWriter, carry_out, read_order
+
+
+def test_parse_recipe__missing_values__defaults() -> None:
+    assert parse_recipe({"rank": 4}, goldfish=4).goldfish == 4
+
+
+@pytest.mark.parametrize(
+    "body", [{"rank": 0}, {"rank": 1000}, {"epochs": 1.5}, {"learning_rate": 0}, {"nonsense": 1}, {"goldfish": 1}]
+)
+def test_parse_recipe__out_of_range__usage_error(body: dict[str, float]) -> None:
+    with pytest.raises(UsageError):
+        parse_recipe(body)
+
+
+def test_cut_documents__long_text__every_token_predicted_once() -> None:
+    pieces = cut_documents([list(range(1000))], 64)
+    assert max(map(len, pieces)) <= 64
+    assert [token for piece in pieces for token in piece[1:]] == list(range(1, 1000))
+
+
+def test_count_tokens__goldfish__same_passage_drops_same_tokens() -> None:
+    passage = [(7 * i) % 101 for i in range(200)]
+    first, second = count_tokens([1, *passage], 4), count_tokens([5, 6, *passage], 4)
+    assert first[20:] == second[21:]
+    assert 0.15 < 1 - sum(first) / len(first) < 0.4
+
+
+def test_batch_order__one_epoch__every_document_once() -> None:
+    steps = batch_order(10, 4, epoch=2, seed=7)
+    assert sorted(i for step in steps for i in step) == list(range(10))
+    assert steps != batch_order(10, 4, epoch=3, seed=7)
+
+
+def test_scheduled_rate__whole_run__warms_up_and_falls_to_a_tenth() -> None:
+    rates = [scheduled_rate(step, 100, 1.0) for step in range(101)]
+    assert rates[0] == 0.2
+    assert max(rates) == 1.0
+    assert abs(rates[100] - 0.1) < 1e-9
+
+
+def test_write_paragraphs__same_seed__same_text() -> None:
+    first, second = write_paragraphs(3), write_paragraphs(3)
+    texts = [next(first) for _ in range(50)]
+    assert texts == [next(second) for _ in range(50)]
+    assert all(text.isascii() and text[-1] in '."' for text in texts)
+
+
+def test_read_order__not_an_object__usage_error() -> None:
+    for raw in (b"", b"[]", b"{"):
+        with pytest.raises(UsageError):
+            read_order(io.BytesIO(raw))
+
+
+def test_carry_out__unknown_order__usage_error() -> None:
+    with pytest.raises(UsageError):
+        carry_out({"order": "delete"}, lambda event: None)
+
+
+def test_event_writer__fast_progress__first_and_last_only() -> None:
+    stream = io.StringIO()
+    write = EventWriter(stream)
+    for step in range(1, 101):
+        write({"event": "progress", "phase": "train", "step": step, "steps": 100})
+    assert [json.loads(line)["step"] for line in stream.getvalue().splitlines()][:1] == [1]
+    assert json.loads(stream.getvalue().splitlines()[-1])["step"] == 100
