@@ -162,6 +162,9 @@ def _write_whole(destination: Path, pieces: Iterator[bytes]) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(target)
+        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}", "check the disk") from error
     finally:

@@ -138,6 +138,16 @@ def bad_files() -> dict[str, tuple[str, bytes]]:
         "docx cut": (".docx", word("x" * 500)[:-60]),
         "epub without container": (".epub", archive({"a": "b"})),
         "epub protected": (".epub", archive({**BOOK, "META-INF/encryption.xml": locked})),
+        "epub chapter repeated": (
+            ".epub",
+            archive(
+                {
+                    **BOOK,
+                    "OPS/p.opf": PACKAGE.replace('<itemref idref="a"/>', '<itemref idref="a"/>' * 50),
+                    "OPS/one.xhtml": "<p>x</p>" * 10_000,
+                }
+            ),
+        ),
         "epub of too many": (".epub", archive({**BOOK, **{f"x{i}": "" for i in range(10_001)}})),
         "pdf garbage": (".pdf", b"%PDF-1.4 nothing"),
         "pdf empty": (".pdf", b""),
