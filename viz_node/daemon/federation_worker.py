@@ -75,10 +75,14 @@ def member_order(order: dict[str, Any], report: Report) -> dict[str, Any]:
     else:
         set_flower_defaults(out_dir.parent / "flower" if out_dir else Path.cwd() / "flower")
     from viz_node.federation.member import MemberOrder, take_part
+    from viz_node.models.bases import resolve_base
     from viz_node.models.federated import FederatedTrainer
+    from viz_node.models.recipes import parse_recipe
 
     report({"event": "progress", "phase": "load", "step": 0, "steps": 1})
-    trainer = FederatedTrainer(order["base"], order["texts"], order["eval_texts"], order["recipe"], order["run_seed"])
+    recipe = parse_recipe(order["recipe"], int(order.get("goldfish") or 0))
+    base = resolve_base(order["base"])
+    trainer = FederatedTrainer(base, order["texts"], order["eval_texts"], recipe, order["run_seed"])
     part = MemberOrder(
         address=order["fleet_address"],
         agreement=Agreement(order["run_id"], order["terms_digest"]),

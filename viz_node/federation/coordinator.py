@@ -172,7 +172,7 @@ class _Run:
             layout = self._roster.layout
             if layout is None:
                 raise VerificationError("no layout was agreed on")
-            vector = np.zeros(layout.size, dtype=np.float32)
+            vector: Vector = np.zeros(layout.size, dtype=np.float32)
             checkpoint = Checkpoint(self._order.agreement, layout, vector, ())
             save_checkpoint(self._order.state_dir, checkpoint)
         strategy = FlatFedAvg(self._order, checkpoint.layout, self._roster)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from viz_node.errors import UsageError
 
 _RUN_ID_LIMIT = 128
 
-Vector = NDArray[np.float32]
+Vector: TypeAlias = NDArray[np.float32]
 """One-dimensional, finite, float32: every trained number of the adapter in the order that `layout_digest` names."""
 
 
