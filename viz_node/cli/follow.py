@@ -76,6 +76,12 @@ def measures_of(progress: dict[str, Any]) -> str:
     return "  ".join(parts)
 
 
+def describe_progress(progress: dict[str, Any]) -> str:
+    """Phase, steps and measures in one line."""
+    steps = f" {progress['step']}/{progress['steps']}" if progress.get("steps") else ""
+    return f"{progress.get('phase', '')}{steps}  {measures_of(progress)}".strip()
+
+
 class _Progress(Protocol):
     def __enter__(self) -> Self: ...
 
@@ -108,8 +114,7 @@ class _Lines:
         if phase == self._phase and time.monotonic() < self._next:
             return
         self._phase, self._next = phase, time.monotonic() + PLAIN_LINE_SECONDS
-        steps = f" {progress['step']}/{progress['steps']}" if progress.get("steps") else ""
-        self._output.news(f"{job.get('kind', 'job')}: {phase}{steps}  {measures_of(progress)}".rstrip())
+        self._output.news(f"{job.get('kind', 'job')}: {describe_progress(progress | {'phase': phase})}")
 
 
 class _Bar:

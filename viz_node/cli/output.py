@@ -7,7 +7,10 @@ from typing import Any
 
 import click
 
+from viz_node.domain.ids import is_hex_digest
+
 Row = Mapping[str, Any]
+ID_DIGITS = 12
 
 
 class Output:
@@ -19,13 +22,13 @@ class Output:
         self.has_live_progress = sys.stderr.isatty() and not is_json
 
     def rows(self, data: Sequence[Row], columns: Sequence[str], empty: str = "nothing yet") -> None:
-        """A table of these keys; the JSON form is the whole of `data`."""
+        """A table of these keys, ids by their first digits, which every command accepts; as JSON all of `data`."""
         if self.is_json:
             self.document(data)
         elif not data:
             click.echo(empty)
         else:
-            self.table(columns, [[cell(row.get(column)) for column in columns] for row in data])
+            self.table(columns, [[shortened(cell(row.get(column))) for column in columns] for row in data])
 
     def table(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
         """A table of ready cells, for people."""
@@ -92,6 +95,11 @@ def cell(value: object) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {cell(item)}" for key, item in value.items())
     return printable(str(value)).replace("\n", " ")
+
+
+def shortened(text: str) -> str:
+    """A digest's first 12 digits; any other text as it is."""
+    return text[:ID_DIGITS] if is_hex_digest(text) else text
 
 
 def printable(text: str) -> str:

@@ -64,3 +64,11 @@ def test_flattened__nested__dotted_names() -> None:
 
 def test_printable__control_and_direction_characters__replaced() -> None:
     assert printable("ok\x07\u202ekcab\n") == "ok��kcab\n"
+
+
+def test_rows__digest__first_digits_for_people_only(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"work_id": "ab" * 32}]
+    Output(is_json=False).rows(rows, ("work_id",))
+    assert capsys.readouterr().out.splitlines() == ["work id", "abababababab"]
+    Output(is_json=True).rows(rows, ("work_id",))
+    assert json.loads(capsys.readouterr().out) == rows

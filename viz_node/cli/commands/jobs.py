@@ -2,6 +2,7 @@
 
 import click
 
+from viz_node.cli.follow import describe_progress
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
 
 
@@ -16,6 +17,8 @@ def jobs_command() -> None:
 def list_jobs(terminal: Terminal) -> None:
     """Every job, with its state."""
     rows = terminal.client.call_list("jobs_list")
+    if not terminal.output.is_json:
+        rows = [row | {"progress": describe_progress(row.get("progress") or {})} for row in rows]
     terminal.output.rows(rows, ("job_id", "kind", "name", "state", "progress", "error"), "no jobs yet")
 
 
