@@ -34,9 +34,10 @@ DIAL_SECONDS: Final = 10.0
 
 # libp2p waits for this timer even after the dial has succeeded; it dials one address per transport anyway.
 libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0
-# Importing libp2p cuts its loggers off from the root.
+# Importing libp2p cuts its loggers off from the root, and one of them speaks at every dial.
 logging.getLogger("libp2p").propagate = True
-logging.getLogger("libp2p").setLevel(logging.WARNING)
+for _name in ("libp2p", "libp2p.network.auto_connector"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
 
 
 class SafePubsub(Pubsub):
