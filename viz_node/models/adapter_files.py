@@ -1,7 +1,8 @@
 """A strict reader and writer of adapter folders: two files, our own config schema, no torch and nothing executed.
 
 PEFT runs `target_modules` as a regular expression, allocates whatever `r` says and falls back to pickle, so the
-folder of a stranger never reaches it before `check_adapter` has compared every name, shape, type and number with what they must be.
+folder of a stranger never reaches it before `check_adapter` has compared every name, shape, type and number with
+what they must be.
 """
 
 import hashlib
@@ -144,7 +145,7 @@ def _check_folder(directory: Path) -> None:
     try:
         if not stat.S_ISDIR(directory.lstat().st_mode):
             raise VerificationError(f"{directory} is not an adapter folder")
-        kinds = {}
+        kinds: dict[str, bool] = {}
         for entry in os.scandir(directory):
             if len(kinds) > 2:
                 break

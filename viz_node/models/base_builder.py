@@ -99,7 +99,8 @@ def _train_model(
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
     model: Any = LlamaForCausalLM(_model_config(recipe, len(tokenizer))).to(device)
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.95), fused=True)
-    stream, paragraphs, needed = [], write_paragraphs(seed + 1), recipe.batch * recipe.sequence + 1
+    stream: list[int] = []
+    paragraphs, needed = write_paragraphs(seed + 1), recipe.batch * recipe.sequence + 1
     started, loss = time.perf_counter(), torch.zeros(())
     for step in range(recipe.steps):
         while len(stream) < needed:

@@ -24,7 +24,7 @@ _PLACES = (
     "hills|a quiet street|the eastern gate|the museum|the station|the kitchen|the workshop|the forest|the river bank"
 ).split("|")
 _QUALITIES = (
-    "old new small large quiet bright dark heavy light simple strange gentle strong weak early late warm cold clear deep "
+    "old new small large quiet bright dark heavy light simple strange gentle strong weak early late warm cold deep "
     "long short broken honest careful happy sad famous empty full green red white black blue golden wooden important "
     "difficult common rare public private modern ancient useful beautiful patient curious proud tired young"
 ).split()

@@ -10,7 +10,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from viz_node.models.training import (
     tokenize,
 )
 
-Vector = npt.NDArray[np.float32]
+Vector: TypeAlias = npt.NDArray[np.float32]
 
 
 class FederatedTrainer:
@@ -149,7 +149,7 @@ class FederatedTrainer:
 
 
 def orthonormal_rows(seed: str, rows: int, columns: int) -> Vector:
-    """A matrix with orthonormal rows (columns, where there are fewer of them) that every member derives from the seed."""
+    """A matrix with orthonormal rows (columns, where they are fewer) that every member derives from the seed."""
     key = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:16], "big")
     matrix = np.random.Generator(np.random.Philox(key=key)).standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(matrix)

@@ -1,9 +1,9 @@
 """The forward pass of a Llama-like model with LoRA over packed documents, without what training does not need.
 
-Same mathematics as PEFT on transformers (test_models_training compares losses and gradients), but: projections
-which share their input share one LoRA product, 4-bit weights are expanded only while used, documents are concatenated without
-padding and attend by one causal SDPA each, and the loss is computed in chunks for counted tokens only, so that no tensor
-of tokens x vocabulary is kept. Knows no optimizer.
+Same mathematics as PEFT on transformers (test_models_training compares losses and gradients). But projections that
+share their input share one LoRA product, 4-bit weights are expanded only while used, documents are concatenated
+without padding and attend by one causal SDPA each, and the loss is computed in chunks for counted tokens only, so that
+no tensor of tokens x vocabulary is kept. Knows no optimizer.
 """
 
 import itertools
@@ -85,7 +85,7 @@ def _dense(layer: Any, dtype: torch.dtype) -> Tensor:
 
 
 class _LoraProjections(torch.autograd.Function):
-    """y_i = x W_i^T + s_i (x A_i^T) B_i^T for projections that share x; W_i is frozen and expanded twice, never stored."""
+    """y_i = x W_i^T + s_i (x A_i^T) B_i^T for projections that share x; W_i is frozen, expanded twice, never stored."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layers: list[Any], scales: list[float], *ab: Tensor) -> tuple[Tensor, ...]:

@@ -4,7 +4,6 @@
 SIGTERM during training saves a checkpoint first.
 """
 
-import io
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from viz_node.errors import TrainingError, UsageError, VizNodeError
 from viz_node.models.bases import base_shapes, resolve_base
@@ -61,7 +60,7 @@ def main() -> int:
     return 0
 
 
-def read_order(stream: io.BufferedIOBase) -> dict[str, Any]:
+def read_order(stream: BinaryIO) -> dict[str, Any]:
     """The JSON order on the stream. Raises: UsageError."""
     raw = stream.read(MAX_ORDER_BYTES + 1)
     try:
