@@ -1,6 +1,6 @@
 """What the services need from the world, as Protocols; the packages of the same row fit them without knowing them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,7 +83,7 @@ class PeerNetwork(Protocol):
         method: str,
         payload: bytes,
         timeout_seconds: float = 20,
-        addresses: Iterable[str] = (),
+        addresses: tuple[str, ...] = (),
     ) -> bytes: ...
     async def share(self, path: Path) -> str: ...
     async def fetch(
@@ -93,7 +93,7 @@ class PeerNetwork(Protocol):
         peers: list[PeerId],
         destination: Path,
         progress: Callable[[int, int], None] | None = None,
-    ) -> None: ...
+    ) -> list[PeerId]: ...
 
 
 class Call(Protocol):

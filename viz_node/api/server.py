@@ -12,7 +12,7 @@ from viz_node.errors import LockedError
 @asynccontextmanager
 async def serve(app: web.Application, port: int) -> AsyncIterator[int]:
     """Listen on 127.0.0.1 and give the port (0 takes a free one). Raises: LockedError (the port is taken)."""
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=1.0)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
         try:

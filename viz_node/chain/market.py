@@ -63,6 +63,7 @@ class Sale:
 
     offer_id: int
     adapter_number: int
+    split_id: int
     holder: Account
     price: TokenAmount
     expiry: int
@@ -193,6 +194,7 @@ class MarketGateway:
             Sale(
                 entry.key,
                 adapter_by_offer.get(entry.key, 0),
+                entry.b,
                 entry.who,
                 TokenAmount(entry.a),
                 entry.c,

@@ -48,6 +48,7 @@ class Receipt:
     """The outcome of a transaction: status 1 = done, 0 = reverted; the ledger entries that it wrote."""
 
     status: int
+    tx_hash: str
     block_number: int
     logs: list[LedgerEntry]
 
@@ -89,7 +90,7 @@ class TransactionSender:
 
     def _receipt(self, body: dict[str, Any]) -> Receipt:
         logs = [decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market)]
-        return Receipt(to_int(body["status"]), to_int(body["blockNumber"]), logs)
+        return Receipt(to_int(body["status"]), str(body["transactionHash"]), to_int(body["blockNumber"]), logs)
 
 
 def chain_id_of(rpc: JsonRpc) -> int:

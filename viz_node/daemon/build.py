@@ -11,6 +11,7 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
+from viz_node.daemon import doctor
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, worker_environment
@@ -71,8 +72,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         keys.network_seed,
         config.listen,
         list(config.bootstrap),
-        lambda raw: catalogue.check_announcement(raw),
-        lambda: catalogue.known(),
+        lambda raw: catalogue.check_announcement(raw),  # noqa: PLW0108 - the catalogue is made below
+        lambda: catalogue.known(),  # noqa: PLW0108
     )
     catalogue = Catalogue(store, network, market, verify_bytes, keys.account, now)
     jobs = JobRunner(store, now, LANES)
@@ -135,6 +136,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         publisher=publisher,
         catalogue=catalogue,
         royalties_service=royalties,
+        check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )
     return Node(config, store, network, jobs, treasury, catalogue, publisher, operations)

@@ -1,4 +1,4 @@
-"""Configuration, read once: flags over environment over `config.toml` over defaults; the only reader of the environment."""
+"""Configuration, read once: flags, then environment, then `config.toml`; the only reader of the environment."""
 
 import os
 import tomllib

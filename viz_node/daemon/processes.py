@@ -58,7 +58,11 @@ class WorkerRunner:
                 await _end(process)
 
     async def _converse(
-        self, process: asyncio.subprocess.Process, module: str, order: Mapping[str, Any], on_event: Callable[[Event], None]
+        self,
+        process: asyncio.subprocess.Process,
+        module: str,
+        order: Mapping[str, Any],
+        on_event: Callable[[Event], None],
     ) -> Event:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -59,7 +59,7 @@ async def _run(config: Config) -> int:
             port = await stack.enter_async_context(serve(app, config.api_port))
             hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
             url = f"http://127.0.0.1:{port}"
-            node.operations.dashboard = url
+            node.operations.dashboard = lambda: url + issue_login_path(app)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             node.jobs.start(group)
             stack.push_async_callback(node.jobs.stop)

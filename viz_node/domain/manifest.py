@@ -1,7 +1,7 @@
 """The signed statement of an adapter: files and digests, base model, lineage, license, split and evaluation.
 
-The signature covers `SIGNING_CONTEXT` and the payload's bytes exactly as they travel; the adapter's id is the SHA-256 of
-those bytes, so that chain, announcement and manifest name the same thing. A payload that is not in canonical form
+The signature covers `SIGNING_CONTEXT` and the payload's bytes as they travel; the adapter's id is the SHA-256 of those
+bytes, so that chain, announcement and manifest name the same thing. A payload that is not in canonical form
 (sorted keys, no spaces, UTF-8) is refused: one manifest has one id.
 """
 
@@ -50,7 +50,9 @@ class LicenseTerms:
 
     def __post_init__(self) -> None:
         if (self.kind, self.duration_seconds > 0) not in {("perpetual", False), ("subscription", True)}:
-            raise UsageError(f"{self.kind!r} for {self.duration_seconds} s is not a license", "perpetual or subscription")
+            raise UsageError(
+                f"{self.kind!r} for {self.duration_seconds} s is not a license", "perpetual or subscription"
+            )
 
     def digest(self) -> bytes:
         """SHA-256 of the canonical terms; the chain registers it."""
@@ -92,7 +94,7 @@ def canonical_bytes(body: object) -> bytes:
 
 
 def parse_manifest(payload: bytes) -> AdapterManifest:
-    """Read the payload of a manifest from a stranger. Raises: VerificationError (anything not exactly as we write it)."""
+    """Read a stranger's payload. Raises: VerificationError (anything not exactly as we write it)."""
     if len(payload) > MAX_MANIFEST_BYTES:
         raise VerificationError("the manifest is larger than 256 KiB")
     try:

@@ -17,7 +17,7 @@ class Rights(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """The record of a work; its text lies encrypted in the node. Erasing salt, key and text leaves only noise outside."""
+    """The record of a work; its text lies encrypted in the node. Erasing salt and text leaves only noise outside."""
 
     work_id: WorkId
     title: str

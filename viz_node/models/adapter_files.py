@@ -49,6 +49,8 @@ _FIXED_CONFIG: dict[str, Any] = {
 }
 _FREE_CONFIG = {"base_model_name_or_path", "lora_alpha", "r", "target_modules"}
 
+MAX_JSON_DEPTH = 16
+
 
 @dataclass(frozen=True)
 class AdapterFacts:
@@ -160,6 +162,15 @@ def _check_folder(directory: Path) -> None:
         raise VerificationError("an adapter file is larger than allowed")
 
 
+def _check_depth(raw: bytes) -> None:
+    """Refuse nesting beyond what any of our files has: the decoder recurses on the C stack, and may end the process."""
+    depth = 0
+    for bracket in re.finditer(rb"[\[{\]}]", raw):
+        depth += 1 if bracket.group() in b"[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            raise ValueError("nested too deeply")
+
+
 def parse_strict_json(raw: bytes) -> Any:
     """JSON in UTF-8 without repeated keys or NaN. Raises: VerificationError."""
 
@@ -173,6 +184,7 @@ def parse_strict_json(raw: bytes) -> Any:
         raise ValueError(f"{text} is not a number")
 
     try:
+        _check_depth(raw)
         return json.loads(raw.decode(), object_pairs_hook=reject_repeats, parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
         raise VerificationError(f"malformed JSON: {error}") from error

@@ -26,8 +26,8 @@ from viz_node.models.bases import PROVENANCE_NAME, base_digest
 from viz_node.models.recipes import scheduled_rate
 
 # without both, a model of a narrow grammar gives words that it never saw a probability of nearly zero
-LABEL_SMOOTHING = 0.1
-SPELLED_SHARE = 0.25
+LABEL_SMOOTHING = 0.05
+SPELLED_SHARE = 0.06
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What other nodes offer: verified announcements, their manifests, and what the chain says of price and license.
 
-Trust: an announcement counts when its peer signed it; a manifest when its digest is the adapter's id and its peer signed it;
-an offer when the chain's adapter has the manifest's digest, base, terms, account and split.
+Trust: an announcement counts when its peer signed it; a manifest when its digest is the adapter's id and its peer
+signed it; an offer when the chain's adapter has the manifest's digest, base, terms, account and split.
 """
 
 import asyncio
@@ -14,7 +14,13 @@ from typing import Any
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, parse_announcement
 from viz_node.domain.ids import Account, AdapterId, format_amount, is_hex_digest
-from viz_node.domain.manifest import MAX_MANIFEST_BYTES, SIGNING_CONTEXT, AdapterManifest, canonical_bytes, parse_manifest
+from viz_node.domain.manifest import (
+    MAX_MANIFEST_BYTES,
+    SIGNING_CONTEXT,
+    AdapterManifest,
+    canonical_bytes,
+    parse_manifest,
+)
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
 
@@ -95,7 +101,7 @@ class Catalogue:
         raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
 
     async def manifest(self, item: Announcement) -> AdapterManifest:
-        """The verified manifest, from the store or from the announcing peer. Raises: VerificationError, UnreachableError."""
+        """The verified manifest, from the store or the announcing peer. Raises: VerificationError, UnreachableError."""
         key = f"manifest:{item.adapter_id}"
         cached = self._store.get_setting(key)
         if cached is None:
@@ -134,7 +140,9 @@ class Catalogue:
             return matching[0]
         raw = await self._network.find_announcement(adapter) if is_hex_digest(adapter) else None
         if raw is None:
-            raise NotFoundError(f"no adapter {adapter!r} has been announced", "see `viz-node search` and `viz-node peers`")
+            raise NotFoundError(
+                f"no adapter {adapter!r} has been announced", "see `viz-node search` and `viz-node peers`"
+            )
         self.check_announcement(raw)
         self.take_in(raw)
         return parse_announcement(raw, self._now()).announcement
@@ -170,4 +178,3 @@ class Catalogue:
 def seal_envelope(manifest: AdapterManifest, signature: bytes) -> bytes:
     """The wire form of a signed manifest."""
     return canonical_bytes({"payload": manifest.payload().decode(), "signature": signature.hex()})
-

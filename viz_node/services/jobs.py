@@ -1,7 +1,7 @@
 """Durable orders: queued in the store, run one after another per lane, resumed after a crash.
 
-A handler must be able to run again from the start at any time: what it finished it finds in the store, on the chain or on
-disk. A job that was running when the process died is queued again at the next start.
+A handler must be able to run again from the start at any time: what it finished it finds in the store, on the chain or
+on disk. A job that was running when the process died is queued again at the next start.
 """
 
 import asyncio
@@ -108,7 +108,7 @@ class JobRunner:
         except VizNodeError as error:
             message = f"{type(error).__name__}: {error.message}"
             self._save(replace(self.find(job_id), state=JobState.FAILED, error=message, result=describe_error(error)))
-        except Exception as error:  # noqa: BLE001 - the edge: a bug in one job must not end the node
+        except Exception as error:  # the edge: a bug in one job must not end the node
             log.exception("job %s (%s) failed", job_id, job.kind)
             self._save(replace(self.find(job_id), state=JobState.FAILED, error=f"{type(error).__name__}: {error}"))
         finally:

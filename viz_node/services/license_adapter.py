@@ -1,4 +1,4 @@
-"""Buy a license and fetch the adapter: pay once, take the sealed files from anyone, the key from the holder, check all."""
+"""Buy a license and fetch the adapter: pay once, take sealed files from anyone, the key from the holder, check all."""
 
 import asyncio
 import hashlib

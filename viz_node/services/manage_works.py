@@ -1,5 +1,6 @@
 """Works: taken in, listed, shown and erased; their text is sealed before it touches the disk."""
 
+import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
@@ -56,7 +57,7 @@ class WorkShelf:
         return describe_work(found) | {"excerpt": self.text(found)[:500]}
 
     def remove(self, work: str) -> dict[str, Any]:
-        """Erase text, salt and record; outside only a commitment that nobody can open is left. Raises: NotFoundError."""
+        """Erase text, salt and record; outside, only a commitment that nobody can open is left."""
         found = self.find(work)
         users = [adapter.name for adapter in self._store.list_adapters() if found.work_id in adapter.works]
         self._path(found.work_id).unlink(missing_ok=True)
@@ -97,8 +98,13 @@ class WorkShelf:
             added=self._now(),
         )
         path = self._path(work.work_id)
-        path.write_bytes(self._sealing.seal(item["text"].encode()))
-        path.chmod(0o600)
+        partial = path.with_suffix(".partial")
+        with partial.open("wb") as file:
+            partial.chmod(0o600)
+            file.write(self._sealing.seal(item["text"].encode()))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
         self._store.add_work(work, str(path))
         return work
 

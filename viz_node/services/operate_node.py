@@ -35,7 +35,8 @@ class Operations:
     catalogue: Catalogue
     royalties_service: Royalties
     export_files: Callable[[str, str], Any]
-    dashboard: str = ""
+    check_health: Callable[[], Rows]
+    dashboard: Callable[[], str] = str
 
     def table(self) -> dict[str, Callable[..., Awaitable[Answer | Rows]]]:
         """The operations by name."""
@@ -57,7 +58,7 @@ class Operations:
             money = {"token": format_amount(balances.token), "gas": f"{balances.gas_wei / 10**18:.4f}"}
         except UnreachableError as error:
             chain |= {"ok": False, "block": None, "error": error.message}
-            money = {"token": None, "gas": None}
+            money = {"token": "unknown", "gas": "unknown"}
         jobs = self.jobs.list_jobs()
         counts = {
             "works": len(self.store.list_works()),
@@ -67,13 +68,17 @@ class Operations:
         }
         identity = await self.do_id()
         return identity | {
-            "version": self.facts["version"], "dashboard": self.dashboard, "chain": chain, "balances": money,
+            "version": self.facts["version"], "dashboard": self.dashboard(), "chain": chain, "balances": money,
             "counts": counts, "started": self.facts["started"], "home": self.facts["home"],
         }  # fmt: skip
 
     async def do_id(self) -> Answer:
         """Peer id, account, addresses."""
         return {"peer_id": self.keys.peer_id, "account": self.account, "addresses": self.network.addresses}
+
+    async def do_doctor(self) -> Rows:
+        """What the node needs, each failure with its fix."""
+        return await asyncio.to_thread(self.check_health)
 
     async def do_peers(self) -> Rows:
         """Other nodes that this one knows."""
@@ -103,7 +108,9 @@ class Operations:
         """Build the small base model."""
         return _order(self.jobs, "base_build", {"seed": seed, "name": f"viz-small-{seed}"})
 
-    async def do_train(self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None) -> Answer:
+    async def do_train(
+        self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
+    ) -> Answer:
         """Train an adapter."""
         self.workshop.check_new_name(name)
         order = {

@@ -12,7 +12,14 @@ from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
 from viz_node.domain.ids import AdapterId, BasisPoints, PeerId, TokenAmount, WorkId, parse_account, parse_amount
 from viz_node.domain.job import Job
-from viz_node.domain.manifest import FILE_NAMES, SIGNING_CONTEXT, AdapterManifest, BaseModelRef, LicenseTerms, ManifestFile
+from viz_node.domain.manifest import (
+    FILE_NAMES,
+    SIGNING_CONTEXT,
+    AdapterManifest,
+    BaseModelRef,
+    LicenseTerms,
+    ManifestFile,
+)
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares
 from viz_node.errors import LicenseRequiredError, NotFoundError, UsageError, VerificationError
@@ -43,7 +50,14 @@ class KeyRequest:
 
     def text(self) -> str:
         """What the account signs."""
-        fields = [KEY_REQUEST_CONTEXT, self.adapter_id, self.account, self.delivery_key, self.peer_id, str(self.expires)]
+        fields = [
+            KEY_REQUEST_CONTEXT,
+            self.adapter_id,
+            self.account,
+            self.delivery_key,
+            self.peer_id,
+            str(self.expires),
+        ]
         return "\n".join(fields)
 
 
@@ -75,7 +89,9 @@ class Publisher:
         self._blob_id_of = blob_id_of
         self._now = now
 
-    def check_order(self, price: str, split: str | None, license_kind: str, duration_days: int | None) -> dict[str, Any]:
+    def check_order(
+        self, price: str, split: str | None, license_kind: str, duration_days: int | None
+    ) -> dict[str, Any]:
         """The terms in canonical form. Raises: UsageError, InvalidSplitError."""
         amount = parse_amount(price)
         if amount < 1 or amount >= 2**63:

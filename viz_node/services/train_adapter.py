@@ -74,7 +74,7 @@ class Workshop:
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
         works = [self._works.find(work) for work in job.order["works"]]
-        texts = {work.work_id: self._works.text(work) for work in works}
+        texts = {str(work.work_id): self._works.text(work) for work in works}
         train, held_out = self.split_texts(texts, int(job.order["recipe"]["seed"]))
         out = self._directory / "adapters" / name
         order = {

@@ -1,7 +1,7 @@
 """One transaction pipeline: written to the outbox before it is sent, never signed twice for one order.
 
-An entry is `signed → sent → confirmed | failed`; after a time-out it is `unknown` and the same raw bytes are sent again, so
-that an order can be repeated at any instruction without paying twice: the nonce is part of the bytes.
+An entry is `signed → sent → confirmed | failed`; after a time-out it is `unknown` and the same raw bytes go out again,
+so that an order can be repeated at any instruction without paying twice: the nonce is part of the bytes.
 """
 
 import asyncio
