@@ -54,7 +54,7 @@ def run_demo(keep: bool) -> int:
             _until_found(peer, "elsin")
             _call(peer, "license", "elsin", "--max-price", "6.00")
             _call(peer, "fetch", "elsin")
-            text = _call(peer, "generate", "elsin", "The keeper")["text"]
+            text = _call(peer, "generate", "elsin", "The keeper")["result"]["text"]
             console.print(f"  [italic]The keeper{text[:160]!s}[/italic]".replace("\n", " "))
             console.print("[bold]5[/bold] the holder claims, and an auditor re-derives everything from the chain alone")
             _call(holder, "royalties", "claim")
