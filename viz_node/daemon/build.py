@@ -24,6 +24,7 @@ from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.catalogue import Catalogue
+from viz_node.services.federate_adapter import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.jobs import JobRunner
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.manage_works import WorkShelf
@@ -44,6 +45,7 @@ LANES = {
     "license": "market",
     "claim": "market",
     "fetch": "transfer",
+    "federate": "federation",
 }
 DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs")
 
@@ -111,6 +113,16 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         check_adapter=check_adapter,
         now=now,
     )
+    federations = Federations(
+        store,
+        keys,
+        network=network,
+        jobs=jobs,
+        works=works,
+        workshop=workshop,
+        directory=home,
+        run_worker=workers.run,
+    )
     royalties = Royalties(market, treasury, keys.account)
     jobs.register("base_build", workshop.build_base)
     jobs.register("train", workshop.train)
@@ -119,6 +131,9 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     jobs.register("license", buyer.license)
     jobs.register("fetch", buyer.fetch)
     jobs.register("claim", royalties.claim)
+    jobs.register("federate", federations.federate)
+    network.serve(TERMS_METHOD, federations.on_terms)
+    network.serve(JOIN_METHOD, federations.on_join)
     network.serve("manifest", publisher.on_manifest)
     network.serve("key", publisher.on_key)
     network.on_announcement(catalogue.take_in)
@@ -136,6 +151,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         publisher=publisher,
         catalogue=catalogue,
         royalties_service=royalties,
+        federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )

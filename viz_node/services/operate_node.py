@@ -9,6 +9,7 @@ from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
+from viz_node.services.federate_adapter import Federations
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.publish_adapter import Publisher
@@ -34,6 +35,7 @@ class Operations:
     publisher: Publisher
     catalogue: Catalogue
     royalties_service: Royalties
+    federations: Federations
     export_files: Callable[[str, str], Any]
     check_health: Callable[[], Rows]
     dashboard: Callable[[], str] = str
@@ -116,10 +118,18 @@ class Operations:
         order = {
             "name": name,
             "works": [work.work_id for work in self.works.select(content)],
-            "base": self.workshop.find_base(base),
+            "base": None if base is None and self._is_building() else self.workshop.find_base(base),
             "recipe": DEFAULT_RECIPE | (recipe or {}),
         }
         return _order(self.jobs, "train", order)
+
+    def ensure_base(self) -> None:
+        """Build the small base model unless there is one, or it is being built."""
+        if not self.workshop.bases() and not self._is_building():
+            _order(self.jobs, "base_build", {"seed": 0, "name": "viz-small-0"})
+
+    def _is_building(self) -> bool:
+        return any(job.kind == "base_build" and job.state in {"queued", "running"} for job in self.jobs.list_jobs())
 
     async def do_jobs_list(self) -> Rows:
         """All jobs, the newest first."""
@@ -149,7 +159,7 @@ class Operations:
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         record = self.workshop.find_adapter(adapter)
-        terms = self.publisher.check_order(price, split, license, duration_days)
+        terms = self.publisher.check_order(record.name, price, split, license, duration_days)
         return _order(self.jobs, "publish", {"adapter": record.name} | terms)
 
     async def do_search(self, *, text: str = "") -> Rows:
@@ -187,6 +197,24 @@ class Operations:
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""
         return _order(self.jobs, "claim", {"name": "royalties"})
+
+    async def do_federation_create(
+        self, *, name: str, content: list[str], members: int, rounds: int, split: str = "equal", base: str | None = None
+    ) -> Answer:
+        """Propose a federated adapter."""
+        return dict(self.federations.create(name, content, members, rounds, split, base))
+
+    async def do_federation_join(self, *, invite: str, content: list[str]) -> Answer:
+        """Become a member."""
+        return await self.federations.join(invite, content)
+
+    async def do_federation_run(self, *, federation: str) -> Answer:
+        """Run the rounds."""
+        return {"job_id": self.federations.run(federation).job_id}
+
+    async def do_federation_status(self, *, federation: str | None = None) -> Answer | Rows:
+        """One federation, or all."""
+        return self.federations.status(federation)
 
 
 def _order(jobs: JobRunner, kind: str, order: dict[str, Any]) -> Answer:

@@ -90,13 +90,16 @@ class Publisher:
         self._now = now
 
     def check_order(
-        self, price: str, split: str | None, license_kind: str, duration_days: int | None
+        self, adapter: str, price: str, split: str | None, license_kind: str, duration_days: int | None
     ) -> dict[str, Any]:
-        """The terms in canonical form. Raises: UsageError, InvalidSplitError."""
+        """The terms in canonical form; a federated adapter has the split that its members agreed to.
+
+        Raises: NotFoundError, UsageError, InvalidSplitError.
+        """
         amount = parse_amount(price)
         if amount < 1 or amount >= 2**63:
             raise UsageError(f"the price {price} is out of range", "--price 5.00")
-        shares = self._split(split)
+        shares = self._split(adapter, split)
         days = duration_days if duration_days is not None else (30 if license_kind == "subscription" else 0)
         terms = LicenseTerms(license_kind, days * 86_400, LICENSE_TEXT)
         return {"price": amount, "split": dict(shares.shares), "kind": terms.kind, "duration": terms.duration_seconds}
@@ -237,8 +240,17 @@ class Publisher:
         item = Announcement(AdapterId(record.adapter_id), peer_of(record.manifest), (), record.name, "", 0, 0)
         return self._catalogue.open_envelope(item, record.manifest)
 
-    def _split(self, text: str | None) -> RoyaltySplit:
-        return parse_split(text) if text else split_from_shares({self._keys.account: BasisPoints(10_000)})
+    def _split(self, adapter: str, text: str | None) -> RoyaltySplit:
+        record = self._store.find_adapter(adapter)
+        asked = parse_split(text) if text else None
+        if record.origin != "federated":
+            return asked or split_from_shares({self._keys.account: BasisPoints(10_000)})
+        federation = self._store.find_federation(str(record.training["federation"]))
+        shares = federation["shares"]
+        agreed = split_from_shares({parse_account(k): BasisPoints(v) for k, v in shares.items()})
+        if asked not in (None, agreed):
+            raise UsageError(f"the members of {record.name} agreed to another split", "leave --split out")
+        return agreed
 
 
 def manifest_folder(record: AdapterRecord) -> str:
