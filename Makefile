@@ -1,7 +1,7 @@
 # One command does what CI does. `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
-FORGE := $(CURDIR)/contracts/node_modules/.bin/forge
+FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
 .PHONY: help setup start test check fix contracts demo bench e2e clean

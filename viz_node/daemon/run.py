@@ -62,6 +62,8 @@ async def _run(config: Config) -> int:
             node.operations.dashboard = lambda: url + issue_login_path(app)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             node.jobs.start(group)
+            if config.dev and config.join is None:
+                node.operations.ensure_base()
             stack.push_async_callback(node.jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
             _write_api_file(api_file, url, token)

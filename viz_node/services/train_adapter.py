@@ -77,9 +77,10 @@ class Workshop:
         texts = {str(work.work_id): self._works.text(work) for work in works}
         train, held_out = self.split_texts(texts, int(job.order["recipe"]["seed"]))
         out = self._directory / "adapters" / name
+        base = job.order["base"] or self.find_base(None)
         order = {
             "order": "train",
-            "base": job.order["base"],
+            "base": base,
             "texts": train,
             "eval_texts": held_out,
             "recipe": job.order["recipe"],
@@ -90,8 +91,8 @@ class Workshop:
         record = AdapterRecord(
             name=name,
             adapter_id=None,
-            base_name=str(job.order["base"]["name"]),
-            base_digest=str(job.order["base"]["digest"] or result.get("base_digest", "")),
+            base_name=str(base["name"]),
+            base_digest=str(base["digest"] or result.get("base_digest", "")),
             directory=str(out),
             origin="trained",
             works=tuple(work.work_id for work in works),
