@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NoReturn, Union
 
+from viz_node.domain.json_depth import check_json_depth
 from viz_node.errors import UsageError
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -47,6 +48,7 @@ def parameters_of(operation: Callable[..., Any]) -> dict[str, Parameter]:
 def parse_body(raw: bytes) -> dict[str, Any]:
     """Read a JSON object: UTF-8, no key twice, no NaN. Raises: UsageError."""
     try:
+        check_json_depth(raw)
         body = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is not valid JSON: {error}", "send one JSON object") from error

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.ids import AdapterId, PeerId, is_hex_digest
+from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.errors import VerificationError
 
@@ -48,7 +49,9 @@ def parse_announcement(raw: bytes, now: int) -> SignedAnnouncement:
     if len(raw) > MAX_ANNOUNCEMENT_BYTES:
         raise VerificationError("the announcement is larger than 4096 bytes")
     try:
+        check_json_depth(raw)
         envelope = json.loads(raw)
+        check_json_depth(envelope["payload"].encode())
         body = json.loads(envelope["payload"])
         announcement = Announcement(**{**body, "addresses": tuple(body["addresses"])})
         signed = SignedAnnouncement(announcement, bytes.fromhex(envelope["signature"]))

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, AdapterId, BasisPoints, PeerId, WorkId, is_hex_digest, parse_account
+from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares
 from viz_node.errors import UsageError, VerificationError
 
@@ -98,6 +99,7 @@ def parse_manifest(payload: bytes) -> AdapterManifest:
     if len(payload) > MAX_MANIFEST_BYTES:
         raise VerificationError("the manifest is larger than 256 KiB")
     try:
+        check_json_depth(payload)
         body = json.loads(payload)
         manifest = _manifest_from(body)
         if manifest.payload() != payload:

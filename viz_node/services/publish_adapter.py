@@ -12,6 +12,7 @@ from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
 from viz_node.domain.ids import AdapterId, BasisPoints, PeerId, TokenAmount, WorkId, parse_account, parse_amount
 from viz_node.domain.job import Job
+from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import (
     FILE_NAMES,
     SIGNING_CONTEXT,
@@ -266,6 +267,7 @@ def peer_of(envelope: bytes) -> PeerId:
 def parse_key_request(payload: bytes, now: int) -> tuple[KeyRequest, str]:
     """Read a key request from a stranger. Raises: VerificationError."""
     try:
+        check_json_depth(payload)
         body = json.loads(payload)
         signature = str(body.pop("signature"))
         request = KeyRequest(**body)
