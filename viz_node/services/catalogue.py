@@ -14,6 +14,7 @@ from typing import Any
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, parse_announcement
 from viz_node.domain.ids import Account, AdapterId, format_amount, is_hex_digest
+from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
@@ -118,6 +119,7 @@ class Catalogue:
         if len(raw) > 2 * MAX_MANIFEST_BYTES:
             raise VerificationError("the manifest's envelope is too large")
         try:
+            check_json_depth(raw)
             envelope = json.loads(raw)
             payload = envelope["payload"].encode()
             signature = bytes.fromhex(envelope["signature"])
