@@ -7,9 +7,9 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, Union
+from typing import Any, Literal, Union
 
-from viz_node.domain.json_depth import check_json_depth
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError
 
 _PLAIN = (str, int, float, bool, type(None))
@@ -48,8 +48,7 @@ def parameters_of(operation: Callable[..., Any]) -> dict[str, Parameter]:
 def parse_body(raw: bytes) -> dict[str, Any]:
     """Read a JSON object: UTF-8, no key twice, no NaN. Raises: UsageError."""
     try:
-        check_json_depth(raw)
-        body = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
+        body = parse_json(raw)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is not valid JSON: {error}", "send one JSON object") from error
     if not isinstance(body, dict):
@@ -79,17 +78,6 @@ def _choices(parameters: Mapping[str, Parameter]) -> str:
     return "the call takes " + ", ".join(
         f"{item.name}: {item.wanted}{'' if item.is_required else ' (optional)'}" for item in parameters.values()
     )
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    body = dict(pairs)
-    if len(body) != len(pairs):
-        raise ValueError("a key stands twice")
-    return body
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _is_sane(value: Any) -> bool:

@@ -11,7 +11,7 @@ from viz_node.errors import TrainingError, VizNodeError
 POLL_SECONDS = 0.4
 PLAIN_LINE_SECONDS = 5.0
 ENDED = ("done", "failed", "cancelled")
-TRAINING_KINDS = ("train", "base_build", "generate", "federation")
+TRAINING_KINDS = ("train", "base_build", "generate", "federate")
 
 
 class Node(Protocol):

@@ -1,12 +1,11 @@
 """What a node tells the network about one adapter: small, signed, expiring, superseded by a higher sequence number."""
 
-import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.ids import AdapterId, PeerId, is_hex_digest
-from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import VerificationError
 
 SIGNING_CONTEXT = b"viz-node/announcement/1\0"
@@ -49,10 +48,8 @@ def parse_announcement(raw: bytes, now: int) -> SignedAnnouncement:
     if len(raw) > MAX_ANNOUNCEMENT_BYTES:
         raise VerificationError("the announcement is larger than 4096 bytes")
     try:
-        check_json_depth(raw)
-        envelope = json.loads(raw)
-        check_json_depth(envelope["payload"].encode())
-        body = json.loads(envelope["payload"])
+        envelope = parse_json(raw)
+        body = parse_json(envelope["payload"].encode())
         announcement = Announcement(**{**body, "addresses": tuple(body["addresses"])})
         signed = SignedAnnouncement(announcement, bytes.fromhex(envelope["signature"]))
         if signed.to_bytes() != raw:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, AdapterId, BasisPoints, PeerId, WorkId, is_hex_digest, parse_account
-from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
 
 FORMAT = "viz-node/manifest/1"
@@ -99,8 +99,7 @@ def parse_manifest(payload: bytes) -> AdapterManifest:
     if len(payload) > MAX_MANIFEST_BYTES:
         raise VerificationError("the manifest is larger than 256 KiB")
     try:
-        check_json_depth(payload)
-        body = json.loads(payload)
+        body = parse_json(payload)
         manifest = _manifest_from(body)
         if manifest.payload() != payload:
             raise ValueError("not in canonical form")

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import StorageError, UsageError, VerificationError
 
 CONFIG_NAME = "adapter_config.json"
@@ -162,31 +163,11 @@ def _check_folder(directory: Path) -> None:
         raise VerificationError("an adapter file is larger than allowed")
 
 
-def _check_depth(raw: bytes) -> None:
-    """Refuse nesting beyond what any of our files has: the decoder recurses on the C stack, and may end the process."""
-    depth = 0
-    for bracket in re.finditer(rb"[\[{\]}]", raw):
-        depth += 1 if bracket.group() in b"[{" else -1
-        if depth > MAX_JSON_DEPTH:
-            raise ValueError("nested too deeply")
-
-
 def parse_strict_json(raw: bytes) -> Any:
     """JSON in UTF-8 without repeated keys or NaN. Raises: VerificationError."""
-
-    def reject_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        body = dict(pairs)
-        if len(body) != len(pairs):
-            raise ValueError("a key is repeated")
-        return body
-
-    def reject_constant(text: str) -> Any:
-        raise ValueError(f"{text} is not a number")
-
     try:
-        _check_depth(raw)
-        return json.loads(raw.decode(), object_pairs_hook=reject_repeats, parse_constant=reject_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(raw, MAX_JSON_DEPTH)
+    except ValueError as error:
         raise VerificationError(f"malformed JSON: {error}") from error
 
 

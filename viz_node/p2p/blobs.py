@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import NotFoundError, StorageError, VerificationError
 
 CHUNK_BYTES: Final = 1 << 20
@@ -92,7 +93,7 @@ def parse_chunk_list(blob_id: str, raw: bytes) -> ChunkList:
         raise VerificationError(f"a peer sent another chunk list than that of blob {blob_id[:12]}")
     try:
         length = _LENGTH.unpack_from(raw)[0]
-        header = json.loads(raw[4 : 4 + length])
+        header = parse_json(raw[4 : 4 + length])
         size_bytes, body = header["size"], raw[4 + length :]
         if type(size_bytes) is not int or not 0 <= size_bytes <= MAX_BLOB_BYTES:
             raise ValueError("size")

@@ -9,6 +9,7 @@ import json
 import struct
 from typing import Any, Final
 
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import (
     DeadlineError,
     InsufficientFundsError,
@@ -120,7 +121,7 @@ def parse_reply(body: bytes) -> bytes:
 
 def _parse_error(raw: bytes) -> tuple[str, str, str]:
     try:
-        body: Any = json.loads(raw)
+        body: Any = parse_json(raw)
         fields = [body["error"], body["message"], body["hint"]]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise VerificationError("a peer's error is malformed") from error

@@ -14,7 +14,6 @@ from typing import Any
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, parse_announcement
 from viz_node.domain.ids import Account, AdapterId, format_amount, is_hex_digest
-from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
@@ -22,6 +21,7 @@ from viz_node.domain.manifest import (
     canonical_bytes,
     parse_manifest,
 )
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
 
@@ -119,8 +119,7 @@ class Catalogue:
         if len(raw) > 2 * MAX_MANIFEST_BYTES:
             raise VerificationError("the manifest's envelope is too large")
         try:
-            check_json_depth(raw)
-            envelope = json.loads(raw)
+            envelope = parse_json(raw)
             payload = envelope["payload"].encode()
             signature = bytes.fromhex(envelope["signature"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:

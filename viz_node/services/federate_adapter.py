@@ -7,7 +7,6 @@ is part of them, so that publishing cannot change it later. `equal` is fixed as 
 import asyncio
 import base64
 import hashlib
-import json
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +17,7 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.royalty import parse_split, split_from_shares
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import (
     DeadlineError,
     NotFoundError,
@@ -420,7 +420,7 @@ def _account_of_stranger(text: object) -> Account:
 
 def _read_message(payload: bytes, fields: set[str]) -> dict[str, Any]:
     try:
-        body = json.loads(payload)
+        body = parse_json(payload)
         if len(payload) > _MAX_MESSAGE_BYTES or set(body) != fields or canonical_bytes(body) != payload:
             raise ValueError("unexpected fields or form")
     except (ValueError, TypeError, RecursionError) as error:

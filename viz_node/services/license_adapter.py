@@ -12,6 +12,7 @@ from viz_node.domain.ids import TokenAmount, format_amount
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, VerificationError
 from viz_node.ports import Keys, MarketGateway, PeerNetwork, Sealing, Store
 from viz_node.services.catalogue import Catalogue, Listing
@@ -134,7 +135,7 @@ class Buyer:
         body = dict(vars(request)) | {"signature": self._sealing.sign_as_account(request.text())}
         reply = await self._network.request(listing.manifest.peer_id, "key", json.dumps(body).encode())
         try:
-            wrapped = bytes.fromhex(json.loads(reply)["wrapped"])
+            wrapped = bytes.fromhex(parse_json(reply)["wrapped"])
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("the holder's answer to the key request is malformed") from error
         return self._sealing.unwrap_key(wrapped, request.text().encode())

@@ -12,7 +12,6 @@ from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
 from viz_node.domain.ids import AdapterId, BasisPoints, PeerId, TokenAmount, WorkId, parse_account, parse_amount
 from viz_node.domain.job import Job
-from viz_node.domain.json_depth import check_json_depth
 from viz_node.domain.manifest import (
     FILE_NAMES,
     SIGNING_CONTEXT,
@@ -23,6 +22,7 @@ from viz_node.domain.manifest import (
 )
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, NotFoundError, UsageError, VerificationError
 from viz_node.ports import Keys, MarketGateway, PeerNetwork, Sealing, Store
 from viz_node.services.catalogue import Catalogue, seal_envelope
@@ -267,8 +267,7 @@ def peer_of(envelope: bytes) -> PeerId:
 def parse_key_request(payload: bytes, now: int) -> tuple[KeyRequest, str]:
     """Read a key request from a stranger. Raises: VerificationError."""
     try:
-        check_json_depth(payload)
-        body = json.loads(payload)
+        body = parse_json(payload)
         signature = str(body.pop("signature"))
         request = KeyRequest(**body)
         key = bytes.fromhex(request.delivery_key)
