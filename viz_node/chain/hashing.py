@@ -1,10 +1,11 @@
-"""Keccak-256, and the Merkle tree over a split's shares exactly as the market contract builds it.
+"""Keccak-256, and the Merkle trees over a split's shares and a pool's totals, exactly as the market contract wants them.
 
-A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`; each level hashes neighbors as a sorted pair, and a
-node without a neighbor moves up unchanged. `tests/integration/test_chain_market.py` claims against the real contract.
+A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`, or `(uint256(split), uint256(cumulative))` for a pool;
+each level hashes neighbors as a sorted pair, and a node without a neighbor moves up unchanged.
+`tests/integration/test_chain_market.py` claims against the real contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from eth_hash.auto import keccak as _keccak
 
@@ -25,23 +26,29 @@ def split_leaf(account: str, share: int) -> bytes:
 
 def split_root(shares: Shares) -> bytes:
     """The root of a split's table, in the given order; the table must not be empty."""
-    level = [split_leaf(account, share) for account, share in shares]
-    while len(level) > 1:
-        level = _next_level(level)
-    return level[0]
+    return _root([split_leaf(account, share) for account, share in shares])
 
 
 def split_proof(shares: Shares, account: str) -> list[bytes]:
     """The siblings from the account's leaf up to the root. Raises: ValueError if the account is not in the table."""
     position = [entry[0] for entry in shares].index(Account(account))
-    level = [split_leaf(name, share) for name, share in shares]
-    proof: list[bytes] = []
-    while len(level) > 1:
-        sibling = position ^ 1
-        if sibling < len(level):
-            proof.append(level[sibling])
-        level, position = _next_level(level), position // 2
-    return proof
+    return _proof([split_leaf(name, share) for name, share in shares], position)
+
+
+def pool_leaf(split: int, cumulative: int) -> bytes:
+    """The leaf of what a pool allocated to one split in all."""
+    return keccak(keccak(split.to_bytes(32, "big") + cumulative.to_bytes(32, "big")))
+
+
+def pool_root(totals: Mapping[int, int]) -> bytes:
+    """The root of a pool's totals by split, leaves ascending by split; there must be at least one."""
+    return _root([pool_leaf(split, cumulative) for split, cumulative in sorted(totals.items())])
+
+
+def pool_proof(totals: Mapping[int, int], split: int) -> list[bytes]:
+    """The siblings from the split's leaf up to the root. Raises: ValueError if the pool allocated nothing to it."""
+    position = sorted(totals).index(split)
+    return _proof([pool_leaf(name, cumulative) for name, cumulative in sorted(totals.items())], position)
 
 
 def root_from_proof(leaf: bytes, proof: Sequence[bytes]) -> bytes:
@@ -49,6 +56,22 @@ def root_from_proof(leaf: bytes, proof: Sequence[bytes]) -> bytes:
     for sibling in proof:
         leaf = _pair(leaf, sibling)
     return leaf
+
+
+def _root(level: list[bytes]) -> bytes:
+    while len(level) > 1:
+        level = _next_level(level)
+    return level[0]
+
+
+def _proof(level: list[bytes], position: int) -> list[bytes]:
+    proof: list[bytes] = []
+    while len(level) > 1:
+        sibling = position ^ 1
+        if sibling < len(level):
+            proof.append(level[sibling])
+        level, position = _next_level(level), position // 2
+    return proof
 
 
 def _pair(left: bytes, right: bytes) -> bytes:

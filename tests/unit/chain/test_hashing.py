@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viz_node.chain.hashing import keccak, root_from_proof, split_leaf, split_proof, split_root
+from viz_node.chain.hashing import (
+    keccak,
+    pool_leaf,
+    pool_proof,
+    pool_root,
+    root_from_proof,
+    split_leaf,
+    split_proof,
+    split_root,
+)
 from viz_node.domain.ids import Account
 
 ACCOUNTS = st.lists(st.integers(1, 2**160 - 1), min_size=1, max_size=40, unique=True).map(
@@ -36,3 +45,13 @@ def test_split_root__three_leaves__promotes_the_odd_one() -> None:
 def test_split_proof__stranger__raises() -> None:
     with pytest.raises(ValueError, match="not in list"):
         split_proof([(Account("0x" + "01" * 20), 10_000)], "0x" + "02" * 20)
+
+
+@given(st.dictionaries(st.integers(1, 2**32 - 1), st.integers(1, 2**128 - 1), min_size=1, max_size=40))
+def test_pool_proof__every_split__leads_to_the_root(totals: dict[int, int]) -> None:
+    root = pool_root(totals)
+    assert root == pool_root(dict(reversed(totals.items())))
+    for split, cumulative in totals.items():
+        proof = pool_proof(totals, split)
+        assert root_from_proof(pool_leaf(split, cumulative), proof) == root
+        assert root_from_proof(pool_leaf(split, cumulative + 1), proof) != root
