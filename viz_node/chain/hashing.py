@@ -1,4 +1,4 @@
-"""Keccak-256, and the Merkle trees over a split's shares and a pool's totals, exactly as the market contract wants them.
+"""Keccak-256, and the Merkle trees over split shares and pool totals, exactly as the market contract wants them.
 
 A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`, or `(uint256(split), uint256(cumulative))` for a pool;
 each level hashes neighbors as a sorted pair, and a node without a neighbor moves up unchanged.
