@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+/// @title The market's hash-chained ledger
+/// @notice Every change of money or rights is one `Entry`, chained into `head`: whoever replays all entries and arrives at
+/// the value of `head` knows that none was left out, added, altered or reordered.
+/// @dev Meaning of the fields by kind. `x | y << n` packs two numbers into one word.
+/// | kind | key | who | a | b | c | d |
+/// | --- | --- | --- | --- | --- | --- | --- |
+/// | 1 registered | adapter | owner | manifest | baseModel | 0 | terms |
+/// | 2 split created | split | creator | number of recipients | 0 | 0 | root (table: event SplitTable) |
+/// | 3 offer created | offer | owner | adapter | price | split \| duration << 32 \| flags << 64 \| maxRise << 72 \| target << 88 | 0 |
+/// | 4 sold | offer | holder | price | split \| time << 32 | expiry | orderRef |
+/// | 5 claimed | split | account | due | cumulative | share | 0 |
+/// | 6 passed on | split | parent split | due | cumulative | share | 0 |
+/// | 10 withdrawn | offer | owner | adapter | 0 | 0 | 0 |
+/// | 11 suspended | offer | steward | notice | 0 | 0 | 0 |
+/// | 12 reopened | offer | steward | notice | 0 | 0 | 0 |
+/// | 13 retired | adapter | owner | 0 | 0 | 0 | 0 |
+/// | 14 notice | adapter | sender | 0 | 0 | 0 | digest |
+/// | 15 counter-notice | adapter | owner | notice | 0 | 0 | digest |
+/// | 16 paused | 0 | steward | 0 | 0 | 0 | 0 |
+/// | 17 unpaused | 0 | steward | 0 | 0 | 0 | 0 |
+/// | 18 steward named | 0 | the named account | 0 | 0 | 0 | 0 |
+/// | 19 steward changed | 0 | the new steward, zero after a resignation | 0 | 0 | 0 | 0 |
+/// `flags` are those of IOffers at creation. `notice` is the sequence of the entry of kind 14. `time` is the block's.
+interface ILedger {
+    /// @notice One line of the ledger.
+    /// @param seq Position in the ledger, from 1, without gaps.
+    event Entry(
+        uint8 indexed kind,
+        uint256 indexed key,
+        address indexed who,
+        uint256 seq,
+        uint256 a,
+        uint256 b,
+        uint256 c,
+        bytes32 d
+    );
+
+    /// @notice Head of the ledger: 215 bits of hash, 1 bit that says whether sales are paused, 40 bits of sequence.
+    /// @dev With digest = keccak256(abi.encode(head, kind, key, who, n, a, b, c, d)):
+    /// head' = (digest >> 41 << 41) | paused << 40 | n, where `paused` is the state after the entry. It starts at 1 << 41.
+    function head() external view returns (uint256);
+
+    /// @notice Whether the steward has paused sales. Claims, refunds and settlements are never paused.
+    function paused() external view returns (bool);
+}
