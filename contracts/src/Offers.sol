@@ -3,18 +3,14 @@ pragma solidity ^0.8.30;
 
 import {IERC3009} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {Catalogue} from "./Catalogue.sol";
 import {IOffers} from "./interfaces/IOffers.sol";
+import {Licenses} from "./Licenses.sol";
 import {Pricing} from "./libraries/Pricing.sol";
 
 /// @title Offers
-/// @notice Licenses, and their direct sale. See IOffers.
-abstract contract Offers is Catalogue {
+/// @notice Direct sales. See IOffers.
+abstract contract Offers is Licenses {
     uint8 private constant SOLD = 4;
-    uint256 private constant PERPETUAL = type(uint256).max;
-
-    /// @inheritdoc IOffers
-    mapping(uint64 offer => mapping(address holder => uint256 expiry)) public override licenses;
 
     /// @inheritdoc IOffers
     function buy(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) external override nonReentrant {
@@ -66,46 +62,6 @@ abstract contract Offers is Catalogue {
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
         _credit(terms.split, price);
         _record(SOLD, offer, holder, price, uint256(terms.split) | (block.timestamp << 32), expiry, orderRef);
-    }
-
-    /// @dev For payments that can still be refunded: takes the price of one license of an open offer, and counts nobody yet.
-    function _reserve(uint64 offer, uint256 maxPrice) internal returns (uint256 price, Offer memory terms) {
-        terms = _openOffer(offer);
-        price = terms.floor;
-        if (terms.maxRise != 0) {
-            Pricing.roll(terms, block.timestamp);
-            price = Pricing.take(terms);
-            offers[offer] = terms;
-        }
-        require(price <= maxPrice, PriceAboveMax(price, maxPrice));
-    }
-
-    /// @dev Counts a first-time licensee whose payment of `_reserve` is final now.
-    function _countLicensee(uint64 offer) internal {
-        Offer memory terms = offers[offer];
-        if (terms.maxRise == 0) return;
-        Pricing.roll(terms, block.timestamp);
-        Pricing.count(terms, platformFee);
-        offers[offer] = terms;
-    }
-
-    /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.
-    function _grant(uint64 offer, uint256 duration, address holder) internal returns (uint256 expiry, uint256 earlier) {
-        require(holder != address(0), ZeroHolder());
-        mapping(address => uint256) storage holders = licenses[offer];
-        earlier = holders[holder];
-        if (duration == 0) {
-            require(earlier == 0, AlreadyLicensed(offer, holder));
-            expiry = PERPETUAL;
-        } else {
-            expiry = (earlier > block.timestamp ? earlier : block.timestamp) + duration;
-        }
-        holders[holder] = expiry;
-    }
-
-    /// @dev Takes a license back to the expiry that `_grant` found.
-    function _revoke(uint64 offer, address holder, uint256 earlier) internal {
-        licenses[offer][holder] = earlier;
     }
 
     function _receive(Authorization calldata signed, uint256 value, bytes32 nonce) private {

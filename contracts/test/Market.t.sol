@@ -5,7 +5,8 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Market} from "../src/Market.sol";
-import {IMarket} from "../src/interfaces/IMarket.sol";
+import {IOffers} from "../src/interfaces/IOffers.sol";
+import {ISplits} from "../src/interfaces/ISplits.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
@@ -13,17 +14,17 @@ import {BlockingToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol
 
 /// @notice Every entry point works, and every refusal names its cause.
 contract MarketTest is MarketFixture {
-    uint256 private constant SPLITS_SLOT = 5;
+    uint256 private constant SPLITS_SLOT = 4;
 
     function test_constructor__token__ledger_starts_empty() public view {
         vm.assertEq(address(market.token()), address(token), "token");
-        vm.assertEq(market.head(), 1 << 40, "head");
-        vm.assertEq(uint256(vm.load(address(market), 0)), 1 << 40, "head is at slot 0");
+        vm.assertEq(market.head(), GENESIS, "head");
+        vm.assertEq(uint256(vm.load(address(market), 0)), GENESIS, "head is at slot 0");
     }
 
     function test_constructor__address_without_code__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.TokenWithoutCode.selector, BUYER));
-        new Market(IERC20(BUYER));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.TokenWithoutCode.selector, BUYER));
+        new Market(Market.Setup(IERC20(BUYER), address(0), 0, address(0)));
     }
 
     function test_register__new_manifest__adapter_recorded() public {
@@ -33,7 +34,9 @@ contract MarketTest is MarketFixture {
 
         vm.assertEq(adapter, 1, "first number");
         vm.assertEq(market.adapterOf(OWNER, MANIFEST), 1, "adapterOf");
-        (address owner, uint40 registeredAt, bytes32 manifest, bytes32 baseModel, bytes32 terms) = market.adapters(1);
+        (address owner, uint40 registeredAt, bool retired, bytes32 manifest, bytes32 baseModel, bytes32 terms) =
+            market.adapters(1);
+        vm.assertTrue(!retired, "retired");
         vm.assertEq(owner, OWNER, "owner");
         vm.assertEq(registeredAt, NOW, "time");
         vm.assertEq(manifest, MANIFEST, "manifest");
@@ -46,7 +49,7 @@ contract MarketTest is MarketFixture {
     function test_register__same_owner_and_manifest__reverts() public {
         vm.prank(OWNER);
         market.register(MANIFEST, BASE_MODEL, TERMS);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AlreadyRegistered.selector, uint64(1)));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.AlreadyRegistered.selector, uint64(1)));
         vm.prank(OWNER);
         market.register(MANIFEST, bytes32(0), bytes32(0));
     }
@@ -59,7 +62,7 @@ contract MarketTest is MarketFixture {
     }
 
     function test_register__zero_manifest__reverts() public {
-        vm.expectRevert(IMarket.ZeroManifest.selector);
+        vm.expectRevert(IOffers.ZeroManifest.selector);
         market.register(0, BASE_MODEL, TERMS);
     }
 
@@ -81,66 +84,66 @@ contract MarketTest is MarketFixture {
     }
 
     function test_createSplit__one_recipient__root_is_the_leaf() public {
-        (address[] memory one, uint16[] memory all) = Tables.make(1, 9, 1);
+        (address[] memory one, uint16[] memory all) = Tables.make(1, 0x9000000000, 1);
         uint32 split = market.createSplit(one, all);
         (,, bytes32 root) = market.splits(split);
         vm.assertEq(root, Tables.leaf(one[0], 10_000), "root");
     }
 
     function test_createSplit__no_recipient__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.RecipientCount.selector, 0));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.RecipientCount.selector, 0));
         market.createSplit(new address[](0), new uint16[](0));
     }
 
     function test_createSplit__too_many_recipients__reverts() public {
-        (address[] memory many, uint16[] memory parts) = Tables.make(1001, 9, 1);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.RecipientCount.selector, 1001));
+        (address[] memory many, uint16[] memory parts) = Tables.make(1001, 0x9000000000, 1);
+        vm.expectRevert(abi.encodeWithSelector(ISplits.RecipientCount.selector, 1001));
         market.createSplit(many, parts);
     }
 
     function test_createSplit__other_number_of_shares__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.LengthMismatch.selector, 5, 4));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 4));
         market.createSplit(accounts, new uint16[](4));
     }
 
     function test_createSplit__same_account_twice__reverts() public {
         accounts[3] = accounts[2];
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AccountsNotAscending.selector, 3));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.AccountsNotAscending.selector, 3));
         market.createSplit(accounts, shares);
     }
 
     function test_createSplit__descending_accounts__reverts() public {
         (accounts[0], accounts[1]) = (accounts[1], accounts[0]);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AccountsNotAscending.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.AccountsNotAscending.selector, 1));
         market.createSplit(accounts, shares);
     }
 
     function test_createSplit__zero_account__reverts() public {
         accounts[0] = address(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AccountsNotAscending.selector, 0));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.AccountsNotAscending.selector, 0));
         market.createSplit(accounts, shares);
     }
 
     function test_createSplit__market_itself__reverts() public {
         (address[] memory one, uint16[] memory all) = Tables.make(1, uint160(address(market)), 1);
-        vm.expectRevert(IMarket.MarketAsRecipient.selector);
+        vm.expectRevert(ISplits.MarketAsRecipient.selector);
         market.createSplit(one, all);
     }
 
     function test_createSplit__zero_share__reverts() public {
         shares[4] += shares[2];
         shares[2] = 0;
-        vm.expectRevert(abi.encodeWithSelector(IMarket.ZeroShare.selector, 2));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.ZeroShare.selector, 2));
         market.createSplit(accounts, shares);
     }
 
     function test_createSplit__sum_above_and_below__reverts() public {
         shares[0] += 1;
-        vm.expectRevert(abi.encodeWithSelector(IMarket.ShareSum.selector, 10_001));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.ShareSum.selector, 10_001));
         market.createSplit(accounts, shares);
         shares[0] -= 1;
         shares[1] -= 1;
-        vm.expectRevert(abi.encodeWithSelector(IMarket.ShareSum.selector, 9_999));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.ShareSum.selector, 9_999));
         market.createSplit(accounts, shares);
     }
 
@@ -148,13 +151,13 @@ contract MarketTest is MarketFixture {
         (uint64 adapter, uint32 split,) = _publish(0);
         vm.recordLogs();
         vm.prank(OWNER);
-        uint64 offer = market.createOffer(adapter, split, 77, 3600);
+        uint64 offer = market.createOffer(adapter, _terms(split, 77, 3600));
 
         vm.assertEq(offer, 2, "number");
         vm.assertEq(market.quote(offer), 77, "quote");
-        (uint64 price, uint64 ofAdapter, uint32 ofSplit, uint32 duration) = market.offers(offer);
+        (uint64 price, uint32 ofSplit, uint32 duration,,,,,,) = market.offers(offer);
         vm.assertEq(price, 77, "price");
-        vm.assertEq(ofAdapter, adapter, "adapter");
+        vm.assertEq(market.adapterOfOffer(offer), adapter, "adapter");
         vm.assertEq(ofSplit, split, "split");
         vm.assertEq(duration, 3600, "duration");
         Vm.Log[] memory logs = vm.getRecordedLogs();
@@ -163,28 +166,28 @@ contract MarketTest is MarketFixture {
 
     function test_createOffer__not_the_owner__reverts() public {
         (uint64 adapter, uint32 split,) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.NotAdapterOwner.selector, adapter));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.NotAdapterOwner.selector, adapter));
         vm.prank(BUYER);
-        market.createOffer(adapter, split, 1, 0);
+        market.createOffer(adapter, _terms(split, 1, 0));
     }
 
     function test_createOffer__unknown_adapter__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.NotAdapterOwner.selector, uint64(9)));
-        market.createOffer(9, 1, 1, 0);
+        vm.expectRevert(abi.encodeWithSelector(IOffers.NotAdapterOwner.selector, uint64(9)));
+        market.createOffer(9, _terms(1, 1, 0));
     }
 
     function test_createOffer__unknown_split__reverts() public {
         (uint64 adapter,,) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.UnknownSplit.selector, uint32(9)));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.UnknownSplit.selector, uint32(9)));
         vm.prank(OWNER);
-        market.createOffer(adapter, 9, 1, 0);
+        market.createOffer(adapter, _terms(9, 1, 0));
     }
 
     function test_createOffer__free__reverts() public {
         (uint64 adapter, uint32 split,) = _publish(0);
-        vm.expectRevert(IMarket.ZeroPrice.selector);
+        vm.expectRevert(IOffers.ZeroPrice.selector);
         vm.prank(OWNER);
-        market.createOffer(adapter, split, 0, 0);
+        market.createOffer(adapter, _terms(split, 0, 0));
     }
 
     function test_publish__new_adapter__three_entries() public {
@@ -193,24 +196,24 @@ contract MarketTest is MarketFixture {
         vm.assertEq(adapter, 1, "adapter");
         vm.assertEq(split, 1, "split");
         vm.assertEq(offer, 1, "offer");
-        (uint64 price, uint64 ofAdapter, uint32 ofSplit, uint32 duration) = market.offers(1);
+        (uint64 price, uint32 ofSplit, uint32 duration,,,,,,) = market.offers(1);
         vm.assertEq(price, PRICE, "price");
-        vm.assertEq(ofAdapter, 1, "adapter of the offer");
+        vm.assertEq(market.adapterOfOffer(1), 1, "adapter of the offer");
         vm.assertEq(ofSplit, 1, "split of the offer");
         vm.assertEq(duration, 60, "duration");
-        (uint256 head, uint256 count) = _replay(1 << 40, vm.getRecordedLogs());
+        (uint256 head, uint256 count) = _replay(GENESIS, vm.getRecordedLogs());
         vm.assertEq(count, 3, "entries");
         vm.assertEq(head, market.head(), "head");
     }
 
     function test_publish__price_zero__reverts() public {
-        vm.expectRevert(IMarket.ZeroPrice.selector);
-        market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, 0, 0);
+        vm.expectRevert(IOffers.ZeroPrice.selector);
+        market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, _terms(0, 0, 0));
     }
 
     function test_publish__same_manifest_again__reverts() public {
         _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AlreadyRegistered.selector, uint64(1)));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.AlreadyRegistered.selector, uint64(1)));
         _publish(0);
     }
 
@@ -227,7 +230,7 @@ contract MarketTest is MarketFixture {
         vm.assertEq(acc, PRICE, "acc");
         vm.assertEq(paid, 0, "paid out");
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        _assertEntry(logs[0], 4, offer, HOLDER, abi.encode(4, PRICE, split, type(uint256).max, ORDER));
+        _assertEntry(logs[0], 4, offer, HOLDER, abi.encode(4, PRICE, uint256(split) | (NOW << 32), type(uint256).max, ORDER));
     }
 
     function test_buy__timed_twice__extends_from_expiry() public {
@@ -245,25 +248,25 @@ contract MarketTest is MarketFixture {
     function test_buy__perpetual_again__reverts() public {
         (,, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AlreadyLicensed.selector, offer, HOLDER));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.AlreadyLicensed.selector, offer, HOLDER));
         _buy(offer, HOLDER);
     }
 
     function test_buy__unknown_offer__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.UnknownOffer.selector, uint64(3)));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.UnknownOffer.selector, uint64(3)));
         _buy(3, HOLDER);
     }
 
     function test_buy__dearer_than_accepted__reverts() public {
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.PriceAboveMax.selector, PRICE, PRICE - 1));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.PriceAboveMax.selector, PRICE, PRICE - 1));
         vm.prank(BUYER);
         market.buy(offer, HOLDER, PRICE - 1, ORDER);
     }
 
     function test_buy__no_holder__reverts() public {
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(IMarket.ZeroHolder.selector);
+        vm.expectRevert(IOffers.ZeroHolder.selector);
         _buy(offer, address(0));
     }
 
@@ -281,7 +284,7 @@ contract MarketTest is MarketFixture {
     function test_buy__token_takes_a_fee__reverts() public {
         _deploy(new FeeToken());
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.AmountMismatch.selector, PRICE, PRICE - 1));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.AmountMismatch.selector, PRICE, PRICE - 1));
         _buy(offer, HOLDER);
     }
 
@@ -296,7 +299,7 @@ contract MarketTest is MarketFixture {
         CallingToken calling = new CallingToken();
         _deploy(calling);
         (,, uint64 offer) = _publish(60);
-        calling.arm(address(market), abi.encodeCall(IMarket.buy, (offer, HOLDER, PRICE, ORDER)));
+        calling.arm(address(market), abi.encodeCall(IOffers.buy, (offer, HOLDER, PRICE, ORDER)));
         _buy(offer, HOLDER);
         _assertRefused(calling);
     }
@@ -307,7 +310,7 @@ contract MarketTest is MarketFixture {
         (, uint32 split, uint64 offer) = _publish(60);
         _buy(offer, HOLDER);
         bytes32[] memory path = Tables.proof(accounts, shares, 1);
-        calling.arm(address(market), abi.encodeCall(IMarket.claim, (split, accounts[1], shares[1], path)));
+        calling.arm(address(market), abi.encodeCall(ISplits.claim, (split, accounts[1], shares[1], path)));
         _claim(split, 0);
         _assertRefused(calling);
     }
@@ -343,18 +346,18 @@ contract MarketTest is MarketFixture {
         (, uint32 split, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
         _claim(split, 0);
-        vm.expectRevert(IMarket.NothingDue.selector);
+        vm.expectRevert(ISplits.NothingDue.selector);
         this.claimExternally(split, 0);
     }
 
     function test_claim__before_any_sale__reverts() public {
         (, uint32 split,) = _publish(0);
-        vm.expectRevert(IMarket.NothingDue.selector);
+        vm.expectRevert(ISplits.NothingDue.selector);
         this.claimExternally(split, 0);
     }
 
     function test_claim__unknown_split__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.UnknownSplit.selector, uint32(4)));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.UnknownSplit.selector, uint32(4)));
         market.claim(4, HOLDER, 1, new bytes32[](0));
     }
 
@@ -362,7 +365,7 @@ contract MarketTest is MarketFixture {
         (, uint32 split, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
         bytes32[] memory path = Tables.proof(accounts, shares, 0);
-        vm.expectRevert(IMarket.InvalidProof.selector);
+        vm.expectRevert(ISplits.InvalidProof.selector);
         market.claim(split, accounts[0], uint256(shares[0]) + 1, path);
     }
 
@@ -370,7 +373,7 @@ contract MarketTest is MarketFixture {
         (, uint32 split, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
         bytes32[] memory path = Tables.proof(accounts, shares, 0);
-        vm.expectRevert(IMarket.InvalidProof.selector);
+        vm.expectRevert(ISplits.InvalidProof.selector);
         market.claim(split, HOLDER, shares[0], path);
     }
 
@@ -384,7 +387,7 @@ contract MarketTest is MarketFixture {
         vm.assertEq(acc, PRICE, "the slot is that of acc");
         vm.assertEq(paid, PRICE - 1, "the slot is that of paid");
         uint256 due = uint256(PRICE) * shares[0] / 10_000;
-        vm.expectRevert(abi.encodeWithSelector(IMarket.CapExceeded.selector, due, 1));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.CapExceeded.selector, due, 1));
         this.claimExternally(split, 0);
     }
 
@@ -402,7 +405,7 @@ contract MarketTest is MarketFixture {
     }
 
     function test_quote__unknown_offer__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.UnknownOffer.selector, uint64(1)));
+        vm.expectRevert(abi.encodeWithSelector(IOffers.UnknownOffer.selector, uint64(1)));
         market.quote(1);
     }
 
@@ -411,11 +414,11 @@ contract MarketTest is MarketFixture {
         (uint64 adapter, uint32 split, uint64 offer) = _publish(50);
         _buy(offer, HOLDER);
         vm.prank(OWNER);
-        market.createOffer(adapter, split, 9, 0);
+        market.createOffer(adapter, _terms(split, 9, 0));
         _claim(split, 4);
         market.register(MANIFEST, BASE_MODEL, TERMS);
         market.createSplit(accounts, shares);
-        (uint256 head, uint256 count) = _replay(1 << 40, vm.getRecordedLogs());
+        (uint256 head, uint256 count) = _replay(GENESIS, vm.getRecordedLogs());
         vm.assertEq(count, 8, "entries");
         vm.assertEq(head, market.head(), "head");
     }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Market} from "../src/Market.sol";
+import {IOffers} from "../src/interfaces/IOffers.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base, Vm} from "./Base.sol";
 import {Tables} from "./Tables.sol";
@@ -10,6 +11,7 @@ import {Tables} from "./Tables.sol";
 abstract contract MarketFixture is Base {
     address internal constant OWNER = address(0xA11CE);
     address internal constant BUYER = address(0xB0B);
+    address internal constant STEWARD = address(0x57E4A4D);
     address internal constant HOLDER = address(0xCAFE);
     bytes32 internal constant MANIFEST = keccak256("manifest");
     bytes32 internal constant BASE_MODEL = keccak256("base model");
@@ -20,6 +22,10 @@ abstract contract MarketFixture is Base {
     uint256 internal constant FUNDS = 1e15;
     bytes32 internal constant ENTRY = keccak256("Entry(uint8,uint256,address,uint256,uint256,uint256,uint256,bytes32)");
 
+    uint256 internal constant SEQUENCE = (1 << 40) - 1;
+    uint256 internal constant PAUSED = 1 << 40;
+    uint256 internal constant GENESIS = 1 << 41;
+
     Market internal market;
     TestToken internal token;
     address[] internal accounts;
@@ -29,12 +35,12 @@ abstract contract MarketFixture is Base {
         vm.warp(NOW);
         token = new TestToken();
         _deploy(token);
-        (accounts, shares) = Tables.make(5, 0x1000, 1);
+        (accounts, shares) = Tables.make(5, 0x1000000000, 1);
     }
 
     function _deploy(TestToken token_) internal {
         token = token_;
-        market = new Market(token_);
+        market = new Market(_setup(token_));
         token_.mint(BUYER, FUNDS);
         vm.prank(BUYER);
         token_.approve(address(market), FUNDS);
@@ -42,7 +48,19 @@ abstract contract MarketFixture is Base {
 
     function _publish(uint32 duration) internal returns (uint64 adapter, uint32 split, uint64 offer) {
         vm.prank(OWNER);
-        return market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, PRICE, duration);
+        return market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, _terms(0, PRICE, duration));
+    }
+
+    /// @dev Suites that need a platform, or windows of their own, override this.
+    function _setup(TestToken token_) internal view virtual returns (Market.Setup memory) {
+        return Market.Setup({token: token_, platform: address(0), platformFee: 0, steward: STEWARD});
+    }
+
+    /// @dev A fixed price; without a duration for ever.
+    function _terms(uint32 split, uint64 price, uint32 duration) internal pure returns (IOffers.OfferTerms memory terms) {
+        terms.split = split;
+        terms.price = price;
+        terms.duration = duration;
     }
 
     function _buy(uint64 offer, address holder) internal {
@@ -59,13 +77,19 @@ abstract contract MarketFixture is Base {
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].emitter != address(market) || logs[i].topics[0] != ENTRY) continue;
             bytes memory who = abi.encode(logs[i].topics[1], logs[i].topics[2], logs[i].topics[3]);
+            bool wasPaused = head & PAUSED != 0;
             uint256 seq = abi.decode(logs[i].data, (uint256));
-            vm.assertEq(seq, (head & 0xffffffffff) + 1, "a gap in the ledger");
+            vm.assertEq(seq, (head & SEQUENCE) + 1, "a gap in the ledger");
             bytes32 digest = keccak256(bytes.concat(bytes32(head), who, logs[i].data));
-            head = ((uint256(digest) >> 40) << 40) | seq;
+            head = ((uint256(digest) >> 41) << 41) | seq;
+            if (_isPauseAfter(uint256(logs[i].topics[1]), wasPaused)) head |= PAUSED;
             ++count;
         }
         return (head, count);
+    }
+
+    function _isPauseAfter(uint256 kind, bool before) private pure returns (bool) {
+        return kind == 16 || (before && kind != 17);
     }
 
     function _assertEntry(Vm.Log memory log, uint8 kind, uint256 key, address who, bytes memory data) internal pure {

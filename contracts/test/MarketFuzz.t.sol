@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IMarket} from "../src/interfaces/IMarket.sol";
+import {ISplits} from "../src/interfaces/ISplits.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
 
@@ -9,7 +9,7 @@ import {Tables} from "./Tables.sol";
 contract MarketFuzzTest is MarketFixture {
     function testFuzz_createSplit__any_size__every_account_can_claim(uint16 size, uint256 salt, uint64 price) public {
         price = uint64(_clamp(price, 10_000, type(uint64).max));
-        (accounts, shares) = Tables.make(_clamp(size, 1, 40), 0x5000, salt);
+        (accounts, shares) = Tables.make(_clamp(size, 1, 40), 0x5000000000, salt);
         uint64 offer = _offer(price, 0);
         token.mint(BUYER, price);
         vm.prank(BUYER);
@@ -47,7 +47,7 @@ contract MarketFuzzTest is MarketFixture {
         uint256 i = _clamp(index, 0, accounts.length - 1);
         vm.assume(share != shares[i]);
         bytes32[] memory path = Tables.proof(accounts, shares, i);
-        vm.expectRevert(IMarket.InvalidProof.selector);
+        vm.expectRevert(ISplits.InvalidProof.selector);
         market.claim(1, accounts[i], share, path);
     }
 
@@ -60,7 +60,7 @@ contract MarketFuzzTest is MarketFixture {
         for (uint256 i = 0; i < shorter.length; ++i) {
             shorter[i] = path[path.length - shorter.length + i];
         }
-        vm.expectRevert(IMarket.InvalidProof.selector);
+        vm.expectRevert(ISplits.InvalidProof.selector);
         market.claim(1, account, share, shorter);
     }
 
@@ -80,23 +80,23 @@ contract MarketFuzzTest is MarketFixture {
     }
 
     function testFuzz_createSplit__wrong_sum__refused(uint8 size, uint16 share, uint8 index) public {
-        (accounts, shares) = Tables.make(_clamp(size, 1, 30), 0x5000, share);
+        (accounts, shares) = Tables.make(_clamp(size, 1, 30), 0x5000000000, share);
         uint256 i = _clamp(index, 0, accounts.length - 1);
         vm.assume(share != shares[i] && share != 0);
         uint256 sum = 10_000 - uint256(shares[i]) + share;
         shares[i] = share;
-        vm.expectRevert(abi.encodeWithSelector(IMarket.ShareSum.selector, sum));
+        vm.expectRevert(abi.encodeWithSelector(ISplits.ShareSum.selector, sum));
         market.createSplit(accounts, shares);
     }
 
     function _offer(uint64 price, uint32 duration) private returns (uint64 offer) {
         vm.prank(OWNER);
-        (,, offer) = market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, price, duration);
+        (,, offer) = market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, _terms(0, price, duration));
     }
 
     function _further(uint64 price) private returns (uint64) {
         vm.prank(OWNER);
-        return market.createOffer(1, 1, price, 0);
+        return market.createOffer(1, _terms(1, price, 0));
     }
 
     function _tryClaim(uint256 index) private {

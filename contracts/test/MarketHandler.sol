@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Market} from "../src/Market.sol";
+import {IOffers} from "../src/interfaces/IOffers.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
 import {Tables} from "./Tables.sol";
@@ -21,7 +22,7 @@ contract MarketHandler is Base {
     Market public immutable market;
     TestToken public immutable token;
 
-    uint256 public expectedHead = 1 << 40;
+    uint256 public expectedHead = 1 << 41;
     uint256 public entries;
     uint256 public paidIn;
     uint256 public paidOut;
@@ -64,9 +65,9 @@ contract MarketHandler is Base {
         split = uint32(_clamp(split, 1, splitCount));
         price = uint64(_clamp(price, 1, 1e12));
         duration %= 2 days;
-        (address owner,,,,) = market.adapters(adapter);
+        (address owner,,,,,) = market.adapters(adapter);
         vm.prank(owner);
-        uint64 offer = market.createOffer(adapter, split, price, duration);
+        uint64 offer = market.createOffer(adapter, _terms(split, price, duration));
         vm.assertEq(offer, ++offerCount, "offer number");
         _expect(3, offer, owner, adapter, price, uint256(split) | (uint256(duration) << 32), 0);
         ++succeeded["createOffer"];
@@ -77,7 +78,7 @@ contract MarketHandler is Base {
         bytes32 manifest = keccak256(abi.encode("manifest", entries));
         price = uint64(_clamp(price, 1, 1e12));
         vm.prank(_owner(salt));
-        (uint64 adapter,, uint64 offer) = market.publish(manifest, 0, 0, accounts, shares, price, 1 hours);
+        (uint64 adapter,, uint64 offer) = market.publish(manifest, 0, 0, accounts, shares, _terms(0, price, 1 hours));
         ++adapterCount;
         ++offerCount;
         _expect(1, adapter, _owner(salt), uint256(manifest), 0, 0, 0);
@@ -88,7 +89,7 @@ contract MarketHandler is Base {
 
     function buy(uint64 offer, uint256 buyer, bytes32 orderRef) external {
         offer = uint64(_clamp(offer, 1, offerCount));
-        (uint64 price,, uint32 split, uint32 duration) = market.offers(offer);
+        (uint64 price, uint32 split, uint32 duration,,,,,,) = market.offers(offer);
         uint256 before = expectedExpiry[offer][_holder(buyer)];
         address holder = _holder(buyer);
         if (duration == 0 && before != 0) {
@@ -108,7 +109,7 @@ contract MarketHandler is Base {
         vm.assertEq(market.licenses(offer, holder), expiry, "expiry");
         _models[split].acc += price;
         paidIn += price;
-        _expect(4, offer, holder, price, split, expiry, orderRef);
+        _expect(4, offer, holder, price, uint256(split) | (block.timestamp << 32), expiry, orderRef);
         ++succeeded["buy"];
     }
 
@@ -180,7 +181,7 @@ contract MarketHandler is Base {
         returns (address[] memory accounts, uint16[] memory shares)
     {
         // Few places: the same accounts turn up in several splits.
-        Model memory model = Model(_clamp(size, 1, 12), 0x7000 + uint160(place % 4), salt, 0, 0);
+        Model memory model = Model(_clamp(size, 1, 12), 0x7000000000 + uint160(place % 4), salt, 0, 0);
         _models[++splitCount] = model;
         return Tables.make(model.size, model.first, model.salt);
     }
@@ -188,7 +189,13 @@ contract MarketHandler is Base {
     function _expect(uint8 kind, uint256 key, address who, uint256 a, uint256 b, uint256 c, bytes32 d) private {
         ++entries;
         bytes32 digest = keccak256(abi.encode(expectedHead, kind, key, who, entries, a, b, c, d));
-        expectedHead = ((uint256(digest) >> 40) << 40) | entries;
+        expectedHead = ((uint256(digest) >> 41) << 41) | entries;
+    }
+
+    function _terms(uint32 split, uint64 price, uint32 duration) private pure returns (IOffers.OfferTerms memory terms) {
+        terms.split = split;
+        terms.price = price;
+        terms.duration = duration;
     }
 
     function _owner(uint256 actor) private pure returns (address) {

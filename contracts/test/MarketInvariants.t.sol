@@ -15,7 +15,7 @@ contract MarketInvariantsTest is Base {
     function setUp() public {
         vm.warp(1_800_000_000);
         _token = new TestToken();
-        _market = new Market(_token);
+        _market = new Market(Market.Setup(_token, address(0), 0, address(this)));
         _handler = new MarketHandler(_market, _token);
         _handler.publish(5, 0, 1, 1_000_003);
         _handler.buy(1, 0, 0);
