@@ -107,7 +107,7 @@ abstract contract Catalogue is Splits, IOffers {
     }
 
     /// @dev An offer that sells now.
-    function _openOffer(uint64 offer) internal view returns (Offer memory terms) {
+    function _openOffer(uint64 offer) internal view returns (Offer storage terms) {
         terms = offers[offer];
         require(terms.floor != 0, UnknownOffer(offer));
         require(terms.flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));

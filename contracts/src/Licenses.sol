@@ -14,24 +14,29 @@ abstract contract Licenses is Catalogue {
     mapping(uint64 offer => mapping(address holder => uint256 expiry)) public override licenses;
 
     /// @dev For payments that can still be refunded: takes the price of one license of an open offer, and counts nobody yet.
-    function _reserve(uint64 offer, uint256 maxPrice) internal returns (uint256 price, Offer memory terms) {
+    function _reserve(uint64 offer, uint256 maxPrice) internal returns (uint256 price, Offer storage terms) {
         terms = _openOffer(offer);
-        price = terms.floor;
-        if (terms.maxRise != 0) {
-            Pricing.roll(terms, block.timestamp);
-            price = Pricing.take(terms);
-            offers[offer] = terms;
-        }
+        price = terms.maxRise == 0 ? terms.floor : _takePrice(terms, false);
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
+    }
+
+    /// @dev Takes a moving price and counts a licensee whose payment is final.
+    function _takePrice(Offer storage terms, bool isNewLicensee) internal returns (uint256 price) {
+        Offer memory state = terms;
+        Pricing.roll(state, block.timestamp);
+        price = Pricing.take(state);
+        if (isNewLicensee) Pricing.count(state, platformFee);
+        (terms.day, terms.sold, terms.credit) = (state.day, state.sold, state.credit);
     }
 
     /// @dev Counts a first-time licensee whose payment of `_reserve` is final now.
     function _countLicensee(uint64 offer) internal {
-        Offer memory terms = offers[offer];
+        Offer storage terms = offers[offer];
         if (terms.maxRise == 0) return;
-        Pricing.roll(terms, block.timestamp);
-        Pricing.count(terms, platformFee);
-        offers[offer] = terms;
+        Offer memory state = terms;
+        Pricing.roll(state, block.timestamp);
+        Pricing.count(state, platformFee);
+        (terms.day, terms.sold, terms.credit) = (state.day, state.sold, state.credit);
     }
 
     /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.

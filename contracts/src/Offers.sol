@@ -5,7 +5,6 @@ import {IERC3009} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
 import {IOffers} from "./interfaces/IOffers.sol";
 import {Licenses} from "./Licenses.sol";
-import {Pricing} from "./libraries/Pricing.sol";
 
 /// @title Offers
 /// @notice Direct sales. See IOffers.
@@ -48,20 +47,17 @@ abstract contract Offers is Licenses {
 
     /// @dev One license after the payment of an open offer: the first one of a holder counts for a moving price.
     function _sell(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) private returns (uint256 price) {
-        Offer memory terms = _openOffer(offer);
-        require(terms.flags & METERED == 0, OfferMetered(offer));
+        Offer storage terms = _openOffer(offer);
+        uint8 flags = terms.flags;
+        uint32 split = terms.split;
+        require(flags & METERED == 0, OfferMetered(offer));
+        price = terms.maxRise == 0 ? terms.floor : 0;
         (uint256 expiry, uint256 earlier) = _grant(offer, terms.duration, holder);
-        require(terms.flags & ESCROWED == 0 || earlier != 0, OfferEscrowed(offer));
-        price = terms.floor;
-        if (terms.maxRise != 0) {
-            Pricing.roll(terms, block.timestamp);
-            price = Pricing.take(terms);
-            if (earlier == 0) Pricing.count(terms, platformFee);
-            offers[offer] = terms;
-        }
+        require(flags & ESCROWED == 0 || earlier != 0, OfferEscrowed(offer));
+        if (price == 0) price = _takePrice(terms, earlier == 0);
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
-        _credit(terms.split, price);
-        _record(SOLD, offer, holder, price, uint256(terms.split) | (block.timestamp << 32), expiry, orderRef);
+        _credit(split, price);
+        _record(SOLD, offer, holder, price, uint256(split) | (block.timestamp << 32), expiry, orderRef);
     }
 
     function _receive(Authorization calldata signed, uint256 value, bytes32 nonce) private {
