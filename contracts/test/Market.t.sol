@@ -24,7 +24,7 @@ contract MarketTest is MarketFixture {
 
     function test_constructor__address_without_code__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(ISplits.TokenWithoutCode.selector, BUYER));
-        new Market(Market.Setup(IERC20(BUYER), address(0), 0, address(0)));
+        new Market(Market.Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
     }
 
     function test_register__new_manifest__adapter_recorded() public {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Market} from "../src/Market.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
+import {IWindows} from "../src/interfaces/IWindows.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base, Vm} from "./Base.sol";
 import {Tables} from "./Tables.sol";
@@ -53,7 +54,11 @@ abstract contract MarketFixture is Base {
 
     /// @dev Suites that need a platform, or windows of their own, override this.
     function _setup(TestToken token_) internal view virtual returns (Market.Setup memory) {
-        return Market.Setup({token: token_, platform: address(0), platformFee: 0, steward: STEWARD});
+        return Market.Setup(token_, address(0), 0, STEWARD, _delays());
+    }
+
+    function _delays() internal pure returns (IWindows.Delays memory) {
+        return IWindows.Delays({close: 1 days, delivery: 1 hours, dispute: 2 hours, veto: 3 days});
     }
 
     /// @dev A fixed price; without a duration for ever.

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Market} from "../src/Market.sol";
+import {IWindows} from "../src/interfaces/IWindows.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
 import {MarketHandler} from "./MarketHandler.sol";
@@ -15,7 +16,7 @@ contract MarketInvariantsTest is Base {
     function setUp() public {
         vm.warp(1_800_000_000);
         _token = new TestToken();
-        _market = new Market(Market.Setup(_token, address(0), 0, address(this)));
+        _market = new Market(Market.Setup(_token, address(0), 0, address(this), IWindows.Delays(1 days, 1 hours, 2 hours, 3 days)));
         _handler = new MarketHandler(_market, _token);
         _handler.publish(5, 0, 1, 1_000_003);
         _handler.buy(1, 0, 0);

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IChannels} from "./IChannels.sol";
+import {IEscrow} from "./IEscrow.sol";
 import {ILedger} from "./ILedger.sol";
 import {IOffers} from "./IOffers.sol";
+import {IPools} from "./IPools.sol";
 import {ISplits} from "./ISplits.sol";
 import {IStewardship} from "./IStewardship.sol";
+import {IWindows} from "./IWindows.sol";
 
 /// @title Market for licenses of adapters, paid in one token, with royalties split on chain
 /// @notice Nobody administrates a market: no owner, no proxy, and a fee that is fixed at deployment. One treasury and one
 /// ledger stand behind all its parts.
-interface IMarket is ILedger, ISplits, IOffers, IStewardship {}
+interface IMarket is ILedger, ISplits, IOffers, IWindows, IChannels, IEscrow, IPools, IStewardship {}
