@@ -3,49 +3,19 @@ pragma solidity ^0.8.30;
 
 import {IOffers} from "./interfaces/IOffers.sol";
 import {Pricing} from "./libraries/Pricing.sol";
+import {Registry} from "./Registry.sol";
 import {Splits} from "./Splits.sol";
 
 /// @title Catalogue
 /// @notice Adapters and offers. See IOffers.
-abstract contract Catalogue is Splits, IOffers {
-    struct Adapter {
-        address owner;
-        uint40 registeredAt;
-        bool retired;
-        bytes32 manifest;
-        bytes32 baseModel;
-        bytes32 terms;
-    }
-
+abstract contract Catalogue is Registry, Splits, IOffers {
     uint8 private constant REGISTERED = 1;
     uint8 private constant OFFER_CREATED = 3;
     uint8 private constant WITHDRAWN_BY_OWNER = 10;
     uint8 private constant RETIRED = 13;
 
-    uint8 internal constant METERED = 1;
-    uint8 internal constant ESCROWED = 2;
-    uint8 internal constant WITHDRAWN = 4;
-    uint8 internal constant SUSPENDED = 8;
-
     /// @dev Twice the target must fit the counter of a day.
     uint256 private constant MAX_TARGET = 32_767;
-
-    uint64 private _lastAdapter;
-    uint64 private _lastOffer;
-
-    /// @inheritdoc IOffers
-    mapping(uint64 adapter => Adapter) public override adapters;
-    /// @inheritdoc IOffers
-    mapping(address owner => mapping(bytes32 manifest => uint64 adapter)) public override adapterOf;
-    /// @inheritdoc IOffers
-    mapping(uint64 offer => Offer) public override offers;
-    /// @inheritdoc IOffers
-    mapping(uint64 offer => uint64 adapter) public override adapterOfOffer;
-
-    modifier onlyOwnerOf(uint64 adapter) {
-        require(adapters[adapter].owner == msg.sender, NotAdapterOwner(adapter));
-        _;
-    }
 
     /// @inheritdoc IOffers
     function register(bytes32 manifest, bytes32 baseModel, bytes32 terms) external override returns (uint64 adapter) {
@@ -99,19 +69,10 @@ abstract contract Catalogue is Splits, IOffers {
 
     /// @inheritdoc IOffers
     function quote(uint64 offer) external view override returns (uint256) {
-        Offer memory terms = offers[offer];
+        Offer storage terms = offers[offer];
         require(terms.floor != 0, UnknownOffer(offer));
         if (terms.maxRise == 0) return terms.floor;
-        Pricing.roll(terms, block.timestamp);
-        return Pricing.price(terms);
-    }
-
-    /// @dev An offer that sells now.
-    function _openOffer(uint64 offer) internal view returns (Offer storage terms) {
-        terms = offers[offer];
-        require(terms.floor != 0, UnknownOffer(offer));
-        require(terms.flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));
-        require(!paused(), SalesPaused());
+        return terms.floor + Pricing.premium(terms.state, terms.target, block.timestamp);
     }
 
     function _register(bytes32 manifest, bytes32 baseModel, bytes32 terms) private returns (uint64 adapter) {
@@ -150,7 +111,7 @@ abstract contract Catalogue is Splits, IOffers {
             require(offer.target == 0, InvalidPriceRule());
         } else {
             require(!metered && offer.target != 0 && offer.target <= MAX_TARGET, InvalidPriceRule());
-            require(Pricing.maxCredit(offer) <= type(uint56).max, InvalidPriceRule());
+            require(Pricing.maxCredit(offer.floor, offer.maxRise, offer.target) <= type(uint56).max, InvalidPriceRule());
         }
     }
 }

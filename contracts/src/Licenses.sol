@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Catalogue} from "./Catalogue.sol";
-import {IOffers} from "./interfaces/IOffers.sol";
 import {Pricing} from "./libraries/Pricing.sol";
+import {Registry} from "./Registry.sol";
 
 /// @title Licenses
-/// @notice Who holds what, and the steps of a sale that its ways of payment share. See IOffers.
-abstract contract Licenses is Catalogue {
+/// @notice Who holds what, and the steps of a sale that its ways of payment share. See IRegistry.
+abstract contract Licenses is Registry {
     uint256 private constant PERPETUAL = type(uint256).max;
-
-    /// @inheritdoc IOffers
-    mapping(uint64 offer => mapping(address holder => uint256 expiry)) public override licenses;
 
     /// @dev For payments that can still be refunded: takes the price of one license of an open offer, and counts nobody yet.
     function _reserve(uint64 offer, uint256 maxPrice) internal returns (uint256 price, Offer storage terms) {
@@ -22,21 +18,20 @@ abstract contract Licenses is Catalogue {
 
     /// @dev Takes a moving price and counts a licensee whose payment is final.
     function _takePrice(Offer storage terms, bool isNewLicensee) internal returns (uint256 price) {
-        Offer memory state = terms;
-        Pricing.roll(state, block.timestamp);
-        price = Pricing.take(state);
-        if (isNewLicensee) Pricing.count(state, platformFee);
-        (terms.day, terms.sold, terms.credit) = (state.day, state.sold, state.credit);
+        (uint256 premium, uint88 state) = Pricing.take(terms.state, terms.target, block.timestamp);
+        price = terms.floor + premium;
+        terms.state = isNewLicensee ? _counted(terms, state) : state;
     }
 
     /// @dev Counts a first-time licensee whose payment of `_reserve` is final now.
     function _countLicensee(uint64 offer) internal {
         Offer storage terms = offers[offer];
         if (terms.maxRise == 0) return;
-        Offer memory state = terms;
-        Pricing.roll(state, block.timestamp);
-        Pricing.count(state, platformFee);
-        (terms.day, terms.sold, terms.credit) = (state.day, state.sold, state.credit);
+        terms.state = _counted(terms, terms.state);
+    }
+
+    function _counted(Offer storage terms, uint88 state) private view returns (uint88) {
+        return Pricing.count(state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp);
     }
 
     /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.

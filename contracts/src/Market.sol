@@ -1,32 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
+import {Annex} from "./Annex.sol";
 import {Books} from "./Books.sol";
-import {Channels} from "./Channels.sol";
-import {Escrow} from "./Escrow.sol";
-import {IMarket} from "./interfaces/IMarket.sol";
+import {Catalogue} from "./Catalogue.sol";
 import {Offers} from "./Offers.sol";
-import {Pools} from "./Pools.sol";
-import {Splits} from "./Splits.sol";
+import {Setup} from "./Setup.sol";
 import {Stewardship} from "./Stewardship.sol";
-import {Windows} from "./Windows.sol";
 
 /// @title Market
-/// @notice All parts of a market in one contract, with one treasury and one ledger. See IMarket.
-contract Market is IMarket, Offers, Channels, Escrow, Pools, Stewardship {
-    struct Setup {
-        IERC20 token;
-        address platform;
-        uint16 platformFee;
-        address steward;
-        Delays delays;
+/// @notice All parts of a market at one address, with one treasury and one ledger. See IMarket.
+contract Market is Catalogue, Offers, Stewardship {
+    /// @notice Code of channels, escrow and pools, created with the market and never replaced.
+    address public immutable annex;
+
+    constructor(Setup memory setup) Books(setup.token, setup.platform, setup.platformFee) Stewardship(setup.steward) {
+        annex = address(new Annex(setup));
     }
 
-    constructor(Setup memory setup)
-        Books(setup.token)
-        Splits(setup.platform, setup.platformFee)
-        Stewardship(setup.steward)
-        Windows(setup.delays)
-    {}
+    /// @dev Calls that are not answered here run the code of the annex on the storage of the market.
+    fallback(bytes calldata input) external returns (bytes memory) {
+        return Address.functionDelegateCall(annex, input);
+    }
 }

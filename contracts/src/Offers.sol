@@ -3,20 +3,20 @@ pragma solidity ^0.8.30;
 
 import {IERC3009} from "@openzeppelin/contracts/interfaces/draft-IERC3009.sol";
 import {IERC20Permit} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Permit.sol";
-import {IOffers} from "./interfaces/IOffers.sol";
+import {ISales} from "./interfaces/ISales.sol";
 import {Licenses} from "./Licenses.sol";
 
 /// @title Offers
-/// @notice Direct sales. See IOffers.
-abstract contract Offers is Licenses {
+/// @notice Direct sales. See ISales.
+abstract contract Offers is Licenses, ISales {
     uint8 private constant SOLD = 4;
 
-    /// @inheritdoc IOffers
+    /// @inheritdoc ISales
     function buy(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) external override nonReentrant {
         _pull(msg.sender, _sell(offer, holder, maxPrice, orderRef));
     }
 
-    /// @inheritdoc IOffers
+    /// @inheritdoc ISales
     function buyWithPermit(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef, Permit calldata permit)
         external
         override
@@ -29,7 +29,7 @@ abstract contract Offers is Licenses {
         _pull(msg.sender, price);
     }
 
-    /// @inheritdoc IOffers
+    /// @inheritdoc ISales
     function buyWithAuthorization(
         uint64 offer,
         address holder,

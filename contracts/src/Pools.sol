@@ -2,13 +2,13 @@
 pragma solidity ^0.8.30;
 
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
-import {Catalogue} from "./Catalogue.sol";
 import {IPools} from "./interfaces/IPools.sol";
+import {Registry} from "./Registry.sol";
 import {Windows} from "./Windows.sol";
 
 /// @title Pools
 /// @notice See IPools.
-abstract contract Pools is Catalogue, Windows, IPools {
+abstract contract Pools is Registry, Windows, IPools {
     struct Pool {
         address operator;
         uint64 fee;

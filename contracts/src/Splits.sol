@@ -8,41 +8,14 @@ import {ShareTable} from "./libraries/ShareTable.sol";
 
 /// @title Splits
 /// @notice See ISplits.
-abstract contract Splits is Books {
-    /// @dev `acc` and `paid` share a slot, so that the cap of a claim costs no further cold access.
-    struct Split {
-        uint128 acc;
-        uint128 paid;
-        bytes32 root;
-    }
-
+abstract contract Splits is Books, ISplits {
     uint8 private constant SPLIT_CREATED = 2;
     uint8 private constant CLAIMED = 5;
     uint8 private constant PASSED_ON = 6;
 
-    uint256 internal constant TOTAL_SHARES = 10_000;
+    uint256 private constant TOTAL_SHARES = 10_000;
     /// @dev A table of this size stays far below the 2^24 gas that one transaction may use (EIP-7825).
     uint256 private constant MAX_RECIPIENTS = 1_000;
-    uint16 private constant MAX_PLATFORM_FEE = 1_000;
-
-    /// @inheritdoc ISplits
-    address public immutable override platform;
-    /// @inheritdoc ISplits
-    uint16 public immutable override platformFee;
-
-    uint32 private _lastSplit;
-
-    /// @inheritdoc ISplits
-    mapping(uint32 split => Split) public override splits;
-    /// @inheritdoc ISplits
-    mapping(uint32 split => mapping(address account => uint256 cumulative)) public override claimed;
-
-    constructor(address platform_, uint16 fee) {
-        bool named = uint160(platform_) > type(uint32).max;
-        require(fee <= MAX_PLATFORM_FEE && named == (fee != 0), InvalidPlatformFee(platform_, fee));
-        platform = platform_;
-        platformFee = fee;
-    }
 
     /// @inheritdoc ISplits
     function createSplit(address[] calldata accounts, uint16[] calldata shares)
@@ -79,16 +52,6 @@ abstract contract Splits is Books {
         splits[split].root = root;
         _record(SPLIT_CREATED, split, msg.sender, accounts.length, 0, 0, root);
         emit SplitTable(split, accounts, shares);
-    }
-
-    function _requireSplit(uint32 split) internal view {
-        require(splits[split].root != 0, UnknownSplit(split));
-    }
-
-    /// @dev Books `amount` to the recipients of a split. The entry of the caller names split and amount.
-    function _credit(uint32 split, uint256 amount) internal {
-        // Checked addition: 2^128 units never exist, and a token that claims otherwise stops here.
-        splits[split].acc += uint128(amount);
     }
 
     /// @dev Pays the account of a valid proof what is due to it, which may be nothing.
@@ -160,10 +123,5 @@ abstract contract Splits is Books {
     function _requireRecipient(address account) private view {
         require(account != address(this), MarketAsRecipient());
         if (_isSplit(account)) _requireSplit(uint32(uint160(account)));
-    }
-
-    /// @dev Nobody holds the key of so low an address: these numbers are free to name splits.
-    function _isSplit(address account) private pure returns (bool) {
-        return uint160(account) <= type(uint32).max;
     }
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Catalogue} from "./Catalogue.sol";
 import {IStewardship} from "./interfaces/IStewardship.sol";
+import {Registry} from "./Registry.sol";
 
 /// @title Stewardship
 /// @notice See IStewardship.
-abstract contract Stewardship is Catalogue, IStewardship {
+abstract contract Stewardship is Registry, IStewardship {
     uint8 private constant OFFER_SUSPENDED = 11;
     uint8 private constant OFFER_REOPENED = 12;
     uint8 private constant NOTICE = 14;
@@ -15,13 +15,6 @@ abstract contract Stewardship is Catalogue, IStewardship {
     uint8 private constant UNPAUSED_SALES = 17;
     uint8 private constant STEWARD_NAMED = 18;
     uint8 private constant STEWARD_CHANGED = 19;
-
-    /// @inheritdoc IStewardship
-    address public override steward;
-    /// @inheritdoc IStewardship
-    address public override namedSteward;
-    /// @inheritdoc IStewardship
-    mapping(uint256 number => uint64 adapter) public override notices;
 
     modifier onlySteward() {
         require(msg.sender == steward, NotSteward());

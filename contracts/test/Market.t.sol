@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IBooks} from "../src/interfaces/IBooks.sol";
+import {IOffers} from "../src/interfaces/IOffers.sol";
+import {IRegistry} from "../src/interfaces/IRegistry.sol";
+import {ISales} from "../src/interfaces/ISales.sol";
+import {ISplits} from "../src/interfaces/ISplits.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {Setup} from "../src/Setup.sol";
 import {Market} from "../src/Market.sol";
-import {IOffers} from "../src/interfaces/IOffers.sol";
-import {ISplits} from "../src/interfaces/ISplits.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
@@ -23,8 +27,8 @@ contract MarketTest is MarketFixture {
     }
 
     function test_constructor__address_without_code__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(ISplits.TokenWithoutCode.selector, BUYER));
-        new Market(Market.Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
+        vm.expectRevert(abi.encodeWithSelector(IBooks.TokenWithoutCode.selector, BUYER));
+        new Market(Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
     }
 
     function test_register__new_manifest__adapter_recorded() public {
@@ -155,7 +159,7 @@ contract MarketTest is MarketFixture {
 
         vm.assertEq(offer, 2, "number");
         vm.assertEq(market.quote(offer), 77, "quote");
-        (uint64 price, uint32 ofSplit, uint32 duration,,,,,,) = market.offers(offer);
+        (uint64 price, uint32 ofSplit, uint32 duration,,,,) = market.offers(offer);
         vm.assertEq(price, 77, "price");
         vm.assertEq(market.adapterOfOffer(offer), adapter, "adapter");
         vm.assertEq(ofSplit, split, "split");
@@ -166,19 +170,19 @@ contract MarketTest is MarketFixture {
 
     function test_createOffer__not_the_owner__reverts() public {
         (uint64 adapter, uint32 split,) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IOffers.NotAdapterOwner.selector, adapter));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotAdapterOwner.selector, adapter));
         vm.prank(BUYER);
         market.createOffer(adapter, _terms(split, 1, 0));
     }
 
     function test_createOffer__unknown_adapter__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IOffers.NotAdapterOwner.selector, uint64(9)));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.NotAdapterOwner.selector, uint64(9)));
         market.createOffer(9, _terms(1, 1, 0));
     }
 
     function test_createOffer__unknown_split__reverts() public {
         (uint64 adapter,,) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(ISplits.UnknownSplit.selector, uint32(9)));
+        vm.expectRevert(abi.encodeWithSelector(IBooks.UnknownSplit.selector, uint32(9)));
         vm.prank(OWNER);
         market.createOffer(adapter, _terms(9, 1, 0));
     }
@@ -196,7 +200,7 @@ contract MarketTest is MarketFixture {
         vm.assertEq(adapter, 1, "adapter");
         vm.assertEq(split, 1, "split");
         vm.assertEq(offer, 1, "offer");
-        (uint64 price, uint32 ofSplit, uint32 duration,,,,,,) = market.offers(1);
+        (uint64 price, uint32 ofSplit, uint32 duration,,,,) = market.offers(1);
         vm.assertEq(price, PRICE, "price");
         vm.assertEq(market.adapterOfOffer(1), 1, "adapter of the offer");
         vm.assertEq(ofSplit, 1, "split of the offer");
@@ -230,7 +234,9 @@ contract MarketTest is MarketFixture {
         vm.assertEq(acc, PRICE, "acc");
         vm.assertEq(paid, 0, "paid out");
         Vm.Log[] memory logs = vm.getRecordedLogs();
-        _assertEntry(logs[0], 4, offer, HOLDER, abi.encode(4, PRICE, uint256(split) | (NOW << 32), type(uint256).max, ORDER));
+        _assertEntry(
+            logs[0], 4, offer, HOLDER, abi.encode(4, PRICE, uint256(split) | (NOW << 32), type(uint256).max, ORDER)
+        );
     }
 
     function test_buy__timed_twice__extends_from_expiry() public {
@@ -248,25 +254,25 @@ contract MarketTest is MarketFixture {
     function test_buy__perpetual_again__reverts() public {
         (,, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
-        vm.expectRevert(abi.encodeWithSelector(IOffers.AlreadyLicensed.selector, offer, HOLDER));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.AlreadyLicensed.selector, offer, HOLDER));
         _buy(offer, HOLDER);
     }
 
     function test_buy__unknown_offer__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IOffers.UnknownOffer.selector, uint64(3)));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownOffer.selector, uint64(3)));
         _buy(3, HOLDER);
     }
 
     function test_buy__dearer_than_accepted__reverts() public {
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(IOffers.PriceAboveMax.selector, PRICE, PRICE - 1));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.PriceAboveMax.selector, PRICE, PRICE - 1));
         vm.prank(BUYER);
         market.buy(offer, HOLDER, PRICE - 1, ORDER);
     }
 
     function test_buy__no_holder__reverts() public {
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(IOffers.ZeroHolder.selector);
+        vm.expectRevert(IRegistry.ZeroHolder.selector);
         _buy(offer, address(0));
     }
 
@@ -284,7 +290,7 @@ contract MarketTest is MarketFixture {
     function test_buy__token_takes_a_fee__reverts() public {
         _deploy(new FeeToken());
         (,, uint64 offer) = _publish(0);
-        vm.expectRevert(abi.encodeWithSelector(ISplits.AmountMismatch.selector, PRICE, PRICE - 1));
+        vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE - 1));
         _buy(offer, HOLDER);
     }
 
@@ -299,7 +305,7 @@ contract MarketTest is MarketFixture {
         CallingToken calling = new CallingToken();
         _deploy(calling);
         (,, uint64 offer) = _publish(60);
-        calling.arm(address(market), abi.encodeCall(IOffers.buy, (offer, HOLDER, PRICE, ORDER)));
+        calling.arm(address(market), abi.encodeCall(ISales.buy, (offer, HOLDER, PRICE, ORDER)));
         _buy(offer, HOLDER);
         _assertRefused(calling);
     }
@@ -357,7 +363,7 @@ contract MarketTest is MarketFixture {
     }
 
     function test_claim__unknown_split__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(ISplits.UnknownSplit.selector, uint32(4)));
+        vm.expectRevert(abi.encodeWithSelector(IBooks.UnknownSplit.selector, uint32(4)));
         market.claim(4, HOLDER, 1, new bytes32[](0));
     }
 
@@ -405,7 +411,7 @@ contract MarketTest is MarketFixture {
     }
 
     function test_quote__unknown_offer__reverts() public {
-        vm.expectRevert(abi.encodeWithSelector(IOffers.UnknownOffer.selector, uint64(1)));
+        vm.expectRevert(abi.encodeWithSelector(IRegistry.UnknownOffer.selector, uint64(1)));
         market.quote(1);
     }
 

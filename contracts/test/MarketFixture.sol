@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Market} from "../src/Market.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IWindows} from "../src/interfaces/IWindows.sol";
+import {Market} from "../src/Market.sol";
+import {IMarket} from "../src/interfaces/IMarket.sol";
+import {Setup} from "../src/Setup.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base, Vm} from "./Base.sol";
 import {Tables} from "./Tables.sol";
@@ -27,7 +29,7 @@ abstract contract MarketFixture is Base {
     uint256 internal constant PAUSED = 1 << 40;
     uint256 internal constant GENESIS = 1 << 41;
 
-    Market internal market;
+    IMarket internal market;
     TestToken internal token;
     address[] internal accounts;
     uint16[] internal shares;
@@ -41,7 +43,7 @@ abstract contract MarketFixture is Base {
 
     function _deploy(TestToken token_) internal {
         token = token_;
-        market = new Market(_setup(token_));
+        market = IMarket(address(new Market(_setup(token_))));
         token_.mint(BUYER, FUNDS);
         vm.prank(BUYER);
         token_.approve(address(market), FUNDS);
@@ -53,8 +55,8 @@ abstract contract MarketFixture is Base {
     }
 
     /// @dev Suites that need a platform, or windows of their own, override this.
-    function _setup(TestToken token_) internal view virtual returns (Market.Setup memory) {
-        return Market.Setup(token_, address(0), 0, STEWARD, _delays());
+    function _setup(TestToken token_) internal view virtual returns (Setup memory) {
+        return Setup(token_, address(0), 0, STEWARD, _delays());
     }
 
     function _delays() internal pure returns (IWindows.Delays memory) {
@@ -62,7 +64,11 @@ abstract contract MarketFixture is Base {
     }
 
     /// @dev A fixed price; without a duration for ever.
-    function _terms(uint32 split, uint64 price, uint32 duration) internal pure returns (IOffers.OfferTerms memory terms) {
+    function _terms(uint32 split, uint64 price, uint32 duration)
+        internal
+        pure
+        returns (IOffers.OfferTerms memory terms)
+    {
         terms.split = split;
         terms.price = price;
         terms.duration = duration;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Market} from "../src/Market.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
+import {IMarket} from "../src/interfaces/IMarket.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
 import {Tables} from "./Tables.sol";
@@ -19,7 +19,7 @@ contract MarketHandler is Base {
         uint256 paid;
     }
 
-    Market public immutable market;
+    IMarket public immutable market;
     TestToken public immutable token;
 
     uint256 public expectedHead = 1 << 41;
@@ -36,7 +36,7 @@ contract MarketHandler is Base {
     mapping(uint32 split => Model) private _models;
     mapping(uint64 offer => mapping(address holder => uint256)) public expectedExpiry;
 
-    constructor(Market market_, TestToken token_) {
+    constructor(IMarket market_, TestToken token_) {
         market = market_;
         token = token_;
         token_.mint(address(this), type(uint128).max);
@@ -89,7 +89,7 @@ contract MarketHandler is Base {
 
     function buy(uint64 offer, uint256 buyer, bytes32 orderRef) external {
         offer = uint64(_clamp(offer, 1, offerCount));
-        (uint64 price, uint32 split, uint32 duration,,,,,,) = market.offers(offer);
+        (uint64 price, uint32 split, uint32 duration,,,,) = market.offers(offer);
         uint256 before = expectedExpiry[offer][_holder(buyer)];
         address holder = _holder(buyer);
         if (duration == 0 && before != 0) {
@@ -192,7 +192,11 @@ contract MarketHandler is Base {
         expectedHead = ((uint256(digest) >> 41) << 41) | entries;
     }
 
-    function _terms(uint32 split, uint64 price, uint32 duration) private pure returns (IOffers.OfferTerms memory terms) {
+    function _terms(uint32 split, uint64 price, uint32 duration)
+        private
+        pure
+        returns (IOffers.OfferTerms memory terms)
+    {
         terms.split = split;
         terms.price = price;
         terms.duration = duration;

@@ -1,22 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {Market} from "../src/Market.sol";
 import {IWindows} from "../src/interfaces/IWindows.sol";
+import {Market} from "../src/Market.sol";
+import {IMarket} from "../src/interfaces/IMarket.sol";
+import {Setup} from "../src/Setup.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
 import {MarketHandler} from "./MarketHandler.sol";
 
 /// @notice What holds after any sequence of legal calls.
 contract MarketInvariantsTest is Base {
-    Market private _market;
+    IMarket private _market;
     TestToken private _token;
     MarketHandler private _handler;
 
     function setUp() public {
         vm.warp(1_800_000_000);
         _token = new TestToken();
-        _market = new Market(Market.Setup(_token, address(0), 0, address(this), IWindows.Delays(1 days, 1 hours, 2 hours, 3 days)));
+        _market = IMarket(
+            address(
+                new Market(
+                    Setup(_token, address(0), 0, address(this), IWindows.Delays(1 days, 1 hours, 2 hours, 3 days))
+                )
+            )
+        );
         _handler = new MarketHandler(_market, _token);
         _handler.publish(5, 0, 1, 1_000_003);
         _handler.buy(1, 0, 0);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
+import {IBooks} from "./IBooks.sol";
 import {IChannels} from "./IChannels.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {ILedger} from "./ILedger.sol";
 import {IOffers} from "./IOffers.sol";
 import {IPools} from "./IPools.sol";
+import {IRegistry} from "./IRegistry.sol";
+import {ISales} from "./ISales.sol";
 import {ISplits} from "./ISplits.sol";
 import {IStewardship} from "./IStewardship.sol";
 import {IWindows} from "./IWindows.sol";
@@ -13,4 +16,19 @@ import {IWindows} from "./IWindows.sol";
 /// @title Market for licenses of adapters, paid in one token, with royalties split on chain
 /// @notice Nobody administrates a market: no owner, no proxy, and a fee that is fixed at deployment. One treasury and one
 /// ledger stand behind all its parts.
-interface IMarket is ILedger, ISplits, IOffers, IWindows, IChannels, IEscrow, IPools, IStewardship {}
+interface IMarket is
+    ILedger,
+    IBooks,
+    IRegistry,
+    ISplits,
+    IOffers,
+    ISales,
+    IStewardship,
+    IWindows,
+    IChannels,
+    IEscrow,
+    IPools
+{
+    /// @notice Code of channels, escrow and pools, created with the market and never replaced.
+    function annex() external view returns (address);
+}

@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
-
-/// @title The treasury and its immutable tables of royalty shares
+/// @title Immutable tables of royalty shares
 /// @dev A payment adds its amount to the split's accumulator; each recipient later claims
 /// `floor(acc * share / 10000) - claimed`. A payment therefore costs the same for one recipient and for a thousand.
 interface ISplits {
@@ -18,12 +16,6 @@ interface ISplits {
     /// @notice The table behind a split's root, so that anyone can rebuild the proofs from the log alone.
     event SplitTable(uint32 indexed split, address[] accounts, uint16[] shares);
 
-    /// @notice The constructor was given an address without code.
-    error TokenWithoutCode(address token);
-    /// @notice The constructor was given a fee above 1000 basis points, or a fee and no platform, or the reverse.
-    error InvalidPlatformFee(address platform, uint16 fee);
-    /// @notice The token moved another amount than asked; a token that takes a fee cannot be used.
-    error AmountMismatch(uint256 expected, uint256 received);
     /// @notice A split takes 1 to 1000 recipients.
     error RecipientCount(uint256 count);
     /// @notice Accounts and shares differ in number.
@@ -38,8 +30,6 @@ interface ISplits {
     error ShareSum(uint256 sum);
     /// @notice The platform's share of the table is below its fee.
     error PlatformShare(uint256 share, uint256 fee);
-    /// @notice No split has this number.
-    error UnknownSplit(uint32 split);
     /// @notice The account and share are not in the split's table.
     error InvalidProof();
     /// @notice Everything accrued to this account was paid already.
@@ -71,19 +61,4 @@ interface ISplits {
     /// @notice Several claims in one transaction. A claim that somebody else made a moment before is passed over.
     /// @return due Units paid in all.
     function claimMany(Claim[] calldata claims) external returns (uint256 due);
-
-    /// @notice The only token of this market.
-    function token() external view returns (IERC20);
-
-    /// @notice Who receives the platform's fee; zero if there is none.
-    function platform() external view returns (address);
-
-    /// @notice The least share that every split gives to the platform, in basis points, at most 1000.
-    function platformFee() external view returns (uint16);
-
-    /// @notice A split: units paid in, units paid out, root of its table; zero root = none with this number.
-    function splits(uint32 split) external view returns (uint128 acc, uint128 paid, bytes32 root);
-
-    /// @notice Units that were paid to `account` from a split so far.
-    function claimed(uint32 split, address account) external view returns (uint256 cumulative);
 }

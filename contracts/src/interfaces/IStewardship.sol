@@ -48,13 +48,4 @@ interface IStewardship {
 
     /// @notice Puts the owner's answer to a notice on record.
     function counterNotice(uint256 noticeNumber, bytes32 digest) external;
-
-    /// @notice The steward; zero = none.
-    function steward() external view returns (address);
-
-    /// @notice Who may take over from the steward.
-    function namedSteward() external view returns (address);
-
-    /// @notice The adapter that a notice concerns; 0 = no such notice.
-    function notices(uint256 number) external view returns (uint64 adapter);
 }

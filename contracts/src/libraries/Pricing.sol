@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity ^0.8.30;
 
-import {IOffers} from "../interfaces/IOffers.sol";
-
 /// @title The moving price
 /// @notice Price = floor + premium, in whole units of the token. More new licensees than `target` on a day raise the
 /// premium, time lowers it, and no seller can gain by buying from himself.
@@ -22,46 +20,61 @@ import {IOffers} from "../interfaces/IOffers.sol";
 ///
 /// This is the controller of EIP-1559 with the step bounded by what a purchase loses (at most 1/10) in the place of 1/8:
 /// a larger step is what makes the naive rule profitable to pump (test/PricingAttack.t.sol).
+///
+/// The state of a price is one word of 88 bits: day | sold << 16 | credit << 32, days since 1970.
 library Pricing {
     uint256 internal constant EPOCH = 1 days;
     uint256 private constant BASIS_POINTS = 10_000;
 
-    /// @notice Brings the state to the day of `time`.
-    function roll(IOffers.Offer memory offer, uint256 time) internal pure {
-        uint256 day = time / EPOCH;
-        if (day == offer.day) return;
-        // A shift by more bits than there are leaves zero.
-        offer.credit = uint56(uint256(offer.credit) >> (day - offer.day));
-        offer.sold = 0;
-        // forge-lint: disable-next-line(unsafe-typecast)
-        offer.day = uint16(day); // until the year 2149
+    /// @notice What the next sale asks above the floor.
+    function premium(uint88 state, uint256 target, uint256 time) internal pure returns (uint256) {
+        (,, uint256 credit) = _read(state, time);
+        return credit / target;
     }
 
-    /// @notice Price of the next license; the state must be of today.
-    function price(IOffers.Offer memory offer) internal pure returns (uint256) {
-        return uint256(offer.floor) + offer.credit / offer.target;
-    }
-
-    /// @notice Takes the premium of one sale out of the credit and returns the price.
-    function take(IOffers.Offer memory offer) internal pure returns (uint256) {
-        uint56 premium = offer.credit / offer.target;
-        offer.credit -= premium;
-        return uint256(offer.floor) + premium;
+    /// @notice Takes the premium of one sale out of the credit.
+    function take(uint88 state, uint256 target, uint256 time) internal pure returns (uint256 taken, uint88 next) {
+        (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
+        taken = credit / target;
+        next = _pack(day, sold, credit - taken);
     }
 
     /// @notice Counts a first-time licensee whose payment is final.
-    function count(IOffers.Offer memory offer, uint256 fee) internal pure {
-        if (offer.sold >= 2 * uint256(offer.target)) return;
-        ++offer.sold;
-        if (offer.sold <= offer.target) return;
-        uint256 credit = uint256(offer.credit) + offer.floor * fee / BASIS_POINTS;
-        uint256 limit = maxCredit(offer);
-        // forge-lint: disable-next-line(unsafe-typecast)
-        offer.credit = uint56(credit < limit ? credit : limit); // createOffer refuses a larger limit
+    /// @param fee Basis points of a payment that the platform keeps.
+    function count(uint88 state, uint256 floor, uint256 maxRise, uint256 target, uint256 fee, uint256 time)
+        internal
+        pure
+        returns (uint88)
+    {
+        (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
+        if (sold < 2 * target) {
+            ++sold;
+            if (sold > target) {
+                credit += floor * fee / BASIS_POINTS;
+                uint256 limit = maxCredit(floor, maxRise, target);
+                if (credit > limit) credit = limit;
+            }
+        }
+        return _pack(day, sold, credit);
     }
 
     /// @notice The credit at which the price stands at its ceiling.
-    function maxCredit(IOffers.Offer memory offer) internal pure returns (uint256) {
-        return uint256(offer.floor) * offer.maxRise / BASIS_POINTS * offer.target;
+    function maxCredit(uint256 floor, uint256 maxRise, uint256 target) internal pure returns (uint256) {
+        return floor * maxRise / BASIS_POINTS * target;
+    }
+
+    /// @dev The state on the day of `time`.
+    function _read(uint256 state, uint256 time) private pure returns (uint256 day, uint256 sold, uint256 credit) {
+        day = time / EPOCH;
+        credit = state >> 32;
+        uint256 ended = day - (state & 0xffff);
+        if (ended == 0) sold = (state >> 16) & 0xffff;
+        else credit >>= ended;
+    }
+
+    /// @dev The day fits until the year 2149, `sold` is at most twice a target of 15 bits, createOffer bounds the credit.
+    function _pack(uint256 day, uint256 sold, uint256 credit) private pure returns (uint88) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        return uint88(day | (sold << 16) | (credit << 32));
     }
 }

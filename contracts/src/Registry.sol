@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Books} from "./Books.sol";
+import {IRegistry} from "./interfaces/IRegistry.sol";
+
+/// @title Registry
+/// @notice See IRegistry.
+/// @dev With Ledger and Books, all state that the market and its annex share. The annex adds its own behind, and the market
+/// adds none: this is what keeps their slots apart.
+abstract contract Registry is Books, IRegistry {
+    struct Adapter {
+        address owner;
+        uint40 registeredAt;
+        bool retired;
+        bytes32 manifest;
+        bytes32 baseModel;
+        bytes32 terms;
+    }
+
+    uint8 internal constant METERED = 1;
+    uint8 internal constant ESCROWED = 2;
+    uint8 internal constant WITHDRAWN = 4;
+    uint8 internal constant SUSPENDED = 8;
+
+    uint64 internal _lastAdapter;
+    uint64 internal _lastOffer;
+
+    /// @inheritdoc IRegistry
+    mapping(uint64 adapter => Adapter) public override adapters;
+    /// @inheritdoc IRegistry
+    mapping(address owner => mapping(bytes32 manifest => uint64 adapter)) public override adapterOf;
+    /// @inheritdoc IRegistry
+    mapping(uint64 offer => Offer) public override offers;
+    /// @inheritdoc IRegistry
+    mapping(uint64 offer => uint64 adapter) public override adapterOfOffer;
+    /// @inheritdoc IRegistry
+    mapping(uint64 offer => mapping(address holder => uint256 expiry)) public override licenses;
+    /// @inheritdoc IRegistry
+    address public override steward;
+    /// @inheritdoc IRegistry
+    address public override namedSteward;
+    /// @inheritdoc IRegistry
+    mapping(uint256 number => uint64 adapter) public override notices;
+
+    modifier onlyOwnerOf(uint64 adapter) {
+        require(adapters[adapter].owner == msg.sender, NotAdapterOwner(adapter));
+        _;
+    }
+
+    /// @dev An offer that sells now.
+    function _openOffer(uint64 offer) internal view returns (Offer storage terms) {
+        terms = offers[offer];
+        require(terms.floor != 0, UnknownOffer(offer));
+        require(terms.flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));
+        require(!paused(), SalesPaused());
+    }
+}
