@@ -59,7 +59,7 @@ def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json`: data, or the error, as one JSON document on stdout."""
+    """Add `--json`: data as one JSON document on stdout, an error as one on stderr."""
     return click.option("--json", is_flag=True, expose_value=False, callback=_set_json, help="Print JSON.")(command)
 
 

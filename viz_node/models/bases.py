@@ -29,7 +29,7 @@ def base_digest(directory: Path) -> str:
     """SHA-256 over the names and digests of all plain files but the provenance. Raises: NotFoundError."""
     names = _file_names(directory)
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
-        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node models build`")
+        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`")
     lines = []
     for name in names:
         with (directory / name).open("rb") as file:
@@ -54,7 +54,7 @@ def read_base(directory: Path) -> dict[str, Any]:
         provenance = json.loads((directory / PROVENANCE_NAME).read_bytes())
         facts = {key: provenance[key] for key in ("name", "digest", "license", "parameters")}
     except OSError as error:
-        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node models build`") from error
+        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`") from error
     except (ValueError, KeyError, TypeError) as error:
         raise VerificationError(f"{directory / PROVENANCE_NAME} is malformed: {error}") from error
     return {**facts, "path": str(directory), "provenance": provenance}
@@ -69,7 +69,7 @@ def resolve_base(base: dict[str, Any]) -> ResolvedBase:
     """
     name, path, digest = (base.get(key, "") for key in ("name", "path", "digest"))
     if not all(isinstance(value, str) for value in (name, path, digest)) or not path:
-        raise UsageError("a base model needs a name, a path and a digest", "see `viz-node models list`")
+        raise UsageError("a base model needs a name, a path and a digest", "see `viz-node base list`")
     directory = _download(path) if path.startswith("hf:") else Path(path)
     actual = base_digest(directory)
     if digest and actual != digest:

@@ -232,9 +232,17 @@ class Store:
             raise RefusedError(f"the {noun} {key[:16]} is there already")
 
 
+_LISTED_BY = {
+    "work": "content list",
+    "job": "jobs list",
+    "adapter": "adapters list",
+    "federation": "federation status",
+}
+
+
 def _only(rows: Sequence[Row], key: str, noun: str) -> Row:
     if not rows:
-        raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {'content' if noun == 'work' else noun} list`")
+        raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {_LISTED_BY[noun]}`")
     if len(rows) > 1:
         raise UsageError(f"more than one {noun} begins with {key!r}", "give more digits")
     return rows[0]
