@@ -117,7 +117,7 @@ class Store:
             taken = "SELECT id FROM adapters WHERE adapter_id = ? AND id != ?"
             rows = self._db.query(taken, (record.adapter_id, record.name))
             if rows:
-                raise RefusedError(f"the adapter is in the library as {rows[0][0]!r}", "see `viz-node adapter list`")
+                raise RefusedError(f"the adapter is in the library as {rows[0][0]!r}", "see `viz-node adapters list`")
             values = (record.name, record.adapter_id, record.created, record.manifest, _json(body))
             self._db.execute(_upsert("adapters", ("id", "adapter_id", "created", "manifest", "body")), values)
 
