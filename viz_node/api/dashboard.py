@@ -29,6 +29,7 @@ _STATIC = {
 }
 _PANEL_SECONDS = 4.0
 _MOST_ROWS = 100
+_MOST_JOBS = 6
 _MOST_BARS = 6
 _MOST_SEARCH_CHARACTERS = 200
 _log = logging.getLogger(__name__)
@@ -81,7 +82,9 @@ class Dashboard:
         )
         self._templates.filters.update(moment=moment, size=size, short=short, duration=duration, number=number)
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:12]
-        self._templates.globals.update(version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS)
+        self._templates.globals.update(
+            version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS, most_jobs=_MOST_JOBS
+        )
 
     def add_routes(self, app: web.Application) -> None:
         """Add `/`, `/fragments/{name}` and `/static/{name}`."""
