@@ -19,7 +19,7 @@ class RoyaltySplit:
         accounts = [account for account, _ in self.shares]
         if not 1 <= len(accounts) <= MAX_RECIPIENTS or accounts != sorted(set(accounts)):
             raise InvalidSplitError("a split needs 1 to 1000 distinct accounts, ascending")
-        if any(share < 1 for _, share in self.shares):
+        if any(type(share) is not int or share < 1 for _, share in self.shares):
             raise InvalidSplitError("every share must be at least 0.01 percent")
         total = sum(share for _, share in self.shares)
         if total != WHOLE:

@@ -9,7 +9,7 @@ from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
-from viz_node.services.federate_adapter import Federations
+from viz_node.services.join_federation import Federations
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.publish_adapter import Publisher

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import NotFoundError, UsageError
@@ -38,7 +39,7 @@ class Workshop:
         self._directory = directory
         self._run_worker = run_worker
         self.bases = list_bases
-        self.split_texts = split_texts
+        self._split_texts = split_texts
 
     def find_base(self, name: str | None) -> dict[str, Any]:
         """The base model `{"name", "path", "digest"}`; the first installed one by default. Raises: NotFoundError."""
@@ -48,6 +49,11 @@ class Workshop:
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
         return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+
+    def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
+        """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
+        found = [self._works.find(work) for work in works]
+        return self._split_texts({str(work.work_id): self._works.text(work) for work in found}, seed)
 
     def check_new_name(self, name: str) -> None:
         """Raises: UsageError unless `name` is free and fit for a file name."""
@@ -73,9 +79,7 @@ class Workshop:
         existing = adapter_named(self._store, name)
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
-        works = [self._works.find(work) for work in job.order["works"]]
-        texts = {str(work.work_id): self._works.text(work) for work in works}
-        train, held_out = self.split_texts(texts, int(job.order["recipe"]["seed"]))
+        train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
         out = self._directory / "adapters" / name
         base = job.order["base"] or self.find_base(None)
         order = {
@@ -95,7 +99,7 @@ class Workshop:
             base_digest=str(base["digest"] or result.get("base_digest", "")),
             directory=str(out),
             origin="trained",
-            works=tuple(work.work_id for work in works),
+            works=tuple(WorkId(work) for work in job.order["works"]),
             training={**result["training"], "job": job.job_id},
             evaluation=result["evaluation"],
             created=job.created,
