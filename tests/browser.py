@@ -61,7 +61,8 @@ class Page:
 
     async def evaluate(self, expression: str) -> Any:
         """The value of an expression in the page; a promise is awaited."""
-        answer = await self.ask("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        answer = await self.ask("Runtime.evaluate", expression=expression, returnByValue=True,
+                                awaitPromise=True, allowUnsafeEvalBlockedByCSP=False)  # fmt: skip
         if "exceptionDetails" in answer:
             raise RuntimeError(str(answer["exceptionDetails"]))
         return answer["result"].get("value")
