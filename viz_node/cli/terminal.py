@@ -80,12 +80,12 @@ def content_option(command: Command) -> Command:
 
 
 def selected_works(terminal: Terminal, content: tuple[str, ...]) -> list[str]:
-    """The works that `--content` names, in order, each once; `all` asks the node. Raises: UsageError."""
+    """The works that `--content` names, in order, each once; the node knows what `all` is. Raises: UsageError."""
     from viz_node.errors import UsageError
 
     names = list(dict.fromkeys(part.strip() for item in content for part in item.split(",") if part.strip()))
     if "all" in names:
-        names = [str(work["work_id"]) for work in terminal.client.call_list("content_list")]
+        return ["all"]
     if not names:
         raise UsageError("no work is selected", "add some: viz-node content add PATH… --rights owned --author NAME")
     return names

@@ -11,6 +11,7 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
+from viz_node.content.samples import HARBOUR, write_samples
 from viz_node.daemon import doctor
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
@@ -25,6 +26,7 @@ from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.first_start import FirstStart
 from viz_node.services.jobs import JobRunner
 from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.license_adapter import Buyer
@@ -65,6 +67,7 @@ class Node:
     catalogue: Catalogue
     publisher: Publisher
     operations: Operations
+    first_start: FirstStart
 
 
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
@@ -115,7 +118,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
-    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations)
+    first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
+    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start)
 
 
 async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:

@@ -41,7 +41,9 @@ def list_bases(root: Path) -> list[dict[str, Any]]:
     """`read_base` of every base model in the folder, by name."""
     if not root.is_dir():
         return []
-    folders = (path for path in sorted(root.iterdir()) if (path / PROVENANCE_NAME).is_file())
+    # A hidden folder is a base model in the making.
+    named = (path for path in sorted(root.iterdir()) if not path.name.startswith("."))
+    folders = (path for path in named if (path / PROVENANCE_NAME).is_file())
     return [read_base(folder) for folder in folders]
 
 

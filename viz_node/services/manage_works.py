@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import WorkId
-from viz_node.domain.work import Rights, Work, commit_work
+from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports import SealBytes, Store
 
@@ -65,8 +65,11 @@ class WorkShelf:
         return {"work_id": found.work_id, "title": found.title, "adapters": users}
 
     def select(self, names: list[str]) -> list[Work]:
-        """The named works, or all for `all`. Raises: NotFoundError, UsageError when there is none."""
-        works = self._store.list_works() if names in ([], ["all"]) else [self.find(name) for name in names]
+        """The named works, or for `all` the owner's, without samples. Raises: NotFoundError, UsageError (none)."""
+        if names in ([], ["all"]):
+            works = [work for work in self._store.list_works() if work.author != SAMPLE_AUTHOR]
+        else:
+            works = [self.find(name) for name in names]
         if not works:
             raise UsageError("there is no content yet", "viz-node content add PATH --rights owned --author NAME")
         return list({work.work_id: work for work in works}.values())

@@ -9,12 +9,12 @@ from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
-from viz_node.services.join_federation import Federations
 from viz_node.services.jobs import JobRunner, describe_job
+from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.settle_royalties import Royalties
-from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, describe_adapter
+from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
 
 Answer = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -108,7 +108,7 @@ class Operations:
 
     async def do_base_build(self, *, seed: int) -> Answer:
         """Build the small base model."""
-        return _order(self.jobs, "base_build", {"seed": seed, "name": f"viz-small-{seed}"})
+        return _order(self.jobs, "base_build", {"seed": seed, "name": base_name(seed)})
 
     async def do_train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
@@ -122,11 +122,6 @@ class Operations:
             "recipe": DEFAULT_RECIPE | (recipe or {}),
         }
         return _order(self.jobs, "train", order)
-
-    def ensure_base(self) -> None:
-        """Build the small base model unless there is one, or it is being built."""
-        if not self.workshop.bases() and not self._is_building():
-            _order(self.jobs, "base_build", {"seed": 0, "name": "viz-small-0"})
 
     def _is_building(self) -> bool:
         return any(job.kind == "base_build" and job.state in {"queued", "running"} for job in self.jobs.list_jobs())

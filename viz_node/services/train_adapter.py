@@ -65,12 +65,10 @@ class Workshop:
     async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: build the small base model on this machine."""
         seed = int(job.order["seed"])
-        out = self._directory / "bases" / f"viz-small-{seed}"
+        out = self._directory / "bases" / base_name(seed)
         if not (out / "provenance.json").exists():
-            partial = out.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            await self._run_worker(WORKER, {"order": "build_base", "out_dir": str(partial), "seed": seed}, report)
-            partial.rename(out)
+            order = {"order": "build_base", "out_dir": str(out), "seed": seed, "recipe": {"name": out.name}}
+            await self._run_worker(WORKER, order, report)
         return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
 
     async def train(self, job: Job, report: Report) -> dict[str, Any]:
@@ -127,6 +125,11 @@ class Workshop:
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
         return self._store.find_adapter(name)
+
+
+def base_name(seed: int) -> str:
+    """The small base model's name, and its folder's; another seed is another model."""
+    return f"viz-base-small-{seed}"
 
 
 def describe_adapter(record: AdapterRecord) -> dict[str, Any]:
