@@ -43,6 +43,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "fetch": ("market", "Download a licensed adapter, verified."),
         "royalties": ("royalties", "What is owed to this account; `royalties claim` takes it."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),
+        "simulate": ("simulate", "Compare payout and pricing rules, with attackers; needs no node and no keys."),
     },
 }
 
