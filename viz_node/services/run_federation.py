@@ -69,7 +69,7 @@ class Rounds:
             result = await self._run_worker(WORKER, order, report)
         finally:
             await self._network.close_tunnel(tunnel)
-        return int(result["rounds_trained"])
+        return len(result["rounds_trained"])
 
     async def _coordinate(self, body: dict[str, Any], job: Job, report: Report) -> dict[str, Any]:
         name, federation_id, terms = str(body["name"]), body["federation_id"], body["terms"]
