@@ -193,7 +193,7 @@ def sales_bars(sales: object) -> list[Bar]:
     for sale in sales if isinstance(sales, list) else []:
         amount = _amount_of(sale)
         if amount is not None:
-            label = str(sale.get("name") or sale.get("adapter", ""))
+            label = f"adapter {sale.get('adapter', '')}"
             totals[label] = totals.get(label, Decimal(0)) + amount
             counts[label] = counts.get(label, 0) + 1
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:_MOST_BARS]

@@ -25,6 +25,7 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
+from viz_node.services.library import adapter_named
 
 MANIFEST_METHOD = "manifest"
 
@@ -115,6 +116,9 @@ class Catalogue:
 
     async def manifest(self, item: Announcement) -> AdapterManifest:
         """The verified manifest, from the store or the announcing peer. Raises: VerificationError, UnreachableError."""
+        own = adapter_named(self._store, item.adapter_id)
+        if own is not None and own.manifest is not None:
+            return self.open_envelope(item, own.manifest)
         key = f"manifest:{item.adapter_id}"
         cached = self._store.get_setting(key)
         if cached is None:
