@@ -22,6 +22,9 @@ BOOM_FACTOR = 4.0
 BUST_FACTOR = 0.25
 TERMS = OfferTerms(fee=0.10)
 HINDSIGHT = "fixed, best in hindsight"
+STEADY_DEMANDS = (0.6, 1.0, 1.4, 2.0, 3.0, 5.0)
+STEADY_EPOCHS = 150
+SETTLING_EPOCHS = 100
 
 Buyers = Sequence[Sequence[float]]
 
@@ -42,17 +45,28 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Shocks:
-    """Bands by rule and figure, and the price paths of the first population."""
+    """Bands by rule and figure, the first population's price paths, and the prices under steady demand."""
 
     figures: dict[str, dict[str, Band]]
     paths: dict[str, tuple[float, ...]]
+    steady: dict[str, tuple[float, ...]]
 
     def tables(self) -> list[Table]:
-        """The table of the experiment."""
+        """The two tables of the experiment."""
         columns = tuple(next(iter(self.figures.values())))
         rows = tuple((name, *(row[column] for column in columns)) for name, row in self.figures.items())
         title = "Honest seller under a boom and a bust (income and surplus: fixed price at the floor = 100)"
-        return [Table("pricing-shocks", title, ("rule", *columns), rows)]
+        demands = tuple(f"{demand:g} x target" for demand in STEADY_DEMANDS)
+        responses = tuple((name, *prices) for name, prices in self.steady.items())
+        return [
+            Table("pricing-shocks", title, ("rule", *columns), rows),
+            Table(
+                "pricing-steady",
+                f"Average price paid under steady demand (floor {TERMS.floor:.0f}, fee {TERMS.fee:.0%})",
+                ("rule", *demands),
+                responses,
+            ),
+        ]
 
 
 def run_shocks(seed: int, repeats: int, advance: Callable[[], None]) -> Shocks:
@@ -72,7 +86,24 @@ def run_shocks(seed: int, repeats: int, advance: Callable[[], None]) -> Shocks:
             figures.setdefault("volatility, % per epoch", []).append(outcome.volatility())
         paths = paths or {name: outcome.prices for name, outcome in outcomes.items()}
         advance()
-    return Shocks({name: {key: band(row[key]) for key in row} for name, row in collected.items()}, paths)
+    bands = {name: {key: band(row[key]) for key in row} for name, row in collected.items()}
+    steady = {
+        name: tuple(steady_price(rule(TERMS), demand) for demand in STEADY_DEMANDS)
+        for name, rule in PRICE_RULES.items()
+    }
+    return Shocks(bands, paths, steady)
+
+
+def steady_price(rule: PriceRule, demand: float) -> float:
+    """The average price, once settled, if so many times the target buy in every epoch, whatever it costs."""
+    paid = []
+    for epoch in range(STEADY_EPOCHS):
+        for _ in range(round(demand * TERMS.target)):
+            if epoch >= SETTLING_EPOCHS:
+                paid.append(rule.price())
+            rule.sell(is_first=True)
+        rule.end_epoch()
+    return float(np.mean(paid))
 
 
 def arrivals(rng: Any, intensities: Sequence[float]) -> Buyers:

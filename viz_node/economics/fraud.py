@@ -29,7 +29,7 @@ IDLE_ATTACK = (10, 1_000)
 IDLE_RULES: dict[str, PayoutRule] = {
     "pro-rata": pro_rata,
     "user-centric, idle fees shared out": user_centric_shared_idle,
-    "user-centric, idle fees wait": user_centric,
+    "user-centric, idle fees held back": user_centric,
     "ScaledUserProp with fallback": scaled_user_prop,
 }
 

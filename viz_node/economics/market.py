@@ -40,14 +40,14 @@ class Sales:
     by_adapter: Any
     bots: float
     platform: float
-    waiting: float
+    held_back: float
     surplus: float
 
     def figures(self, market: Market, lineage_share: float = LINEAGE_SHARE) -> dict[str, float]:
         """Money by receiver in percent of what honest users paid; the receivers add up to 100."""
         creators = with_lineage(self.by_adapter[:ORIGINALS], market.parent[:ORIGINALS], lineage_share)
         copies = float(self.by_adapter[ORIGINALS:].sum())
-        paid = float(creators.sum()) + copies + self.bots + self.platform + self.waiting
+        paid = float(creators.sum()) + copies + self.bots + self.platform + self.held_back
         return {
             "paid by honest users": paid,
             "holders %": 100 * float(creators[:HOLDERS].sum()) / paid,
@@ -56,7 +56,7 @@ class Sales:
             "copycats %": 100 * copies / paid,
             "bots, net %": 100 * self.bots / paid,
             "platform %": 100 * self.platform / paid,
-            "waiting for idle users %": 100 * self.waiting / paid,
+            "held back for idle users %": 100 * self.held_back / paid,
             "Gini of creators": gini(creators),
             "surplus per user": self.surplus / USERS,
         }

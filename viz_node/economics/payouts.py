@@ -24,7 +24,7 @@ def pro_rata(uses: Uses, sellers_share: float) -> Payouts:
 
 
 def user_centric(uses: Uses, sellers_share: float) -> Payouts:
-    """Each user's fee divided by that user's own uses; the fee of a user who used nothing waits for that user."""
+    """Each user's fee divided by that user's own uses; the fee of a user who used nothing is held back."""
     return sellers_share * _tastes(uses).sum(axis=0)
 
 

@@ -61,13 +61,17 @@ def draw_fraud(fraud: Fraud) -> Any:
     left.set(title="Only pro-rata pays bots", xlabel="bots × uses of each", ylabel="profit of the bots' owner [fees]")
     left.set_yticks([-100, -10, 0, 10, 100, 1000], ["−100", "−10", "0", "10", "100", "1 000"])
     shares = list(fraud.profit_per_bot_if_idle)
-    styles = {"user-centric, idle fees shared out": (ORANGE, "o-"), "user-centric, idle fees wait": (BLUE, "s-")}
+    styles = {"user-centric, idle fees shared out": (ORANGE, "o-"), "user-centric, idle fees held back": (BLUE, "s-")}
     styles["ScaledUserProp with fallback"] = (GREEN, "^-")
     for name, (color, marker) in styles.items():
         means = [fraud.profit_per_bot_if_idle[share][name].mean for share in shares]
         right.plot([100 * share for share in shares], means, marker, color=color, label=name, markersize=5)
     right.axhline(0, color="black", linewidth=0.8)
-    right.set(title="Idle payers' fees must wait", xlabel="payers who used nothing [%]", ylabel="profit per bot [fees]")
+    right.set(
+        title="Idle payers' fees must not be shared out",
+        xlabel="payers who used nothing [%]",
+        ylabel="profit per bot [fees]",
+    )
     right.legend(loc="upper left")
     return figure
 
@@ -123,7 +127,7 @@ def draw_market(comparison: Comparison) -> Any:
     rules = list(comparison.rules)[::-1]
     starts = np.zeros(len(rules))
     receivers = {"holders": BLUE, "developers": SKY, "platform": GREY, "copycats": ORANGE, "bots, net": RED}
-    receivers["waiting for idle users"] = "#CFCFCF"
+    receivers["held back for idle users"] = "#CFCFCF"
     for receiver, color in receivers.items():
         widths = np.maximum([comparison.rules[rule][f"{receiver} %"].mean for rule in rules], 0)
         left.barh(rules, widths, left=starts, color=color, label=receiver, height=0.62)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from viz_node.economics.demand import best_fixed, run_shocks, sell_to
-from viz_node.economics.prices import Fixed, NaiveStep, OfferTerms
+from viz_node.economics.demand import best_fixed, run_shocks, sell_to, steady_price
+from viz_node.economics.prices import Credit, Fixed, NaiveStep, OfferTerms
 
 TERMS = OfferTerms(fee=0.1)
 
@@ -33,3 +33,13 @@ def test_run_shocks__two_populations__credit_hardly_moves_and_naive_does() -> No
     assert figures["fixed"]["income"].mean == pytest.approx(100)
     assert figures["credit"]["highest price paid"].high <= 110
     assert figures["naive 1559"]["highest price paid"].low > 180
+
+
+def test_steady_price__credit_rule__highest_between_one_and_two_times_the_target_and_never_above_the_fee() -> None:
+    prices = {demand: steady_price(Credit(TERMS), demand) for demand in (1.0, 2.0, 5.0)}
+
+    assert prices[1.0] == 100 < prices[5.0] < prices[2.0] <= 110
+
+
+def test_steady_price__naive_rule__runs_to_the_ceiling() -> None:
+    assert steady_price(NaiveStep(TERMS), 2.0) == 1_000

@@ -29,7 +29,7 @@ def test_run_fraud__idle_payers__only_shared_out_fees_pay_bots(fraud) -> None:
     few, many = fraud.profit_per_bot_if_idle[0.2], fraud.profit_per_bot_if_idle[0.35]
 
     assert few["user-centric, idle fees shared out"].mean < 0 < many["user-centric, idle fees shared out"].mean
-    assert many["user-centric, idle fees wait"].mean == pytest.approx(-0.3)
+    assert many["user-centric, idle fees held back"].mean == pytest.approx(-0.3)
     assert many["ScaledUserProp with fallback"].mean == pytest.approx(0, abs=1e-9)
 
 

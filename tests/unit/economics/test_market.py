@@ -6,7 +6,7 @@ from viz_node.economics.payouts import POOL_RULES, pro_rata, scaled_user_prop, u
 from viz_node.economics.population import ORIGINALS, USERS, make_market
 from viz_node.economics.prices import Credit, Fixed
 
-RECEIVERS = ("holders %", "developers %", "copycats %", "bots, net %", "platform %", "waiting for idle users %")
+RECEIVERS = ("holders %", "developers %", "copycats %", "bots, net %", "platform %", "held back for idle users %")
 
 
 @pytest.fixture(scope="module")

@@ -97,6 +97,14 @@ def test_credit__more_new_licensees_than_the_target__dearer_and_then_back_to_the
     assert offer.price() == pytest.approx(100)
 
 
+def test_credit__new_licensees_up_to_the_target__price_stays_at_the_floor() -> None:
+    offer = Credit(OfferTerms(fee=0.1))
+    for _ in range(5):
+        offer.sell(is_first=True)
+
+    assert offer.price() == 100
+
+
 def test_credit__renewals__never_raise_the_price() -> None:
     offer = Credit(OfferTerms(fee=0.1))
     for _ in range(50):
