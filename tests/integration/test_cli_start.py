@@ -1,7 +1,10 @@
 """What keeps a node from starting: each cause is one line with the next command and a documented exit status."""
 
 import json
+import os
+import signal
 import socket
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -45,7 +48,13 @@ class Start:
 
     def fails(self, status: int, cause: str, *options: str) -> str:
         """Start, and check exit status and cause; the whole of stderr is one line with the cause, one with the hint."""
-        assert run(["--home", str(self.home), "start", *options]) == status
+        # A node that starts after all would run for ever.
+        stop = threading.Timer(30, os.kill, (os.getpid(), signal.SIGTERM))
+        stop.start()
+        try:
+            assert run(["--home", str(self.home), "start", *options]) == status
+        finally:
+            stop.cancel()
         printed = self._capsys.readouterr()
         first, _, rest = printed.err.partition("\n")
         assert first.startswith("error: ") and cause in first, printed.err
