@@ -45,7 +45,10 @@ class FirstStart:
             job = self._newest(stage)
             if job is not None and job.state is JobState.FAILED:
                 job = self._jobs.resume(job.job_id)
-            job_id = job.job_id if job is not None else await self._submit(stage)
+            if job is None or job.state is JobState.DONE:  # What a job that is done made is gone by now.
+                job_id = await self._submit(stage)
+            else:
+                job_id = job.job_id
             job = await self._jobs.follow(job_id, tell)
             if job.state is JobState.CANCELLED:
                 self._store.set_setting(_SETTING, _OVER)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
+from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
@@ -107,8 +108,10 @@ class Operations:
         return self.workshop.bases()
 
     async def do_base_build(self, *, seed: int) -> Answer:
-        """Build the small base model."""
-        return _order(self.jobs, "base_build", {"seed": seed, "name": base_name(seed)})
+        """Build the small base model; while it is being built, the job that does."""
+        order = {"seed": seed, "name": base_name(seed)}
+        building = [job for job in self._building() if job.order == order]
+        return {"job_id": building[0].job_id} if building else _order(self.jobs, "base_build", order)
 
     async def do_train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
@@ -118,13 +121,14 @@ class Operations:
         order = {
             "name": name,
             "works": [work.work_id for work in self.works.select(content)],
-            "base": None if base is None and self._is_building() else self.workshop.find_base(base),
+            "base": None if base is None and self._building() else self.workshop.find_base(base),
             "recipe": DEFAULT_RECIPE | (recipe or {}),
         }
         return _order(self.jobs, "train", order)
 
-    def _is_building(self) -> bool:
-        return any(job.kind == "base_build" and job.state in {"queued", "running"} for job in self.jobs.list_jobs())
+    def _building(self) -> list[Job]:
+        open_jobs = (job for job in self.jobs.list_jobs() if job.state in {JobState.QUEUED, JobState.RUNNING})
+        return [job for job in open_jobs if job.kind == "base_build"]
 
     async def do_jobs_list(self) -> Rows:
         """All jobs, the newest first."""
