@@ -85,7 +85,7 @@ def write_works(folder: Path) -> None:
 def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_path: Path, homes) -> None:
     write_works(tmp_path / "works")
     (tmp_path / "works" / "broken.pdf").write_bytes(b"not a pdf")
-    holder = RunningNode(tmp_path / "holder")
+    holder = RunningNode(tmp_path / "holder", "--no-sample")
     homes.append(holder)
     added = holder.call("content", "add", str(tmp_path / "works"), "--rights", "owned", "--author", "Elsin")
     assert len(added["added"]) == 8

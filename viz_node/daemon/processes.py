@@ -26,7 +26,8 @@ _HUB_ORDERS = frozenset({"install_base"})
 Event = dict[str, Any]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however that happens."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -55,7 +56,7 @@ class WorkerRunner:
                 stderr=log,
                 env=self._environment | (self._hub_environment if order.get("order") in _HUB_ORDERS else {}),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 limit=_MAX_EVENT_BYTES,
             )
             try:

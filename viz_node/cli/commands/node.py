@@ -112,9 +112,14 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Keep the demo's homes to look around in.")
-def demo_command(keep: bool) -> None:
-    """Two holders, a peer and an auditor: real processes run the whole story. Exit status 0 only if all held."""
-    from viz_node.daemon.demo import run_demo
+@click.option("--keep", is_flag=True, help="Keep the nodes' homes and logs; they stay anyway when a step fails.")
+@json_option
+@pass_terminal
+def demo_command(terminal: Terminal, keep: bool) -> None:
+    """Two holders who train together, a peer and an auditor: real processes run the whole story.
 
-    raise click.exceptions.Exit(run_demo(keep))
+    Exit status 0 only if every step was verified.
+    """
+    from viz_node.cli.demo import run_demo
+
+    raise click.exceptions.Exit(run_demo(terminal.output, keep))
