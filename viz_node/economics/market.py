@@ -51,7 +51,7 @@ class Sales:
         return {
             "paid by honest users": paid,
             "holders %": 100 * float(creators[:HOLDERS].sum()) / paid,
-            "of these, the less known half %": 100 * float(creators[HOLDERS // 2 : HOLDERS].sum()) / paid,
+            "the less known half of holders %": 100 * float(creators[HOLDERS // 2 : HOLDERS].sum()) / paid,
             "developers %": 100 * float(creators[HOLDERS:].sum()) / paid,
             "copycats %": 100 * copies / paid,
             "bots, net %": 100 * self.bots / paid,
