@@ -23,7 +23,7 @@ def test_page__command_that_it_names__writes_its_tables_and_figures(tmp_path: Pa
     written = {path.stem: path.read_text(encoding="utf-8") for path in tmp_path.glob("*.md")}
     assert shown == written
     figures = set(re.findall(r"\]\((\S+\.svg)\)", page))
-    assert figures == {path.name for path in tmp_path.glob("*.svg")} == {path.name for path in FOLDER.glob("*.svg")}
+    assert figures == {path.name for path in tmp_path.glob("*.svg")}
     # The drawing library decides about bytes; that the figures are of these results is what their texts show.
     for name in figures:
         assert texts_of(tmp_path / name) == texts_of(FOLDER / name), name
