@@ -1,11 +1,10 @@
 """Works on the shelf: sealed before they touch the disk, never taken in twice, and gone when removed."""
 
-import hashlib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
@@ -13,19 +12,6 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import commit_work
 from viz_node.errors import NotFoundError, UsageError, VerificationError
 from viz_node.services.manage_works import WorkShelf
-
-
-async def read_files(paths: list[Path]) -> list[dict[str, Any]]:
-    return [item_of(path) for path in paths]
-
-
-def item_of(path: Path) -> dict[str, Any]:
-    if path.suffix == ".bad":
-        return {"path": str(path), "error": "not a text"}
-    text = f"the text of {path.stem}"
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    return {"path": str(path), "digest": digest, "title": path.stem, "media_type": "text/plain", "text": text,
-            "size_bytes": len(text)}  # fmt: skip
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import keys_of
-from tests.unit.services.test_manage_works import read_files
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import NotFoundError, TrainingError, UsageError
@@ -111,7 +111,7 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         bench.shop.find_base("large")
     bench.bases.clear()
-    with pytest.raises(NotFoundError, match="there is no base model$"):
+    with pytest.raises(NotFoundError, match=r"there is no base model$"):
         bench.shop.find_base(None)
 
 
