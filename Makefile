@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test check fix contracts demo bench e2e clean
+.PHONY: help setup start test check fix contracts demo bench e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ test: setup ## everything: check, contracts, integration and end-to-end tests
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
 	for program in startup gas transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+
+docs: setup ## write the reference pages that come from the code
+	$(BIN)/python docs/reference/generate.py
 
 clean: ## remove what was installed and built
 	rm -rf .venv contracts/node_modules contracts/out contracts/cache
