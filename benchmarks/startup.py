@@ -1,10 +1,12 @@
 """How long `viz-node --help` and a start take, and how much memory the node holds.
 
 Run: python benchmarks/startup.py [--runs 25] [--starts 3] [--base DIRECTORY]. The help is compared with
-`python -c "import click"`, turn by turn. The node is started with --dev on a home that was initialised before, with its
-base model in place, so that no training runs beside the measurement; memory is read after the node answered a status.
+`python -c "import click"`, turn by turn. The node is started with --dev --no-sample on a home that was initialised
+before, with its base model in place, so that no training runs beside the measurement; memory is read after the node
+answered a status.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -87,7 +89,7 @@ def run_node(home: Path) -> dict[str, float]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("VIZ_NODE_")}
     command = [VIZ_NODE, "--home", str(home)]
     started = time.perf_counter()
-    node = subprocess.Popen([*command, "start", "--dev"], stdout=subprocess.DEVNULL, env=environment)
+    node = subprocess.Popen([*command, "start", "--dev", "--no-sample"], stdout=subprocess.DEVNULL, env=environment)
     try:
         subprocess.run([*command, "wait", "--timeout", READY_DEADLINE_SECONDS], check=True, stdout=subprocess.DEVNULL)
         ready = time.perf_counter() - started
@@ -111,7 +113,9 @@ def family(pid: int) -> list[int]:
     members = [pid]
     for member in members:
         for task in Path(f"/proc/{member}/task").glob("*/children"):
-            members += [int(child) for child in task.read_text().split()]
+            # threads come and go
+            with contextlib.suppress(FileNotFoundError):
+                members += [int(child) for child in task.read_text().split()]
     return members
 
 
