@@ -105,6 +105,8 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             await stop.wait()
             for task in background:
                 task.cancel()
+            # At the same time, because a worker in training may use up all of its grace.
+            await asyncio.gather(node.jobs.stop(), node.network.stop())
     finally:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(leave_chain, config, chain)
