@@ -1,7 +1,7 @@
 """A member's worker whose model is a vector: half a step to its own target per round, when the gate is open.
 
-The order is that of `viz_node.daemon.federation_worker` and a `gate` directory: the member writes
-`began-<name>-<round>` there and trains when it finds `open-<round>`. Everything between this trainer and the coordinator is the real thing.
+The order is that of `viz_node.daemon.federation_worker` and a `gate` directory, where the member writes
+`began-<name>-<round>` and trains when it finds `open-<round>`. All between this trainer and the coordinator is real.
 """
 
 import hashlib
