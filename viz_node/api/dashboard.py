@@ -28,8 +28,8 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _PANEL_SECONDS = 4.0
-_MOST_ROWS = 100
-_MOST_JOBS = 6
+_MOST_ROWS = 12
+_MOST_JOBS = 5
 _MOST_BARS = 6
 _MOST_SEARCH_CHARACTERS = 200
 _log = logging.getLogger(__name__)
@@ -48,9 +48,9 @@ class Panel:
 PANELS = (
     Panel("node", "Node", "status", 2),
     Panel("jobs", "Jobs", "jobs_list", 2),
+    Panel("peers", "Peers", "peers", 4),
     Panel("adapters", "Adapters", "adapters_list", 4),
     Panel("works", "Works", "content_list", 4),
-    Panel("peers", "Peers", "peers", 4),
     Panel("market", "Market", "search", 8),
     Panel("earnings", "Sales and royalties", "royalties", 8),
 )
