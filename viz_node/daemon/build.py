@@ -15,7 +15,7 @@ from viz_node.content.samples import HARBOUR, write_samples
 from viz_node.daemon import doctor
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
-from viz_node.daemon.config import Config, worker_environment
+from viz_node.daemon.config import Config, hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
 from viz_node.identity.keystore import NodeKeys
@@ -86,7 +86,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     catalogue = Catalogue(store, network, market, verify_bytes, keys.account, now)
     jobs = JobRunner(store, now, LANES)
     works = WorkShelf(store, home / "works", sealing, _read_files, now)
-    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log")
+    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log", hub_environment())
     workshop = Workshop(
         store, works, home, run_worker=workers.run, list_bases=lambda: list_bases(home / "bases"),
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),

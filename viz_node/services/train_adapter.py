@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job
 from viz_node.domain.records import AdapterRecord
@@ -42,10 +43,14 @@ class Workshop:
         self._split_texts = split_texts
 
     def find_base(self, name: str | None) -> dict[str, Any]:
-        """The base model `{"name", "path", "digest"}`; the first installed one by default. Raises: NotFoundError."""
-        if name is not None and name.startswith("hf:"):
-            return {"name": name, "path": name, "digest": ""}
+        """The base model `{"name", "path", "digest"}`; the first installed one by default.
+
+        One of a model hub that is not installed yet has neither path nor digest: training installs it.
+        Raises: NotFoundError, UsageError (not pinned).
+        """
         matching = [base for base in self.bases() if name in (None, base["name"], base["digest"])]
+        if not matching and name is not None and is_hub_name(name):
+            return {"name": str(parse_hub_model(name)), "path": "", "digest": ""}
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
         return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
@@ -79,7 +84,7 @@ class Workshop:
             return describe_adapter(existing)
         train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
         out = self._directory / "adapters" / name
-        base = job.order["base"] or self.find_base(None)
+        base = await self._install(job.order["base"] or self.find_base(None), report)
         order = {
             "order": "train",
             "base": base,
@@ -94,7 +99,7 @@ class Workshop:
             name=name,
             adapter_id=None,
             base_name=str(base["name"]),
-            base_digest=str(base["digest"] or result.get("base_digest", "")),
+            base_digest=base["digest"],
             directory=str(out),
             origin="trained",
             works=tuple(WorkId(work) for work in job.order["works"]),
@@ -105,6 +110,17 @@ class Workshop:
         self._store.save_adapter(record)
         shutil.rmtree(self._directory / "checkpoints" / job.job_id, ignore_errors=True)
         return describe_adapter(record)
+
+    async def _install(self, base: dict[str, Any], report: Report) -> dict[str, Any]:
+        """The same base, on this disk. Raises: NotFoundError, UnreachableError, VerificationError."""
+        if base["path"]:
+            return base
+        model = parse_hub_model(base["name"])
+        out = self._directory / "bases" / model.folder_name()
+        if not out.exists():
+            order = {"order": "install_base", "source": str(model), "out_dir": str(out)}
+            await self._run_worker(WORKER, order, report)
+        return self.find_base(str(model))
 
     async def generate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: write on from a prompt with an adapter on its base."""
