@@ -13,10 +13,16 @@ from typing import Any
 import click
 import pytest
 
+from viz_node.api.guard import MAX_BODY_BYTES
+from viz_node.api.routes import BODY_SECONDS
+from viz_node.chain.ledger import EntryKind
 from viz_node.cli.main import viz_node
 from viz_node.domain import federation
-from viz_node.domain.announcement import Announcement
-from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.announcement import MAX_ANNOUNCEMENT_BYTES, MAX_LIFETIME_SECONDS, Announcement
+from viz_node.domain.manifest import MAX_MANIFEST_BYTES, AdapterManifest
+from viz_node.identity.sealing import FRAME_BYTES
+from viz_node.p2p import wire
+from viz_node.p2p.blobs import CHUNK_BYTES
 from viz_node.services.deliver_key import KeyRequest
 
 ROOT = Path(__file__).parents[2]
@@ -128,6 +134,38 @@ def test_protocol__fields_of_documents__are_all_named() -> None:
     agreed = PROTOCOL.split("## Federation")[1].split("## ")[0]
     stated = set(re.findall(r'"(\w+)"', agreed))
     assert stated == federation._TERMS | federation._INVITATION | {"digest"}
+
+
+def test_protocol__numbers__are_those_of_the_code() -> None:
+    text = re.sub(r"\s+", " ", PROTOCOL)
+    said = [
+        f"at most {MAX_MANIFEST_BYTES // 1024} KiB",
+        f"at most {MAX_ANNOUNCEMENT_BYTES} bytes, signed",
+        f"expires after at most {MAX_LIFETIME_SECONDS // 3600} hours",
+        f"that many bytes, at most {wire.MAX_FRAME_BYTES >> 20} MiB",
+        f"(1 to {wire.MAX_NAME_BYTES} bytes)",
+        f"at most {wire.MAX_PAGE_ENTRIES} of at most {wire.MAX_ENTRY_BYTES} bytes",
+        f"chunks of {CHUNK_BYTES >> 20} MiB",
+        f'"chunk":{CHUNK_BYTES}',
+        f"frames of {FRAME_BYTES >> 20} MiB of plaintext",
+        f"at most {MAX_BODY_BYTES >> 20} MiB, within {BODY_SECONDS:g} s",
+    ]
+    assert [phrase for phrase in said if phrase not in text] == []
+
+
+def test_protocol__ledger__is_the_event_of_the_contract() -> None:
+    interface = (ROOT / "contracts" / "src" / "interfaces" / "IMarket.sol").read_text()
+    (event,) = re.findall(r"`(Entry\(uint8 .*\))`", PROTOCOL)
+    assert event in re.sub(r"\s+", " ", interface).replace("( ", "(").replace(" )", ")")
+    kinds = {int(number): name for number, name in re.findall(r"^\| (\d) ([a-z ]+) \|", PROTOCOL, re.MULTILINE)}
+    assert kinds == {kind.value: kind.name.lower().replace("_", " ") for kind in EntryKind}
+
+
+def test_protocol__federation_records__name_the_keys_of_the_code() -> None:
+    code = (ROOT / "viz_node" / "federation" / "messages.py").read_text()
+    keys = set(re.findall(r'"((?:[a-z]+-)+[a-z]+)"', code)) | {"run-id"}
+    assert len(keys) > 4
+    assert [key for key in keys if f"`{key}`" not in PROTOCOL] == []
 
 
 def test_glossary__names_in_code__exist_and_terms_are_in_order() -> None:

@@ -148,7 +148,9 @@ async def test_real_node__its_dashboard__shows_works_as_they_arrive(page: Page, 
     home = tmp_path / "home"
     command = [sys.executable, "-m", "viz_node.cli", "--home", str(home)]
     (tmp_path / "Heron.txt").write_text("The heron waits by the reeds. " * 40)
-    node = subprocess.Popen([*command, "start", "--dev", "--no-sample"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    node = subprocess.Popen(
+        [*command, "start", "--dev", "--no-sample"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         await asyncio.to_thread(subprocess.run, [*command, "wait", "--timeout", "60"], check=True, capture_output=True)
         status = await asyncio.to_thread(_read_json, [*command, "status", "--json"])
