@@ -190,15 +190,17 @@ def sales_bars(sales: object) -> list[Bar]:
     """Revenue by adapter, largest first; the sales that cannot be read are left out."""
     totals: dict[str, Decimal] = {}
     counts: dict[str, int] = {}
+    labels: dict[str, str] = {}
     for sale in sales if isinstance(sales, list) else []:
         amount = _amount_of(sale)
         if amount is not None:
-            label = f"adapter {sale.get('adapter', '')}"
-            totals[label] = totals.get(label, Decimal(0)) + amount
-            counts[label] = counts.get(label, 0) + 1
+            number = str(sale.get("adapter", ""))
+            labels[number] = str(sale.get("name") or f"adapter {number}")
+            totals[number] = totals.get(number, Decimal(0)) + amount
+            counts[number] = counts.get(number, 0) + 1
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:_MOST_BARS]
     longest = ranked[0][1] if ranked else Decimal(1)
-    return [Bar(label, f"{total:.2f}", int(1000 * total / longest), counts[label]) for label, total in ranked]
+    return [Bar(labels[key], f"{total:.2f}", int(1000 * total / longest), counts[key]) for key, total in ranked]
 
 
 def _amount_of(sale: object) -> Decimal | None:

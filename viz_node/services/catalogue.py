@@ -58,6 +58,7 @@ class Catalogue:
         self._verify = verify
         self._account = account
         self._now = now
+        self._name_by_number: dict[int, str] = {}
 
     def check_announcement(self, raw: bytes) -> tuple[str, int]:
         """Adapter id and sequence of a properly signed announcement. Raises: VerificationError."""
@@ -102,6 +103,7 @@ class Catalogue:
         for offer in reversed(await asyncio.to_thread(self._market.offers_of, on_chain.number)):
             same_split = tuple(offer.shares) == manifest.split.shares
             if same_split and offer.duration_seconds == manifest.license.duration_seconds:
+                self._name_by_number[on_chain.number] = manifest.name
                 return Listing(item.adapter_id, manifest, on_chain.number, offer)
         raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
 
@@ -113,6 +115,10 @@ class Catalogue:
         now = self._market.block_time()
         offers = self._market.offers_of(adapter_number)
         return any(self._market.license_expiry(offer.offer_id, account) > now for offer in offers)
+
+    def name_of(self, adapter_number: int) -> str:
+        """The name under which an adapter of the chain was listed here; empty if it was not yet."""
+        return self._name_by_number.get(adapter_number, "")
 
     async def manifest(self, item: Announcement) -> AdapterManifest:
         """The verified manifest, from the store or the announcing peer. Raises: VerificationError, UnreachableError."""

@@ -191,7 +191,9 @@ class Operations:
 
     async def do_royalties(self) -> Answer:
         """What this account earns."""
-        return await self.royalties_service.show()
+        answer = await self.royalties_service.show()
+        sales = [sale | {"name": self.catalogue.name_of(sale["adapter"])} for sale in answer["sales"]]
+        return answer | {"sales": sales}
 
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""

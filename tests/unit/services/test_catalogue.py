@@ -38,6 +38,7 @@ async def test_search__announced_and_registered__is_listed_with_the_price_of_the
     assert (row["adapter_id"], row["price"], row["licensed"]) == (item.adapter_id, "5.00", False)
     assert row["account"] == holder.keys.account
     assert await peer.catalogue.search("nothing of the kind") == []
+    assert (peer.catalogue.name_of(1), peer.catalogue.name_of(2)) == (row["name"], "")
     shown = await peer.catalogue.show(item.adapter_id[:8])
     assert shown["manifest"]["account"] == holder.keys.account
 
