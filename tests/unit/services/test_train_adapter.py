@@ -21,6 +21,9 @@ BASES = [
 ]
 
 
+HUB_NAME = f"hf:org/model@{'c' * 40}"
+
+
 class Bench:
     """A workshop with two works; `orders` are what its workers got, `answer` what they say."""
 
@@ -105,9 +108,28 @@ async def test_check_new_name__taken__is_refused(bench: Bench) -> None:
         bench.shop.check_new_name("elsin")
 
 
+async def test_train__hub_model_not_installed__installed_once_and_pinned_by_its_digest(bench: Bench) -> None:
+    answer = dict(bench.answer)
+
+    async def run_worker(module: str, order: Mapping[str, Any], report: Callable[..., None]) -> dict[str, Any]:
+        bench.orders.append(order)
+        if order["order"] == "install_base":
+            bench.bases.append({"name": HUB_NAME, "path": order["out_dir"], "digest": "dd" * 32})
+        return answer
+
+    bench.shop._run_worker = run_worker
+    for name in ("first", "second"):
+        await bench.train(name, name=name, base=bench.shop.find_base(HUB_NAME))
+    assert [order["order"] for order in bench.orders] == ["install_base", "train", "train"]
+    assert all(order["base"]["digest"] == "dd" * 32 for order in bench.orders[1:])
+    assert bench.store.find_adapter("first").base_digest == "dd" * 32
+
+
 def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
     assert bench.shop.find_base(None) == bench.shop.find_base("small") == bench.shop.find_base("aa" * 32) == BASES[0]
-    assert bench.shop.find_base("hf:org/model@rev")["path"] == "hf:org/model@rev"
+    assert bench.shop.find_base(HUB_NAME) == {"name": HUB_NAME, "path": "", "digest": ""}
+    with pytest.raises(UsageError, match="is not a pinned model"):
+        bench.shop.find_base("hf:org/model@main")
     with pytest.raises(NotFoundError):
         bench.shop.find_base("large")
     bench.bases.clear()
