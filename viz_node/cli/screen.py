@@ -57,7 +57,7 @@ class StartScreen:
         )
         line("Try it in another terminal:")
         line(f"  viz-node --home {self._home} search")
-        line(f'  viz-node --home {self._home} generate {name} "The keeper of the light"')
+        line(f'  viz-node --home {self._home} generate {name} "In the year two, the old sailor"')
         line(f"  viz-node --home {self._home} status          # names the dashboard")
 
     def trouble(self, message: str) -> None:

@@ -1,13 +1,14 @@
 """Sample works, written here by a seeded grammar and dedicated to the public domain (CC0-1.0).
 
 The first development start and the demo train on them. Two archives, so that two holders have something of their own.
+Their words are mostly those of the small base model's own grammar: it spells others letter by letter, and badly.
 """
 
 import random
 from dataclasses import dataclass
 from pathlib import Path
 
-_YEARS = ("one", "two", "three", "four", "five")
+_YEARS = ("one", "two", "three", "four", "five", "six", "seven", "eight")
 _SENTENCES = 5
 
 
@@ -22,39 +23,45 @@ class Archive:
 
 
 HARBOUR = Archive(
-    places=("the harbour of Elsin", "the tide mill", "the lamp room", "the salt road", "the bell tower", "the quay"),
-    people=("The keeper of the light", "The ferrywoman", "The pilot's daughter", "The net mender", "The old surveyor"),
+    places=("the old harbor", "the lamp tower", "the river bridge", "the ship market", "the bell house", "the wall"),
+    people=("The old sailor", "The painter of boats", "The brother of the king", "The lamp builder", "The merchant"),
     deeds=(
-        "counted the lamps before the fog came in",
-        "wrote the height of the tide into her book",
-        "mended a brown sail with tarred thread",
-        "waited for the packet boat from the islands",
-        "rang the storm bell three times",
-        "trimmed the wicks and wound the clockwork",
+        "counted every lamp before the storm",
+        "wrote the name of the ship in a green book",
+        "repaired the red boat with a long rope",
+        "waited at the window for a letter",
+        "opened the door of the tower at night",
+        "sold the last box of paper to a stranger",
     ),
     sayings=(
-        "A lamp that nobody counts goes out first",
-        "The tide keeps no calendar but its own",
-        "Salt remembers every ship",
-        "Fog is only the sea on a visit",
+        "A lamp that is never counted is soon lost",
+        "The river needs no map and no clock",
+        "Every ship is a promise",
+        "A storm is only a question without an answer",
     ),
 )
 ORCHARD = Archive(
-    places=("the orchard of Varn", "the cider press", "the bee garden", "the hill barn", "the seed loft", "the well"),
-    people=("The beekeeper", "The grafter's son", "The miller of Varn", "The widow Amsel", "The young shepherd"),
+    places=("the apple garden", "the stone village", "the bread kitchen", "the forest school", "the field", "the hill"),
+    people=(
+        "The young farmer",
+        "The gardener",
+        "The mother of the baker",
+        "The quiet teacher",
+        "The poet of the hills",
+    ),
     deeds=(
-        "weighed the first russet apples of the year",
-        "carried a swarm home in a straw basket",
-        "grafted the grey pear onto quince",
-        "swept the press until the stones shone",
-        "marked the frost on the barn door",
-        "sorted the seed into paper bags",
+        "carried the first golden apple to the table",
+        "planted a tree for the child of a neighbor",
+        "measured the field with a broken wheel",
+        "left fresh bread near the wooden door",
+        "read a long story to the flower basket",
+        "found an honest bottle under the tree",
     ),
     sayings=(
-        "A tree is planted for the one who comes after",
-        "Bees read the weather before it is written",
-        "No barrel is sweeter than its worst apple",
-        "The frost signs its name on every door",
+        "A tree is a letter to a child",
+        "Bread knows the baker by the hand",
+        "No basket is better than the worst apple",
+        "Winter writes on every door",
     ),
 )
 

@@ -18,7 +18,7 @@ from viz_node.services.operate_node import Operations
 
 SAMPLE_NAME = "sample-harbour"
 SAMPLE_PRICE = "1.00"
-_RECIPE = {"epochs": 6}
+_RECIPE = {"epochs": 10, "learning_rate": 0.005}
 _SETTING = "sample"
 _WANTED, _OVER = "wanted", "over"
 

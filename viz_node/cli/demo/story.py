@@ -19,7 +19,7 @@ ADAPTER = "coast-and-orchard"
 ROUNDS = 3
 # Neither share of this price is a round number: a unit that is lost would show.
 PRICE = "5.01"
-PROMPT = "In the year"
+PROMPT = "In the year two, the"
 
 
 class Story:
