@@ -144,9 +144,7 @@ async def _recover(node: Node) -> None:
     while True:
         try:
             await node.treasury.recover()
-            for record in node.publisher.published():
-                await node.publisher.share(record)
-                await node.publisher.announce(record)
+            await node.publisher.serve_library()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)
         except UnreachableError as error:

@@ -108,6 +108,16 @@ class Publisher:
             path = self._directory / record.name / f"{entry.name}.sealed"
             if path.exists():
                 await self._trade.network.share(path)
+                await self._trade.network.provide(entry.blob_id)
+
+    async def serve_library(self) -> None:
+        """Serve and announce again what this node sells, and serve what it has fetched: the network forgets."""
+        for record in self._trade.store.list_adapters():
+            if record.origin == "fetched":
+                await self.share(record)
+        for record in self.published():
+            await self.share(record)
+            await self.announce(record)
 
     def published(self) -> list[AdapterRecord]:
         """The adapters that this node sells."""

@@ -159,3 +159,17 @@ async def test_fetch__holder_answers_with_a_wrong_key__fails_and_leaves_nothing(
     assert fetched.error.startswith("VerificationError")
     assert peer.store.list_adapters() == []
     assert not (peer.home / "adapters" / "elsin").exists()
+
+
+async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(*orders(adapter_id))
+    peer.network.blobs.clear()
+    peer.network.provided.clear()
+    peer.start()
+    await peer.publisher.serve_library()
+    holder.network.blobs.clear()
+    other = world.node("other", MONEY)
+    other.hear()
+    jobs = await other.live(*orders(adapter_id))
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
