@@ -8,6 +8,7 @@ from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
+from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import commit_work
 from viz_node.errors import NotFoundError, UsageError, VerificationError
@@ -35,6 +36,14 @@ async def test_add__some_readable__taken_in_sealed_and_the_rest_refused_with_a_r
     assert shelf.text(work) == "the text of one"
     assert commit_work(bytes.fromhex(work.digest), bytes.fromhex(work.salt)) == work.work_id
     assert shelf.show(added["work_id"])["excerpt"] == "the text of one"
+
+
+async def test_remove__needed_by_a_waiting_job__names_it(shelf: WorkShelf) -> None:
+    (added,) = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"]
+    for job_id, state in (("waits", JobState.QUEUED), ("over", JobState.DONE)):
+        shelf._store.add_job(Job(job_id, "train", state, {"works": [added["work_id"]]}, 1, 1))
+    shelf._store.add_job(Job("other", "train", JobState.QUEUED, {"works": []}, 1, 1))
+    assert shelf.remove(added["work_id"][:8])["jobs"] == ["waits"]
 
 
 @pytest.mark.parametrize(("rights", "author"), [("stolen", "Elsin"), ("owned", "  ")])
