@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test check fix contracts demo bench e2e clean
+.PHONY: help setup start test check fix contracts demo bench e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -14,7 +14,7 @@ setup: .venv/.installed contracts/node_modules/.installed ## install everything 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,economics,dev]'
 	@touch $@
 
 contracts/node_modules/.installed: contracts/package-lock.json
@@ -47,8 +47,11 @@ test: setup ## everything: check, contracts, integration and end-to-end tests
 	cd contracts && $(FORGE) build && $(FORGE) test
 	$(BIN)/python -m pytest -q tests
 
-bench: setup ## print the measured figures
-	for program in benchmarks/*.py; do $(BIN)/python $$program || exit 1; done
+bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
+	for program in startup gas transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+
+docs: setup ## write the reference pages that come from the code
+	$(BIN)/python docs/reference/generate.py
 
 clean: ## remove what was installed and built
 	rm -rf .venv contracts/node_modules contracts/out contracts/cache

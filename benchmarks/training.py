@@ -1,136 +1,119 @@
-"""Training speed against transformers.Trainer + PEFT (and TRL if installed) on one job, in tokens per CPU-second.
+"""Training speed next to transformers.Trainer + PEFT and TRL, as they come and tuned, in tokens per CPU-second.
 
-Run: python benchmarks/training.py --base DIRECTORY [--documents 64]. Needs an installed base model; set
-OMP_NUM_THREADS=1 and OMP_WAIT_POLICY=PASSIVE. Each recipe runs in its own process; padding is not counted as tokens.
+Run: python benchmarks/training.py [--base DIRECTORY | --wide] [--documents 64] [--rounds 1] [--without-trl].
+All recipes train an NF4 QLoRA adapter of the same rank on the same base and the same documents in the same order, with
+the same optimizer steps, rates and clipping; each runs in a process of its own with one thread, in turns. Padding is
+not counted as tokens. The losses on held-out documents before and after show that the same was learnt. What each recipe
+is: benchmarks/recipes.py. TRL brings 277 MB of other packages, so it is installed into an environment of its own, once
+(build/benchmarks/trl).
 """
 
 import argparse
-import importlib.util
 import json
+import os
+import shlex
+import statistics
 import subprocess
 import sys
-import tempfile
-import time
-from itertools import islice
+import venv
 from pathlib import Path
 from typing import Any
 
-RECIPES = ("lean", "trainer-default", "trainer-tuned", "trl-default", "trl-tuned")
-BATCH, RATE, RANK = 8, 2e-4, 16
+from base_model import small_base, wide_base
+from report import CACHE, ROOT, Row, describe_machine, parser, publish
+
+RECIPES = ("viz-node", "Trainer", "Trainer, tuned", "TRL", "TRL, tuned")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", required=True, type=Path)
-    parser.add_argument("--documents", type=int, default=64)
-    parser.add_argument("--only", choices=RECIPES)
-    arguments = parser.parse_args()
-    if arguments.only:
-        print(json.dumps(measure(arguments.only, arguments.base, arguments.documents)))
-        return
-    results = []
-    for recipe in RECIPES:
-        if recipe.startswith("trl") and importlib.util.find_spec("trl") is None:
-            print(f"{recipe:16} not measured: trl is not installed")
-            continue
-        command = [sys.executable, __file__, "--base", str(arguments.base), "--documents", str(arguments.documents)]
-        output = subprocess.run([*command, "--only", recipe], check=True, capture_output=True, text=True).stdout
-        result = json.loads(output.splitlines()[-1])
-        results.append(result)
-        ratio = results[0]["tokens_per_cpu_second"] / result["tokens_per_cpu_second"]
-        print(f"{recipe:16} {result['tokens_per_cpu_second']:9.0f} tokens/CPU-s   lean is {ratio:4.2f}x   {result}")
+    arguments = parser(__doc__)
+    arguments.add_argument("--base", type=Path, help="an installed base model; without it the small one is built, once")
+    arguments.add_argument("--wide", action="store_true", help="a base model of 98 million weights instead")
+    arguments.add_argument("--documents", type=int, default=64)
+    arguments.add_argument("--rounds", type=int, default=1, help="the table shows medians")
+    arguments.add_argument("--without-trl", action="store_true", help="install nothing")
+    options = arguments.parse_args()
+    base = options.base or (wide_base() if options.wide else small_base())
+    machine, results = describe_machine(), measure_all(options, base)
+    publish(f"QLoRA training on {base.name}", to_rows(results), options.as_json, machine)
 
 
-def measure(name: str, directory: Path, documents: int) -> dict[str, Any]:
-    import random
+def measure_all(options: argparse.Namespace, base: Path) -> dict[str, list[Row]]:
+    """Results of every recipe that can run here, by its name."""
+    rival_python = None if options.without_trl else trl_environment()
+    results: dict[str, list[Row]] = {}
+    for _ in range(options.rounds):
+        for recipe in RECIPES:
+            python = rival_python if recipe.startswith("TRL") else Path(sys.executable)
+            if python is not None:
+                results.setdefault(recipe, []).append(measure(python, recipe, base, options.documents))
+    return results
 
-    import torch
-    from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
-    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-    from viz_node.models.base_text import write_paragraphs
-    from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
-    from viz_node.models.training import new_optimizer, set_rate, take_step, tokenize
-
-    rng = random.Random(11)
-    texts = [text[: int(rng.lognormvariate(5.8, 0.7))] for text in islice(write_paragraphs(99), documents)]
-    tokenizer = load_tokenizer(directory)
-    tokenized = tokenize(tokenizer, texts, 512)
-    tokens = sum(len(document.ids) for document in tokenized)
-    if name == "lean":
-        model = attach_adapter(load_base(directory), RANK, 2 * RANK, 0, "base")
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        optimizer = new_optimizer(parameters, RATE)
-
-        def run() -> float:
-            loss = 0.0
-            for start in range(0, len(tokenized), BATCH):
-                set_rate(optimizer, RATE * (1 - start / len(tokenized)))
-                loss = take_step(model, optimizer, tokenized[start : start + BATCH])
-            return loss
-    else:
-        dtype = torch.float32 if name.endswith("tuned") else torch.bfloat16
-        quantization = BitsAndBytesConfig(
-            load_in_4bit=True,
-            bnb_4bit_quant_type="nf4",
-            bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=dtype,
+def measure(python: Path, recipe: str, base: Path, documents: int) -> dict[str, Any]:
+    """One training in a process of its own; ends the program with its words when it fails."""
+    quiet = {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "TRANSFORMERS_VERBOSITY": "error"}
+    threads = {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
+    command = [str(python), str(ROOT / "benchmarks" / "recipes.py"), recipe, str(base), str(documents)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | quiet | threads)
+    if done.returncode:
+        raise SystemExit(
+            f"{done.stderr}\nerror: {recipe} ended with status {done.returncode}\nnext: {shlex.join(command)}"
         )
-        base = AutoModelForCausalLM.from_pretrained(directory, quantization_config=quantization, dtype=dtype)
-        checkpointing = name.endswith("default")
-        base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=checkpointing)
-        config = LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules="all-linear", task_type="CAUSAL_LM")
-        run = _rival(name, get_peft_model(base, config), tokenizer, tokenized)
-    wall, cpu = time.perf_counter(), time.process_time()
-    loss = run()
-    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-    return {
-        "recipe": name,
-        "tokens": tokens,
-        "cpu_seconds": round(cpu, 2),
-        "wall_seconds": round(wall, 2),
-        "tokens_per_cpu_second": round(tokens / cpu, 1),
-        "loss": round(loss, 3),
-    }
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
 
 
-def _rival(name: str, model: Any, tokenizer: Any, tokenized: list[Any]) -> Any:
-    from transformers import DataCollatorForLanguageModeling, Trainer, TrainingArguments
-
-    default = name.endswith("default")
-    settings: dict[str, Any] = {
-        "output_dir": tempfile.mkdtemp(),
-        "per_device_train_batch_size": BATCH // 2,
-        "gradient_accumulation_steps": 2,
-        "num_train_epochs": 1,
-        "learning_rate": RATE,
-        "logging_steps": 1,
-        "save_strategy": "no",
-        "report_to": [],
-        "use_cpu": True,
-        "bf16": default,
-        "gradient_checkpointing": default,
-        "optim": "paged_adamw_8bit" if default else "adamw_torch_fused",
-    }
-    rows = [{"input_ids": list(document.ids)} for document in tokenized]
-    if name.startswith("trl"):
-        from datasets import Dataset
-        from trl import SFTConfig, SFTTrainer
-
-        config = SFTConfig(**settings, packing=not default, max_length=512)
-        trainer = SFTTrainer(
-            model=model, args=config, train_dataset=Dataset.from_list(rows), processing_class=tokenizer
+def to_rows(results: dict[str, list[Row]]) -> list[Row]:
+    """One row per recipe, medians over the rounds, with how much faster ours is."""
+    own = _median(results[RECIPES[0]], "cpu_seconds")
+    rows = []
+    for recipe, measured in results.items():
+        seconds, first = _median(measured, "cpu_seconds"), measured[0]
+        rows.append(
+            {
+                "recipe": recipe,
+                "tokens/CPU-s": round(first["tokens"] / seconds),
+                "viz-node is": f"{seconds / own:.2f}x",
+                "CPU s": seconds,
+                "wall s": _median(measured, "wall_seconds"),
+                "peak MB": round(_median(measured, "peak_mb")),
+                "steps": first["steps"],
+                "tokens": first["tokens"],
+                "loss before": f"{first['before']:.4f}",
+                "after": f"{first['after']:.4f}",
+            }
         )
-    else:
-        collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)
-        arguments = TrainingArguments(**settings)
-        trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collator)
+    return rows
 
-    def run() -> float:
-        trainer.train()
-        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry][-1]
 
-    return run
+def trl_environment() -> Path:
+    """The Python of an environment that sees our packages and has TRL on top. Raises: CalledProcessError."""
+    folder, requirements = CACHE / "trl", ROOT / "benchmarks" / "requirements-trl.txt"
+    python, installed = folder / "bin" / "python", folder / "requirements.txt"
+    if not installed.exists() or installed.read_bytes() != requirements.read_bytes():
+        print("installing TRL, once, into build/benchmarks/trl (--without-trl leaves it out)", file=sys.stderr)
+        venv.create(folder, clear=True, with_pip=False)
+        own_packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
+        link = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
+        (link / "viz_node_packages.pth").write_text(f"{own_packages}\n{ROOT}\n")
+        pip = [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            str(python),
+            "install",
+            "--quiet",
+            "--disable-pip-version-check",
+        ]
+        subprocess.run([*pip, "--no-deps", "-r", str(requirements)], check=True, stdout=sys.stderr)
+        installed.write_bytes(requirements.read_bytes())
+    return python
+
+
+def _median(measured: list[Row], key: str) -> float:
+    return float(statistics.median(row[key] for row in measured))
 
 
 if __name__ == "__main__":

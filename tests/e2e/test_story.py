@@ -85,7 +85,7 @@ def write_works(folder: Path) -> None:
 def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_path: Path, homes) -> None:
     write_works(tmp_path / "works")
     (tmp_path / "works" / "broken.pdf").write_bytes(b"not a pdf")
-    holder = RunningNode(tmp_path / "holder")
+    holder = RunningNode(tmp_path / "holder", "--no-sample")
     homes.append(holder)
     added = holder.call("content", "add", str(tmp_path / "works"), "--rights", "owned", "--author", "Elsin")
     assert len(added["added"]) == 8
@@ -105,6 +105,7 @@ def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_p
     bad_split = holder.try_call("publish", "elsin", "--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=20")
     assert bad_split.returncode == 2
     holder.call("publish", "elsin", "--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=30")
+    assert [row["price"] for row in holder.call("search")] == ["5.00"]
 
     peer = RunningNode(tmp_path / "peer", "--join", str(tmp_path / "holder"))
     homes.append(peer)

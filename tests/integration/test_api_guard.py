@@ -1,111 +1,16 @@
 """A real aiohttp server on loopback: who gets in, what errors look like, and that strangers' names stay text."""
 
-import asyncio
-import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from aiohttp import ClientResponse, ClientSession, CookieJar
-from aiohttp.test_utils import TestClient, TestServer
 
-from viz_node.api import issue_login_path, make_app
-from viz_node.errors import ChainUnavailableError, LicenseRequiredError
+from tests.api_node import BEARER, PANELS, TOKEN, XSS, ApiNode, hostile_operations
+from viz_node.api import issue_login_path
+from viz_node.errors import ChainUnavailableError
 
-TOKEN = "0123456789abcdef0123456789abcdef"
-XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-PANELS = ("node", "jobs", "adapters", "works", "market", "earnings", "peers")
-Operations = dict[str, Callable[..., Awaitable[Any]]]
-
-
-def _operations() -> Operations:
-    account = "0x" + "ab" * 20
-
-    async def status() -> dict[str, Any]:
-        chain = {"rpc_url": "", "chain_id": 31337, "market": account, "block": 7, "ok": False, "error": XSS}
-        counts = {"works": 1, "adapters": 1, "jobs": 1, "peers": 1}
-        return {"version": "1", "peer_id": XSS, "account": account, "addresses": [XSS], "chain": chain, "home": XSS,
-                "balances": {"token": "12.34", "gas": "1.0"}, "counts": counts, "started": 1795474000}  # fmt: skip
-
-    async def content_list() -> list[dict[str, Any]]:
-        return [{"work_id": "ab" * 32, "title": XSS, "author": XSS, "rights": XSS, "size_bytes": 5, "characters": 5}]
-
-    async def jobs_list() -> list[dict[str, Any]]:
-        progress = {"phase": XSS, "step": 3, "steps": 10, "loss": 2.5, "tokens_per_second": 99.0, "eta_seconds": 61}
-        running = {"job_id": "j", "kind": XSS, "state": "running", "name": XSS, "progress": progress, "error": XSS}
-        return [running, {**running, "state": XSS, "progress": {"steps": XSS, "loss": XSS}}]
-
-    async def adapters_list() -> list[dict[str, Any]]:
-        evaluation = {"perplexity_before": XSS, "perplexity_after": XSS}
-        return [{"name": XSS, "adapter_id": XSS, "base": XSS, "origin": XSS, "evaluation": evaluation,
-                 "published": True, "price": XSS}]  # fmt: skip
-
-    async def search(text: str = "") -> list[dict[str, Any]]:
-        row = {"adapter_id": "cd" * 32, "name": XSS, "base_model": XSS, "peer_id": XSS, "price": "2.50",
-               "license": XSS, "account": XSS, "licensed": True}  # fmt: skip
-        return [row] if text in XSS else []
-
-    async def royalties() -> dict[str, Any]:
-        rows = [{"split_id": XSS, "share": XSS, "accrued": XSS, "claimed": XSS, "due": XSS}]
-        sales = [{"adapter": XSS, "holder": XSS, "price": "5.00", "block": XSS, "tx_hash": XSS}]
-        return {"account": XSS, "due": "1.23", "rows": rows, "sales": sales}
-
-    async def peers() -> list[dict[str, Any]]:
-        return [{"peer_id": XSS, "addresses": [XSS], "connected": True}]
-
-    async def add(left: int, right: int = 1) -> dict[str, int]:
-        return {"sum": left + right}
-
-    async def buy() -> dict[str, Any]:
-        raise LicenseRequiredError("no license", "viz-node buy")
-
-    async def crash() -> dict[str, Any]:
-        raise ZeroDivisionError("secret detail")
-
-    named = (status, content_list, jobs_list, adapters_list, search, royalties, peers, add, buy, crash)
-    return {operation.__name__: operation for operation in named}
-
-
-class _Node:
-    """The application on a free port, with a client that keeps no cookies of its own."""
-
-    def __init__(self, operations: Operations) -> None:
-        self.hosts: set[str] = set()
-        self.is_ready = False
-        self.events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        self.app = make_app(operations, TOKEN, self.hosts, lambda: self.is_ready, self._read_events)
-        self.server = TestServer(self.app)
-
-    async def _read_events(self) -> AsyncIterator[dict[str, Any]]:
-        while True:
-            yield await self.events.get()
-
-    async def __aenter__(self) -> "_Node":
-        await self.server.start_server()
-        self.host = f"127.0.0.1:{self.server.port}"
-        self.hosts.add(self.host)
-        self.client = TestClient(self.server, cookie_jar=CookieJar(unsafe=True))
-        self.http: ClientSession = self.client.session
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.client.close()
-
-    async def ask(self, method: str, path: str, **options: Any) -> ClientResponse:
-        url = f"http://{self.host}{path}"
-        response = await self.http.request(method, url, allow_redirects=False, **options)
-        await response.read()
-        return response
-
-    async def call(self, name: str, body: Any) -> ClientResponse:
-        headers = {**BEARER, "Content-Type": "application/json"}
-        return await self.ask("POST", f"/v1/call/{name}", data=json.dumps(body), headers=headers)
-
-
-BEARER = {"Authorization": f"Bearer {TOKEN}"}
 ROUTES = ("/", "/fragments/node", "/fragments/nope", "/v1/call/add", "/v1/call/nope", "/v1/operations", "/v1/login",
-          "/v1/events", "/healthz", "/readyz", "/static/page.css", "/login/x", "/nope", "/v1/../")  # fmt: skip
+          "/healthz", "/readyz", "/static/page.css", "/login/x", "/nope", "/v1/../")  # fmt: skip
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 OPEN = ("/healthz", "/readyz", "/static/page.css", "/login/x")
 ATTACKS: dict[str, tuple[dict[str, str], int]] = {
@@ -131,7 +36,7 @@ STRANGERS: dict[str, dict[str, str]] = {
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_guard__foreign_request_with_the_right_token__is_refused_on_every_route(attack: str) -> None:
     headers, expected = ATTACKS[attack]
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         for method in METHODS:
             for route in ROUTES:
                 response = await node.ask(method, route, headers={**BEARER, **headers})
@@ -141,7 +46,7 @@ async def test_guard__foreign_request_with_the_right_token__is_refused_on_every_
 @pytest.mark.asyncio
 @pytest.mark.parametrize("stranger", STRANGERS)
 async def test_guard__no_credentials__are_refused_on_every_route(stranger: str) -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         for method in METHODS:
             for route in set(ROUTES) - set(OPEN):
                 response = await node.ask(method, route, headers=STRANGERS[stranger])
@@ -151,7 +56,7 @@ async def test_guard__no_credentials__are_refused_on_every_route(stranger: str) 
 @pytest.mark.asyncio
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
 async def test_guard__body_that_a_form_can_send__is_refused(content_type: str) -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         for route in ROUTES:
             headers = {**BEARER, "Content-Type": content_type}
             response = await node.ask("POST", route, data=b'{"left":1}', headers=headers)
@@ -160,10 +65,8 @@ async def test_guard__body_that_a_form_can_send__is_refused(content_type: str) -
 
 @pytest.mark.asyncio
 async def test_guard__every_answer__carries_the_page_policy() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         for route in ROUTES:
-            if route == "/v1/events":
-                continue
             for headers in ({}, BEARER, {"Host": "evil.example"}):
                 answer = (await node.ask("GET", route, headers=headers)).headers
                 policy = answer["Content-Security-Policy"]
@@ -176,7 +79,7 @@ async def test_guard__every_answer__carries_the_page_policy() -> None:
 
 @pytest.mark.asyncio
 async def test_call__right_request__answers_and_binds_strictly() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         response = await node.call("add", {"left": 2})
         assert (response.status, await response.json()) == (200, {"sum": 3})
         refused: list[Any] = [{}, {"left": "2"}, {"left": 2, "more": 1}, [], "x", None]
@@ -191,7 +94,7 @@ async def test_call__right_request__answers_and_binds_strictly() -> None:
 
 @pytest.mark.asyncio
 async def test_call__failures__have_one_shape_and_no_inner_detail() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         response = await node.call("buy", {})
         expected = {"error": "LicenseRequiredError", "message": "no license", "hint": "viz-node buy"}
         assert (response.status, await response.json()) == (402, expected)
@@ -206,7 +109,7 @@ async def test_call__failures__have_one_shape_and_no_inner_detail() -> None:
 
 @pytest.mark.asyncio
 async def test_call__body_above_one_mebibyte__is_refused() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         headers = {**BEARER, "Content-Type": "application/json"}
         response = await node.ask("POST", "/v1/call/add", data=b" " * (1024 * 1024 + 1), headers=headers)
         assert response.status == 413
@@ -214,7 +117,7 @@ async def test_call__body_above_one_mebibyte__is_refused() -> None:
 
 @pytest.mark.asyncio
 async def test_readyz__before_and_after__follows_the_node() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         assert (await node.ask("GET", "/healthz")).status == 200
         assert (await node.ask("GET", "/readyz")).status == 503
         node.is_ready = True
@@ -223,7 +126,7 @@ async def test_readyz__before_and_after__follows_the_node() -> None:
 
 @pytest.mark.asyncio
 async def test_login__one_time_link__opens_pages_once_and_no_calls() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         path = issue_login_path(node.app)
         assert (await node.ask("HEAD", path)).status == 405
         response = await node.ask("GET", path, headers={"Sec-Fetch-Site": "none"})
@@ -239,7 +142,7 @@ async def test_login__one_time_link__opens_pages_once_and_no_calls() -> None:
 
 @pytest.mark.asyncio
 async def test_login__asked_by_token__gives_a_link_that_works() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         response = await node.ask("POST", "/v1/login", json={}, headers=BEARER)
         url = (await response.json())["url"]
         assert url.startswith(f"http://{node.host}/login/")
@@ -250,7 +153,7 @@ async def test_login__asked_by_token__gives_a_link_that_works() -> None:
 
 @pytest.mark.asyncio
 async def test_page__names_from_strangers__stay_text() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         for path in ("/", "/?q=%3Cscript%3Ealert", *(f"/fragments/{name}?q=%3Cimg" for name in PANELS)):
             response = await node.ask("GET", path, headers=BEARER)
             text = await response.text()
@@ -264,7 +167,7 @@ async def test_page__names_from_strangers__stay_text() -> None:
 
 @pytest.mark.asyncio
 async def test_page__sample_operations__shows_every_panel_and_polls_it() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         text = await (await node.ask("GET", "/", headers=BEARER)).text()
         for name in PANELS:
             assert f'id="{name}"' in text
@@ -276,14 +179,14 @@ async def test_page__sample_operations__shows_every_panel_and_polls_it() -> None
 
 @pytest.mark.asyncio
 async def test_page__one_operation_fails_and_one_is_missing__shows_the_rest() -> None:
-    operations = _operations()
+    operations = hostile_operations()
 
     async def royalties() -> dict[str, Any]:
         raise ChainUnavailableError(f"no chain {XSS}", "start one")
 
     operations["royalties"] = royalties
     del operations["peers"]
-    async with _Node(operations) as node:
+    async with ApiNode(operations) as node:
         text = await (await node.ask("GET", "/", headers=BEARER)).text()
         assert "no chain &lt;script&gt;" in text
         assert 'id="works"' in text
@@ -293,7 +196,7 @@ async def test_page__one_operation_fails_and_one_is_missing__shows_the_rest() ->
 
 @pytest.mark.asyncio
 async def test_page__empty_node__says_what_to_do_first() -> None:
-    operations = _operations()
+    operations = hostile_operations()
 
     async def nothing() -> list[Any]:
         return []
@@ -303,7 +206,7 @@ async def test_page__empty_node__says_what_to_do_first() -> None:
 
     operations.update(content_list=nothing, jobs_list=nothing, adapters_list=nothing, peers=nothing)
     operations.update(status=no_facts, royalties=no_facts)
-    async with _Node(operations) as node:
+    async with ApiNode(operations) as node:
         text = await (await node.ask("GET", "/", headers=BEARER)).text()
         assert "this panel failed" not in text
         assert "No works yet" in text
@@ -312,29 +215,8 @@ async def test_page__empty_node__says_what_to_do_first() -> None:
 
 @pytest.mark.asyncio
 async def test_page__no_session__explains_the_login_link() -> None:
-    async with _Node(_operations()) as node:
+    async with ApiNode(hostile_operations()) as node:
         response = await node.ask("GET", "/", headers={"Accept": "text/html"})
         assert response.status == 401
         assert response.content_type == "text/html"
         assert "viz-node status" in await response.text()
-
-
-@pytest.mark.asyncio
-async def test_events__reader__gets_one_line_per_event() -> None:
-    async with _Node(_operations()) as node:
-        async with node.http.get(f"http://{node.host}/v1/events", headers=BEARER) as stream:
-            assert stream.content_type == "application/x-ndjson"
-            await node.events.put({"event": "job", "name": XSS})
-            line = await asyncio.wait_for(stream.content.readline(), 5)
-        assert b'"event":"job"' in line
-
-
-@pytest.mark.asyncio
-async def test_events__node_stops__ends_the_stream_at_once() -> None:
-    async with (
-        _Node(_operations()) as node,
-        node.http.get(f"http://{node.host}/v1/events", headers=BEARER) as stream,
-    ):
-        stopping = asyncio.ensure_future(node.server.close())
-        assert await asyncio.wait_for(stream.content.read(), 3) == b""
-        await asyncio.wait_for(stopping, 3)

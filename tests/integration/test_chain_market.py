@@ -28,6 +28,7 @@ from viz_node.chain.audit import audit
 from viz_node.chain.deployment import Deployment, parse_deployment
 from viz_node.chain.ledger import ENTRY_TOPIC, PERPETUAL
 from viz_node.chain.market import MarketGateway
+from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import Call, Receipt, TransactionSender
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
@@ -450,3 +451,23 @@ def test_give_gas__twice__tops_up_to_one_coin(market: Market) -> None:
 def test_deployment__bytes__round_trip(market: Market) -> None:
     assert parse_deployment(market.deployment.to_bytes()) == market.deployment
     assert isinstance(market.deployment, Deployment)
+
+
+def test_reads__same_head__scan_the_logs_once_and_a_new_block_again(
+    traded: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    call = JsonRpc.call
+
+    def count(self: JsonRpc, method: str, *params: Any) -> Any:
+        asked.append(method)
+        return call(self, method, *params)
+
+    monkeypatch.setattr(JsonRpc, "call", count)
+    first = traded.gateway.sales()
+    scans = asked.count("eth_getLogs")
+    assert scans > 0
+    assert traded.gateway.sales() == first
+    assert asked.count("eth_getLogs") == scans
+    traded.buy(traded.publish((b"\7" * 32, b"\2" * 32, b"\3" * 32)))
+    assert len(traded.gateway.sales()) == len(first) + 1

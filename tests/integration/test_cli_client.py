@@ -69,14 +69,14 @@ def home(tmp_path: Path) -> Iterator[Path]:
     server.server_close()
 
 
-def test_train__all_works__expands_them_and_follows_the_job(
+def test_train__all_works__leaves_the_choice_to_the_node_and_follows_the_job(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "r.toml"
     recipe.write_text("[recipe]\nrank = 4\n")
     assert run(["--home", str(home), "train", "poems", "--content", "all", "--recipe", str(recipe)]) == 0
-    assert CALLS[1] == ("train", {"name": "poems", "content": ["ab" * 32], "base": None, "recipe": {"rank": 4}})
-    assert CALLS[2] == ("jobs_show", {"job": "j1"})
+    assert CALLS[0] == ("train", {"name": "poems", "content": ["all"], "base": None, "recipe": {"rank": 4}})
+    assert CALLS[1] == ("jobs_show", {"job": "j1"})
     assert "poems" in capsys.readouterr().out
 
 

@@ -28,21 +28,23 @@ CAP = 100
 class LeastSquaresTrainer:
     """Half a step towards its own target per round: small, real, and exact to predict."""
 
-    def __init__(self, target, tokens, layout="least squares", delay_seconds=0.0):
+    def __init__(self, target, tokens, layout="least squares"):
         self.target = target.astype(np.float32)
         self.tokens = tokens
         self.size = len(target)
         self.layout_digest = hashlib.sha256(layout.encode()).hexdigest()
-        self.delay_seconds = delay_seconds
-        self.started = threading.Event()
+        self.held_round = None
+        self.is_held = threading.Event()
+        self.go = threading.Event()
         self.calls = []
 
     def initial(self):
         return np.zeros(self.size, dtype=np.float32)
 
     def train_round(self, vector, round_number, rounds):
-        self.started.set()
-        time.sleep(self.delay_seconds)
+        if round_number == self.held_round:
+            self.is_held.set()
+            assert self.go.wait(60)
         self.calls.append(round_number)
         return vector + np.float32(0.5) * (self.target - vector), self.tokens, self.evaluate(vector)[0]
 
@@ -142,9 +144,9 @@ def coordinator(state_dir, **order):
             running.process.kill()
 
 
-def trainers(**options):
+def trainers():
     generator = np.random.default_rng(0)
-    return [LeastSquaresTrainer(generator.normal(size=SIZE) * 0.5, tokens, **options) for tokens in (30, 5000)]
+    return [LeastSquaresTrainer(generator.normal(size=SIZE) * 0.5, tokens) for tokens in (30, 5000)]
 
 
 def expected_vector(pair, rounds=3):
@@ -177,14 +179,15 @@ def test_coordinate__two_members__gives_both_the_exact_weighted_average(tmp_path
 
 
 def test_coordinate__killed_mid_round__resumes_from_its_checkpoint(tmp_path):
-    pair = trainers(delay_seconds=0.3)
+    pair = trainers()
+    pair[0].held_round = 2
     with coordinator(tmp_path / "state") as first:
         port = first.fleet_port
         members = [Member(port, trainer, name) for trainer, name in zip(pair, ("alice", "bob"), strict=True)]
         first.wait_for(lambda event: event.get("phase") == "round" and event["step"] == 1)
-        pair[0].started.clear()
-        assert pair[0].started.wait(20)
+        assert pair[0].is_held.wait(20)
         first.kill()
+        pair[0].go.set()
     with coordinator(tmp_path / "state", fleet_port=port) as second:
         result = second.done()
         assert {"event": "resumed", "rounds": 1} in second.seen

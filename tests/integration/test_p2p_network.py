@@ -4,15 +4,19 @@ import asyncio
 import hashlib
 import os
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import trio
 from aiohttp import web
+from libp2p.pubsub.pb import rpc_pb2
+from libp2p.utils.varint import encode_varint_prefixed
 
+from tests.waiting import until
 from viz_node.domain.ids import PeerId
 from viz_node.errors import (
     LicenseRequiredError,
@@ -22,6 +26,7 @@ from viz_node.errors import (
     StorageError,
     VerificationError,
 )
+from viz_node.p2p.discovery import TOPIC
 from viz_node.p2p.network import PeerNetwork
 
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
@@ -49,16 +54,14 @@ async def network(bootstrap: list[str] | None = None, known: list[bytes] | None 
         await peer.stop()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
+async def is_meshed(peers: int, *networks: PeerNetwork) -> bool:
+    """Whether each of them would hand a gossip message on to so many peers."""
 
+    async def count(core: Any) -> int:
+        return len(core.discovery._router.mesh.get(TOPIC, ()))
 
-async def eventually(ask: Callable[[], Awaitable[object]], seconds: float = 30) -> None:
-    async with asyncio.timeout(seconds):
-        while not await ask():
-            await asyncio.sleep(0.2)
+    counts = [await thread.call(count, core) for thread, core in (network._running() for network in networks)]
+    return all(number >= peers for number in counts)
 
 
 async def test_announce__three_nodes__seen_by_gossip_and_found_in_the_dht() -> None:
@@ -66,15 +69,11 @@ async def test_announce__three_nodes__seen_by_gossip_and_found_in_the_dht() -> N
         heard: dict[str, list[bytes]] = {"b": [], "c": []}
         b.on_announcement(heard["b"].append)
         c.on_announcement(heard["c"].append)
-
-        async def is_meshed() -> bool:
-            return sum(bool(row["connected"]) for row in await a.peers()) == 2
-
-        await eventually(is_meshed)
-        await asyncio.sleep(2)
+        await until(lambda: is_meshed(2, a), 20)
+        await until(lambda: is_meshed(1, b, c), 20)
         adapter_id, raw = announcement("one", 1)
         await b.announce(adapter_id, raw)
-        await until(lambda: heard["c"] == [raw])
+        await until(lambda: heard["c"] == [raw], 20)
         assert heard["b"] == []
 
         async def has_value() -> bool:
@@ -83,8 +82,8 @@ async def test_announce__three_nodes__seen_by_gossip_and_found_in_the_dht() -> N
         async def has_provider() -> bool:
             return await c.find_providers(adapter_id) == [b.peer_id]
 
-        await eventually(has_value)
-        await eventually(has_provider)
+        await until(has_value, 30)
+        await until(has_provider, 30)
 
 
 async def test_catalog__late_joiner__gets_what_the_other_knows() -> None:
@@ -93,7 +92,7 @@ async def test_catalog__late_joiner__gets_what_the_other_knows() -> None:
         heard: list[bytes] = []
         b.on_announcement(heard.append)
         assert await b.connect(a.addresses[0]) == a.peer_id
-        await until(lambda: len(heard) == len(known))
+        await until(lambda: len(heard) == len(known), 20)
         assert await b.catch_up() == 0
         assert sorted(heard) == sorted(known)
 
@@ -158,7 +157,7 @@ async def test_fetch__two_seeders__same_bytes(tmp_path: Path) -> None:
         )
         assert banned == []
         assert (tmp_path / "got").read_bytes() == source.read_bytes()
-        await until(lambda: seen[-1] == (20_000_001, 20_000_001))
+        await until(lambda: seen[-1] == (20_000_001, 20_000_001), 20)
         assert not list(tmp_path.glob("got.*"))
 
 
@@ -232,16 +231,46 @@ async def test_gossip__malformed_message__does_not_end_the_node() -> None:
         await b.connect(a.addresses[0])
         thread, core = b._running()
         await thread.call(send_garbage, core)
-        await asyncio.sleep(1)
-        assert not a.failed.is_set()
         assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
         heard: list[bytes] = []
         async with network(a.addresses) as c:
             a.on_announcement(heard.append)
-            await asyncio.sleep(2)
+            await until(lambda: is_meshed(1, c), 20)
             adapter_id, raw = announcement("after", 1)
             await c.announce(adapter_id, raw)
-            await until(lambda: heard == [raw])
+            await until(lambda: heard == [raw], 20)
+        assert not a.failed.is_set()
+
+
+async def test_safe_pubsub__message_that_ends_the_library__is_dropped_and_gossip_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hashed_id = b"\x12\x20" + bytes(32)  # tells no key, so that the key in the message is read
+    message = rpc_pb2.Message(from_id=hashed_id, data=b"x", seqno=b"1", topicIDs=[TOPIC], signature=b"s", key=b"\xff")
+    malformed = {
+        "dropped a malformed gossip message": rpc_pb2.RPC(publish=[message]).SerializeToString(),
+        "closed a malformed gossip stream": b"\xff" * 64,
+    }
+
+    async def send(core: Any, raw: bytes) -> None:
+        host = core.links.host
+        stream = await host.new_stream(host.get_connected_peers()[0], ["/meshsub/1.2.0"])
+        await stream.write(encode_varint_prefixed(raw))
+
+    async with network() as a, network() as b:
+        await b.connect(a.addresses[0])
+        thread, core = b._running()
+        for trace, raw in malformed.items():
+            await thread.call(send, core, raw)
+            await until(lambda trace=trace: trace in caplog.text, 10, trace)
+        heard: list[bytes] = []
+        a.on_announcement(heard.append)
+        async with network(a.addresses) as c:
+            await until(lambda: is_meshed(1, c), 20)
+            adapter_id, raw = announcement("after", 1)
+            await c.announce(adapter_id, raw)
+            await until(lambda: heard == [raw], 20)
+        assert not a.failed.is_set()
 
 
 async def test_tunnel__http_exchange__carried_both_ways() -> None:
@@ -269,9 +298,16 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
             with pytest.raises(RefusedError):
                 await c.open_tunnel(a.peer_id, "fleet")
             await b.close_tunnel("fleet")
-            await asyncio.sleep(0.2)
-            with pytest.raises(OSError, match=r"refused|onnect"):
-                await asyncio.open_connection("127.0.0.1", port)
+
+            async def is_closed() -> bool:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    return True
+                writer.close()
+                return False
+
+            await until(is_closed, 5)
     finally:
         await runner.cleanup()
 
@@ -301,7 +337,7 @@ async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings(
 
 async def test_stop__running_network__within_two_seconds() -> None:
     async with network() as a, network(a.addresses) as b:
-        await asyncio.sleep(1)
+        await until(lambda: is_meshed(1, a, b), 20)
         started = asyncio.get_running_loop().time()
         await b.stop()
         assert asyncio.get_running_loop().time() - started < 2

@@ -28,7 +28,8 @@ _STATIC = {
     "icon.svg": "image/svg+xml",
 }
 _PANEL_SECONDS = 4.0
-_MOST_ROWS = 100
+_MOST_ROWS = 12
+_MOST_JOBS = 5
 _MOST_BARS = 6
 _MOST_SEARCH_CHARACTERS = 200
 _log = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ class Panel:
 PANELS = (
     Panel("node", "Node", "status", 2),
     Panel("jobs", "Jobs", "jobs_list", 2),
+    Panel("peers", "Peers", "peers", 4),
     Panel("adapters", "Adapters", "adapters_list", 4),
     Panel("works", "Works", "content_list", 4),
-    Panel("peers", "Peers", "peers", 4),
     Panel("market", "Market", "search", 8),
     Panel("earnings", "Sales and royalties", "royalties", 8),
 )
@@ -81,7 +82,9 @@ class Dashboard:
         )
         self._templates.filters.update(moment=moment, size=size, short=short, duration=duration, number=number)
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:12]
-        self._templates.globals.update(version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS)
+        self._templates.globals.update(
+            version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS, most_jobs=_MOST_JOBS
+        )
 
     def add_routes(self, app: web.Application) -> None:
         """Add `/`, `/fragments/{name}` and `/static/{name}`."""
@@ -187,15 +190,17 @@ def sales_bars(sales: object) -> list[Bar]:
     """Revenue by adapter, largest first; the sales that cannot be read are left out."""
     totals: dict[str, Decimal] = {}
     counts: dict[str, int] = {}
+    labels: dict[str, str] = {}
     for sale in sales if isinstance(sales, list) else []:
         amount = _amount_of(sale)
         if amount is not None:
-            label = str(sale.get("adapter", ""))
-            totals[label] = totals.get(label, Decimal(0)) + amount
-            counts[label] = counts.get(label, 0) + 1
+            number = str(sale.get("adapter", ""))
+            labels[number] = str(sale.get("name") or f"adapter {number}")
+            totals[number] = totals.get(number, Decimal(0)) + amount
+            counts[number] = counts.get(number, 0) + 1
     ranked = sorted(totals.items(), key=lambda item: (-item[1], item[0]))[:_MOST_BARS]
     longest = ranked[0][1] if ranked else Decimal(1)
-    return [Bar(label, f"{total:.2f}", int(1000 * total / longest), counts[label]) for label, total in ranked]
+    return [Bar(labels[key], f"{total:.2f}", int(1000 * total / longest), counts[key]) for key, total in ranked]
 
 
 def _amount_of(sale: object) -> Decimal | None:

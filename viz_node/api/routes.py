@@ -1,9 +1,9 @@
-"""The routes of the local API, its error answers and the event stream; the composition of one aiohttp application."""
+"""The routes of the local API and its error answers; the composition of one aiohttp application."""
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any
 
 from aiohttp import web
@@ -15,11 +15,9 @@ from viz_node.api.guard import COOKIE, MAX_BODY_BYTES, Handler, Sessions, add_se
 from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, status_for
 
 Operation = Callable[..., Awaitable[Any]]
-EventSource = Callable[[], AsyncIterator[dict[str, Any]]]
 
+BODY_SECONDS = 10.0
 _SESSIONS = web.AppKey("sessions", Sessions)
-_HEARTBEAT_SECONDS = 15.0
-_MOST_STREAMS = 32
 _ERROR_NAMES = {
     401: "RefusedError",
     403: "RefusedError",
@@ -41,13 +39,12 @@ def make_app(
     token: str,
     hosts: Set[str],
     ready: Callable[[], bool],
-    event_source: EventSource | None = None,
 ) -> web.Application:
     """The whole local API, ready to be run.
 
     `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
-    operation is called with keyword arguments only and answers something JSON can hold. `event_source` starts one
-    stream per reader of `/v1/events`. Raises: TypeError (a parameter cannot come from JSON), ValueError (short token).
+    operation is called with keyword arguments only and answers something JSON can hold. Raises: TypeError (a parameter
+    cannot come from JSON), ValueError (short token).
     """
     sessions = Sessions(token)
     dashboard = Dashboard(operations)
@@ -60,8 +57,6 @@ def make_app(
     _add_health(app, ready)
     _add_login(app, sessions)
     _add_calls(app, operations)
-    if event_source is not None:
-        _add_events(app, event_source)
     dashboard.add_routes(app)
     return app
 
@@ -107,7 +102,7 @@ def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> Non
         name = request.match_info["operation"]
         if name not in operations:
             raise NotFoundError(f"there is no call {name!r}", "GET /v1/operations lists them")
-        arguments = bind_arguments(parameters[name], parse_body(await request.read()))
+        arguments = bind_arguments(parameters[name], parse_body(await _read_body(request)))
         answer = await operations[name](**arguments)
         return web.json_response(answer, dumps=_to_json)
 
@@ -119,56 +114,18 @@ def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> Non
     app.router.add_get("/v1/operations", list_operations)
 
 
+async def _read_body(request: web.Request) -> bytes:
+    """The whole body, in time: a caller that dribbles must not hold a connection for ever."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from error
+
+
 def _describe(name: str, operation: Operation, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
     rows = [{"name": item.name, "type": item.wanted, "required": item.is_required} for item in parameters.values()]
     return {"name": name, "description": (operation.__doc__ or "").strip().partition("\n")[0], "parameters": rows}
-
-
-def _add_events(app: web.Application, event_source: EventSource) -> None:
-    streams = asyncio.Semaphore(_MOST_STREAMS)
-    closing = asyncio.Event()
-
-    async def end_streams(_app: web.Application) -> None:
-        closing.set()
-
-    async def stream_events(request: web.Request) -> web.StreamResponse:
-        if streams.locked():
-            raise web.HTTPServiceUnavailable(text="too many readers of events")
-        async with streams:
-            response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
-            await response.prepare(request)
-            try:
-                async for line in _lines_with_heartbeat(event_source(), closing):
-                    await response.write(line)
-            except ConnectionError:
-                _log.debug("a reader of events went away")
-            return response
-
-    # Without this a stop would wait for readers who never leave.
-    app.on_shutdown.append(end_streams)
-    app.router.add_get("/v1/events", stream_events, allow_head=False)
-
-
-async def _lines_with_heartbeat(events: AsyncIterator[dict[str, Any]], closing: asyncio.Event) -> AsyncIterator[bytes]:
-    """One JSON line per event and an empty line in quiet times, so that a reader who went away is noticed."""
-    closed = asyncio.ensure_future(closing.wait())
-    upcoming = asyncio.ensure_future(anext(events, None))
-    try:
-        while True:
-            await asyncio.wait({upcoming, closed}, timeout=_HEARTBEAT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if closed.done():
-                return
-            if not upcoming.done():
-                yield b"\n"
-                continue
-            event = upcoming.result()
-            if event is None:
-                return
-            upcoming = asyncio.ensure_future(anext(events, None))
-            yield _to_json(event).encode() + b"\n"
-    finally:
-        upcoming.cancel()
-        closed.cancel()
 
 
 def _make_error_answers(dashboard: Dashboard) -> Middleware:

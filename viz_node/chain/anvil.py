@@ -68,13 +68,20 @@ def adopt_or_start(directory: Path, binary: Path, port: int = 0) -> DevChain:
 
     Raises: ChainUnavailableError, DeadlineError.
     """
+    running = find_anvil(directory)
+    if running is not None:
+        return running
     known = _read_record(directory)
     if known is not None:
-        if _is_ours(known, directory) and _answers(known):
-            return known
         earlier = int(known.rpc_url.rpartition(":")[2])
         port = port or (earlier if _is_free(earlier) else 0)
     return start_anvil(directory, binary, port)
+
+
+def find_anvil(directory: Path) -> DevChain | None:
+    """The Anvil that runs on `directory` and answers, if any."""
+    known = _read_record(directory)
+    return known if known is not None and _is_ours(known, directory) and _answers(known) else None
 
 
 def stop_anvil(directory: Path) -> bool:

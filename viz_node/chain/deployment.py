@@ -47,7 +47,9 @@ def parse_deployment(raw: bytes) -> Deployment:
             found.chain_id, parse_account(found.market), parse_account(found.token), found.block, found.code_digest
         )
     except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"the deployment file is malformed: {error}", "see `viz-node chain deploy`") from error
+        raise VerificationError(
+            f"the deployment file is malformed: {error}", "ask its publisher for a new one"
+        ) from error
 
 
 def deploy(rpc_url: str, private_key: bytes, token: Account | None = None, timeout_seconds: float = 120) -> Deployment:

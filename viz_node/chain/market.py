@@ -1,6 +1,6 @@
 """The market contract as the node reads it, and the calls that change it; holds no key and sends nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,6 +83,7 @@ class MarketGateway:
         self._rpc = JsonRpc(rpc_url, timeout_seconds)
         self._market = load_artifact("Market")
         self._token = load_artifact("TestToken")
+        self._read: tuple[str, dict[str, Any]] = ("", {})
 
     def close(self) -> None:
         """Close the connections."""
@@ -144,9 +145,7 @@ class MarketGateway:
         _, _, root = self._view("splits", split_id)
         if root == 0:
             raise NotFoundError(f"the market has no split {split_id}")
-        start, end = self.deployment.block, self.block_number()
-        tables = self._translated(read_split_tables, self._rpc, self.deployment.market, start, end, split_id)
-        for table in tables:
+        for table in self._scan(read_split_tables, self.deployment.block, split_id):
             if table.shares and int.from_bytes(split_root(table.shares), "big") == root:
                 return tuple((account, BasisPoints(share)) for account, share in table.shares)
         raise VerificationError(f"the table of split {split_id} does not lead to its root", "use another RPC")
@@ -253,12 +252,24 @@ class MarketGateway:
 
     def _entries(self, kind: EntryKind, from_block: int | None = None) -> list[LedgerEntry]:
         start = self.deployment.block if from_block is None else max(from_block, self.deployment.block)
-        end = self.block_number()
-        return list(self._translated(read_entries, self._rpc, self.deployment.market, start, end, [topic_of(kind)]))
+        return self._scan(read_entries, start, [topic_of(kind)])
 
     def _tables(self) -> list[SplitTable]:
-        start, end = self.deployment.block, self.block_number()
-        return list(self._translated(read_split_tables, self._rpc, self.deployment.market, start, end))
+        return self._scan(read_split_tables, self.deployment.block, None)
+
+    def _scan(self, read: Callable[..., list[Any]], start: int, narrow: Any) -> list[Any]:
+        """What `read` finds from `start` to the head, read once per head: pages ask again every few seconds."""
+        head = self._ask("eth_getBlockByNumber", "latest", False)
+        if not isinstance(head, dict) or not isinstance(head.get("hash"), str):
+            raise ChainUnavailableError("the chain's answer about its latest block is malformed", "use another RPC")
+        memory = self._read
+        if memory[0] != head["hash"]:
+            memory = self._read = (head["hash"], {})
+        known, key = memory[1], f"{read.__name__} {start} {narrow}"
+        if key not in known:
+            end = to_int(head.get("number"))
+            known[key] = self._translated(read, self._rpc, self.deployment.market, start, end, narrow)
+        return list(known[key])
 
     def _view(self, name: str, *values: Any) -> list[int]:
         return self._outputs(name, self._call(self.deployment.market, self._market.call_data(name, *values)))

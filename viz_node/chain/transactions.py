@@ -66,6 +66,10 @@ class TransactionSender:
         """The nonce after all transactions that the chain knows, pending ones included."""
         return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, "pending"))
 
+    def mined_nonce(self) -> int:
+        """How many transactions of the account are in blocks: every lower nonce is spent."""
+        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, "latest"))
+
     def sign(self, call: Call, nonce: int) -> SignedTransaction:
         """Simulate the call, estimate its gas with a margin, and sign it.
 

@@ -27,7 +27,7 @@ def follow_job(client: Node, output: Output, job_id: str, poll_seconds: float = 
     An interrupt ends the following, not the job.
     """
     try:
-        with _progress_for(output) as progress:
+        with progress_for(output) as progress:
             while (job := client.call("jobs_show", job=job_id))["state"] not in ENDED:
                 progress.update(job)
                 time.sleep(poll_seconds)
@@ -82,15 +82,19 @@ def describe_progress(progress: dict[str, Any]) -> str:
     return f"{progress.get('phase', '')}{steps}  {measures_of(progress)}".strip()
 
 
-class _Progress(Protocol):
+class JobProgress(Protocol):
+    """How far one job is, shown to people while the context lasts."""
+
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def update(self, job: dict[str, Any]) -> None: ...
+    def update(self, job: dict[str, Any]) -> None:
+        """Show the job as it now is."""
 
 
-def _progress_for(output: Output) -> _Progress:
+def progress_for(output: Output) -> JobProgress:
+    """A live bar on a terminal, lines otherwise."""
     return _Bar() if output.has_live_progress else _Lines(output)
 
 

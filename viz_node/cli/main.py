@@ -43,6 +43,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "fetch": ("market", "Download a licensed adapter, verified."),
         "royalties": ("royalties", "What is owed to this account; `royalties claim` takes it."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),
+        "simulate": ("simulate", "Compare payout and pricing rules, with attackers; needs no node and no keys."),
     },
 }
 
@@ -107,13 +108,17 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         return INTERRUPTED_STATUS
+    except Exception as error:  # noqa: BLE001 - the edge: a person gets one line, and the node's log has the rest
+        name = type(error).__name__
+        _report(arguments, "VizNodeError", f"unforeseen: {name}: {error}", "this is a defect; viz-node doctor")
+        return failure_status[-1] if failure_status else EXIT_STATUS[VizNodeError]
 
 
 def _report(arguments: Sequence[str], name: str, message: str, hint: str) -> None:
     if "--json" in arguments:
         import json
 
-        click.echo(json.dumps({"error": name, "message": message, "hint": hint}))
+        click.echo(json.dumps({"error": name, "message": message, "hint": hint}), err=True)
         return
     click.echo(f"error: {message}", err=True)
     if hint:

@@ -59,7 +59,7 @@ def _set_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 def json_option(command: Command) -> Command:
-    """Add `--json`: data, or the error, as one JSON document on stdout."""
+    """Add `--json`: data as one JSON document on stdout, an error as one on stderr."""
     return click.option("--json", is_flag=True, expose_value=False, callback=_set_json, help="Print JSON.")(command)
 
 
@@ -80,12 +80,12 @@ def content_option(command: Command) -> Command:
 
 
 def selected_works(terminal: Terminal, content: tuple[str, ...]) -> list[str]:
-    """The works that `--content` names, in order, each once; `all` asks the node. Raises: UsageError."""
+    """The works that `--content` names, in order, each once; the node knows what `all` is. Raises: UsageError."""
     from viz_node.errors import UsageError
 
     names = list(dict.fromkeys(part.strip() for item in content for part in item.split(",") if part.strip()))
     if "all" in names:
-        names = [str(work["work_id"]) for work in terminal.client.call_list("content_list")]
+        return ["all"]
     if not names:
         raise UsageError("no work is selected", "add some: viz-node content add PATH… --rights owned --author NAME")
     return names

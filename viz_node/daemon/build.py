@@ -11,10 +11,11 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
+from viz_node.content.samples import HARBOUR, write_samples
 from viz_node.daemon import doctor
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
-from viz_node.daemon.config import Config, worker_environment
+from viz_node.daemon.config import Config, hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
 from viz_node.identity.keystore import NodeKeys
@@ -23,14 +24,18 @@ from viz_node.models.adapter_files import check_adapter, export_adapter
 from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
-from viz_node.services.catalogue import Catalogue
-from viz_node.services.federate_adapter import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
+from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.first_start import FirstStart
 from viz_node.services.jobs import JobRunner
+from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.run_federation import Rounds
 from viz_node.services.settle_royalties import Royalties
+from viz_node.services.trade import Trade
 from viz_node.services.train_adapter import Workshop
 from viz_node.services.transact import Treasury
 from viz_node.storage.store import Store
@@ -62,6 +67,7 @@ class Node:
     catalogue: Catalogue
     publisher: Publisher
     operations: Operations
+    first_start: FirstStart
 
 
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
@@ -80,49 +86,16 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     catalogue = Catalogue(store, network, market, verify_bytes, keys.account, now)
     jobs = JobRunner(store, now, LANES)
     works = WorkShelf(store, home / "works", sealing, _read_files, now)
-    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log")
+    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log", hub_environment())
     workshop = Workshop(
-        store,
-        works,
-        home,
-        run_worker=workers.run,
-        list_bases=lambda: list_bases(home / "bases"),
+        store, works, home, run_worker=workers.run, list_bases=lambda: list_bases(home / "bases"),
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
-    )
-    publisher = Publisher(
-        store,
-        keys,
-        sealing,
-        network=network,
-        market=market,
-        treasury=treasury,
-        catalogue=catalogue,
-        directory=home / "bundles",
-        blob_id_of=blob_id_of,
-        now=now,
-    )
-    buyer = Buyer(
-        store,
-        keys,
-        sealing,
-        network=network,
-        market=market,
-        treasury=treasury,
-        catalogue=catalogue,
-        directory=home,
-        check_adapter=check_adapter,
-        now=now,
-    )
-    federations = Federations(
-        store,
-        keys,
-        network=network,
-        jobs=jobs,
-        works=works,
-        workshop=workshop,
-        directory=home,
-        run_worker=workers.run,
-    )
+    )  # fmt: skip
+    trade = Trade(store, keys, sealing, network, market, treasury, catalogue, now)
+    publisher = Publisher(trade, home / "bundles", blob_id_of)
+    buyer = Buyer(trade, home, check_adapter)
+    federations = Federations(store, keys, network, jobs, works, workshop)
+    rounds = Rounds(store, keys, network, workshop, home, workers.run)
     royalties = Royalties(market, treasury, keys.account)
     jobs.register("base_build", workshop.build_base)
     jobs.register("train", workshop.train)
@@ -131,31 +104,22 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     jobs.register("license", buyer.license)
     jobs.register("fetch", buyer.fetch)
     jobs.register("claim", royalties.claim)
-    jobs.register("federate", federations.federate)
+    jobs.register("federate", rounds.federate)
     network.serve(TERMS_METHOD, federations.on_terms)
     network.serve(JOIN_METHOD, federations.on_join)
-    network.serve("manifest", publisher.on_manifest)
-    network.serve("key", publisher.on_key)
+    network.serve(MANIFEST_METHOD, publisher.on_manifest)
+    network.serve(KEY_METHOD, KeyDesk(trade).on_key)
     network.on_announcement(catalogue.take_in)
     facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_url,
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
     operations = Operations(
-        store,
-        keys,
-        facts,
-        network=network,
-        market=market,
-        jobs=jobs,
-        works=works,
-        workshop=workshop,
-        publisher=publisher,
-        catalogue=catalogue,
-        royalties_service=royalties,
-        federations=federations,
+        store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
+        publisher=publisher, catalogue=catalogue, royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
-    )
-    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations)
+    )  # fmt: skip
+    first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
+    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start)
 
 
 async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from viz_node.chain import anvil
-from viz_node.chain.deployment import Deployment, parse_deployment
+from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
+from viz_node.chain.market import MarketGateway
 from viz_node.daemon.config import ANVIL, Config
 from viz_node.domain.ids import Account
-from viz_node.errors import NotFoundError, UsageError
+from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError
 
 TEST_MONEY = 1_000 * 10**6
 
@@ -25,23 +26,67 @@ class Chain:
 def join_chain(config: Config, account: Account) -> Chain:
     """Find or start the chain, and in development fund the account.
 
-    Raises: UsageError, NotFoundError, ChainUnavailableError, DeadlineError.
+    Raises: UsageError, NotFoundError, NodeNotRunningError, ChainUnavailableError, DeadlineError.
     """
     if not config.dev:
         if not config.rpc_url or not config.deployment:
             raise UsageError("no chain is configured", "set rpc_url and deployment in config.toml, or use --dev")
-        return Chain(config.rpc_url, parse_deployment(Path(config.deployment).read_bytes()), owned=False)
-    owner = config.join or config.home
-    directory, record = owner / "chain", owner / "chain" / "deployment.json"
+        chain = Chain(config.rpc_url, read_deployment(config.home / config.deployment), owned=False)
+        _check(chain)
+        return chain
+    if config.join is not None:
+        return _join_neighbours_chain(config.join, account)
+    directory = config.home / "chain"
     binary = shutil.which("anvil") or str(ANVIL)
-    if config.join is not None and not record.exists():
-        raise NotFoundError(f"{owner} runs no development chain", f"viz-node --home {owner} start --dev")
-    chain = anvil.adopt_or_start(directory, Path(binary))
+    running = anvil.adopt_or_start(directory, Path(binary))
+    try:
+        return _prepare(directory, running.rpc_url, account, owned=True)
+    except BaseException:
+        anvil.stop_anvil(directory)
+        raise
+
+
+def _join_neighbours_chain(neighbour: Path, account: Account) -> Chain:
+    running = anvil.find_anvil(neighbour / "chain")
+    if running is None:
+        raise NodeNotRunningError(
+            f"no development chain runs on {neighbour}", f"viz-node --home {neighbour} start --dev"
+        )
+    return _prepare(neighbour / "chain", running.rpc_url, account, owned=False)
+
+
+def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Chain:
+    """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError."""
+    record = directory / "deployment.json"
     if not record.exists():
-        record.write_bytes(anvil.deploy_for_development(chain.rpc_url).to_bytes())
-    deployment = parse_deployment(record.read_bytes())
-    anvil.fund(chain.rpc_url, deployment, account, TEST_MONEY)
-    return Chain(chain.rpc_url, deployment, owned=config.join is None)
+        record.write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
+    deployment = read_deployment(record)
+    chain = Chain(rpc_url, deployment, owned)
+    try:
+        _check(chain)
+    except ChainUnavailableError as error:
+        raise ChainUnavailableError(error.message, f"start it anew without its sales: rm -r {directory}") from error
+    anvil.fund(rpc_url, deployment, account, TEST_MONEY)
+    return chain
+
+
+def read_deployment(path: Path) -> Deployment:
+    """The deployment in a file. Raises: NotFoundError, VerificationError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_DEPLOYMENT_BYTES + 1)
+    except OSError as error:
+        raise NotFoundError(f"cannot read {path}: {error.strerror}", "name the market's deployment file") from error
+    return parse_deployment(raw)
+
+
+def _check(chain: Chain) -> None:
+    """Raises: ChainUnavailableError unless the endpoint answers for the deployment's chain and holds its contract."""
+    market = MarketGateway(chain.rpc_url, chain.deployment)
+    try:
+        market.check()
+    finally:
+        market.close()
 
 
 def leave_chain(config: Config, chain: Chain) -> None:

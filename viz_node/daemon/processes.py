@@ -18,21 +18,28 @@ from viz_node.errors import TrainingError, VizNodeError
 
 _PR_SET_PDEATHSIG = 1
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
-_GRACE_SECONDS = 8.0
+# A stop of the node is promised within five seconds; a worker that is slower resumes from its last checkpoint.
+_GRACE_SECONDS = 3.0
+# The only orders that may go out to a model hub.
+_HUB_ORDERS = frozenset({"install_base"})
 
 Event = dict[str, Any]
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however that happens."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class WorkerRunner:
-    """Runs `python -m <module>` children with one environment; their logs go to `log_path`."""
+    """Runs `python -m <module>` children with one environment, the hub's added for downloads; logs to `log_path`."""
 
-    def __init__(self, environment: Mapping[str, str], log_path: Path) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], log_path: Path, hub_environment: Mapping[str, str] | None = None
+    ) -> None:
         self._environment = dict(environment)
         self._log_path = log_path
+        self._hub_environment = dict(hub_environment or {})
 
     async def run(self, module: str, order: Mapping[str, Any], on_event: Callable[[Event], None]) -> Event:
         """Give the child its order and return its `done` event.
@@ -47,9 +54,9 @@ class WorkerRunner:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
-                env=self._environment,
+                env=self._environment | (self._hub_environment if order.get("order") in _HUB_ORDERS else {}),
                 start_new_session=True,
-                preexec_fn=_die_with_parent,
+                preexec_fn=die_with_parent,
                 limit=_MAX_EVENT_BYTES,
             )
             try:

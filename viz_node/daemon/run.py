@@ -8,8 +8,7 @@ import secrets
 import signal
 from contextlib import AsyncExitStack
 from pathlib import Path
-
-from rich.console import Console
+from typing import Any, Protocol
 
 from viz_node.api import issue_login_path, make_app
 from viz_node.api.server import serve
@@ -18,7 +17,9 @@ from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
 from viz_node.daemon.secrets import unlock
+from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError
+from viz_node.services.jobs import describe_job
 from viz_node.storage.home import open_home, private_directory
 
 log = logging.getLogger(__name__)
@@ -27,24 +28,56 @@ _REANNOUNCE_SECONDS = 3600
 _RETRY_SECONDS = 5
 
 
-def start(home: Path, dev: bool, join: Path | None, port: int | None, listen: str | None) -> int:
-    """Run a node on `home` until SIGINT or SIGTERM. Raises: VizNodeError (what keeps it from starting)."""
+class Screen(Protocol):
+    """Where a node that runs in the foreground tells what goes on."""
+
+    def ready(self, facts: dict[str, Any]) -> None:
+        """It answers now; whose, where, and on which chain."""
+
+    def progress(self, job: dict[str, Any]) -> None:
+        """A job of the first start went on, or ended."""
+
+    def sample(self, facts: dict[str, Any]) -> None:
+        """The sample adapter is published."""
+
+    def trouble(self, message: str) -> None:
+        """The first start did not get to its end."""
+
+
+def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
+    """Run a node on `home`, `flags` being options of the configuration, until SIGINT or SIGTERM.
+
+    `with_sample`: whether the first start in development publishes a sample adapter.
+    Raises: VizNodeError (what keeps it from starting).
+    """
     home = home.expanduser().resolve()
     with open_home(home):
         for name in DIRECTORIES:
             private_directory(home, name)
-        config = load_config(
-            home, dev=dev, join=join.expanduser().resolve() if join else None, api_port=port, listen=listen
-        )
+        config = load_config(home, **flags)
         logging.basicConfig(
             filename=home / "logs" / "node.log",
             level=config.log_level,
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
-        return asyncio.run(_run(config))
+        # One line per request to the chain would bury everything else.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        try:
+            return asyncio.run(_run(config, screen, with_sample))
+        except BaseExceptionGroup as group:
+            raise _first_cause(group) from group
 
 
-async def _run(config: Config) -> int:
+def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The deliberate error in the group if there is one, else its first; a group's own text names no cause."""
+    leaves: list[BaseException] = []
+    for error in group.exceptions:
+        leaves.append(_first_cause(error) if isinstance(error, BaseExceptionGroup) else error)
+    return next((error for error in leaves if isinstance(error, VizNodeError)), leaves[0])
+
+
+async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
+    stop = _stop_signals()
     keys = unlock(config.home)
     chain = await asyncio.to_thread(join_chain, config, keys.account)
     api_file = config.home / "api.json"
@@ -62,28 +95,48 @@ async def _run(config: Config) -> int:
             node.operations.dashboard = lambda: url + issue_login_path(app)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             node.jobs.start(group)
-            if config.dev and config.join is None:
-                node.operations.ensure_base()
             stack.push_async_callback(node.jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
             _write_api_file(api_file, url, token)
             write_addresses(config.home, node.network.addresses)
-            _welcome(config, node, url + issue_login_path(app))
-            await _until_signal()
+            screen.ready(_facts(config, node, url + issue_login_path(app)))
+            if config.dev and config.join is None:
+                background.append(group.create_task(_first_start(node, screen, with_sample)))
+            await stop.wait()
             for task in background:
                 task.cancel()
+            # At the same time, because a worker in training may use up all of its grace.
+            await asyncio.gather(node.jobs.stop(), node.network.stop())
     finally:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(leave_chain, config, chain)
     return 0
 
 
-async def _until_signal() -> None:
+def _stop_signals() -> asyncio.Event:
+    """Set by SIGINT and SIGTERM from now on: one during the start ends the node in order once its parts are up."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+    return stop
+
+
+async def _first_start(node: Node, screen: Screen, with_sample: bool) -> None:
+    """Make what a newcomer lacks; the node itself does not depend on it."""
+
+    def tell(job: Job) -> None:
+        screen.progress(describe_job(job))
+        if job.state is JobState.FAILED:
+            screen.trouble(job.error)
+
+    try:
+        sample = await node.first_start.run(with_sample, tell)
+        if sample is not None:
+            screen.sample(sample)
+    except VizNodeError as error:
+        log.warning("first start: %s", error.message)
+        screen.trouble(error.message)
 
 
 async def _recover(node: Node) -> None:
@@ -91,9 +144,7 @@ async def _recover(node: Node) -> None:
     while True:
         try:
             await node.treasury.recover()
-            for record in node.publisher.published():
-                await node.publisher.share(record)
-                await node.publisher.announce(record)
+            await node.publisher.serve_library()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)
         except UnreachableError as error:
@@ -123,17 +174,13 @@ def _write_api_file(path: Path, url: str, token: str) -> None:
     path.write_text(json.dumps({"url": url, "token": token, "pid": os.getpid()}))
 
 
-def _welcome(config: Config, node: Node, login: str) -> None:
-    home = config.home
-    console = Console(highlight=False)
-    console.print(f"[bold]viz-node is running[/bold] on {home}")
-    console.print(f"  peer       {node.network.peer_id}")
-    console.print(f"  account    {node.operations.account}")
-    console.print(f"  addresses  {' '.join(node.network.addresses)}")
-    console.print(f"  dashboard  {login}  (this link works once)")
-    if config.dev:
-        console.print(f"  chain      {node.operations.facts['rpc_url']}  test money only")
-    console.print("\nNext, in another terminal:")
-    console.print(f"  viz-node --home {home} content add FOLDER --rights owned --author YOU")
-    console.print(f"  viz-node --home {home} train NAME --content all")
-    console.print("Stop with Ctrl-C.")
+def _facts(config: Config, node: Node, login: str) -> dict[str, Any]:
+    return {
+        "home": str(config.home),
+        "peer": node.network.peer_id,
+        "account": node.operations.account,
+        "addresses": " ".join(node.network.addresses),
+        "dashboard": login,
+        "chain": node.operations.facts["rpc_url"],
+        "dev": config.dev,
+    }

@@ -1,10 +1,12 @@
 """The node's keys in use: the one object through which services sign, seal and unwrap."""
 
+import os
 import secrets
 from pathlib import Path
 
-from viz_node.daemon.config import passphrase
+from viz_node.daemon.config import passphrase, read_passphrase
 from viz_node.domain.ids import Account
+from viz_node.errors import StorageError
 from viz_node.identity import keystore, sealing, signatures
 
 
@@ -12,16 +14,30 @@ def unlock(home: Path) -> keystore.NodeKeys:
     """Open the home's keystore, or make it on the first run with a passphrase of its own beside it, mode 0600.
 
     A passphrase from outside (VIZ_NODE_PASSPHRASE_FILE) is preferred, and then nothing is written beside the keystore.
-    Raises: PassphraseError, StorageError, VerificationError.
+    Raises: PassphraseError, UsageError (no passphrase), StorageError, VerificationError.
     """
     path, machine_made = home / "keys" / "keystore.json", home / "keys" / "passphrase"
     given = passphrase()
-    if path.exists():
-        return keystore.open_keystore(path, given or machine_made.read_text())
-    if given is None:
-        machine_made.touch(mode=0o600)
-        machine_made.write_text(secrets.token_hex(32))
-    return keystore.create_keystore(path, given or machine_made.read_text(), strong=given is not None)
+    if os.path.lexists(path):
+        return keystore.open_keystore(path, given or read_passphrase(machine_made, "set VIZ_NODE_PASSPHRASE_FILE"))
+    if given is not None:
+        return keystore.create_keystore(path, given, strong=True)
+    drawn = secrets.token_hex(32)
+    _write_private(machine_made, drawn)
+    return keystore.create_keystore(path, drawn, strong=False)
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Durable before the keystore that depends on it. Raises: StorageError."""
+    try:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk") from error
 
 
 class Sealing:

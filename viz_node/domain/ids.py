@@ -3,6 +3,8 @@
 import re
 from typing import NewType
 
+from eth_hash.auto import keccak
+
 from viz_node.errors import UsageError
 
 Account = NewType("Account", str)
@@ -48,10 +50,19 @@ def format_amount(amount: int) -> str:
 
 
 def parse_account(text: str) -> Account:
-    """Read an EVM address in any case. Raises: UsageError."""
+    """Read an EVM address; mixed case is a checksum (EIP-55) and must be right. Raises: UsageError."""
     if _ACCOUNT.fullmatch(text) is None:
         raise UsageError(f"{text!r} is not an account", "an account is 0x and 40 hex digits; see `viz-node id`")
+    digits = text[2:]
+    if digits not in (digits.lower(), digits.upper()) and digits != _with_checksum(digits.lower()):
+        raise UsageError(f"{text} has a wrong checksum: a character is mistyped", "copy the account again")
     return Account(text.lower())
+
+
+def _with_checksum(digits: str) -> str:
+    """The EIP-55 spelling of 40 lower-case hex digits: upper case where the digest's digit is 8 or more."""
+    digest = keccak(digits.encode()).hex()
+    return "".join(char.upper() if int(mark, 16) >= 8 else char for char, mark in zip(digits, digest, strict=False))
 
 
 def is_hex_digest(text: object) -> bool:

@@ -1,4 +1,4 @@
-"""The rows that a node keeps about adapters, orders and transactions; knows no database."""
+"""The rows that a node keeps about adapters and transactions; knows no database."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,6 @@ from viz_node.domain.ids import AdapterId, WorkId
 ADAPTER_ORIGINS = ("trained", "federated", "fetched")
 OUTBOX_STATES = ("signed", "sent", "confirmed", "failed", "unknown")
 PENDING_OUTBOX_STATES = ("signed", "sent", "unknown")
-ORDER_STATES = ("created", "paying", "paid", "fetching", "fetched", "failed")
 
 
 @dataclass(frozen=True)
@@ -46,21 +45,6 @@ class OutboxEntry:
     raw: bytes
     tx_hash: str
     nonce: int
-    detail: dict[str, Any] = field(default_factory=dict)
-    created: int = 0
-    updated: int = 0
-
-
-@dataclass(frozen=True)
-class Order:
-    """A purchase by this node; prices are units of the payment token."""
-
-    order_id: str
-    adapter_id: AdapterId
-    offer_id: int
-    state: str
-    max_price: int
-    price: int = 0
     detail: dict[str, Any] = field(default_factory=dict)
     created: int = 0
     updated: int = 0

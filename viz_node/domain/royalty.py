@@ -7,6 +7,7 @@ from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, parse_
 from viz_node.errors import InvalidSplitError
 
 MAX_RECIPIENTS = 1000
+_HOW = "write --split ACCOUNT=70,ACCOUNT=30"
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,12 @@ class RoyaltySplit:
     def __post_init__(self) -> None:
         accounts = [account for account, _ in self.shares]
         if not 1 <= len(accounts) <= MAX_RECIPIENTS or accounts != sorted(set(accounts)):
-            raise InvalidSplitError("a split needs 1 to 1000 distinct accounts, ascending")
-        if any(share < 1 for _, share in self.shares):
-            raise InvalidSplitError("every share must be at least 0.01 percent")
+            raise InvalidSplitError("a split needs 1 to 1000 distinct accounts, ascending", _HOW)
+        if any(type(share) is not int or share < 1 for _, share in self.shares):
+            raise InvalidSplitError("every share must be at least 0.01 percent", _HOW)
         total = sum(share for _, share in self.shares)
         if total != WHOLE:
-            raise InvalidSplitError(
-                f"the shares add up to {total / 100:g}, not 100", "write --split ACCOUNT=70,ACCOUNT=30"
-            )
+            raise InvalidSplitError(f"the shares add up to {total / 100:g}, not 100", _HOW)
 
     def allocate(self, amount: TokenAmount) -> dict[Account, TokenAmount]:
         """Divide `amount` so that the parts add up to it exactly.
@@ -53,10 +52,10 @@ def parse_split(text: str) -> RoyaltySplit:
         whole, _, fraction = percent.partition(".")
         is_number = equals and whole.isdecimal() and (fraction or "0").isdecimal() and len(fraction) <= 2
         if not is_number or len(whole) > 3:
-            raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", "write --split ACCOUNT=70,ACCOUNT=30")
+            raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", _HOW)
         account = parse_account(name.strip())
         if account in shares:
-            raise InvalidSplitError(f"{account} stands twice in the split")
+            raise InvalidSplitError(f"{account} stands twice in the split", _HOW)
         shares[account] = BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))
     return split_from_shares(shares)
 

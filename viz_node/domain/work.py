@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from viz_node.domain.ids import WorkId
 
+SAMPLE_AUTHOR = "viz-node samples (CC0-1.0)"
+"""Author of the works that come with the program; `all` works of an owner leaves them out."""
+
 
 class Rights(StrEnum):
     """Why this owner may license what a model learns from the work."""

@@ -7,6 +7,10 @@ import torch
 
 from viz_node.errors import UsageError
 
+# Tokens below this share of the likeliest one are not drawn (min-p, Nguyen et al. 2024): a small model gives each of
+# many wrong tokens a little, and together they derail its text.
+MIN_SHARE = 0.1
+
 
 def generate(
     model: Any,
@@ -55,4 +59,5 @@ def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator
     if temperature == 0:
         return int(logits.argmax())
     probabilities = torch.softmax(logits / temperature, -1)
+    probabilities[probabilities < MIN_SHARE * probabilities.max()] = 0
     return int(torch.multinomial(probabilities, 1, generator=generator))

@@ -76,6 +76,7 @@ def carry_out(order: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> 
     """The result of an order. Raises: UsageError (unknown or incomplete order), and what the order itself raises."""
     orders = {
         "build_base": _build_base,
+        "install_base": _install_base,
         "describe_base": _describe_base,
         "train": _train,
         "generate": _generate,
@@ -96,6 +97,13 @@ def _build_base(order: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -
     from viz_node.models.base_builder import build_base
 
     return build_base(Path(order["out_dir"]), order.get("seed", 0), order.get("recipe"), emit)
+
+
+def _install_base(order: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    from viz_node.models.hub import install_base
+
+    emit({"event": "progress", "phase": "download", "step": 0, "steps": 1})
+    return install_base(order["source"], Path(order["out_dir"]))
 
 
 def _describe_base(order: dict[str, Any], _emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:

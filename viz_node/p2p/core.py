@@ -114,9 +114,9 @@ class Core:
         self.tunnels.close(name)
 
     async def peers(self) -> list[dict[str, object]]:
-        """Everybody known: peer id, addresses, and whether there is a connection now."""
-        connected = set(self.links.host.get_connected_peers())
-        return [self._peer_row(peer, peer in connected) for peer in self.links.known_peers()]
+        """Everybody else that is known: peer id, addresses, and whether there is a connection now."""
+        own, connected = self.links.host.get_id(), set(self.links.host.get_connected_peers())
+        return [self._peer_row(peer, peer in connected) for peer in self.links.known_peers() if peer != own]
 
     def _peer_row(self, peer: ID, is_connected: bool) -> dict[str, object]:
         addresses = [f"{address}/p2p/{peer}" for address in self.links.addresses_of(peer)]

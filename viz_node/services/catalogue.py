@@ -13,7 +13,7 @@ from typing import Any
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, parse_announcement
-from viz_node.domain.ids import Account, AdapterId, format_amount, is_hex_digest
+from viz_node.domain.ids import Account, AdapterId, PeerId, format_amount, is_hex_digest
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
@@ -21,9 +21,13 @@ from viz_node.domain.manifest import (
     canonical_bytes,
     parse_manifest,
 )
+from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
+from viz_node.services.library import adapter_named
+
+MANIFEST_METHOD = "manifest"
 
 
 @dataclass(frozen=True)
@@ -54,6 +58,7 @@ class Catalogue:
         self._verify = verify
         self._account = account
         self._now = now
+        self._name_by_number: dict[int, str] = {}
 
     def check_announcement(self, raw: bytes) -> tuple[str, int]:
         """Adapter id and sequence of a properly signed announcement. Raises: VerificationError."""
@@ -98,21 +103,45 @@ class Catalogue:
         for offer in reversed(await asyncio.to_thread(self._market.offers_of, on_chain.number)):
             same_split = tuple(offer.shares) == manifest.split.shares
             if same_split and offer.duration_seconds == manifest.license.duration_seconds:
+                self._name_by_number[on_chain.number] = manifest.name
                 return Listing(item.adapter_id, manifest, on_chain.number, offer)
         raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
 
+    async def is_licensed(self, adapter_number: int, account: Account) -> bool:
+        """Whether the account holds a license by any offer of the adapter, by the clock of the chain."""
+        return await asyncio.to_thread(self._holds_license, adapter_number, account)
+
+    def _holds_license(self, adapter_number: int, account: Account) -> bool:
+        now = self._market.block_time()
+        offers = self._market.offers_of(adapter_number)
+        return any(self._market.license_expiry(offer.offer_id, account) > now for offer in offers)
+
+    def name_of(self, adapter_number: int) -> str:
+        """The name under which an adapter of the chain was listed here; empty if it was not yet."""
+        return self._name_by_number.get(adapter_number, "")
+
     async def manifest(self, item: Announcement) -> AdapterManifest:
         """The verified manifest, from the store or the announcing peer. Raises: VerificationError, UnreachableError."""
+        own = adapter_named(self._store, item.adapter_id)
+        if own is not None and own.manifest is not None:
+            return self.open_envelope(item, own.manifest)
         key = f"manifest:{item.adapter_id}"
         cached = self._store.get_setting(key)
         if cached is None:
             raw = await self._network.request(
-                item.peer_id, "manifest", item.adapter_id.encode(), addresses=item.addresses
+                item.peer_id, MANIFEST_METHOD, item.adapter_id.encode(), addresses=item.addresses
             )
             self.open_envelope(item, raw)
             self._store.set_setting(key, raw.decode())
             cached = raw.decode()
         return self.open_envelope(item, cached.encode())
+
+    def manifest_of(self, record: AdapterRecord) -> AdapterManifest:
+        """The manifest of an adapter in this node's library. Raises: NotFoundError."""
+        if record.manifest is None or record.adapter_id is None:
+            raise NotFoundError(f"{record.name} is not published", f"viz-node publish {record.name} --price 5.00")
+        peer_id = PeerId(json.loads(json.loads(record.manifest)["payload"])["peer_id"])
+        return self.open_envelope(Announcement(record.adapter_id, peer_id, (), record.name, "", 0, 0), record.manifest)
 
     def open_envelope(self, item: Announcement, raw: bytes) -> AdapterManifest:
         """The manifest in `{"payload", "signature"}` if it is this adapter's. Raises: VerificationError."""
@@ -155,9 +184,7 @@ class Catalogue:
             row = {"adapter_id": item.adapter_id, "name": item.name, "base_model": item.base_model}
             return row | {"peer_id": item.peer_id, "price": None, "license": "", "account": "", "licensed": False,
                           "error": error.message}  # fmt: skip
-        row = self._row(listing)
-        expiry = await asyncio.to_thread(self._market.license_expiry, listing.offer.offer_id, self._account)
-        return row | {"licensed": expiry > self._now()}
+        return self._row(listing) | {"licensed": await self.is_licensed(listing.adapter_number, self._account)}
 
     def _row(self, listing: Listing) -> dict[str, Any]:
         manifest = listing.manifest

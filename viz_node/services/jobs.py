@@ -32,6 +32,7 @@ class JobRunner:
         self._handlers: dict[str, Handler] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self._watchers: dict[str, Callable[[Job], None]] = {}
         self._stopping = False
 
     def register(self, kind: str, handler: Handler) -> None:
@@ -82,6 +83,17 @@ class JobRunner:
         self._launch(job.job_id)
         return queued
 
+    async def follow(self, job_id: str, tell: Callable[[Job], None]) -> Job:
+        """Tell every change of the job until it has ended or this node stops; the job as it then is."""
+        self._watchers[job_id] = tell
+        try:
+            task = self._tasks.get(job_id)
+            if task is not None:
+                await asyncio.wait([task])
+        finally:
+            del self._watchers[job_id]
+        return self.find(job_id)
+
     def find(self, job_id: str) -> Job:
         """The job with this id or unique prefix. Raises: NotFoundError."""
         return self._store.find_job(job_id)
@@ -122,6 +134,8 @@ class JobRunner:
     def _save(self, job: Job) -> Job:
         saved = replace(job, updated=self._now())
         self._store.save_job(saved)
+        if job.job_id in self._watchers:
+            self._watchers[job.job_id](saved)
         return saved
 
 

@@ -14,12 +14,11 @@ from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, VerificationError
-from viz_node.ports import Keys, MarketGateway, PeerNetwork, Sealing, Store
-from viz_node.services.catalogue import Catalogue, Listing
+from viz_node.services.catalogue import Listing
+from viz_node.services.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.jobs import Report
-from viz_node.services.library import adapter_named, entry_of
-from viz_node.services.publish_adapter import KeyRequest
-from viz_node.services.transact import Treasury
+from viz_node.services.library import adapter_named
+from viz_node.services.trade import Trade
 
 CheckAdapter = Callable[[Path], object]
 _KEY_SECONDS = 240
@@ -28,69 +27,53 @@ _KEY_SECONDS = 240
 class Buyer:
     """The licensee's side of the market."""
 
-    def __init__(
-        self,
-        store: Store,
-        keys: Keys,
-        sealing: Sealing,
-        *,
-        network: PeerNetwork,
-        market: MarketGateway,
-        treasury: Treasury,
-        catalogue: Catalogue,
-        directory: Path,
-        check_adapter: CheckAdapter,
-        now: Callable[[], int],
-    ) -> None:
-        self._store = store
-        self._keys = keys
-        self._sealing = sealing
-        self._network = network
-        self._market = market
-        self._treasury = treasury
-        self._catalogue = catalogue
+    def __init__(self, trade: Trade, directory: Path, check_adapter: CheckAdapter) -> None:
+        self._trade = trade
         self._directory = directory
         self._check_adapter = check_adapter
-        self._now = now
 
     async def license(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: pay for a license unless the account holds one; repeated after a crash it pays nothing twice."""
-        listing = await self._catalogue.listing(str(job.order["adapter"]))
-        offer, limit = listing.offer, int(job.order["max_price"])
-        paid = entry_of(self._store, f"buy:{job.job_id}")
-        expiry = await asyncio.to_thread(self._market.license_expiry, offer.offer_id, self._keys.account)
-        if paid is None and expiry > self._now() and listing.manifest.license.kind == "perpetual":
+        trade, order_id = self._trade, f"buy:{job.job_id}"
+        paid = await trade.treasury.finish(order_id)
+        if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
+            return _result(paid.detail, paid.tx_hash)
+        listing = await trade.catalogue.listing(str(job.order["adapter"]))
+        offer, limit, name = listing.offer, int(job.order["max_price"]), listing.manifest.name
+        is_perpetual = listing.manifest.license.kind == "perpetual"
+        if is_perpetual and await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account):
             return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_licensed": True}
         if offer.price > limit:
             raise PriceAboveLimitError(
-                f"{listing.manifest.name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
-                f"viz-node license {listing.manifest.name} --max-price {format_amount(offer.price)}",
+                f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
+                f"viz-node license {name} --max-price {format_amount(offer.price)}",
             )
-        detail = {"adapter": listing.adapter_id, "name": listing.manifest.name, "price": offer.price}
+        detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price}
         report({"phase": "approve", "step": 1, "steps": 2})
-        await self._treasury.execute(
-            f"approve:{job.job_id}",
-            lambda: self._market.prepare_approve(TokenAmount(offer.price)),
+        await trade.treasury.execute(
+            f"approve:{job.job_id}:{offer.price}",
+            lambda: trade.market.prepare_approve(TokenAmount(offer.price)),
             detail | {"kind": "approve"},
         )
         report({"phase": "buy", "step": 2, "steps": 2})
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
-        receipt = await self._treasury.execute(
-            f"buy:{job.job_id}",
-            lambda: self._market.prepare_buy(offer.offer_id, self._keys.account, TokenAmount(limit), order_ref),
+        tx_hash = await trade.treasury.execute(
+            order_id,
+            # The price that was shown and approved, not the limit: it may have risen since.
+            lambda: trade.market.prepare_buy(offer.offer_id, trade.keys.account, offer.price, order_ref),
             detail | {"kind": "buy"},
         )
-        return {"adapter_id": listing.adapter_id, "paid": format_amount(offer.price), "tx_hash": receipt.tx_hash}
+        return _result(detail, tx_hash)
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""
-        listing = await self._catalogue.listing(str(job.order["adapter"]))
+        trade, asked = self._trade, str(job.order["adapter"])
+        listing = await trade.catalogue.listing(asked)
         manifest = listing.manifest
-        existing = adapter_named(self._store, listing.adapter_id)
+        existing = adapter_named(trade.store, listing.adapter_id)
         if existing is not None:
             return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
-        expiry = await asyncio.to_thread(self._market.license_expiry, listing.offer.offer_id, self._keys.account)
-        if expiry <= self._now():
+        if not await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account):
             raise LicenseRequiredError(
                 f"this node holds no license for {manifest.name}",
                 f"viz-node license {manifest.name} --max-price {format_amount(listing.offer.price)}",
@@ -101,21 +84,24 @@ class Buyer:
         await self._download(manifest, sealed, report)
         key = await self._request_key(listing)
         directory = await asyncio.to_thread(self._unseal, manifest, sealed, key, name)
-        self._store.save_adapter(self._record(listing, name, directory, key))
+        # Shared before it is recorded: a fetch that a crash ends here runs again.
         for entry in manifest.files:
-            await self._network.share(sealed / f"{entry.name}.sealed")
-            await self._network.provide(entry.blob_id)
+            await trade.network.share(sealed / f"{entry.name}.sealed")
+            await trade.network.provide(entry.blob_id)
+        trade.store.save_adapter(self._record(listing, name, directory, key))
         return {"name": name, "adapter_id": listing.adapter_id, "directory": str(directory)}
 
     async def _download(self, manifest: AdapterManifest, sealed: Path, report: Report) -> None:
         total, before = sum(entry.sealed_size_bytes for entry in manifest.files), 0
         for entry in manifest.files:
             destination = sealed / f"{entry.name}.sealed"
-            if not destination.exists():
-                providers = await self._network.find_providers(entry.blob_id)
+            # A file that is there may be left from an adapter of the same name.
+            if not destination.exists() or await self._trade.network.share(destination) != entry.blob_id:
+                destination.unlink(missing_ok=True)
+                providers = await self._trade.network.find_providers(entry.blob_id)
                 peers = list(dict.fromkeys([manifest.peer_id, *providers]))
                 done = before
-                await self._network.fetch(
+                await self._trade.network.fetch(
                     entry.blob_id,
                     entry.sealed_size_bytes,
                     peers,
@@ -127,18 +113,18 @@ class Buyer:
     async def _request_key(self, listing: Listing) -> bytes:
         request = KeyRequest(
             adapter_id=listing.adapter_id,
-            account=self._keys.account,
-            delivery_key=self._sealing.delivery_public().hex(),
-            peer_id=self._keys.peer_id,
-            expires=self._now() + _KEY_SECONDS,
+            account=self._trade.keys.account,
+            delivery_key=self._trade.sealing.delivery_public().hex(),
+            peer_id=self._trade.keys.peer_id,
+            expires=self._trade.now() + _KEY_SECONDS,
         )
-        body = dict(vars(request)) | {"signature": self._sealing.sign_as_account(request.text())}
-        reply = await self._network.request(listing.manifest.peer_id, "key", json.dumps(body).encode())
+        body = dict(vars(request)) | {"signature": self._trade.sealing.sign_as_account(request.text())}
+        reply = await self._trade.network.request(listing.manifest.peer_id, KEY_METHOD, json.dumps(body).encode())
         try:
             wrapped = bytes.fromhex(parse_json(reply)["wrapped"])
         except (ValueError, KeyError, TypeError) as error:
             raise VerificationError("the holder's answer to the key request is malformed") from error
-        return self._sealing.unwrap_key(wrapped, request.text().encode())
+        return self._trade.sealing.unwrap_key(wrapped, request.text().encode())
 
     def _unseal(self, manifest: AdapterManifest, sealed: Path, key: bytes, name: str) -> Path:
         directory = self._directory / "adapters" / name
@@ -147,7 +133,7 @@ class Buyer:
         partial.mkdir(parents=True, mode=0o700)
         for entry in manifest.files:
             plain = partial / entry.name
-            self._sealing.open_sealed_file(sealed / f"{entry.name}.sealed", plain, key)
+            self._trade.sealing.open_sealed_file(sealed / f"{entry.name}.sealed", plain, key)
             if hashlib.sha256(plain.read_bytes()).hexdigest() != entry.digest:
                 raise VerificationError(f"{entry.name} of {manifest.name} has another digest than its manifest says")
         self._check_adapter(partial)
@@ -168,11 +154,15 @@ class Buyer:
             training=dict(manifest.training),
             evaluation=dict(manifest.evaluation),
             parents=manifest.parents,
-            sealed_key=self._sealing.seal(key).hex(),
-            manifest=(self._store.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
-            created=self._now(),
+            sealed_key=self._trade.sealing.seal(key).hex(),
+            manifest=(self._trade.store.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
+            created=self._trade.now(),
         )
 
     def _free_name(self, name: str, adapter_id: str) -> str:
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
-        return safe if adapter_named(self._store, safe) is None else f"{safe}-{adapter_id[:8]}"
+        return safe if adapter_named(self._trade.store, safe) is None else f"{safe}-{adapter_id[:8]}"
+
+
+def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
+    return {"adapter_id": detail["adapter"], "paid": format_amount(detail["price"]), "tx_hash": tx_hash}

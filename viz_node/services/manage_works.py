@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import WorkId
-from viz_node.domain.work import Rights, Work, commit_work
+from viz_node.domain.job import JobState
+from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports import SealBytes, Store
 
@@ -57,16 +58,30 @@ class WorkShelf:
         return describe_work(found) | {"excerpt": self.text(found)[:500]}
 
     def remove(self, work: str) -> dict[str, Any]:
-        """Erase text, salt and record; outside, only a commitment that nobody can open is left."""
+        """Erase text, salt and record; outside, only a commitment that nobody can open is left.
+
+        Names the adapters that learnt from it, which stay, and the jobs not done yet that need it, which will fail.
+        """
         found = self.find(work)
         users = [adapter.name for adapter in self._store.list_adapters() if found.work_id in adapter.works]
         self._path(found.work_id).unlink(missing_ok=True)
         self._store.remove_work(found.work_id)
-        return {"work_id": found.work_id, "title": found.title, "adapters": users}
+        return {"work_id": found.work_id, "title": found.title, "adapters": users, "jobs": self._jobs_with(found)}
+
+    def _jobs_with(self, work: Work) -> list[str]:
+        waiting = {JobState.QUEUED, JobState.RUNNING}
+        return [
+            job.job_id
+            for job in self._store.list_jobs()
+            if job.state in waiting and work.work_id in job.order.get("works", ())
+        ]
 
     def select(self, names: list[str]) -> list[Work]:
-        """The named works, or all for `all`. Raises: NotFoundError, UsageError when there is none."""
-        works = self._store.list_works() if names in ([], ["all"]) else [self.find(name) for name in names]
+        """The named works, or for `all` the owner's, without samples. Raises: NotFoundError, UsageError (none)."""
+        if names in ([], ["all"]):
+            works = [work for work in self._store.list_works() if work.author != SAMPLE_AUTHOR]
+        else:
+            works = [self.find(name) for name in names]
         if not works:
             raise UsageError("there is no content yet", "viz-node content add PATH --rights owned --author NAME")
         return list({work.work_id: work for work in works}.values())

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
+from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
-from viz_node.services.federate_adapter import Federations
 from viz_node.services.jobs import JobRunner, describe_job
+from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.settle_royalties import Royalties
-from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, describe_adapter
+from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
 
 Answer = dict[str, Any]
 Rows = list[dict[str, Any]]
@@ -107,8 +108,10 @@ class Operations:
         return self.workshop.bases()
 
     async def do_base_build(self, *, seed: int) -> Answer:
-        """Build the small base model."""
-        return _order(self.jobs, "base_build", {"seed": seed, "name": f"viz-small-{seed}"})
+        """Build the small base model; while it is being built, the job that does."""
+        order = {"seed": seed, "name": base_name(seed)}
+        building = [job for job in self._building() if job.order == order]
+        return {"job_id": building[0].job_id} if building else _order(self.jobs, "base_build", order)
 
     async def do_train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
@@ -118,18 +121,14 @@ class Operations:
         order = {
             "name": name,
             "works": [work.work_id for work in self.works.select(content)],
-            "base": None if base is None and self._is_building() else self.workshop.find_base(base),
+            "base": None if base is None and self._building() else self.workshop.find_base(base),
             "recipe": DEFAULT_RECIPE | (recipe or {}),
         }
         return _order(self.jobs, "train", order)
 
-    def ensure_base(self) -> None:
-        """Build the small base model unless there is one, or it is being built."""
-        if not self.workshop.bases() and not self._is_building():
-            _order(self.jobs, "base_build", {"seed": 0, "name": "viz-small-0"})
-
-    def _is_building(self) -> bool:
-        return any(job.kind == "base_build" and job.state in {"queued", "running"} for job in self.jobs.list_jobs())
+    def _building(self) -> list[Job]:
+        open_jobs = (job for job in self.jobs.list_jobs() if job.state in {JobState.QUEUED, JobState.RUNNING})
+        return [job for job in open_jobs if job.kind == "base_build"]
 
     async def do_jobs_list(self) -> Rows:
         """All jobs, the newest first."""
@@ -192,7 +191,9 @@ class Operations:
 
     async def do_royalties(self) -> Answer:
         """What this account earns."""
-        return await self.royalties_service.show()
+        answer = await self.royalties_service.show()
+        sales = [sale | {"name": self.catalogue.name_of(sale["adapter"])} for sale in answer["sales"]]
+        return answer | {"sales": sales}
 
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""

@@ -54,10 +54,10 @@ class Royalties:
         hashes = []
         for step, row in enumerate(rows, 1):
             report({"phase": "claim", "step": step, "steps": len(rows)})
-            receipt = await self._treasury.execute(
+            tx_hash = await self._treasury.execute(
                 f"claim:{row.split_id}:{row.claimed}",
                 lambda row=row: self._market.prepare_claim(row.split_id, self._account),  # type: ignore[misc]
                 {"kind": "claim", "split_id": row.split_id, "due": row.due},
             )
-            hashes.append(receipt.tx_hash)
+            hashes.append(tx_hash)
         return {"claimed": format_amount(sum(row.due for row in rows)), "tx_hashes": hashes}

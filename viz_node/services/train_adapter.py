@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.hub import is_hub_name, parse_hub_model
+from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import NotFoundError, UsageError
@@ -38,16 +40,25 @@ class Workshop:
         self._directory = directory
         self._run_worker = run_worker
         self.bases = list_bases
-        self.split_texts = split_texts
+        self._split_texts = split_texts
 
     def find_base(self, name: str | None) -> dict[str, Any]:
-        """The base model `{"name", "path", "digest"}`; the first installed one by default. Raises: NotFoundError."""
-        if name is not None and name.startswith("hf:"):
-            return {"name": name, "path": name, "digest": ""}
+        """The base model `{"name", "path", "digest"}`; the first installed one by default.
+
+        One of a model hub that is not installed yet has neither path nor digest: training installs it.
+        Raises: NotFoundError, UsageError (not pinned).
+        """
         matching = [base for base in self.bases() if name in (None, base["name"], base["digest"])]
+        if not matching and name is not None and is_hub_name(name):
+            return {"name": str(parse_hub_model(name)), "path": "", "digest": ""}
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
         return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+
+    def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
+        """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
+        found = [self._works.find(work) for work in works]
+        return self._split_texts({str(work.work_id): self._works.text(work) for work in found}, seed)
 
     def check_new_name(self, name: str) -> None:
         """Raises: UsageError unless `name` is free and fit for a file name."""
@@ -59,12 +70,10 @@ class Workshop:
     async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: build the small base model on this machine."""
         seed = int(job.order["seed"])
-        out = self._directory / "bases" / f"viz-small-{seed}"
+        out = self._directory / "bases" / base_name(seed)
         if not (out / "provenance.json").exists():
-            partial = out.with_suffix(".partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            await self._run_worker(WORKER, {"order": "build_base", "out_dir": str(partial), "seed": seed}, report)
-            partial.rename(out)
+            order = {"order": "build_base", "out_dir": str(out), "seed": seed, "recipe": {"name": out.name}}
+            await self._run_worker(WORKER, order, report)
         return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
 
     async def train(self, job: Job, report: Report) -> dict[str, Any]:
@@ -73,11 +82,9 @@ class Workshop:
         existing = adapter_named(self._store, name)
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
-        works = [self._works.find(work) for work in job.order["works"]]
-        texts = {str(work.work_id): self._works.text(work) for work in works}
-        train, held_out = self.split_texts(texts, int(job.order["recipe"]["seed"]))
+        train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
         out = self._directory / "adapters" / name
-        base = job.order["base"] or self.find_base(None)
+        base = await self._install(job.order["base"] or self.find_base(None), report)
         order = {
             "order": "train",
             "base": base,
@@ -92,10 +99,10 @@ class Workshop:
             name=name,
             adapter_id=None,
             base_name=str(base["name"]),
-            base_digest=str(base["digest"] or result.get("base_digest", "")),
+            base_digest=base["digest"],
             directory=str(out),
             origin="trained",
-            works=tuple(work.work_id for work in works),
+            works=tuple(WorkId(work) for work in job.order["works"]),
             training={**result["training"], "job": job.job_id},
             evaluation=result["evaluation"],
             created=job.created,
@@ -103,6 +110,17 @@ class Workshop:
         self._store.save_adapter(record)
         shutil.rmtree(self._directory / "checkpoints" / job.job_id, ignore_errors=True)
         return describe_adapter(record)
+
+    async def _install(self, base: dict[str, Any], report: Report) -> dict[str, Any]:
+        """The same base, on this disk. Raises: NotFoundError, UnreachableError, VerificationError."""
+        if base["path"]:
+            return base
+        model = parse_hub_model(base["name"])
+        out = self._directory / "bases" / model.folder_name()
+        if not out.exists():
+            order = {"order": "install_base", "source": str(model), "out_dir": str(out)}
+            await self._run_worker(WORKER, order, report)
+        return self.find_base(str(model))
 
     async def generate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: write on from a prompt with an adapter on its base."""
@@ -123,6 +141,11 @@ class Workshop:
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
         return self._store.find_adapter(name)
+
+
+def base_name(seed: int) -> str:
+    """The small base model's name, and its folder's; another seed is another model."""
+    return f"viz-base-small-{seed}"
 
 
 def describe_adapter(record: AdapterRecord) -> dict[str, Any]:

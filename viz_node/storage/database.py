@@ -84,7 +84,7 @@ class Database:
             if version > len(migrations):
                 raise StorageError(
                     f"{self._path} has schema {version}, this program knows {len(migrations)}",
-                    "install the newer viz-node again, or restore a backup",
+                    "install the newer version again, or restore a backup",
                 )
             if self._connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
                 raise StorageError(f"{self._path} is damaged", "restore it from a backup")

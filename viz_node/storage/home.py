@@ -50,7 +50,7 @@ def open_home(path: Path) -> HomeLock:
         owner = peek_pid(home)
         raise LockedError(
             f"{home} is in use by process {owner or 'unknown'}",
-            "stop it with `viz-node stop`, or choose another --home",
+            "stop it with Ctrl-C or SIGTERM, or choose another --home",
         ) from error
     os.truncate(descriptor, 0)
     os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

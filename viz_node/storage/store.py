@@ -1,4 +1,4 @@
-"""All that a node remembers, as typed records: works, jobs, adapters, announcements, transactions, orders, settings.
+"""All that a node remembers, as typed records: works, jobs, adapters, announcements, transactions, settings.
 
 Each table has the columns that are searched or ordered by and a JSON `body` with the record, so that amounts of any
 size survive. A look-up by id takes any unique prefix.
@@ -14,11 +14,9 @@ from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import (
     ADAPTER_ORIGINS,
-    ORDER_STATES,
     OUTBOX_STATES,
     PENDING_OUTBOX_STATES,
     AdapterRecord,
-    Order,
     OutboxEntry,
 )
 from viz_node.domain.work import Rights, Work
@@ -43,7 +41,8 @@ CREATE TABLE orders (id TEXT PRIMARY KEY, created INTEGER NOT NULL, state TEXT N
 CREATE TABLE federations (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE settings (id TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT
 """
-MIGRATIONS = (_VERSION_1,)
+_VERSION_2 = "DROP TABLE orders"
+MIGRATIONS = (_VERSION_1, _VERSION_2)
 
 
 class Store:
@@ -118,7 +117,7 @@ class Store:
             taken = "SELECT id FROM adapters WHERE adapter_id = ? AND id != ?"
             rows = self._db.query(taken, (record.adapter_id, record.name))
             if rows:
-                raise RefusedError(f"the adapter is in the library as {rows[0][0]!r}", "see `viz-node adapter list`")
+                raise RefusedError(f"the adapter is in the library as {rows[0][0]!r}", "see `viz-node adapters list`")
             values = (record.name, record.adapter_id, record.created, record.manifest, _json(body))
             self._db.execute(_upsert("adapters", ("id", "adapter_id", "created", "manifest", "body")), values)
 
@@ -197,22 +196,6 @@ class Store:
         sql = "SELECT raw, body FROM outbox WHERE order_id = ? ORDER BY rowid"
         return [_outbox(row) for row in self._db.query(sql, (order_id,))]
 
-    # orders
-
-    def save_order(self, order: Order) -> None:
-        """Insert or replace the order. Raises: UsageError (unknown state)."""
-        _check_state(order.state, ORDER_STATES)
-        values = (order.order_id, order.created, order.state, _json(asdict(order)))
-        self._db.execute(_upsert("orders", ("id", "created", "state", "body")), values)
-
-    def find_order(self, order_id: str) -> Order:
-        """The order with this id or unique prefix. Raises: NotFoundError, UsageError."""
-        return _order(self._find("orders", "body", order_id, "order")[0])
-
-    def list_orders(self) -> list[Order]:
-        """All orders, newest first."""
-        return [_order(row[0]) for row in self._db.query("SELECT body FROM orders ORDER BY created DESC, rowid DESC")]
-
     # federations and settings
 
     def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
@@ -249,9 +232,17 @@ class Store:
             raise RefusedError(f"the {noun} {key[:16]} is there already")
 
 
+_LISTED_BY = {
+    "work": "content list",
+    "job": "jobs list",
+    "adapter": "adapters list",
+    "federation": "federation status",
+}
+
+
 def _only(rows: Sequence[Row], key: str, noun: str) -> Row:
     if not rows:
-        raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {'content' if noun == 'work' else noun} list`")
+        raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {_LISTED_BY[noun]}`")
     if len(rows) > 1:
         raise UsageError(f"more than one {noun} begins with {key!r}", "give more digits")
     return rows[0]
@@ -291,7 +282,3 @@ def _adapter(row: Row) -> AdapterRecord:
 
 def _outbox(row: Row) -> OutboxEntry:
     return OutboxEntry(**json.loads(row[1]), raw=row[0])
-
-
-def _order(text: str) -> Order:
-    return Order(**json.loads(text))

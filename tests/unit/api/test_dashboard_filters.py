@@ -38,8 +38,8 @@ def test_number__thousands__are_spaced() -> None:
 
 
 def test_sales_bars__sales__add_up_exactly_by_adapter() -> None:
-    sales = [{"adapter": "a", "price": "0.10"}] * 3 + [{"adapter": "b", "price": "0.60"}]
-    assert sales_bars(sales) == [Bar("b", "0.60", 1000, 1), Bar("a", "0.30", 500, 3)]
+    sales = [{"adapter": 1, "price": "0.10"}] * 3 + [{"adapter": 2, "name": "elsin", "price": "0.60"}]
+    assert sales_bars(sales) == [Bar("elsin", "0.60", 1000, 1), Bar("adapter 1", "0.30", 500, 3)]
 
 
 @pytest.mark.parametrize(

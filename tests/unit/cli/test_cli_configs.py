@@ -1,6 +1,7 @@
 """The shipped examples are valid, and say what they promise."""
 
 import re
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -9,9 +10,10 @@ import pytest
 from viz_node.cli.commands.training import read_recipe
 from viz_node.daemon.config import Config, load_config
 from viz_node.errors import UsageError
-from viz_node.models.recipes import parse_recipe
+from viz_node.models.recipes import Recipe, parse_recipe
 
-CONFIGS = Path(__file__).parents[3] / "configs"
+ROOT = Path(__file__).parents[3]
+CONFIGS = ROOT / "configs"
 FLAGS_ONLY = {"home", "dev", "join"}
 RECIPES = sorted((CONFIGS / "training").glob("*.toml"))
 
@@ -30,6 +32,23 @@ def test_node_example__comments_removed__every_option_with_its_default(tmp_path:
     (tmp_path / "config.toml").write_text("\n".join(options))
     assert load_config(tmp_path) == Config(tmp_path)
     assert {line.split(" = ")[0] for line in options} == {field.name for field in fields(Config)} - FLAGS_ONLY
+
+
+def test_node_example__environment__names_what_the_program_reads_and_nothing_else() -> None:
+    code = (ROOT / "viz_node" / "daemon" / "config.py").read_text() + (
+        ROOT / "viz_node" / "cli" / "main.py"
+    ).read_text()
+    read = set(re.findall(r'"((?:VIZ_NODE|HF|HTTPS|NO|SSL|REQUESTS)_[A-Z_]+)"(?!:)', code))
+    options = re.search(r'for name in \(("[a-z_", ]+)\):', code)
+    assert options is not None
+    read |= {f"VIZ_NODE_{name.upper()}" for name in re.findall(r"[a-z_]+", options[1])}
+    header = (CONFIGS / "node.example.toml").read_text()
+    assert set(re.findall(r"\b(?:VIZ_NODE|HF|HTTPS|NO|SSL|REQUESTS)_[A-Z_]+", header)) == read
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipe_example__every_value_of_a_recipe__is_in_it(path: Path) -> None:
+    assert set(tomllib.loads(path.read_text())["recipe"]) == {field.name for field in fields(Recipe)}
 
 
 @pytest.mark.parametrize("text", ["rank = ", "recipe = 3", "\x00"], ids=["cut", "no table", "binary"])

@@ -1,8 +1,11 @@
 """The root of the command line: what it imports, and what an error becomes."""
 
+import ast
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -98,12 +101,71 @@ def test_run__command_raises__prints_cause_and_next_and_exits_with_its_status(
     assert printed.out == ""
 
 
-def test_run__json_and_error__one_document_on_stdout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_run__json_and_error__one_document_on_stderr(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--home", str(tmp_path), "status", "--json"]) == 3
     printed = capsys.readouterr()
-    assert json.loads(printed.out)["error"] == "NodeNotRunningError"
-    assert json.loads(printed.out)["hint"].endswith("start")
-    assert printed.err == ""
+    assert json.loads(printed.err)["error"] == "NodeNotRunningError"
+    assert json.loads(printed.err)["hint"].endswith("start")
+    assert printed.out == ""
+
+
+def test_run__unforeseen_exception__one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @click.command("broken")
+    def broken() -> None:
+        raise ZeroDivisionError("by nought")
+
+    monkeypatch.setattr(viz_node, "get_command", lambda _context, _name: broken)
+    assert run(["broken"]) == 1
+    assert capsys.readouterr().err.startswith("error: unforeseen: ZeroDivisionError: by nought\n")
+
+
+ADVISING = {"line", "news", "rows", "_row"}
+PRINTS_NO_DATA = {("start",), ("demo",)}
+
+
+def test_every_command__that_prints_data__has_json() -> None:
+    groups = {("content",), ("base",), ("jobs",), ("federation",), ("adapters",)}
+    for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:
+        assert "--json" in options_of(path), path
+
+
+def test_every_hint__names_a_command__that_exists() -> None:
+    known = {path: options_of(path) for path in all_commands(viz_node)}
+    groups = {path[0] for path in known if len(path) == 2}
+    for module, text in messages_of(Path(cli_main.__file__).parents[1]):
+        for name, word in re.findall(r"viz-node (?:--home X )?([a-z]+)(?: ([a-z]+)\b)?", text):
+            assert (name,) in known, (module, text)
+            assert name not in groups or not word or (name, word) in known, (module, text)
+
+
+def options_of(path: tuple[str, ...]) -> set[str]:
+    command: click.Command = viz_node
+    for name in path:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), name)
+        assert found is not None
+        command = found
+    return {option for parameter in command.params for option in parameter.opts}
+
+
+def messages_of(package: Path) -> Iterator[tuple[str, str]]:
+    """Every text that is given to an error or printed as advice, with X for each value in it."""
+    for module in package.rglob("*.py"):
+        for call in ast.walk(ast.parse(module.read_text())):
+            function = getattr(getattr(call, "func", None), "attr", getattr(getattr(call, "func", None), "id", ""))
+            if isinstance(call, ast.Call) and (function.endswith("Error") or function in ADVISING):
+                for value in call.args:
+                    yield module.name, shown(value)
+
+
+def shown(value: ast.expr) -> str:
+    if isinstance(value, ast.JoinedStr):
+        return "".join(shown(item) for item in value.values)
+    if isinstance(value, ast.Constant):
+        return str(value.value)
+    return "X"
 
 
 def test_run__failure_status_set__overrides(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.records import AdapterRecord, Order, OutboxEntry
+from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.storage.store import Store
@@ -54,17 +54,15 @@ def adapter(name: str, adapter_id: str | None = None) -> AdapterRecord:
 
 
 def entry(tx_hash: str, nonce: int, state: str = "signed", kind: str = "buy") -> OutboxEntry:
-    return OutboxEntry("order", kind, state, b"\x02\xf8", tx_hash, nonce, {"to": "0x"}, 1, 2)
+    return OutboxEntry("order", kind, state, b"\x02\xf8", tx_hash, nonce, {"to": "0x", "price": 2**255}, 1, 2)
 
 
 def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
-    order = Order("o1", AdapterId(A), 2**63, "paying", 2**64 - 1, 7, {"n": 2**255}, 1, 2)
     store.add_work(work(A), "/sealed/a")
     store.add_job(job("j1"))
     store.save_adapter(adapter("one", A))
     store.save_announcement(A, 1, 100, b"raw")
     store.add_outbox(entry("0x1", 4))
-    store.save_order(order)
     store.save_federation("f1", {"name": "f", "members": ["x"]})
     store.set_setting("chain", "dev")
     store.close()
@@ -76,7 +74,6 @@ def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
     assert store.list_adapters() == [adapter("one", A)]
     assert store.find_announcement(A) == b"raw"
     assert store.pending_outbox() == [entry("0x1", 4)]
-    assert store.list_orders() == [order] == [store.find_order("o")]
     assert store.list_federations() == [{"name": "f", "members": ["x"]}] == [store.find_federation("f1")]
     assert store.get_setting("chain") == "dev"
     assert store.get_setting("other") is None
@@ -190,5 +187,3 @@ def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
         store.add_outbox(entry("0x1", 9))
     with pytest.raises(UsageError):
         store.save_outbox(entry("0x9", 9, "lost"))
-    with pytest.raises(UsageError):
-        store.save_order(Order("o", AdapterId(A), 1, "gone", 1))

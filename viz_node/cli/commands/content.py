@@ -77,3 +77,5 @@ def remove(terminal: Terminal, work: str) -> None:
     terminal.output.line(f"removed {answer.get('work_id', work)}")
     if answer.get("adapters"):
         terminal.output.line(f"adapters that learnt from it stay: {', '.join(answer['adapters'])}")
+    for job in answer.get("jobs", ()):
+        terminal.output.line(f"a job that needs it will fail: viz-node jobs cancel {job}")

@@ -96,4 +96,9 @@ def run(terminal: Terminal, federation: str, detach: bool) -> None:
 @pass_terminal
 def status(terminal: Terminal, federation: str | None) -> None:
     """Members, rounds and state of FEDERATION, or of all."""
-    terminal.output.body(terminal.client.call("federation_status", federation=federation))
+    if federation is not None:
+        terminal.output.body(terminal.client.call("federation_status", federation=federation))
+        return
+    columns = ("federation_id", "name", "role", "state", "members", "rounds", "base")
+    empty = "no federation yet; propose one: viz-node federation create NAME --content all"
+    terminal.output.rows(terminal.client.call_list("federation_status"), columns, empty)

@@ -16,7 +16,7 @@ FAILED_CHECK_STATUS = 1
 
 @click.command("start")
 @click.option(
-    "--dev", is_flag=True, help="Also a local chain with the contracts, test money, and the small base model."
+    "--dev", is_flag=True, help="Also a local chain with the contracts, test money, the small base model, and a sample."
 )
 @click.option(
     "--join",
@@ -28,13 +28,19 @@ FAILED_CHECK_STATUS = 1
     "--port", type=click.IntRange(1, 65535), help="Port of the dashboard and local API.  [default: a free one]"
 )
 @click.option("--listen", metavar="MULTIADDR", help="Where peers reach this node, as /ip4/0.0.0.0/tcp/4001.")
+@click.option("--sample/--no-sample", default=True, help="Whether a first --dev start publishes a sample adapter.")
 @pass_terminal
-def start_command(terminal: Terminal, dev: bool, join: Path | None, port: int | None, listen: str | None) -> None:
+def start_command(
+    terminal: Terminal, dev: bool, join: Path | None, port: int | None, listen: str | None, sample: bool
+) -> None:
     """Run the node until a signal. The first start makes keys, configuration and database without asking anything."""
+    from viz_node.cli.screen import StartScreen
     from viz_node.daemon.run import start
 
-    joined = None if join is None else join.absolute()
-    raise click.exceptions.Exit(start(terminal.home, dev, joined, port, listen))
+    joined = None if join is None else join.resolve()
+    with StartScreen(terminal.output) as screen:
+        status = start(terminal.home, screen, sample, dev=dev, join=joined, api_port=port, listen=listen)
+    raise click.exceptions.Exit(status)
 
 
 @click.command("wait")
@@ -106,9 +112,14 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Keep the demo's homes to look around in.")
-def demo_command(keep: bool) -> None:
-    """Two holders, a peer and an auditor: real processes run the whole story. Exit status 0 only if all held."""
-    from viz_node.daemon.demo import run_demo
+@click.option("--keep", is_flag=True, help="Keep the nodes' homes and logs; they stay anyway when a step fails.")
+@json_option
+@pass_terminal
+def demo_command(terminal: Terminal, keep: bool) -> None:
+    """Two holders who train together, a peer and an auditor: real processes run the whole story.
 
-    raise click.exceptions.Exit(run_demo(keep))
+    Exit status 0 only if every step was verified.
+    """
+    from viz_node.cli.demo import run_demo
+
+    raise click.exceptions.Exit(run_demo(terminal.output, keep))

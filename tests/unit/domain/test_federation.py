@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from viz_node.domain.federation import agreed_shares, parse_invite, parse_terms, terms_digest
 from viz_node.domain.ids import WHOLE
 from viz_node.errors import UsageError, VerificationError
-from viz_node.services.federate_adapter import agreed_shares, check_terms, parse_invite, terms_digest
 
 A, B, C = ("0x" + digit * 40 for digit in "abc")
 TERMS: dict[str, Any] = {
@@ -35,8 +35,8 @@ def test_terms_digest__another_split__differs() -> None:
     assert terms_digest(TERMS) != terms_digest(TERMS | {"split": {A: 10_000}})
 
 
-def test_check_terms__well_formed__returns_them() -> None:
-    assert check_terms(TERMS) == TERMS
+def test_parse_terms__well_formed__returns_them() -> None:
+    assert parse_terms(TERMS) == TERMS
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def test_check_terms__well_formed__returns_them() -> None:
         {"recipe": None},
     ],
 )
-def test_check_terms__malformed__is_refused(change: dict[str, Any]) -> None:
+def test_parse_terms__malformed__is_refused(change: dict[str, Any]) -> None:
     with pytest.raises(VerificationError):
-        check_terms(TERMS | change)
+        parse_terms(TERMS | change)
 
 
 @pytest.mark.parametrize("invite", ["", "!", "e30", "bm90IGpzb24"])

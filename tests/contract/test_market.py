@@ -1,0 +1,173 @@
+"""One suite for chain and market: in memory for tests, the contract on Anvil for nodes."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.waiting import until_blocking
+from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.ledger import PERPETUAL
+from viz_node.chain.market import MarketGateway
+from viz_node.chain.signing import account_of_key
+from viz_node.chain.transactions import TransactionSender
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount
+from viz_node.domain.royalty import split_from_shares
+from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+
+ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+PRICE = TokenAmount(5_000_001)
+DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
+FRIEND = Account("0x" + "22" * 20)
+MONEY = 3 * PRICE
+
+
+class InMemory:
+    """The fake, as the tests below see it."""
+
+    def __init__(self) -> None:
+        self._chain = MemoryChain()
+        self.market = MemoryMarket(self._chain)
+
+    def sender(self, tokens: int) -> MemorySender:
+        account = Account("0x" + secrets.token_hex(20))
+        self._chain.state.tokens[account] = tokens
+        return MemorySender(self._chain, account)
+
+
+class OnAnvil:
+    """A market of its own on the module's Anvil."""
+
+    def __init__(self, rpc_url: str) -> None:
+        self._rpc_url = rpc_url
+        self._deployment = deploy_for_development(rpc_url)
+        self.market = MarketGateway(rpc_url, self._deployment)
+
+    def sender(self, tokens: int) -> TransactionSender:
+        key = secrets.token_bytes(32)
+        fund(self._rpc_url, self._deployment, account_of_key(key), tokens)
+        return TransactionSender(self._rpc_url, self._deployment, key)
+
+
+@pytest.fixture(scope="module")
+def rpc_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    directory = tmp_path_factory.mktemp("anvil")
+    yield start_anvil(directory, ANVIL).rpc_url
+    stop_anvil(directory)
+
+
+@pytest.fixture(params=["memory", "anvil"])
+def place(request: pytest.FixtureRequest) -> Any:
+    if request.param == "memory":
+        return InMemory()
+    if not ANVIL.exists():
+        pytest.skip("anvil is not installed: make setup")
+    return OnAnvil(request.getfixturevalue("rpc_url"))
+
+
+def do(sender: Any, call: Any) -> Any:
+    signed = sender.sign(call, sender.next_nonce())
+    sender.broadcast(signed.raw)
+    receipt = mined(sender, signed)
+    assert (receipt.status, receipt.tx_hash) == (1, signed.tx_hash)
+    return receipt
+
+
+def mined(sender: Any, signed: Any) -> Any:
+    return until_blocking(lambda: sender.find_receipt(signed.tx_hash), bool, 10)
+
+
+def publish(place: Any, duration: int = 0) -> Any:
+    owner = place.sender(0)
+    split = split_from_shares({owner.account: BasisPoints(7000), FRIEND: BasisPoints(3000)})
+    do(owner, place.market.prepare_publish(DIGESTS, split, PRICE, duration))
+    return owner
+
+
+def buy(place: Any, buyer: Any, offer_id: int = 1) -> None:
+    do(buyer, place.market.prepare_approve(PRICE))
+    do(buyer, place.market.prepare_buy(offer_id, buyer.account, PRICE, b"\4" * 32))
+
+
+def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> None:
+    owner, buyer = publish(place), place.sender(MONEY)
+    adapter = place.market.find_adapter(DIGESTS[0], owner.account)
+    (offer,) = place.market.offers_of(adapter.number)
+    assert (adapter.base_model, adapter.terms) == DIGESTS[1:]
+    assert (offer.price, offer.duration_seconds, dict(offer.shares)[FRIEND]) == (PRICE, 0, 3000)
+    assert place.market.find_adapter(DIGESTS[0], buyer.account) is None
+    assert place.market.license_expiry(offer.offer_id, buyer.account) == 0
+
+    buy(place, buyer, offer.offer_id)
+
+    assert place.market.license_expiry(offer.offer_id, buyer.account) == PERPETUAL
+    (row,) = place.market.royalties_of(owner.account)
+    assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_500_000)
+    (sale,) = place.market.sales()
+    assert (sale.holder, sale.price, sale.split_id, sale.order_ref) == (buyer.account, PRICE, row.split_id, b"\4" * 32)
+    do(buyer, place.market.prepare_claim(row.split_id, owner.account))
+    assert place.market.royalties_of(owner.account)[0].due == 0
+    assert place.market.royalties_of(FRIEND)[0].due == 1_500_000
+
+
+def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:
+    publish(place)
+    buyer = place.sender(MONEY)
+    buy(place, buyer)
+    with pytest.raises(TransactionRevertedError, match="AlreadyLicensed"):
+        buy(place, buyer)
+    publish(place, duration=3600)
+    buy(place, buyer, 2)
+    first = place.market.license_expiry(2, buyer.account)
+    assert 0 < first - place.market.block_time() <= 3600
+    buy(place, buyer, 2)
+    assert place.market.license_expiry(2, buyer.account) == first + 3600
+
+
+def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> None:
+    owner, poor = publish(place), place.sender(PRICE - 1)
+    split = split_from_shares({owner.account: BasisPoints(10_000)})
+    refused = {
+        "AlreadyRegistered": (owner, place.market.prepare_publish(DIGESTS, split, PRICE, 0)),
+        "PriceAboveMax": (poor, place.market.prepare_buy(1, poor.account, TokenAmount(PRICE - 1), b"\4" * 32)),
+        "ERC20InsufficientAllowance": (poor, place.market.prepare_buy(1, poor.account, PRICE, b"\4" * 32)),
+        "NothingDue": (poor, place.market.prepare_claim(1, owner.account)),
+    }
+    for name, (sender, call) in refused.items():
+        with pytest.raises(TransactionRevertedError, match=name):
+            sender.sign(call, sender.next_nonce())
+    do(poor, place.market.prepare_approve(PRICE))
+    with pytest.raises(InsufficientFundsError):
+        poor.sign(place.market.prepare_buy(1, poor.account, PRICE, b"\4" * 32), poor.next_nonce())
+    assert place.market.sales() == []
+
+
+def test_transaction__broadcast_again__is_mined_once(place: Any) -> None:
+    sender = place.sender(0)
+    signed = sender.sign(place.market.prepare_approve(PRICE), 0)
+    assert (sender.next_nonce(), sender.mined_nonce(), sender.find_receipt(signed.tx_hash)) == (0, 0, None)
+    for _ in range(2):
+        sender.broadcast(signed.raw)
+    assert mined(sender, signed).status == 1
+    assert (sender.next_nonce(), sender.mined_nonce()) == (1, 1)
+
+
+def test_transaction__nonce_is_spent__is_never_mined(place: Any) -> None:
+    sender = place.sender(0)
+    late = sender.sign(place.market.prepare_approve(TokenAmount(1)), 0)
+    do(sender, place.market.prepare_approve(TokenAmount(2)))
+    sender.broadcast(late.raw)
+    assert (sender.find_receipt(late.tx_hash), sender.mined_nonce()) == (None, 1)
+
+
+def test_transaction__nonce_ahead__waits_for_those_before(place: Any) -> None:
+    sender = place.sender(0)
+    second = sender.sign(place.market.prepare_approve(TokenAmount(2)), 1)
+    sender.broadcast(second.raw)
+    assert (sender.find_receipt(second.tx_hash), sender.next_nonce()) == (None, 0)
+    do(sender, place.market.prepare_approve(TokenAmount(1)))
+    assert mined(sender, second).status == 1
+    assert sender.mined_nonce() == 2

@@ -1,0 +1,124 @@
+"""One suite for what keeps the node's state: in memory for tests, SQLite for nodes."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.store import MemoryStore
+from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.records import AdapterRecord, OutboxEntry
+from viz_node.domain.work import Rights, Work
+from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.ports import Store
+from viz_node.storage.store import Store as SqliteStore
+
+A, B = "a" * 64, "ab" + "c" * 62
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    real = SqliteStore(tmp_path / "node.db")
+    yield real
+    real.close()
+
+
+def work(work_id: str, added: int = 1) -> Work:
+    return Work(WorkId(work_id), "title", "author", Rights.OWNED, "text/plain", 3, 3, "d", "s", added)
+
+
+def job(job_id: str, created: int = 1) -> Job:
+    return Job(job_id, "train", JobState.QUEUED, {"n": 2**70}, created, created)
+
+
+def adapter(name: str, adapter_id: str | None = None, created: int = 1) -> AdapterRecord:
+    known = None if adapter_id is None else AdapterId(adapter_id)
+    return AdapterRecord(name, known, "base", "d", "/d", "trained", (WorkId(A),), manifest=b"m", created=created)
+
+
+def entry(tx_hash: str, nonce: int, state: str = "signed", order_id: str = "o") -> OutboxEntry:
+    return OutboxEntry(order_id, "buy", state, b"\x02\xff", tx_hash, nonce, {"price": 2**255}, 1, 2)
+
+
+def test_work__added_and_removed__is_found_by_prefix_only_between(store: Store) -> None:
+    store.add_work(work(B, added=2), "/sealed/b")
+    store.add_work(work(A), Path("/sealed/a"))
+    assert store.list_works() == [work(A), work(B, added=2)]
+    assert store.find_work("aa") == work(A)
+    with pytest.raises(UsageError):
+        store.find_work("a")
+    with pytest.raises(RefusedError):
+        store.add_work(work(A), "/again")
+    assert store.remove_work("aa") == Path("/sealed/a")
+    for name in ("aa", ""):
+        with pytest.raises(NotFoundError):
+            store.find_work(name)
+    with pytest.raises(NotFoundError):
+        store.remove_work(A)
+
+
+def test_job__saved_again__has_its_last_state_and_newest_come_first(store: Store) -> None:
+    for item in (job("one"), job("two"), job("old", 0)):
+        store.add_job(item)
+    with pytest.raises(RefusedError):
+        store.add_job(job("one"))
+    store.save_job(replace(job("one"), state=JobState.DONE, result={"text": "é"}))
+    assert [item.job_id for item in store.list_jobs()] == ["two", "one", "old"]
+    assert store.find_job("on") == replace(job("one"), state=JobState.DONE, result={"text": "é"})
+
+
+def test_adapter__by_name_or_id__one_name_per_id(store: Store) -> None:
+    store.save_adapter(adapter("plain"))
+    store.save_adapter(adapter("late", A, 5))
+    store.save_adapter(adapter("early", created=0))
+    assert [item.name for item in store.list_adapters()] == ["early", "plain", "late"]
+    assert store.find_adapter("late") == store.find_adapter(A) == store.find_adapter("aaa") == adapter("late", A, 5)
+    with pytest.raises(RefusedError):
+        store.save_adapter(adapter("other", A))
+    store.save_adapter(replace(adapter("late", A, 5), evaluation={"x": "1"}))
+    assert store.find_adapter("late").evaluation == {"x": "1"}
+    with pytest.raises(NotFoundError):
+        store.find_adapter("plai")
+
+
+def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None:
+    assert store.save_announcement(B, 2, 100, b"two")
+    assert not store.save_announcement(B, 2, 999, b"same")
+    assert not store.save_announcement(B, 1, 999, b"older")
+    assert store.save_announcement(A, 1, 50, b"a")
+    assert store.list_announcements(49) == [b"a", b"two"]
+    assert store.list_announcements(50) == [b"two"]
+    assert store.list_announcements(100) == []
+
+
+def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: Store) -> None:
+    store.add_outbox(entry("0x2", 7))
+    store.add_outbox(entry("0x1", 3))
+    store.add_outbox(entry("0x3", 5, order_id="p"))
+    with pytest.raises(RefusedError):
+        store.add_outbox(entry("0x1", 9))
+    store.save_outbox(entry("0x2", 7, "confirmed"))
+    store.save_outbox(entry("0x1", 3, "unknown"))
+    assert store.pending_outbox() == [entry("0x1", 3, "unknown"), entry("0x3", 5, order_id="p")]
+    assert [item.tx_hash for item in store.outbox_of("o")] == ["0x2", "0x1"]
+    assert store.outbox_of("q") == []
+
+
+def test_federation_and_setting__saved__are_copies(store: Store) -> None:
+    body = {"members": ["x"]}
+    store.save_federation("f1", body)
+    body["members"].append("y")
+    store.find_federation("f1")["members"].append("z")
+    assert store.find_federation("f") == {"members": ["x"]}
+    assert store.list_federations() == [{"members": ["x"]}]
+    with pytest.raises(NotFoundError):
+        store.find_federation("g")
+    assert store.get_setting("s") is None
+    store.set_setting("s", "1")
+    store.set_setting("s", "2")
+    assert store.get_setting("s") == "2"

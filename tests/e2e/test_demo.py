@@ -1,0 +1,34 @@
+"""`viz-node demo` as a user runs it: exit status 0, and facts that add up by themselves."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+LIMIT_SECONDS = 900  # four minutes on two free cores; tests often share theirs
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")]
+
+
+def test_demo__json__verified_and_every_unit_accounted_for(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "viz_node.cli", "demo", "--json"]
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, check=False, timeout=LIMIT_SECONDS, env=environment)
+    assert done.returncode == 0, (done.stdout.decode(), done.stderr.decode())
+    facts = json.loads(done.stdout)
+
+    assert facts["verified"] is True
+    assert all(check["ok"] for check in facts["checks"])
+    assert facts["perplexity_after"] < facts["perplexity_before"]
+    assert facts["rounds_by_holder"] == {"harbour": facts["rounds"], "orchard": facts["rounds"]}
+    assert facts["sales"] == [facts["price"]] == [facts["paid"]] == [5_010_000]
+    assert sorted(facts["earned"].values()) == [2_004_000, 3_006_000]
+    assert facts["claimed"] == facts["earned"]
+    assert set(facts["due"].values()) == {0}
+    assert facts["promised_digests"] == facts["fetched_digests"]
+    assert facts["text"].strip()
+    assert list(tmp_path.iterdir()) == []

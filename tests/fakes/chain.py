@@ -1,0 +1,198 @@
+"""A chain with the market in memory: nonces, a pool, blocks and reverts, as Anvil shows them to the node."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from viz_node.chain.ledger import PERPETUAL
+from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
+from viz_node.chain.signing import SignedTransaction
+from viz_node.chain.transactions import Receipt
+from viz_node.domain.ids import Account, TokenAmount
+from viz_node.domain.royalty import RoyaltySplit
+from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+
+
+@dataclass
+class State:
+    """What a transaction may change."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    allowed: dict[str, int] = field(default_factory=dict)
+    adapters: list[ChainAdapter] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
+    splits: list[RoyaltySplit] = field(default_factory=list)
+    accrued: dict[int, int] = field(default_factory=dict)
+    claimed: dict[tuple[int, str], int] = field(default_factory=dict)
+    licenses: dict[tuple[int, str], int] = field(default_factory=dict)
+    sales: list[Sale] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class MemoryCall:
+    """`apply` changes the state for an account at a time, or raises."""
+
+    description: str
+    apply: Callable[[State, str, int], None]
+
+
+class MemoryChain:
+    """Mines each transaction as it comes, unless `mines` is off; `forget` is a reset."""
+
+    def __init__(self) -> None:
+        self.mines = True
+        self.time = 1_800_000_000
+        self.calls: list[MemoryCall] = []
+        self.forget()
+
+    def forget(self) -> None:
+        self.state = State()
+        self.block = 0
+        self.nonces: dict[str, int] = {}
+        self.pool: dict[tuple[str, int], bytes] = {}
+        self.receipts: dict[str, Receipt] = {}
+
+    def take(self, raw: bytes) -> None:
+        body = json.loads(raw)
+        slot = (body["account"], body["nonce"])
+        if body["nonce"] >= self.nonces.get(body["account"], 0):
+            self.pool.setdefault(slot, raw)
+        if self.mines:
+            self.mine()
+
+    def mine(self) -> None:
+        self.block += 1
+        self.time += 1
+        for account in {account for account, _ in self.pool}:
+            while raw := self.pool.pop((account, self.nonces.get(account, 0)), None):
+                self._execute(account, raw)
+
+    def _execute(self, account: str, raw: bytes) -> None:
+        tried, status = copy.deepcopy(self.state), 1
+        try:
+            self.calls[json.loads(raw)["call"]].apply(tried, account, self.time)
+            self.state = tried
+        except (TransactionRevertedError, InsufficientFundsError):
+            status = 0
+        self.nonces[account] = self.nonces.get(account, 0) + 1
+        self.receipts[hash_of(raw)] = Receipt(status, hash_of(raw), self.block, [])
+
+
+class MemorySender:
+    """One account's `TransactionSender`."""
+
+    def __init__(self, chain: MemoryChain, account: Account) -> None:
+        self._chain = chain
+        self.account = account
+
+    def next_nonce(self) -> int:
+        nonce = self.mined_nonce()
+        while (self.account, nonce) in self._chain.pool:
+            nonce += 1
+        return nonce
+
+    def mined_nonce(self) -> int:
+        return self._chain.nonces.get(self.account, 0)
+
+    def sign(self, call: MemoryCall, nonce: int) -> SignedTransaction:
+        call.apply(copy.deepcopy(self._chain.state), self.account, self._chain.time)
+        self._chain.calls.append(call)
+        raw = json.dumps({"account": self.account, "nonce": nonce, "call": len(self._chain.calls) - 1}).encode()
+        return SignedTransaction(raw, hash_of(raw), nonce)
+
+    def broadcast(self, raw: bytes) -> None:
+        self._chain.take(raw)
+
+    def find_receipt(self, tx_hash: str) -> Receipt | None:
+        return self._chain.receipts.get(tx_hash)
+
+
+class MemoryMarket:
+    """The market's `MarketGateway`."""
+
+    def __init__(self, chain: MemoryChain) -> None:
+        self._chain = chain
+
+    def block_time(self) -> int:
+        return self._chain.time
+
+    def find_adapter(self, manifest_digest: bytes, owner: Account) -> ChainAdapter | None:
+        adapters = self._chain.state.adapters
+        return next((item for item in adapters if (item.manifest, item.owner) == (manifest_digest, owner)), None)
+
+    def offers_of(self, adapter_number: int) -> list[Offer]:
+        return [offer for offer in self._chain.state.offers if offer.adapter_number == adapter_number]
+
+    def license_expiry(self, offer_id: int, account: Account) -> int:
+        return self._chain.state.licenses.get((offer_id, account), 0)
+
+    def royalties_of(self, account: Account) -> list[Royalty]:
+        state, rows = self._chain.state, []
+        for split_id, split in enumerate(state.splits, 1):
+            if account in dict(split.shares):
+                accrued, claimed = state.accrued.get(split_id, 0), state.claimed.get((split_id, account), 0)
+                due = split.entitlement(account, TokenAmount(accrued)) - claimed
+                share = dict(split.shares)[account]
+                rows.append(Royalty(split_id, share, TokenAmount(accrued), TokenAmount(claimed), TokenAmount(due)))
+        return rows
+
+    def sales(self) -> list[Sale]:
+        return list(self._chain.state.sales)
+
+    def prepare_publish(
+        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, price: TokenAmount, duration_seconds: int
+    ) -> MemoryCall:
+        def publish(state: State, account: str, _: int) -> None:
+            if any((item.owner, item.manifest) == (account, digests[0]) for item in state.adapters):
+                raise TransactionRevertedError("the contract refused: AlreadyRegistered()")
+            number = len(state.adapters) + 1
+            state.adapters.append(ChainAdapter(number, Account(account), *digests))
+            state.splits.append(split)
+            offer_id, split_id = len(state.offers) + 1, len(state.splits)
+            state.offers.append(Offer(offer_id, number, price, split_id, duration_seconds, split.shares))
+
+        return MemoryCall("publish", publish)
+
+    def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
+        def approve(state: State, account: str, _: int) -> None:
+            state.allowed[account] = amount
+
+        return MemoryCall("approve", approve)
+
+    def prepare_buy(self, offer_id: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> MemoryCall:
+        def buy(state: State, account: str, now: int) -> None:
+            offer, held = state.offers[offer_id - 1], state.licenses.get((offer_id, holder), 0)
+            if offer.price > max_price:
+                raise TransactionRevertedError("the contract refused: PriceAboveMax()")
+            if held and not offer.duration_seconds:
+                raise TransactionRevertedError("the contract refused: AlreadyLicensed()")
+            if state.allowed.get(account, 0) < offer.price:
+                raise TransactionRevertedError("the contract refused: ERC20InsufficientAllowance()")
+            if state.tokens.get(account, 0) < offer.price:
+                raise InsufficientFundsError("too few tokens")
+            expiry = max(held, now) + offer.duration_seconds if offer.duration_seconds else PERPETUAL
+            state.licenses[offer_id, holder] = expiry
+            state.tokens[account] -= offer.price
+            state.allowed[account] -= offer.price
+            state.accrued[offer.split_id] = state.accrued.get(offer.split_id, 0) + offer.price
+            sale = (offer_id, offer.adapter_number, offer.split_id, holder, offer.price, expiry, order_ref, "0x", 0)
+            state.sales.append(Sale(*sale))
+
+        return MemoryCall("buy", buy)
+
+    def prepare_claim(self, split_id: int, account: Account) -> MemoryCall:
+        def claim(state: State, _: str, __: int) -> None:
+            due = state.splits[split_id - 1].entitlement(account, TokenAmount(state.accrued.get(split_id, 0)))
+            due = TokenAmount(due - state.claimed.get((split_id, account), 0))
+            if not due:
+                raise TransactionRevertedError("the contract refused: NothingDue()")
+            state.claimed[split_id, account] = state.claimed.get((split_id, account), 0) + due
+            state.tokens[account] = state.tokens.get(account, 0) + due
+
+        return MemoryCall("claim", claim)
+
+
+def hash_of(raw: bytes) -> str:
+    return "0x" + hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,76 @@
+"""A member's worker whose model is a vector: half a step to its own target per round, when the gate is open.
+
+The order is that of `viz_node.daemon.federation_worker` and a `gate` directory, where the member writes
+`began-<name>-<round>` and trains when it finds `open-<round>`. All between this trainer and the coordinator is real.
+"""
+
+import hashlib
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from viz_node.daemon.federation_worker import set_flower_defaults
+from viz_node.errors import VizNodeError
+
+SIZE = 500
+
+
+class GatedTrainer:
+    """Fits `viz_node.federation.trainer.Trainer`."""
+
+    size = SIZE
+    layout_digest = hashlib.sha256(b"least squares").hexdigest()
+
+    def __init__(self, name: str, gate: Path) -> None:
+        self._name, self._gate = name, gate
+        seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+        self._target = np.random.default_rng(seed).normal(size=SIZE).astype(np.float32) * np.float32(0.5)
+
+    def initial(self) -> np.ndarray:
+        return np.zeros(SIZE, dtype=np.float32)
+
+    def train_round(self, vector: np.ndarray, number: int, rounds: int) -> tuple[np.ndarray, int, float]:
+        (self._gate / f"began-{self._name}-{number}").touch()
+        while not (self._gate / f"open-{number}").exists():
+            time.sleep(0.05)
+        return vector + np.float32(0.5) * (self._target - vector), 100, self.evaluate(vector)[0]
+
+    def evaluate(self, vector: np.ndarray) -> tuple[float, int]:
+        return float(np.mean((vector - self._target) ** 2)), 100
+
+    def save(self, vector: np.ndarray, out_dir: Path) -> dict[str, Any]:
+        out_dir.mkdir(parents=True, exist_ok=True)
+        np.save(out_dir / "adapter.npy", vector)
+        return {"training": {"method": "least squares"}, "evaluation": {}}
+
+
+def main() -> int:
+    order = json.loads(sys.stdin.readline())
+    set_flower_defaults(Path(order["gate"]) / "flower")
+    from viz_node.federation.member import MemberOrder, take_part
+    from viz_node.federation.trainer import Agreement
+
+    part = MemberOrder(
+        address=order["fleet_address"],
+        agreement=Agreement(order["run_id"], order["terms_digest"]),
+        rounds=int(order["rounds"]),
+        name=order["name"],
+        out_dir=Path(order["out_dir"]) if order.get("out_dir") else None,
+        patience_seconds=30,
+    )
+    trainer = GatedTrainer(order["name"], Path(order["gate"]))
+    try:
+        result = take_part(part, trainer, lambda event: print(json.dumps(event), flush=True))
+    except VizNodeError as error:
+        print(json.dumps({"event": "error", "error": type(error).__name__, "message": error.message}), flush=True)
+        return 1
+    print(json.dumps({"event": "done", **result}), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""The node's state in memory; outlives the services that use it, as the database file does."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.job import Job
+from viz_node.domain.records import PENDING_OUTBOX_STATES, AdapterRecord, OutboxEntry
+from viz_node.domain.work import Work
+from viz_node.errors import NotFoundError, RefusedError, UsageError
+
+
+class MemoryStore:
+    """Fits `ports.Store`."""
+
+    def __init__(self) -> None:
+        self._works: dict[str, tuple[Work, Path]] = {}
+        self._jobs: dict[str, Job] = {}
+        self._adapters: dict[str, AdapterRecord] = {}
+        self._announcements: dict[str, tuple[int, int, bytes]] = {}
+        self._outbox: dict[str, OutboxEntry] = {}
+        self._federations: dict[str, str] = {}
+        self._settings: dict[str, str] = {}
+
+    def add_work(self, work: Work, sealed_path: str | Path) -> None:
+        _refuse_second(self._works, work.work_id)
+        self._works[work.work_id] = work, Path(sealed_path)
+
+    def list_works(self) -> list[Work]:
+        return sorted((work for work, _ in self._works.values()), key=lambda work: work.added)
+
+    def find_work(self, work_id: str) -> Work:
+        return self._works[_only(self._works, work_id)][0]
+
+    def remove_work(self, work_id: str) -> Path:
+        return self._works.pop(_only(self._works, work_id))[1]
+
+    def add_job(self, job: Job) -> None:
+        _refuse_second(self._jobs, job.job_id)
+        self.save_job(job)
+
+    def save_job(self, job: Job) -> None:
+        self._jobs[job.job_id] = job
+
+    def find_job(self, job_id: str) -> Job:
+        return self._jobs[_only(self._jobs, job_id)]
+
+    def list_jobs(self) -> list[Job]:
+        return sorted(self._jobs.values(), key=lambda job: job.created)[::-1]
+
+    def save_adapter(self, record: AdapterRecord) -> None:
+        others = [item for item in self._adapters.values() if item.name != record.name]
+        if record.adapter_id is not None and any(item.adapter_id == record.adapter_id for item in others):
+            raise RefusedError("the adapter is in the library under another name")
+        self._adapters[record.name] = record
+
+    def find_adapter(self, name: str) -> AdapterRecord:
+        if name in self._adapters:
+            return self._adapters[name]
+        by_id = {item.adapter_id: item for item in self._adapters.values() if item.adapter_id}
+        return by_id[_only(by_id, name)]
+
+    def list_adapters(self) -> list[AdapterRecord]:
+        return sorted(self._adapters.values(), key=lambda item: item.created)
+
+    def save_announcement(self, adapter_id: str, sequence: int, expires: int, raw: bytes) -> bool:
+        if self._announcements.get(adapter_id, (-1,))[0] >= sequence:
+            return False
+        self._announcements[adapter_id] = sequence, expires, raw
+        return True
+
+    def list_announcements(self, now: int) -> list[bytes]:
+        return [raw for _, (_, expires, raw) in sorted(self._announcements.items()) if expires > now]
+
+    def add_outbox(self, entry: OutboxEntry) -> None:
+        _refuse_second(self._outbox, entry.tx_hash)
+        self.save_outbox(entry)
+
+    def save_outbox(self, entry: OutboxEntry) -> None:
+        self._outbox[entry.tx_hash] = entry
+
+    def pending_outbox(self) -> list[OutboxEntry]:
+        pending = [entry for entry in self._outbox.values() if entry.state in PENDING_OUTBOX_STATES]
+        return sorted(pending, key=lambda entry: entry.nonce)
+
+    def outbox_of(self, order_id: str) -> list[OutboxEntry]:
+        return [entry for entry in self._outbox.values() if entry.order_id == order_id]
+
+    def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
+        self._federations[federation_id] = json.dumps(body)
+
+    def find_federation(self, federation_id: str) -> dict[str, Any]:
+        return dict(json.loads(self._federations[_only(self._federations, federation_id)]))
+
+    def list_federations(self) -> list[dict[str, Any]]:
+        return [json.loads(body) for body in self._federations.values()]
+
+    def get_setting(self, name: str) -> str | None:
+        return self._settings.get(name)
+
+    def set_setting(self, name: str, value: str) -> None:
+        self._settings[name] = value
+
+
+def _only(rows: Any, key: str) -> str:
+    found = [key] if key in rows else [name for name in rows if key and name.startswith(key)]
+    if not found:
+        raise NotFoundError(f"nothing is called {key!r}")
+    if len(found) > 1:
+        raise UsageError(f"more than one begins with {key!r}")
+    return found[0]
+
+
+def _refuse_second(rows: Any, key: str) -> None:
+    if key in rows:
+        raise RefusedError(f"{key} is there already")

@@ -1,0 +1,194 @@
+"""Nodes made of the real services on the fakes; a node can be killed at any call of a port and started again."""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.peers import MemoryHub, MemoryNetwork
+from tests.fakes.store import MemoryStore
+from viz_node.chain.signing import account_of_key
+from viz_node.daemon.secrets import Sealing
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.records import AdapterRecord
+from viz_node.identity.keystore import NodeKeys
+from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
+from viz_node.p2p.blobs import blob_id_of
+from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
+from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.jobs import JobRunner
+from viz_node.services.license_adapter import Buyer
+from viz_node.services.publish_adapter import Publisher
+from viz_node.services.settle_royalties import Royalties
+from viz_node.services.trade import Trade
+from viz_node.services.transact import Treasury
+
+NOW = 1_800_000_000
+LANES = {"publish": "market", "license": "market", "claim": "market", "fetch": "transfer"}
+
+
+class Killed(BaseException):
+    """The process died here; no service may catch it."""
+
+
+class Fuse:
+    """Counts the calls of all ports; `burns_at` the k-th one the process dies, before or after its effect."""
+
+    def __init__(self, burns_at: int | None = None, after: bool = False) -> None:
+        self.calls: list[str] = []
+        self._burns_at = burns_at
+        self._after = after
+        self._is_dead = False
+
+    def before(self, name: str) -> None:
+        self.calls.append(name)
+        if self._is_dead or (len(self.calls) - 1 == self._burns_at and not self._after):
+            self._die()
+
+    def after(self, position: int) -> None:
+        if position == self._burns_at:
+            self._die()
+
+    def _die(self) -> None:
+        self._is_dead = True
+        raise Killed
+
+
+class Fused:
+    """A port whose calls go through the fuse."""
+
+    def __init__(self, port: Any, fuse: Fuse) -> None:
+        self._port = port
+        self._fuse = fuse
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._port, name)
+        if not callable(value):
+            return value
+
+        def call(*values: Any, **options: Any) -> Any:
+            self._fuse.before(f"{type(self._port).__name__}.{name}")
+            position = len(self._fuse.calls) - 1
+            result = value(*values, **options)
+            if asyncio.iscoroutine(result):
+                return self._finish(result, position)
+            self._fuse.after(position)
+            return result
+
+        return call
+
+    async def _finish(self, coroutine: Any, position: int) -> Any:
+        result = await coroutine
+        self._fuse.after(position)
+        return result
+
+
+class Member:
+    """One node: its state outlives `start`, which puts new services on it."""
+
+    def __init__(self, world: "World", name: str, home: Path) -> None:
+        self.world, self.home, self.now = world, home, NOW
+        for folder in ("adapters", "bundles"):
+            (home / folder).mkdir(parents=True)
+        self.keys = keys_of(name)
+        self.store = MemoryStore()
+        self.network = MemoryNetwork(world.hub, self.keys.peer_id)
+        self.start()
+
+    def start(self, fuse: Fuse | None = None) -> None:
+        fuse = fuse or Fuse()
+        store, network = Fused(self.store, fuse), Fused(self.network, fuse)
+        market = Fused(MemoryMarket(self.world.chain), fuse)
+        sender = Fused(MemorySender(self.world.chain, self.keys.account), fuse)
+        self.treasury = Treasury(store, sender, self.clock, wait_seconds=0.1)
+        self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
+        trade = Trade(store, self.keys, Sealing(self.keys), network, market, self.treasury, self.catalogue, self.clock)
+        self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
+        self.buyer = Buyer(trade, self.home, lambda _: None)
+        self.royalties = Royalties(market, self.treasury, self.keys.account)
+        self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
+        self.network.serve(KEY_METHOD, KeyDesk(trade).on_key)
+        self.jobs = JobRunner(store, self.clock, LANES)
+        handlers = {"publish": self.publisher.publish, "license": self.buyer.license, "fetch": self.buyer.fetch}
+        for kind, handler in (handlers | {"claim": self.royalties.claim}).items():
+            self.jobs.register(kind, handler)
+
+    def clock(self) -> int:
+        return self.now
+
+    async def live(self, *orders: tuple[str, dict[str, Any]]) -> list[Job]:
+        """Run the jobs that a crash left and these orders, one after another, until all have ended or it is killed."""
+        async with asyncio.TaskGroup() as group:
+            self.jobs.start(group)
+            for kind, order in orders:
+                await self.jobs.follow(self.jobs.submit(kind, order).job_id, lambda _: None)
+        return self.store.list_jobs()
+
+    async def survive(self, *orders: tuple[str, dict[str, Any]]) -> list[Job]:
+        """`live`, and when it is killed `start` and `live` again."""
+        with suppress(BaseExceptionGroup):
+            return await self.live(*orders)
+        self.start()
+        return await self.live()
+
+    def add_adapter(self, name: str) -> AdapterRecord:
+        directory = self.home / "adapters" / name
+        directory.mkdir()
+        for file_name in FILE_NAMES:
+            (directory / file_name).write_bytes(f"{file_name} of {name}".encode() * 100)
+        record = AdapterRecord(name, None, "small", "ab" * 32, str(directory), "trained", created=NOW)
+        self.store.save_adapter(record)
+        return record
+
+    async def sell(self, name: str, price: str = "5.00", kind: str = "perpetual") -> str:
+        """Publish a new adapter; its id."""
+        self.add_adapter(name)
+        terms = self.publisher.check_order(name, price, None, kind, None)
+        jobs = await self.live(("publish", {"adapter": name} | terms))
+        assert jobs[0].state is JobState.DONE, jobs[0]
+        return str(jobs[0].result["adapter_id"])
+
+    def hear(self) -> None:
+        """What gossip brings."""
+        for raw in self.world.hub.announcements.values():
+            self.catalogue.check_announcement(raw)
+            self.catalogue.take_in(raw)
+
+    @property
+    def tokens(self) -> int:
+        return self.world.chain.state.tokens.get(self.keys.account, 0)
+
+
+@cache
+def keys_of(name: str) -> NodeKeys:
+    """The same keys for the same name, without a keystore's slow lock."""
+    seed, account_key, content_key, delivery_key = (
+        hashlib.sha256(f"{name} {part}".encode()).digest() for part in range(4)
+    )
+    peer_id = peer_id_of(ed25519_public(seed))
+    return NodeKeys(account_of_key(account_key), peer_id, seed, account_key, content_key, delivery_key)
+
+
+class World:
+    """One chain, one network, and the nodes on it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.chain, self.hub = MemoryChain(), MemoryHub()
+        self._directory = directory
+
+    def node(self, name: str, tokens: int = 0) -> Member:
+        member = Member(self, name, self._directory / name)
+        self.chain.state.tokens[member.keys.account] = tokens
+        return member
+
+
+def every_fuse(calls: int) -> Iterator[Fuse]:
+    """A death before and one after each of so many calls."""
+    for position in range(calls):
+        yield Fuse(position, after=False)
+        yield Fuse(position, after=True)

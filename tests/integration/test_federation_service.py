@@ -1,0 +1,198 @@
+"""Federations of three nodes over real libp2p and Flower: who may join, and rounds that survive both roles' deaths."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.files import read_files
+from tests.fakes.world import keys_of
+from tests.waiting import until
+from viz_node.daemon.processes import WorkerRunner
+from viz_node.daemon.secrets import Sealing
+from viz_node.domain.federation import agreed_shares, parse_invite, terms_digest, write_invite
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
+from viz_node.identity.signatures import verify_bytes
+from viz_node.p2p.blobs import blob_id_of
+from viz_node.p2p.network import PeerNetwork
+from viz_node.services.catalogue import Catalogue
+from viz_node.services.jobs import JobRunner
+from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.manage_works import WorkShelf
+from viz_node.services.publish_adapter import Publisher
+from viz_node.services.run_federation import Rounds
+from viz_node.services.trade import Trade
+from viz_node.services.train_adapter import Workshop
+from viz_node.services.transact import Treasury
+from viz_node.storage.store import Store
+
+ROOT = Path(__file__).parents[2]
+BASE = {"name": "small", "path": "/nowhere", "digest": "ab" * 32}
+OTHER = "0x" + "22" * 20
+
+
+class Node:
+    """The federation's part of a node, on a home that outlives it."""
+
+    def __init__(self, name: str, home: Path, gate: Path) -> None:
+        home.mkdir()
+        self.keys, self.home, self.gate = keys_of(name), home, gate
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self._listen = f"/ip4/127.0.0.1/tcp/{probe.getsockname()[1]}"
+
+    async def start(self) -> None:
+        self._stack = AsyncExitStack()
+        self.store = Store(self.home / "node.db")
+        self.network = PeerNetwork(self.keys.network_seed, self._listen, [], self._no_announcements, list)
+        self.jobs = JobRunner(self.store, lambda: 1, {"federate": "federation"})
+        works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
+        workshop = Workshop(
+            self.store,
+            works,
+            self.home,
+            run_worker=self._run_worker,
+            list_bases=lambda: [BASE],
+            split_texts=lambda texts, _: (list(texts.values()), []),
+        )
+        self.federations = Federations(self.store, self.keys, self.network, self.jobs, works, workshop)
+        rounds = Rounds(self.store, self.keys, self.network, workshop, self.home, self._run_worker)
+        self.jobs.register("federate", rounds.federate)
+        self.network.serve(TERMS_METHOD, self.federations.on_terms)
+        self.network.serve(JOIN_METHOD, self.federations.on_join)
+        if not self.store.list_works():
+            await works.add(["one.txt"], "owned", "Elsin")
+        await self.network.start()
+        self.jobs.start(await self._stack.enter_async_context(asyncio.TaskGroup()))
+
+    async def die(self) -> None:
+        """As by SIGKILL: the kernel ends the workers, and the job stays `running` in the store."""
+        await self.jobs.stop()
+        await self.network.stop()
+        await self._stack.aclose()
+        self.store.close()
+
+    def job(self) -> Job:
+        (job,) = self.jobs.list_jobs()
+        return job
+
+    def publisher(self) -> Publisher:
+        market, chain = MemoryMarket(MemoryChain()), MemoryChain()
+        catalogue = Catalogue(self.store, self.network, market, verify_bytes, self.keys.account, lambda: 1)
+        treasury = Treasury(self.store, MemorySender(chain, self.keys.account), lambda: 1)
+        sealing = Sealing(self.keys)
+        trade = Trade(self.store, self.keys, sealing, self.network, market, treasury, catalogue, lambda: 1)
+        return Publisher(trade, self.home, blob_id_of)
+
+    async def _run_worker(
+        self, module: str, order: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None]
+    ) -> dict[str, Any]:
+        if order["order"] == "member":
+            module = "tests.fakes.federation_member"
+        environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        workers = WorkerRunner(environment, self.home / "workers.log")
+        return await workers.run(module, dict(order) | {"gate": str(self.gate), "closing_seconds": 30}, on_event)
+
+    @staticmethod
+    def _no_announcements(raw: bytes) -> tuple[str, int]:
+        raise VerificationError("there are none in these tests")
+
+
+@pytest.fixture
+async def nodes(tmp_path: Path) -> AsyncIterator[list[Node]]:
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    made = [Node(name, tmp_path / name, gate) for name in ("first", "second", "third", "late")]
+    for node in made:
+        await node.start()
+    yield made
+    for node in made:
+        await node.die()
+
+
+async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(nodes: list[Node]) -> None:
+    first, second, third, late = nodes
+    made = first.federations.create("trio", ["all"], 3, 1, "equal", None)
+    asked = parse_invite(made["invite"])
+    assert asked["federation_id"] == made["federation_id"]
+    with pytest.raises(UsageError, match="2 of 3"):
+        first.federations.run(made["federation_id"])
+    with pytest.raises(UsageError, match="coordinates"):
+        await first.federations.join(made["invite"], ["all"])
+    unknown = write_invite("00" * 16, "trio", first.keys.peer_id, first.network.addresses)
+    with pytest.raises(NotFoundError):
+        await second.federations.join(unknown, ["all"])
+    renamed = write_invite(made["federation_id"], "other", first.keys.peer_id, first.network.addresses)
+    with pytest.raises(VerificationError):
+        await second.federations.join(renamed, ["all"])
+
+    await second.federations.join(made["invite"], ["all"])
+    with pytest.raises(UsageError, match="already a member"):
+        await second.federations.join(made["invite"], ["all"])
+    terms = second.store.find_federation(made["federation_id"])["terms"]
+    wish = {"federation_id": made["federation_id"], "account": OTHER, "terms_digest": terms_digest(terms)}
+    for change, error in (
+        ({"terms_digest": terms_digest(terms | {"split": {OTHER: 10_000}})}, RefusedError),
+        ({"account": second.keys.account}, RefusedError),
+        ({"account": "me"}, VerificationError),
+        ({"extra": 1}, VerificationError),
+    ):
+        with pytest.raises(error):
+            await third.network.request(
+                first.keys.peer_id, JOIN_METHOD, canonical_bytes(wish | change), addresses=tuple(asked["addresses"])
+            )
+    await third.federations.join(made["invite"], ["all"])
+    with pytest.raises(RefusedError, match="full"):
+        await late.federations.join(made["invite"], ["all"])
+
+    assert late.store.list_federations() == late.jobs.list_jobs() == []
+    status = first.federations.status(made["federation_id"])
+    assert status["state"] == "ready"
+    assert status["split"] == agreed_shares("equal", [node.keys.account for node in nodes[:3]])
+
+
+async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_agreed_split(
+    nodes: list[Node],
+) -> None:
+    first, second, third, _ = nodes
+    made = first.federations.create("trio", ["all"], 3, 3, "equal", None)
+    for member in (second, third):
+        await member.federations.join(made["invite"], ["all"])
+    first.federations.run(made["federation_id"])
+    gate = first.gate
+
+    def have_begun(number: int, members: list[Node]) -> bool:
+        return all((gate / f"began-{node.keys.peer_id}-{number}").exists() for node in members)
+
+    (gate / "open-1").touch()
+    await until(lambda: have_begun(2, nodes[:3]), 60, "round 2 begins")
+    for marker in gate.glob("began-*-1"):
+        marker.unlink()
+    await first.die()
+    await first.start()
+    assert first.job().state in {JobState.QUEUED, JobState.RUNNING}
+    (gate / "open-2").touch()
+    await until(lambda: have_begun(3, nodes[:3]), 90, "round 3 begins after the coordinator's restart")
+    await second.die()
+    await second.start()
+    (gate / "open-3").touch()
+    await until(lambda: all(node.job().state is JobState.DONE for node in nodes[:3]), 90, "the jobs are done")
+
+    assert not list(gate.glob("began-*-1")), "round 1 was not trained again"
+    record = first.store.find_adapter("trio")
+    assert (record.origin, record.training["members"], record.training["rounds"]) == ("federated", 3, 3)
+    assert np.load(Path(record.directory) / "adapter.npy").any()
+    shares = agreed_shares("equal", [node.keys.account for node in nodes[:3]])
+    publisher = first.publisher()
+    assert publisher.check_order("trio", "5.00", None, "perpetual", None)["split"] == shares
+    with pytest.raises(UsageError, match="another split"):
+        publisher.check_order("trio", "5.00", f"{first.keys.account}=100", "perpetual", None)

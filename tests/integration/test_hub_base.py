@@ -1,0 +1,168 @@
+"""A base model by the hub's own client from a hub on this machine; then trained on without a network."""
+
+import json
+import threading
+from collections.abc import Iterator
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from viz_node.daemon.config import hub_environment, worker_environment
+from viz_node.daemon.processes import WorkerRunner
+from viz_node.errors import NotFoundError, UnreachableError, UsageError, VerificationError
+from viz_node.models.bases import base_digest, list_bases
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+SOURCE = f"hf:elsin/tiny@{COMMIT}"
+WORKER = "viz_node.models.worker"
+
+
+class Hub:
+    """What the client needs of a hub: facts of a commit, and its files; remembers what was asked for."""
+
+    def __init__(self, files: dict[str, bytes]) -> None:
+        self.files, self.asked, self.sha = files, list[str](), COMMIT
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        hub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                hub.asked.append(path)
+                if path == f"/api/models/elsin/tiny/revision/{COMMIT}":
+                    siblings = [{"rfilename": name, "size": len(body)} for name, body in hub.files.items()]
+                    facts = {"id": "elsin/tiny", "sha": hub.sha, "siblings": siblings}
+                    self._answer(json.dumps(facts | {"cardData": {"license": "mit"}}).encode())
+                elif path.startswith(f"/api/models/elsin/tiny/tree/{COMMIT}"):
+                    rows = [
+                        {"type": "file", "path": name, "size": len(body), "oid": sha256(body).hexdigest()[:40]}
+                        for name, body in hub.files.items()
+                    ]
+                    self._answer(json.dumps(rows).encode())
+                elif path.rpartition("/")[2] in hub.files and path.startswith(f"/elsin/tiny/resolve/{COMMIT}/"):
+                    self._answer(hub.files[path.rpartition("/")[2]])
+                else:
+                    self.send_error(404)
+
+            do_HEAD = do_GET  # noqa: N815
+
+            def _answer(self, body: bytes) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("ETag", f'"{sha256(body).hexdigest()}"')
+                self.send_header("X-Repo-Commit", hub.sha)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Silent."""
+
+        return Handler
+
+
+@pytest.fixture(scope="module")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """A tiny Llama that was made here, with what hubs also hold and nobody should fetch."""
+    folder = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    words = {word: number for number, word in enumerate(["<s>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz. "])}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=128,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    return files | {"pytorch_model.bin": b"pickle", "modeling_evil.py": b"raise SystemExit", "README.md": b"# tiny"}
+
+
+@pytest.fixture
+def hub(model_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    hub = Hub(dict(model_files))
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    yield hub
+    hub.close()
+
+
+def runner(folder: Path) -> WorkerRunner:
+    """After `hub`, whose address it takes from the environment."""
+    return WorkerRunner(worker_environment(1, folder / "flower"), folder / "workers.log", hub_environment())
+
+
+async def install(folder: Path, source: str = SOURCE) -> Path:
+    folder.mkdir(exist_ok=True)
+    out = folder / "bases" / "tiny"
+    await runner(folder).run(WORKER, {"order": "install_base", "source": source, "out_dir": str(out)}, lambda _: None)
+    return out
+
+
+async def test_install_base__pinned__only_model_files_with_provenance(hub: Hub, tmp_path: Path) -> None:
+    out = await install(tmp_path)
+    (row,) = list_bases(tmp_path / "bases")
+    assert row["name"] == SOURCE
+    assert row["digest"] == base_digest(out)
+    assert row["license"] == "mit"
+    assert row["parameters"] > 10_000
+    assert row["provenance"]["sources"][0]["commit"] == COMMIT
+    fetched = {path.name for path in out.iterdir()} - {"provenance.json"}
+    assert fetched <= set(hub.files) - {"pytorch_model.bin", "modeling_evil.py", "README.md"}
+    assert not any("evil" in path or path.endswith(".bin") for path in hub.asked)
+
+
+async def test_train__installed_base__needs_no_hub_any_more(hub: Hub, tmp_path: Path) -> None:
+    out = await install(tmp_path)
+    hub.close()
+    (row,) = list_bases(tmp_path / "bases")
+    base = {key: row[key] for key in ("name", "path", "digest")}
+    order = {"order": "train", "base": base, "texts": ["the tide mill and the lamp. " * 9] * 4, "eval_texts": ["lamp."],
+             "recipe": {"epochs": 1, "rank": 2, "max_tokens": 64}, "out_dir": str(tmp_path / "adapter"),
+             "checkpoint_dir": str(tmp_path / "checkpoint")}  # fmt: skip
+    result = await runner(tmp_path).run(WORKER, order, lambda _: None)
+    assert result["training"]["steps"] > 0
+    (out / "generation_config.json").write_text("{}")
+    with pytest.raises(VerificationError, match="has digest"):
+        await runner(tmp_path).run(WORKER, order, lambda _: None)
+
+
+@pytest.mark.parametrize("source", ["hf:elsin/tiny", "hf:elsin/tiny@main", f"hf:../tiny@{COMMIT}"])
+async def test_install_base__not_pinned__refused_before_anything_is_asked(
+    hub: Hub, tmp_path: Path, source: str
+) -> None:
+    with pytest.raises(UsageError, match="is not a pinned model"):
+        await install(tmp_path, source)
+    assert hub.asked == []
+
+
+async def test_install_base__other_commit_or_no_weights__nothing_installed(hub: Hub, tmp_path: Path) -> None:
+    hub.sha = "f" * 40
+    with pytest.raises(VerificationError):
+        await install(tmp_path)
+    hub.sha = COMMIT
+    del hub.files["model.safetensors"]
+    with pytest.raises(VerificationError, match="safetensors"):
+        await install(tmp_path / "second")
+    assert list_bases(tmp_path / "bases") == list_bases(tmp_path / "second" / "bases") == []
+
+
+async def test_install_base__unknown_or_down__named(hub: Hub, tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="the hub has no hf:elsin/other@"):
+        await install(tmp_path, f"hf:elsin/other@{COMMIT}")
+    hub.close()
+    with pytest.raises(UnreachableError, match="cannot download"):
+        await install(tmp_path)

@@ -1,0 +1,49 @@
+"""Names and amounts as people write them."""
+
+import pytest
+
+from viz_node.domain.hub import parse_hub_model
+from viz_node.domain.ids import format_amount, parse_account, parse_amount
+from viz_node.errors import UsageError
+
+# The examples of EIP-55.
+CHECKSUMMED = ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "0xfB6916095ca1df60bB79Ce92cE3Ea74c37c5d359")
+
+
+@pytest.mark.parametrize("text", CHECKSUMMED)
+def test_parse_account__checksum_right_or_absent__lower_case(text: str) -> None:
+    assert parse_account(text) == parse_account(text.lower()) == parse_account("0x" + text[2:].upper()) == text.lower()
+
+
+@pytest.mark.parametrize("text", CHECKSUMMED)
+def test_parse_account__one_letter_in_the_other_case__refused(text: str) -> None:
+    for place, char in enumerate(text[2:], 2):
+        if char.isalpha():
+            with pytest.raises(UsageError, match="wrong checksum"):
+                parse_account(text[:place] + char.swapcase() + text[place + 1 :])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "0x", "0x" + "1" * 39, "0x" + "1" * 41, "0x" + "g" * 40, "1" * 42, "0X" + "1" * 40]
+)
+def test_parse_account__malformed__refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not an account"):
+        parse_account(text)
+
+
+@pytest.mark.parametrize(("text", "units"), [("5", 5_000_000), ("0.000001", 1), (" 5.10 ", 5_100_000)])
+def test_parse_amount__exact(text: str, units: int) -> None:
+    assert parse_amount(text) == units
+    assert parse_amount(format_amount(units)) == units
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1e3", "0.0000001", "1,5", "NaN", "1" * 13, "5."])
+def test_parse_amount__malformed__refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not an amount"):
+        parse_amount(text)
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", "a/b@main", f"a/../b@{'0' * 40}", f"a/b@{'0' * 39}", f"a/b@{'A' * 40}"])
+def test_parse_hub_model__not_pinned__refused(name: str) -> None:
+    with pytest.raises(UsageError, match="is not a pinned model"):
+        parse_hub_model(f"hf:{name}")

@@ -1,0 +1,52 @@
+"""How a split is written and refused, and that no unit of a payment is lost."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
+from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares
+from viz_node.errors import UsageError
+
+ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (f"{ONE}=70,{TWO}=20", "add up to 90, not 100"),
+        (f"{ONE}=70,{TWO}=40", "add up to 110, not 100"),
+        (f"{ONE}=100,{TWO}=0", "at least 0.01 percent"),
+        (f"{ONE}=50,{ONE}=50", "stands twice"),
+        (f"{ONE}=-1,{TWO}=101", "is not ACCOUNT=PERCENT"),
+        (f"{ONE}=99.999,{TWO}=0.001", "is not ACCOUNT=PERCENT"),
+        (f"{ONE}=100,", "is not ACCOUNT=PERCENT"),
+        (f"{ONE}", "is not ACCOUNT=PERCENT"),
+        ("me=100", "is not an account"),
+        ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD=100", "wrong checksum"),
+    ],
+)
+def test_parse_split__bad__cause_and_next_step(text: str, cause: str) -> None:
+    with pytest.raises(UsageError, match=cause) as caught:
+        parse_split(text)
+    assert caught.value.hint
+
+
+def test_parse_split__good__ascending_in_basis_points() -> None:
+    assert parse_split(f"{TWO}=33.34, {ONE}=66.66").shares == ((ONE, 6666), (TWO, 3334))
+
+
+@st.composite
+def splits(draw: st.DrawFn) -> RoyaltySplit:
+    cuts = sorted(draw(st.sets(st.integers(1, WHOLE - 1), max_size=20)))
+    shares = [end - start for start, end in zip([0, *cuts], [*cuts, WHOLE], strict=True)]
+    return split_from_shares({Account(f"0x{n:040x}"): BasisPoints(share) for n, share in enumerate(shares, 1)})
+
+
+@given(splits(), st.integers(0, 10**18))
+def test_allocate__any__adds_up_and_is_within_a_unit_of_the_share(split: RoyaltySplit, amount: int) -> None:
+    parts = split.allocate(TokenAmount(amount))
+    assert sum(parts.values()) == amount
+    for account, share in split.shares:
+        assert abs(parts[account] * WHOLE - amount * share) < WHOLE
+        assert 0 <= parts[account] - split.entitlement(account, TokenAmount(amount)) <= 1

@@ -1,0 +1,175 @@
+"""Buying and fetching on the fakes: killed at every call of every port, nothing is paid twice."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.job import JobState
+from viz_node.domain.manifest import FILE_NAMES
+
+PRICE, MONEY = 5_000_000, 20_000_000
+
+
+async def market(tmp_path: Path, kind: str = "perpetual") -> tuple[World, Member, Member, str]:
+    world = World(tmp_path)
+    holder, peer = world.node("holder"), world.node("peer", MONEY)
+    adapter_id = await holder.sell("elsin", kind=kind)
+    peer.hear()
+    return world, holder, peer, adapter_id
+
+
+def orders(adapter_id: str) -> list[tuple[str, dict]]:
+    return [("license", {"adapter": adapter_id, "max_price": 6_000_000}), ("fetch", {"adapter": adapter_id})]
+
+
+async def calls_of(tmp_path: Path, order_number: int, kind: str) -> int:
+    _, _, peer, adapter_id = await market(tmp_path / "count", kind)
+    if order_number == 1:
+        await peer.live(orders(adapter_id)[0])
+    fuse = Fuse()
+    peer.start(fuse)
+    jobs = await peer.live(orders(adapter_id)[order_number])
+    assert all(job.state is JobState.DONE for job in jobs), jobs
+    return len(fuse.calls)
+
+
+@pytest.mark.parametrize("kind", ["perpetual", "subscription"])
+async def test_license__killed_at_every_call__is_paid_exactly_once(tmp_path: Path, kind: str) -> None:
+    calls = await calls_of(tmp_path, 0, kind)
+    assert calls > 25
+    for number, fuse in enumerate(every_fuse(calls)):
+        world, holder, peer, adapter_id = await market(tmp_path / str(number), kind)
+        peer.start(fuse)
+        jobs = await peer.survive(orders(adapter_id)[0])
+
+        if jobs:  # killed before the order was stored, there is none
+            assert [job.state for job in jobs] == [JobState.DONE], (number, fuse.calls[-1], jobs)
+            assert peer.tokens == MONEY - PRICE, (number, fuse.calls[-1])
+            assert [sale.price for sale in world.chain.state.sales] == [PRICE]
+        assert (await holder.royalties.show())["due"] == ("5.00" if jobs else "0.00")
+
+
+async def test_fetch__killed_at_every_call__ends_with_the_files(tmp_path: Path) -> None:
+    calls = await calls_of(tmp_path, 1, "perpetual")
+    for number, fuse in enumerate(every_fuse(calls)):
+        _, holder, peer, adapter_id = await market(tmp_path / str(number))
+        license_order, fetch_order = orders(adapter_id)
+        await peer.live(license_order)
+        peer.start(fuse)
+        jobs = await peer.survive(fetch_order)
+
+        assert all(job.state is JobState.DONE for job in jobs), (number, fuse.calls[-1], jobs)
+        if len(jobs) == 2:
+            record = peer.store.find_adapter(adapter_id)
+            for name in FILE_NAMES:
+                source = Path(holder.store.find_adapter("elsin").directory) / name
+                assert (Path(record.directory) / name).read_bytes() == source.read_bytes()
+            assert len(peer.network.blobs) == len(peer.network.provided) == len(FILE_NAMES)
+        assert peer.tokens == MONEY - PRICE
+
+
+async def test_license__paid_and_then_withdrawn_before_the_restart__is_done(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    sends = [number for number, name in enumerate((await fused_calls(peer, adapter_id)).calls) if "broadcast" in name]
+    world, holder, peer, adapter_id = await market(tmp_path / "again")
+    peer.start(Fuse(sends[1], after=True))
+    with pytest.raises(BaseExceptionGroup):
+        await peer.live(orders(adapter_id)[0])
+    world.chain.state.offers[0] = replace(world.chain.state.offers[0], price=9_000_000)
+    holder.network.is_up = False
+    peer.now += 7 * 24 * 3600  # the announcement has expired
+    peer.start()
+
+    jobs = await peer.live()
+
+    assert (jobs[0].state, jobs[0].result["paid"], peer.tokens) == (JobState.DONE, "5.00", MONEY - PRICE)
+
+
+async def fused_calls(peer: Member, adapter_id: str) -> Fuse:
+    fuse = Fuse()
+    peer.start(fuse)
+    await peer.live(orders(adapter_id)[0])
+    return fuse
+
+
+async def test_license__twice__perpetual_is_paid_once_and_a_subscription_is_extended(tmp_path: Path) -> None:
+    for kind, payments in (("perpetual", 1), ("subscription", 2)):
+        world, _, peer, adapter_id = await market(tmp_path / kind, kind)
+        order = orders(adapter_id)[0]
+        assert all(job.state is JobState.DONE for job in await peer.live(order, order))
+        assert len(world.chain.state.sales) == payments
+
+
+@pytest.mark.parametrize(
+    ("order", "error"),
+    [
+        (("license", {"adapter": "elsin", "max_price": PRICE - 1}), "PriceAboveLimitError"),
+        (("license", {"adapter": "nobody", "max_price": PRICE}), "NotFoundError"),
+        (("fetch", {"adapter": "elsin"}), "LicenseRequiredError"),
+    ],
+)
+async def test_order__that_a_rule_forbids__fails_and_pays_nothing(tmp_path: Path, order, error: str) -> None:
+    _, _, peer, _ = await market(tmp_path)
+    (job,) = await peer.live(order)
+    assert (job.state, job.error.split(":")[0], peer.tokens) == (JobState.FAILED, error, MONEY)
+
+
+async def test_license__too_little_money__fails_and_is_resumed_with_money(tmp_path: Path) -> None:
+    world, _, peer, adapter_id = await market(tmp_path)
+    world.chain.state.tokens[peer.keys.account] = PRICE - 1
+    (job,) = await peer.live(orders(adapter_id)[0])
+    assert job.error.startswith("InsufficientFundsError")
+    world.chain.state.tokens[peer.keys.account] = PRICE
+    peer.store.save_job(replace(job, state=JobState.QUEUED))
+    peer.start()
+    (job,) = await peer.live()
+    assert (job.state, peer.tokens) == (JobState.DONE, 0)
+
+
+async def test_fetch__subscription__ends_by_the_clock_of_the_chain(tmp_path: Path) -> None:
+    world, _, peer, adapter_id = await market(tmp_path, "subscription")
+    license_order, fetch_order = orders(adapter_id)
+    await peer.live(license_order)
+    world.chain.time += 31 * 24 * 3600
+    failed, _ = await peer.live(fetch_order)
+    assert failed.error.startswith("LicenseRequiredError")
+    world.chain.time -= 31 * 24 * 3600
+    done, *_ = await peer.live(fetch_order)
+    assert done.state is JobState.DONE
+
+
+async def test_fetch__sealed_file_of_another_adapter_is_in_the_way__downloads_its_own(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    license_order, fetch_order = orders(adapter_id)
+    folder = peer.home / "bundles" / "elsin"
+    folder.mkdir()
+    (folder / f"{FILE_NAMES[0]}.sealed").write_bytes(b"left by a fetch that was cancelled")
+    jobs = await peer.live(license_order, fetch_order)
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
+
+
+async def test_fetch__holder_answers_with_a_wrong_key__fails_and_leaves_nothing(tmp_path: Path) -> None:
+    _, holder, peer, adapter_id = await market(tmp_path)
+    record = holder.store.find_adapter("elsin")
+    forged = replace(record, sealed_key=holder.publisher._trade.sealing.seal(b"\x01" * 32).hex())
+    holder.store.save_adapter(forged)
+    fetched, _ = await peer.live(*orders(adapter_id))
+    assert fetched.error.startswith("VerificationError")
+    assert peer.store.list_adapters() == []
+    assert not (peer.home / "adapters" / "elsin").exists()
+
+
+async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(*orders(adapter_id))
+    peer.network.blobs.clear()
+    peer.network.provided.clear()
+    peer.start()
+    await peer.publisher.serve_library()
+    holder.network.blobs.clear()
+    other = world.node("other", MONEY)
+    other.hear()
+    jobs = await other.live(*orders(adapter_id))
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]

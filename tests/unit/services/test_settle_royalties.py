@@ -1,0 +1,52 @@
+"""What is due is claimed once, whatever kills the node, and whoever else claims it."""
+
+from pathlib import Path
+
+from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.job import JobState
+
+
+async def earned(directory: Path) -> tuple[World, Member]:
+    """A holder with one sale of each of two adapters."""
+    world = World(directory)
+    holder, peer = world.node("holder"), world.node("peer", 100_000_000)
+    for name in ("one", "two"):
+        adapter_id = await holder.sell(name)
+        peer.hear()
+        await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}))
+    return world, holder
+
+
+async def test_show__two_sales__due_in_all_and_each_sale(tmp_path: Path) -> None:
+    _, holder = await earned(tmp_path)
+    shown = await holder.royalties.show()
+    assert (shown["due"], len(shown["rows"]), [sale["price"] for sale in shown["sales"]]) == ("10.00", 2, ["5.00"] * 2)
+
+
+async def test_claim__killed_at_every_call__is_paid_in_full_and_once(tmp_path: Path) -> None:
+    fuse = Fuse()
+    _, counted = await earned(tmp_path / "count")
+    counted.start(fuse)
+    await counted.live(("claim", {}))
+    for number, deadly in enumerate(every_fuse(len(fuse.calls))):
+        _, holder = await earned(tmp_path / str(number))
+        holder.start(deadly)
+        jobs = [job for job in await holder.survive(("claim", {})) if job.kind == "claim"]
+        if jobs:
+            assert (jobs[0].state, holder.tokens) == (JobState.DONE, 10_000_000), (deadly.calls[-1], jobs)
+
+
+async def test_claim__later_sales__are_claimed_by_the_next(tmp_path: Path) -> None:
+    world, holder = await earned(tmp_path)
+    await holder.live(("claim", {}))
+    other = world.node("other", 5_000_000)
+    other.hear()
+    await other.live(("license", {"adapter": "one", "max_price": 5_000_000}))
+    job = next(job for job in await holder.live(("claim", {})) if job.result.get("claimed") == "5.00")
+    assert (len(job.result["tx_hashes"]), holder.tokens) == (1, 15_000_000)
+
+
+async def test_claim__nothing_due__sends_nothing(tmp_path: Path) -> None:
+    holder = World(tmp_path).node("holder")
+    (job,) = await holder.live(("claim", {}))
+    assert (job.result, holder.world.chain.block) == ({"claimed": "0.00", "tx_hashes": []}, 0)

@@ -1,0 +1,31 @@
+"""Waiting for what another thread, process or peer brings about: a deadline, never a guessed pause."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+_PAUSE_SECONDS = 0.05
+
+
+async def until(predicate: Callable[[], object | Awaitable[object]], seconds: float, what: str = "") -> None:
+    """Wait until `predicate`, a function or a coroutine function, is true; fails with `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = predicate()
+        if await answer if isinstance(answer, Awaitable) else answer:
+            return
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or predicate}"
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def until_blocking(ask: Callable[[], T], is_reached: Callable[[T], object], seconds: float, what: str = "") -> T:
+    """The first answer of `ask` that `is_reached` accepts; fails with the last answer after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = ask()
+        if is_reached(answer):
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what} {answer!r}"
+        time.sleep(_PAUSE_SECONDS)

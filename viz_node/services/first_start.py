@@ -1,0 +1,104 @@
+"""What a first development start does unasked: a base model, sample works, an adapter trained on them, and an offer.
+
+Every stage is an ordinary durable job, and what is next follows from what is there: a start after a crash goes on where
+the last one ended, and nothing is published twice. A node that already had works or adapters gets no sample, and who
+cancels one of its jobs is not asked again.
+"""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.work import SAMPLE_AUTHOR, Rights
+from viz_node.ports import Store
+from viz_node.services.jobs import JobRunner
+from viz_node.services.library import adapter_named
+from viz_node.services.operate_node import Operations
+
+SAMPLE_NAME = "sample-harbour"
+SAMPLE_PRICE = "1.00"
+_RECIPE = {"epochs": 10, "learning_rate": 0.005}
+_SETTING = "sample"
+_WANTED, _OVER = "wanted", "over"
+
+Tell = Callable[[Job], None]
+
+
+class FirstStart:
+    """Brings a new development node to something that can be searched, licensed and used."""
+
+    def __init__(
+        self, store: Store, jobs: JobRunner, operations: Operations, write_samples: Callable[[], list[Path]]
+    ) -> None:
+        self._store = store
+        self._jobs = jobs
+        self._operations = operations
+        self._write_samples = write_samples
+
+    async def run(self, with_sample: bool, tell: Tell) -> dict[str, Any] | None:
+        """Do what is left to do, telling every change of its jobs; the published sample, once, when all of it is done.
+
+        Raises: VizNodeError (the samples could not be read, or trained on).
+        """
+        for stage in self._stages(with_sample):
+            job = self._newest(stage)
+            if job is not None and job.state is JobState.FAILED:
+                job = self._jobs.resume(job.job_id)
+            if job is None or job.state is JobState.DONE:  # What a job that is done made is gone by now.
+                job_id = await self._submit(stage)
+            else:
+                job_id = job.job_id
+            job = await self._jobs.follow(job_id, tell)
+            if job.state is JobState.CANCELLED:
+                self._store.set_setting(_SETTING, _OVER)
+            if job.state is not JobState.DONE:
+                return None
+        if not with_sample or self._store.get_setting(_SETTING) != _WANTED:
+            return None
+        self._store.set_setting(_SETTING, _OVER)
+        return self._describe()
+
+    def _stages(self, with_sample: bool) -> Iterator[str]:
+        """What is left, decided anew after every stage."""
+        if with_sample and self._store.get_setting(_SETTING) is None:
+            is_new = not self._store.list_works() and not self._store.list_adapters()
+            self._store.set_setting(_SETTING, _WANTED if is_new else _OVER)
+        if not self._operations.workshop.bases():
+            yield "base_build"
+        if not with_sample or self._store.get_setting(_SETTING) != _WANTED:
+            return
+        if adapter_named(self._store, SAMPLE_NAME) is None:
+            yield "train"
+        if SAMPLE_NAME not in {record.name for record in self._operations.publisher.published()}:
+            yield "publish"
+
+    def _newest(self, stage: str) -> Job | None:
+        for job in self._jobs.list_jobs():
+            if job.kind == stage and (stage == "base_build" or SAMPLE_NAME in _names_of(job)):
+                return job
+        return None
+
+    async def _submit(self, stage: str) -> str:
+        if stage == "base_build":
+            answer = await self._operations.do_base_build(seed=0)
+        elif stage == "train":
+            works = await self._take_in_samples()
+            answer = await self._operations.do_train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))
+        else:
+            answer = await self._operations.do_publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
+        return str(answer["job_id"])
+
+    async def _take_in_samples(self) -> list[str]:
+        """The works, which a start before this one may have taken in already."""
+        paths = [str(path) for path in self._write_samples()]
+        await self._operations.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
+        return [str(work.work_id) for work in self._store.list_works() if work.author == SAMPLE_AUTHOR]
+
+    def _describe(self) -> dict[str, Any]:
+        record = self._store.find_adapter(SAMPLE_NAME)
+        return {"name": record.name, "price": SAMPLE_PRICE, "evaluation": dict(record.evaluation)}
+
+
+def _names_of(job: Job) -> set[object]:
+    return {job.order.get("name"), job.order.get("adapter")}
