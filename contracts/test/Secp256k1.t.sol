@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {Secp256k1} from "../src/libraries/Secp256k1.sol";
+import {PartsFixture} from "./PartsFixture.sol";
+
+/// @notice The library's arithmetic against forge's own curve and the vectors that the node's tests check too.
+contract Secp256k1Test is PartsFixture {
+    function isUsable(Secp256k1.Point calldata point) external pure returns (bool) {
+        return Secp256k1.isUsable(point);
+    }
+
+    function test_vectors__every_case__opens_to_the_key() public view {
+        for (uint256 i = 0; i < 5; ++i) {
+            Case memory one = _case(i);
+            vm.assertTrue(this.isUsable(one.buyer) && this.isUsable(one.seller), "usable");
+            vm.assertTrue(Secp256k1.isMultiple(one.buyerSecret, Secp256k1.generator(), one.buyer), "B = bG");
+            vm.assertTrue(Secp256k1.isMultiple(one.buyerSecret, one.seller, one.shared), "S = bR");
+            vm.assertEq(one.wrapped ^ keccak256(abi.encode(one.shared)), one.key, "key");
+        }
+    }
+
+    function testFuzz_isMultiple__any_scalar__agrees_with_the_account_of_the_key(uint256 scalar) public pure {
+        scalar = _clamp(scalar, 1, Secp256k1.N - 1);
+        bytes32 s = bytes32(mulmod(scalar, Secp256k1.GX, Secp256k1.N));
+        address product = ecrecover(0, 27 + uint8(Secp256k1.GY & 1), bytes32(Secp256k1.GX), s);
+        vm.assertEq(product, cheats.addr(scalar), "the multiple");
+    }
+
+    function testFuzz_isMultiple__other_scalar__refused(uint256 scalar) public view {
+        Case memory one = _case(3);
+        vm.assume(scalar != one.buyerSecret);
+        vm.assertTrue(!Secp256k1.isMultiple(scalar, one.seller, one.shared), "another scalar");
+    }
+
+    function test_isMultiple__scalars_out_of_range__refused() public view {
+        Case memory one = _case(3);
+        Secp256k1.Point memory none;
+        vm.assertTrue(!Secp256k1.isMultiple(0, one.seller, none), "zero");
+        vm.assertTrue(!Secp256k1.isMultiple(Secp256k1.N, one.seller, one.shared), "the order");
+        unchecked {
+            vm.assertTrue(!Secp256k1.isMultiple(one.buyerSecret + Secp256k1.N, one.seller, one.shared), "beyond it");
+        }
+    }
+
+    function testFuzz_isUsable__random_point__refused(uint256 x, uint256 y) public view {
+        bool onCurve =
+            mulmod(y, y, Secp256k1.P) == addmod(mulmod(mulmod(x, x, Secp256k1.P), x, Secp256k1.P), 7, Secp256k1.P);
+        vm.assume(!onCurve);
+        vm.assertTrue(!this.isUsable(Secp256k1.Point(x, y)), "not on the curve");
+    }
+
+    function test_isUsable__coordinates_beyond_the_field__refused() public view {
+        Secp256k1.Point memory one = _case(0).buyer;
+        vm.assertTrue(this.isUsable(one), "as it is");
+        vm.assertTrue(this.isUsable(Secp256k1.Point(one.x, Secp256k1.P - one.y)), "its negative");
+        vm.assertTrue(!this.isUsable(Secp256k1.Point(0, 0)), "zero");
+        // A point of the curve with N <= x < P, found by search: ecrecover cannot multiply it.
+        Secp256k1.Point memory high = Secp256k1.Point(HIGH_X, HIGH_Y);
+        uint256 p = Secp256k1.P;
+        vm.assertTrue(mulmod(HIGH_Y, HIGH_Y, p) == addmod(mulmod(mulmod(HIGH_X, HIGH_X, p), HIGH_X, p), 7, p), "curve");
+        vm.assertTrue(!this.isUsable(high), "x beyond the order");
+    }
+
+    uint256 private constant HIGH_X = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+    uint256 private constant HIGH_Y = 0x98F66641CB0AE1776B463EBDEE3D77FE2658F021DB48E2C8AC7AB4C92F83621E;
+}
