@@ -23,6 +23,24 @@ pragma solidity ^0.8.30;
 /// | 17 unpaused | 0 | steward | 0 | 0 | 0 | 0 |
 /// | 18 steward named | 0 | the named account | 0 | 0 | 0 | 0 |
 /// | 19 steward changed | 0 | the new steward, zero after a resignation | 0 | 0 | 0 | 0 |
+/// | 20 channel opened | channel | payer | deposit | offer \| price << 64 \| split << 128 \| closing time << 160 | session key | 0 |
+/// | 21 topped up | channel | sender | amount | deposit after it | 0 | 0 |
+/// | 22 redeemed | channel | session key | amount | split | uses in all | usage root |
+/// | 23 close asked | channel | payer | closing time | 0 | 0 | 0 |
+/// | 24 channel closed | channel | payer | refund | redeemed in all | 0 | 0 |
+/// | 30 operator set | adapter | owner | operator | 0 | 0 | 0 |
+/// | 31 ordered | order | payer | price | offer | holder | state (fields: event OrderPlaced) |
+/// | 32 delivered | order | holder | offer | expiry | dispute deadline | state (fields: event KeyDelivered) |
+/// | 33 disputed | order | payer | refund | offer | holder, whose license ends | secret of the order |
+/// | 34 settled | order | payer | price | split \| time << 32 | offer | 0 |
+/// | 35 refunded | order | payer | refund | offer | 0 | 0 |
+/// | 40 pool created | pool | operator | fee | period \| start << 32 | challenger | rules |
+/// | 41 subscribed | pool | holder | paid | first period \| number of periods << 64 | payer | orderRef |
+/// | 42 root posted | pool | operator | amount | first period \| last << 64 \| adoptable at << 128 | data digest | root (data: event PoolData) |
+/// | 43 root vetoed | pool | challenger | amount | 0 | 0 | root |
+/// | 44 root adopted | pool | sender | amount | allocated in all | last period | root |
+/// | 45 credited from a pool | pool | sender | amount | split | cumulative | root |
+/// | 46 period refunded | pool | payer | fee | period | holder | 0 |
 /// `flags` are those of IOffers at creation. `notice` is the sequence of the entry of kind 14. `time` is the block's.
 interface ILedger {
     /// @notice One line of the ledger.
