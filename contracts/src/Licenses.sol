@@ -36,16 +36,17 @@ abstract contract Licenses is Registry {
 
     /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.
     function _grant(uint64 offer, uint256 duration, address holder) internal returns (uint256 expiry, uint256 earlier) {
+        earlier = licenses[offer][holder];
+        expiry = _extended(offer, holder, earlier, duration);
+        licenses[offer][holder] = expiry;
+    }
+
+    /// @dev The expiry after one more payment.
+    function _extended(uint64 offer, address holder, uint256 earlier, uint256 duration) internal view returns (uint256) {
         require(holder != address(0), ZeroHolder());
-        mapping(address => uint256) storage holders = licenses[offer];
-        earlier = holders[holder];
-        if (duration == 0) {
-            require(earlier == 0, AlreadyLicensed(offer, holder));
-            expiry = PERPETUAL;
-        } else {
-            expiry = (earlier > block.timestamp ? earlier : block.timestamp) + duration;
-        }
-        holders[holder] = expiry;
+        if (duration != 0) return (earlier > block.timestamp ? earlier : block.timestamp) + duration;
+        require(earlier == 0, AlreadyLicensed(offer, holder));
+        return PERPETUAL;
     }
 
     /// @dev Takes a license back to the expiry that `_grant` found.

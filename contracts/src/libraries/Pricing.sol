@@ -21,6 +21,7 @@ pragma solidity ^0.8.30;
 /// This is the controller of EIP-1559 with the step bounded by what a purchase loses (at most 1/10) in the place of 1/8:
 /// a larger step is what makes the naive rule profitable to pump (test/PricingAttack.t.sol).
 ///
+/// Nothing here can overflow: prices have 64 bits, basis points and targets 16, the credit 56, so nothing is checked.
 /// The state of a price is one word of 88 bits: day | sold << 16 | credit << 32, days since 1970.
 library Pricing {
     uint256 internal constant EPOCH = 1 days;
@@ -35,8 +36,10 @@ library Pricing {
     /// @notice Takes the premium of one sale out of the credit.
     function take(uint88 state, uint256 target, uint256 time) internal pure returns (uint256 taken, uint88 next) {
         (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
-        taken = credit / target;
-        next = _pack(day, sold, credit - taken);
+        unchecked {
+            taken = credit / target;
+            next = _pack(day, sold, credit - taken);
+        }
     }
 
     /// @notice Counts a first-time licensee whose payment is final.
@@ -47,9 +50,8 @@ library Pricing {
         returns (uint88)
     {
         (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
-        if (sold < 2 * target) {
-            ++sold;
-            if (sold > target) {
+        unchecked {
+            if (sold < 2 * target && ++sold > target) {
                 credit += floor * fee / BASIS_POINTS;
                 uint256 limit = maxCredit(floor, maxRise, target);
                 if (credit > limit) credit = limit;
@@ -60,16 +62,19 @@ library Pricing {
 
     /// @notice The credit at which the price stands at its ceiling.
     function maxCredit(uint256 floor, uint256 maxRise, uint256 target) internal pure returns (uint256) {
-        return floor * maxRise / BASIS_POINTS * target;
+        unchecked {
+            return floor * maxRise / BASIS_POINTS * target;
+        }
     }
 
-    /// @dev The state on the day of `time`.
+    /// @dev The state on the day of `time`, which is no earlier than the one in the state.
     function _read(uint256 state, uint256 time) private pure returns (uint256 day, uint256 sold, uint256 credit) {
-        day = time / EPOCH;
-        credit = state >> 32;
-        uint256 ended = day - (state & 0xffff);
-        if (ended == 0) sold = (state >> 16) & 0xffff;
-        else credit >>= ended;
+        unchecked {
+            day = time / EPOCH;
+            uint256 ended = day - (state & 0xffff);
+            if (ended == 0) sold = (state >> 16) & 0xffff;
+            credit = (state >> 32) >> ended;
+        }
     }
 
     /// @dev The day fits until the year 2149, `sold` is at most twice a target of 15 bits, createOffer bounds the credit.
