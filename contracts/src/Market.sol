@@ -5,17 +5,23 @@ import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Annex} from "./Annex.sol";
 import {Books} from "./Books.sol";
 import {Catalogue} from "./Catalogue.sol";
+import {Channels} from "./Channels.sol";
 import {Offers} from "./Offers.sol";
 import {Setup} from "./Setup.sol";
 import {Stewardship} from "./Stewardship.sol";
+import {Windows} from "./Windows.sol";
 
 /// @title Market
 /// @notice All parts of a market at one address, with one treasury and one ledger. See IMarket.
-contract Market is Catalogue, Offers, Stewardship {
-    /// @notice Code of channels, escrow and pools, created with the market and never replaced.
+contract Market is Catalogue, Channels, Offers, Stewardship {
+    /// @notice Code of escrow and pools, created with the market and never replaced.
     address public immutable annex;
 
-    constructor(Setup memory setup) Books(setup.token, setup.platform, setup.platformFee) Stewardship(setup.steward) {
+    constructor(Setup memory setup)
+        Books(setup.token, setup.platform, setup.platformFee)
+        Stewardship(setup.steward)
+        Windows(setup.delays)
+    {
         annex = address(new Annex(setup));
     }
 

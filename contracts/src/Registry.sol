@@ -6,8 +6,8 @@ import {IRegistry} from "./interfaces/IRegistry.sol";
 
 /// @title Registry
 /// @notice See IRegistry.
-/// @dev With Ledger and Books, all state that the market and its annex share. The annex adds its own behind, and the market
-/// adds none: this is what keeps their slots apart.
+/// @dev With Ledger and Books, all state that the market and its annex share. The market adds ChannelBook behind and nothing
+/// else, and the annex adds ChannelBook too and then its own: this is what keeps their slots apart.
 abstract contract Registry is Books, IRegistry {
     struct Adapter {
         address owner;

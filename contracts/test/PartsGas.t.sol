@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity ^0.8.30;
+
+import {IChannels} from "../src/interfaces/IChannels.sol";
+import {IEscrow} from "../src/interfaces/IEscrow.sol";
+import {PartsFixture} from "./PartsFixture.sol";
+import {PoolTrees} from "./PoolTrees.sol";
+
+/// @notice Budgets of whole transactions of channels, escrow and pools. Exact figures: snapshots/Parts.json.
+contract PartsGasTest is PartsFixture {
+    uint256 private constant REDEEM_BUDGET = 50_000;
+    uint256 private constant BATCHED_REDEEM_BUDGET = 24_000;
+    uint256 private constant DISPUTE_BUDGET = 70_000;
+    uint256 private constant BATCH = 50;
+
+    function test_gas__redeem__within_budget() public {
+        (, uint64 offer) = _publishMetered();
+        uint64 channel = _open(offer);
+        vm.snapshotGasLastCall("Parts", "open channel, first of a new market");
+        _open(offer);
+        vm.snapshotGasLastCall("Parts", "open channel");
+        _all().redeem(_voucher(channel, 5));
+        vm.snapshotGasLastCall("Parts", "redeem, first of a channel");
+        _all().redeem(_voucher(channel, 60));
+        vm.assertLe(vm.snapshotGasLastCall("Parts", "redeem, steady"), REDEEM_BUDGET, "redeem");
+        vm.warp(NOW + LIFETIME);
+        _all().closeChannel(channel);
+        vm.snapshotGasLastCall("Parts", "close channel");
+    }
+
+    function test_gas__batch_of_fifty__within_budget_each() public {
+        (, uint64 offer) = _publishMetered();
+        IChannels.Voucher[] memory vouchers = new IChannels.Voucher[](BATCH);
+        for (uint256 i = 0; i < BATCH; ++i) {
+            uint64 channel = _open(offer);
+            _all().redeem(_voucher(channel, 5));
+            vouchers[i] = _voucher(channel, 60);
+        }
+        _all().redeemMany(vouchers);
+        uint256 each = vm.snapshotGasLastCall("Parts", "redeem, batch of 50") / BATCH;
+        vm.assertLe(each, BATCHED_REDEEM_BUDGET, "redeem in a batch");
+    }
+
+    function test_gas__escrow__within_budget() public {
+        (, uint32 split, uint64 offer) = _publishEscrowed(0);
+        Case memory one = _case(3);
+        _placeOrder(offer, one);
+        IEscrow.Order memory terms = _orderTerms(offer, split, one);
+        uint64 number = _placeOrder(offer, one);
+        vm.snapshotGasLastCall("Parts", "order");
+        IEscrow.Delivery memory delivery = _deliver(number, terms, one, keccak256("wrong"));
+        vm.snapshotGasLastCall("Parts", "deliver");
+        vm.prank(BUYER);
+        _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
+        vm.assertLe(vm.snapshotGasLastCall("Parts", "dispute"), DISPUTE_BUDGET, "dispute");
+    }
+
+    function test_gas__settled_orders__snapshot() public {
+        (, uint32 split, uint64 offer) = _publishEscrowed(0);
+        uint64[] memory numbers = new uint64[](20);
+        IEscrow.Order[] memory terms = new IEscrow.Order[](20);
+        IEscrow.Delivery[] memory deliveries = new IEscrow.Delivery[](20);
+        Case memory one = _case(3);
+        bytes32 keyHash = keccak256(abi.encode(one.key));
+        for (uint256 i = 0; i < 20; ++i) {
+            address holder = address(uint160(0xD000 + i));
+            terms[i] = _orderTerms(offer, split, one);
+            terms[i].holder = holder;
+            vm.prank(BUYER);
+            numbers[i] = _all().order(offer, holder, PRICE, keyHash, one.buyer, ORDER);
+            deliveries[i] = _deliver(numbers[i], terms[i], one, one.wrapped);
+        }
+        vm.warp(NOW + 1 days);
+        _all().settle(numbers[0], terms[0], deliveries[0]);
+        vm.snapshotGasLastCall("Parts", "settle, first of a split");
+        _all().settle(numbers[1], terms[1], deliveries[1]);
+        vm.snapshotGasLastCall("Parts", "settle, steady");
+        assembly ("memory-safe") {
+            // The first two are settled: the rest of each array is what follows.
+            mstore(add(numbers, 0x40), 18)
+            numbers := add(numbers, 0x40)
+            mstore(add(terms, 0x40), 18)
+            terms := add(terms, 0x40)
+            mstore(add(deliveries, 0x40), 18)
+            deliveries := add(deliveries, 0x40)
+        }
+        _all().settleMany(numbers, terms, deliveries);
+        vm.snapshotGasLastCall("Parts", "settle, batch of 18");
+    }
+
+    function test_gas__pool__snapshot() public {
+        vm.prank(OWNER);
+        uint64 pool = _all().createPool(STRANGER, 1_000, 30 days, TERMS);
+        for (uint160 i = 1; i <= 2; ++i) {
+            vm.prank(BUYER);
+            _all().subscribe(pool, address(i), 0, 1, ORDER);
+        }
+        vm.snapshotGasLastCall("Parts", "subscribe, one period");
+        uint256[] memory splits = new uint256[](100);
+        uint256[] memory totals = new uint256[](100);
+        for (uint256 i = 0; i < 100; ++i) {
+            splits[i] = market.createSplit(accounts, shares);
+            totals[i] = 20;
+        }
+        vm.warp(NOW + 30 days);
+        vm.prank(OWNER);
+        _all().postRoot(pool, 0, PoolTrees.root(splits, totals), TERMS, "ipfs://data");
+        vm.snapshotGasLastCall("Parts", "post root");
+        vm.warp(NOW + 33 days);
+        _all().adoptRoot(pool);
+        vm.snapshotGasLastCall("Parts", "adopt root");
+        _all().claimPool(pool, uint32(splits[5]), 20, PoolTrees.proof(splits, totals, 5));
+        vm.snapshotGasLastCall("Parts", "claim from a pool of 100 splits, first");
+    }
+}
