@@ -16,22 +16,22 @@ abstract contract Licenses is Registry {
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
     }
 
-    /// @dev Takes a moving price and counts a licensee whose payment is final.
+    /// @dev Takes a moving price; a new licensee counts, because the payment is final.
     function _takePrice(Offer storage terms, bool isNewLicensee) internal returns (uint256 price) {
-        (uint256 premium, uint88 state) = Pricing.take(terms.state, terms.target, block.timestamp);
-        price = terms.floor + premium;
-        terms.state = isNewLicensee ? _counted(terms, state) : state;
+        uint256 floor = terms.floor;
+        uint256 target = terms.target;
+        (uint256 premium, uint88 state) = isNewLicensee
+            ? Pricing.sell(terms.state, floor, terms.maxRise, target, platformFee, block.timestamp)
+            : Pricing.take(terms.state, target, block.timestamp);
+        terms.state = state;
+        price = floor + premium;
     }
 
     /// @dev Counts a first-time licensee whose payment of `_reserve` is final now.
     function _countLicensee(uint64 offer) internal {
         Offer storage terms = offers[offer];
         if (terms.maxRise == 0) return;
-        terms.state = _counted(terms, terms.state);
-    }
-
-    function _counted(Offer storage terms, uint88 state) private view returns (uint88) {
-        return Pricing.count(state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp);
+        terms.state = Pricing.count(terms.state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp);
     }
 
     /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.
@@ -42,7 +42,11 @@ abstract contract Licenses is Registry {
     }
 
     /// @dev The expiry after one more payment.
-    function _extended(uint64 offer, address holder, uint256 earlier, uint256 duration) internal view returns (uint256) {
+    function _extended(uint64 offer, address holder, uint256 earlier, uint256 duration)
+        internal
+        view
+        returns (uint256)
+    {
         require(holder != address(0), ZeroHolder());
         if (duration != 0) return (earlier > block.timestamp ? earlier : block.timestamp) + duration;
         require(earlier == 0, AlreadyLicensed(offer, holder));

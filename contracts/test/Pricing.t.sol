@@ -170,10 +170,14 @@ contract PricingTest is PlatformFixture {
         uint88 state = 0;
         for (uint256 i = 0; i < time.length; ++i) {
             vm.assertEq(rule[0] + Pricing.premium(state, rule[2], time[i]), price[i], "quote");
-            uint256 taken;
-            (taken, state) = Pricing.take(state, rule[2], time[i]);
+            (uint256 taken, uint88 next) = Pricing.take(state, rule[2], time[i]);
+            if (isNew[i] == 1) {
+                next = Pricing.count(next, rule[0], rule[1], rule[2], rule[3], time[i]);
+                (taken, state) = Pricing.sell(state, rule[0], rule[1], rule[2], rule[3], time[i]);
+                vm.assertEq(state, next, "both in one");
+            }
+            state = next;
             vm.assertEq(rule[0] + taken, price[i], "price");
-            if (isNew[i] == 1) state = Pricing.count(state, rule[0], rule[1], rule[2], rule[3], time[i]);
             vm.assertEq(state, states[i], "state");
         }
     }

@@ -50,20 +50,42 @@ library Pricing {
         returns (uint88)
     {
         (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
-        unchecked {
-            if (sold < 2 * target && ++sold > target) {
-                credit += floor * fee / BASIS_POINTS;
-                uint256 limit = maxCredit(floor, maxRise, target);
-                if (credit > limit) credit = limit;
-            }
-        }
+        (sold, credit) = _counted(sold, credit, floor, maxRise, target, fee);
         return _pack(day, sold, credit);
+    }
+
+    /// @notice `take` and `count` in one.
+    function sell(uint88 state, uint256 floor, uint256 maxRise, uint256 target, uint256 fee, uint256 time)
+        internal
+        pure
+        returns (uint256 taken, uint88 next)
+    {
+        (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
+        unchecked {
+            taken = credit / target;
+            (sold, credit) = _counted(sold, credit - taken, floor, maxRise, target, fee);
+        }
+        next = _pack(day, sold, credit);
     }
 
     /// @notice The credit at which the price stands at its ceiling.
     function maxCredit(uint256 floor, uint256 maxRise, uint256 target) internal pure returns (uint256) {
         unchecked {
             return floor * maxRise / BASIS_POINTS * target;
+        }
+    }
+
+    function _counted(uint256 sold, uint256 credit, uint256 floor, uint256 maxRise, uint256 target, uint256 fee)
+        private
+        pure
+        returns (uint256, uint256)
+    {
+        unchecked {
+            if (sold == 2 * target) return (sold, credit);
+            if (++sold <= target) return (sold, credit);
+            credit += floor * fee / BASIS_POINTS;
+            uint256 limit = maxCredit(floor, maxRise, target);
+            return (sold, credit < limit ? credit : limit);
         }
     }
 
