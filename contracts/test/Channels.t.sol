@@ -137,6 +137,24 @@ contract ChannelsTest is PartsFixture {
         _all().redeem(_voucher(channel, uses));
     }
 
+    /// @dev Whatever part of the vouchers reaches the chain, and in whatever order: the newest decides, nothing is paid twice.
+    function testFuzz_redeem__vouchers_in_any_order__the_newest_decides(uint64[8] memory uses) public {
+        (uint32 split, uint64 offer) = _publishMetered();
+        uint64 channel = _open(offer);
+        uint256 newest = 0;
+        for (uint256 i = 0; i < uses.length; ++i) {
+            uint64 total = uint64(_clamp(uses[i], 1, DEPOSIT / USE_PRICE));
+            IChannels.Voucher memory voucher = _voucher(channel, total);
+            (bool ok,) = address(market).call(abi.encodeCall(IChannels.redeem, (voucher)));
+            vm.assertTrue(ok == (total > newest), "taken exactly if newer");
+            if (ok) newest = total;
+            vm.assertEq(_acc(split), newest * USE_PRICE, "credited");
+        }
+        vm.warp(NOW + LIFETIME);
+        _all().closeChannel(channel);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - newest * USE_PRICE, "the rest came back");
+    }
+
     function test_redeem__same_or_older_voucher__reverts() public {
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);

@@ -12,6 +12,8 @@ contract PartsGasTest is PartsFixture {
     uint256 private constant BATCHED_REDEEM_BUDGET = 24_000;
     uint256 private constant DISPUTE_BUDGET = 70_000;
     uint256 private constant BATCH = 50;
+    /// @dev EIP-7825.
+    uint256 private constant TRANSACTION_CAP = 1 << 24;
 
     function test_gas__redeem__within_budget() public {
         (, uint64 offer) = _publishMetered();
@@ -111,5 +113,23 @@ contract PartsGasTest is PartsFixture {
         vm.snapshotGasLastCall("Parts", "adopt root");
         _all().claimPool(pool, uint32(splits[5]), 20, PoolTrees.proof(splits, totals, 5));
         vm.snapshotGasLastCall("Parts", "claim from a pool of 100 splits, first");
+    }
+
+    function test_gas__longest_loops_of_a_pool__fit_a_transaction() public {
+        vm.prank(OWNER);
+        uint64 pool = _all().createPool(STRANGER, 1_000, 1 days, TERMS);
+        for (uint256 i = 0; i < 64; i += 16) {
+            vm.warp(NOW + i * 1 days);
+            vm.prank(BUYER);
+            _all().subscribe(pool, HOLDER, i, 16, ORDER);
+        }
+        vm.assertLe(vm.snapshotGasLastCall("Parts", "subscribe, 16 periods"), TRANSACTION_CAP, "subscribe");
+        vm.warp(NOW + 64 days);
+        vm.prank(OWNER);
+        _all().postRoot(pool, 63, TERMS, TERMS, "ipfs://data");
+        vm.assertLe(vm.snapshotGasLastCall("Parts", "post root, 64 periods"), TRANSACTION_CAP, "post");
+        vm.warp(NOW + 67 days);
+        _all().adoptRoot(pool);
+        vm.assertLe(vm.snapshotGasLastCall("Parts", "adopt root, 64 periods"), TRANSACTION_CAP, "adopt");
     }
 }
