@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {Books} from "./Books.sol";
 import {ChannelBook} from "./ChannelBook.sol";
 import {Escrow} from "./Escrow.sol";
+import {Permits} from "./Permits.sol";
 import {Pools} from "./Pools.sol";
 import {Setup} from "./Setup.sol";
 import {Windows} from "./Windows.sol";
@@ -12,6 +13,6 @@ import {Windows} from "./Windows.sol";
 /// @notice Code only: a market runs it on its own storage and under its own address (EIP-170 allows 24576 bytes to one
 /// contract). The market creates its annex itself and cannot change it. Called directly, an annex is a market without
 /// offers and splits, in which nothing can be bought or opened.
-contract Annex is ChannelBook, Escrow, Pools {
+contract Annex is ChannelBook, Escrow, Pools, Permits {
     constructor(Setup memory setup) Books(setup.token, setup.platform, setup.platformFee) Windows(setup.delays) {}
 }

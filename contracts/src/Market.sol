@@ -14,7 +14,7 @@ import {Windows} from "./Windows.sol";
 /// @title Market
 /// @notice All parts of a market at one address, with one treasury and one ledger. See IMarket.
 contract Market is Catalogue, Channels, Offers, Stewardship {
-    /// @notice Code of escrow and pools, created with the market and never replaced.
+    /// @notice Code of escrow, pools and permits, created with the market and never replaced.
     address public immutable annex;
 
     constructor(Setup memory setup)

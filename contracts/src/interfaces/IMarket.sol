@@ -6,6 +6,7 @@ import {IChannels} from "./IChannels.sol";
 import {IEscrow} from "./IEscrow.sol";
 import {ILedger} from "./ILedger.sol";
 import {IOffers} from "./IOffers.sol";
+import {IPermits} from "./IPermits.sol";
 import {IPools} from "./IPools.sol";
 import {IRegistry} from "./IRegistry.sol";
 import {ISales} from "./ISales.sol";
@@ -27,8 +28,9 @@ interface IMarket is
     IWindows,
     IChannels,
     IEscrow,
-    IPools
+    IPools,
+    IPermits
 {
-    /// @notice Code of channels, escrow and pools, created with the market and never replaced.
+    /// @notice Code of escrow, pools and permits, created with the market and never replaced.
     function annex() external view returns (address);
 }
