@@ -209,6 +209,9 @@ contract EscrowTest is PartsFixture {
         _assertDisputeFails(number, terms, delivery, one, IEscrow.InvalidEvidence.selector);
         one.shared = other.shared;
         _assertDisputeFails(number, terms, delivery, one, IEscrow.InvalidEvidence.selector);
+        // A true multiple of R, by a secret that is not the order's: it opens to garbage, and proves nothing.
+        (one.buyerSecret, one.shared) = (1, one.seller);
+        _assertDisputeFails(number, terms, delivery, one, IEscrow.InvalidEvidence.selector);
     }
 
     function test_dispute__late_or_changed_delivery__reverts() public {
