@@ -101,6 +101,11 @@ def test_apportion__any_weights__exact_and_within_one_unit(amount: int, weights:
         assert abs(part * sum(weights.values()) - amount * weights[key]) < sum(weights.values())
 
 
+def test_apportion__equal_remainders__lowest_key_first_in_any_order() -> None:
+    assert apportion(1, {2: 1, 1: 1}) == {1: 1, 2: 0}
+    assert apportion(2, {3: 5, 2: 5, 1: 5}) == {1: 1, 2: 1, 3: 0}
+
+
 def test_accumulate__two_periods__totals_only_grow() -> None:
     first = accumulate({}, Allocation({2: TokenAmount(5), 3: TokenAmount(0)}, TokenAmount(7)), 9)
     assert first == {2: 5, 9: 7}

@@ -72,8 +72,16 @@ def test_wrap_for_order__same_key_twice__never_the_same_bytes() -> None:
     assert first.wrapped != second.wrapped
 
 
+# On the curve, with x between the order of the curve and that of its field: the contract cannot multiply it.
+HIGH_POINT = bytes.fromhex(
+    "fffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141"
+    "98f66641cb0ae1776b463ebdee3d77fe2658f021db48e2c8ac7ab4c92f83621e"
+)
+
+
 @pytest.mark.parametrize(
-    "point", [b"", bytes(63), bytes(64), b"\xff" * 64, ORDER_OF_CURVE.to_bytes(32, "big") + bytes(32), b"\1" * 64]
+    "point",
+    [HIGH_POINT, b"", bytes(63), bytes(64), b"\xff" * 64, ORDER_OF_CURVE.to_bytes(32, "big") + bytes(32), b"\1" * 64],
 )
 def test_wrap_for_order__strange_point__refused(point: bytes) -> None:
     with pytest.raises(VerificationError, match="point"):
