@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from viz_node.domain.ids import Account, BasisPoints, PeerId, TokenAmount
 from viz_node.domain.job import Job
+from viz_node.domain.offer import OfferTerms
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.domain.work import Work
@@ -162,12 +163,28 @@ class Offer(Protocol):
     @property
     def duration_seconds(self) -> int: ...
     @property
+    def is_open(self) -> bool: ...
+    @property
+    def is_metered(self) -> bool: ...
+    @property
+    def is_escrowed(self) -> bool: ...
+    @property
     def shares(self) -> Sequence[tuple[Account, BasisPoints]]: ...
+
+
+class MarketFacts(Protocol):
+    """What was fixed when the market was deployed; `platform` is None if it takes no fee."""
+
+    @property
+    def platform(self) -> Account | None: ...
+    @property
+    def platform_fee(self) -> BasisPoints: ...
 
 
 class MarketGateway(Protocol):
     """The market contract; calls block, so services run them in a thread."""
 
+    def facts(self) -> MarketFacts: ...
     def find_adapter(self, manifest_digest: bytes, owner: Account) -> ChainAdapter | None: ...
     def offers_of(self, adapter_number: int) -> Sequence[Offer]: ...
     def block_time(self) -> int: ...
@@ -178,8 +195,7 @@ class MarketGateway(Protocol):
         self,
         digests: tuple[bytes, bytes, bytes],
         split: RoyaltySplit,
-        price: TokenAmount,
-        duration_seconds: int,
+        terms: OfferTerms,
     ) -> Call: ...
     def prepare_approve(self, amount: TokenAmount) -> Call: ...
     def prepare_buy(self, offer_id: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> Call: ...

@@ -18,6 +18,8 @@ ABI_DIRECTORY = CONTRACTS.parent / "viz_node" / "chain" / "abi"
 BUILD = CONTRACTS / "out" / "export"
 CACHE = CONTRACTS / "cache" / "export"
 HEAD_VARIABLE = "head"
+# A market answers everything in its interface, a part of it with the code of its annex.
+INTERFACES = {"Market": "IMarket", "Annex": None, "TestToken": "TestToken"}
 
 
 def source_digest(sources: Path = SOURCES) -> str:
@@ -44,6 +46,17 @@ def forge_binary() -> Path:
     return binary
 
 
+def read_abi(contract: str) -> list[dict[str, object]]:
+    """Returns the ABI of the contract's interface with the contract's own constructor and errors, none of them twice."""
+    own = json.loads((BUILD / f"{contract}.sol" / f"{contract}.json").read_bytes())["abi"]
+    interface = INTERFACES[contract]
+    if interface is None:
+        return []
+    abi = json.loads((BUILD / f"{interface}.sol" / f"{interface}.json").read_bytes())["abi"]
+    rest = [item for item in own if item["type"] in ("constructor", "error") and item not in abi]
+    return [*abi, *rest]
+
+
 def read_artifact(contract: str) -> dict[str, object]:
     """Returns the exported form of one built contract.
 
@@ -56,7 +69,7 @@ def read_artifact(contract: str) -> dict[str, object]:
     exported: dict[str, object] = {
         "contract": contract,
         "source_digest": source_digest(),
-        "abi": artifact["abi"],
+        "abi": read_abi(contract),
         "bytecode": artifact["bytecode"]["object"],
         "deployed_bytecode": deployed["object"],
         "immutable_references": sorted([place["start"], place["length"]] for place in places),
@@ -68,7 +81,7 @@ def read_artifact(contract: str) -> dict[str, object]:
 
 
 def export() -> None:
-    """Builds the contracts and writes the two JSON files.
+    """Builds the contracts and writes the JSON files.
 
     Raises:
         FileNotFoundError: forge is not installed.
@@ -87,7 +100,7 @@ def export() -> None:
     ]
     subprocess.run(command, cwd=CONTRACTS, check=True)
     ABI_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    for contract in ("Market", "TestToken"):
+    for contract in INTERFACES:
         target = ABI_DIRECTORY / f"{contract}.json"
         target.write_text(json.dumps(read_artifact(contract), indent=1, sort_keys=True) + "\n")
         sys.stdout.write(f"wrote {target.relative_to(CONTRACTS.parent)}\n")

@@ -15,12 +15,14 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import TransactionSender
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
-from viz_node.domain.royalty import split_from_shares
+from viz_node.domain.offer import OfferTerms
+from viz_node.domain.royalty import split_from_shares, with_platform
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 
 ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PRICE = TokenAmount(5_000_001)
 DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
+OTHERS = (b"\7" * 32, *DIGESTS[1:])
 FRIEND = Account("0x" + "22" * 20)
 MONEY = 3 * PRICE
 
@@ -82,8 +84,10 @@ def mined(sender: Any, signed: Any) -> Any:
 
 def publish(place: Any, duration: int = 0) -> Any:
     owner = place.sender(0)
+    facts = place.market.facts()
     split = split_from_shares({owner.account: BasisPoints(7000), FRIEND: BasisPoints(3000)})
-    do(owner, place.market.prepare_publish(DIGESTS, split, PRICE, duration))
+    split = with_platform(split, facts.platform, facts.platform_fee)
+    do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE, duration)))
     return owner
 
 
@@ -97,7 +101,8 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
     adapter = place.market.find_adapter(DIGESTS[0], owner.account)
     (offer,) = place.market.offers_of(adapter.number)
     assert (adapter.base_model, adapter.terms) == DIGESTS[1:]
-    assert (offer.price, offer.duration_seconds, dict(offer.shares)[FRIEND]) == (PRICE, 0, 3000)
+    assert (offer.price, offer.duration_seconds, dict(offer.shares)[FRIEND]) == (PRICE, 0, 2910)
+    assert (offer.is_open, offer.is_metered, offer.is_escrowed) == (True, False, False)
     assert place.market.find_adapter(DIGESTS[0], buyer.account) is None
     assert place.market.license_expiry(offer.offer_id, buyer.account) == 0
 
@@ -105,12 +110,14 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
 
     assert place.market.license_expiry(offer.offer_id, buyer.account) == PERPETUAL
     (row,) = place.market.royalties_of(owner.account)
-    assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_500_000)
+    assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_395_000)
     (sale,) = place.market.sales()
     assert (sale.holder, sale.price, sale.split_id, sale.order_ref) == (buyer.account, PRICE, row.split_id, b"\4" * 32)
     do(buyer, place.market.prepare_claim(row.split_id, owner.account))
     assert place.market.royalties_of(owner.account)[0].due == 0
-    assert place.market.royalties_of(FRIEND)[0].due == 1_500_000
+    assert place.market.royalties_of(FRIEND)[0].due == 1_455_000
+    platform = place.market.facts().platform
+    assert place.market.royalties_of(platform)[0].due == 150_000
 
 
 def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:
@@ -131,7 +138,8 @@ def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> N
     owner, poor = publish(place), place.sender(PRICE - 1)
     split = split_from_shares({owner.account: BasisPoints(10_000)})
     refused = {
-        "AlreadyRegistered": (owner, place.market.prepare_publish(DIGESTS, split, PRICE, 0)),
+        "AlreadyRegistered": (owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE))),
+        "PlatformShare": (owner, place.market.prepare_publish(OTHERS, split, OfferTerms(PRICE))),
         "PriceAboveMax": (poor, place.market.prepare_buy(1, poor.account, TokenAmount(PRICE - 1), b"\4" * 32)),
         "ERC20InsufficientAllowance": (poor, place.market.prepare_buy(1, poor.account, PRICE, b"\4" * 32)),
         "NothingDue": (poor, place.market.prepare_claim(1, owner.account)),

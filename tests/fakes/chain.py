@@ -6,13 +6,18 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
 from viz_node.chain.signing import SignedTransaction
 from viz_node.chain.transactions import Receipt
-from viz_node.domain.ids import Account, TokenAmount
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount
+from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+
+PLATFORM = Account("0x" + "f0" * 20)
+PLATFORM_FEE = BasisPoints(300)
 
 
 @dataclass
@@ -115,6 +120,9 @@ class MemoryMarket:
     def __init__(self, chain: MemoryChain) -> None:
         self._chain = chain
 
+    def facts(self) -> MarketFacts:
+        return MarketFacts(PLATFORM, PLATFORM_FEE, 600, 600, 600, 600)
+
     def block_time(self) -> int:
         return self._chain.time
 
@@ -142,16 +150,19 @@ class MemoryMarket:
         return list(self._chain.state.sales)
 
     def prepare_publish(
-        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, price: TokenAmount, duration_seconds: int
+        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms
     ) -> MemoryCall:
         def publish(state: State, account: str, _: int) -> None:
             if any((item.owner, item.manifest) == (account, digests[0]) for item in state.adapters):
                 raise TransactionRevertedError("the contract refused: AlreadyRegistered()")
+            if dict(split.shares).get(PLATFORM, 0) < PLATFORM_FEE:
+                raise TransactionRevertedError("the contract refused: PlatformShare()")
             number = len(state.adapters) + 1
             state.adapters.append(ChainAdapter(number, Account(account), *digests))
             state.splits.append(split)
             offer_id, split_id = len(state.offers) + 1, len(state.splits)
-            state.offers.append(Offer(offer_id, number, price, split_id, duration_seconds, split.shares))
+            money = terms.price, split_id, terms.duration_seconds, split.shares, terms.price
+            state.offers.append(Offer(offer_id, number, *money))
 
         return MemoryCall("publish", publish)
 

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from viz_node.chain.contract import load_artifact, words
-from viz_node.chain.deployment import Deployment, deploy
+from viz_node.chain.deployment import Deployment, Setup, deploy
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import translate_refusal, wait_for
+from viz_node.domain.ids import parse_account
 from viz_node.errors import ChainUnavailableError, DeadlineError
 
 CHAIN_ID = 31337
@@ -23,6 +24,9 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 GAS_MONEY_WEI = 10**18
 RECORD = "anvil.json"
+DEV_PLATFORM_FEE = 300
+# The shortest that the contract allows, so that a person can see a refund or a settlement happen.
+DEV_WINDOW_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -132,10 +136,19 @@ def fund(rpc_url: str, deployment: Deployment, account: str, tokens: int) -> Non
 
 
 def deploy_for_development(rpc_url: str) -> Deployment:
-    """Deploy market and test token with a throw-away key. Raises: as `deploy`."""
+    """Deploy market and test token with a throw-away key. Raises: as `deploy`.
+
+    Platform and steward are accounts whose keys Anvil holds and everybody knows.
+    """
     key = secrets.token_bytes(32)
     give_gas(rpc_url, account_of_key(key))
-    return deploy(rpc_url, key)
+    rpc = JsonRpc(rpc_url)
+    try:
+        _, platform, steward, *_ = (parse_account(text) for text in rpc.call("eth_accounts"))
+    finally:
+        rpc.close()
+    windows = {f"{name}_seconds": DEV_WINDOW_SECONDS for name in ("close", "delivery", "dispute", "veto")}
+    return deploy(rpc_url, key, Setup(None, platform, DEV_PLATFORM_FEE, steward, **windows))
 
 
 def _free_port() -> int:

@@ -13,6 +13,8 @@ from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError, UsageError, VerificationError
 
 MAX_DEPLOYMENT_BYTES = 4096
+DEFAULT_WINDOW_SECONDS = 24 * 3600
+NOBODY = Account("0x" + "00" * 20)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,17 +54,40 @@ def parse_deployment(raw: bytes) -> Deployment:
         ) from error
 
 
-def deploy(rpc_url: str, private_key: bytes, token: Account | None = None, timeout_seconds: float = 120) -> Deployment:
-    """Deploy a market for `token`, or for a new test token when it is None (for test networks only).
+@dataclass(frozen=True)
+class Setup:
+    """What is fixed for ever when a market is deployed.
+
+    `token` None deploys a new test token (for test networks only). The platform's fee is in basis points, at most 1000.
+    The windows, each from 10 minutes to 30 days, are those of the contract's IWindows.
+    """
+
+    token: Account | None = None
+    platform: Account = NOBODY
+    platform_fee: int = 0
+    steward: Account = NOBODY
+    close_seconds: int = DEFAULT_WINDOW_SECONDS
+    delivery_seconds: int = DEFAULT_WINDOW_SECONDS
+    dispute_seconds: int = DEFAULT_WINDOW_SECONDS
+    veto_seconds: int = DEFAULT_WINDOW_SECONDS
+
+    def fields(self, token: Account) -> tuple[object, ...]:
+        """The contract's Setup."""
+        windows = self.close_seconds, self.delivery_seconds, self.dispute_seconds, self.veto_seconds
+        return token, self.platform, self.platform_fee, self.steward, windows
+
+
+def deploy(rpc_url: str, private_key: bytes, setup: Setup, timeout_seconds: float = 120) -> Deployment:
+    """Deploy a market.
 
     Raises: ChainUnavailableError, InsufficientFundsError, TransactionRevertedError, DeadlineError.
     """
     rpc = JsonRpc(rpc_url)
     try:
-        block = 0
+        token, block = setup.token, 0
         if token is None:
             token, block = _create(rpc, private_key, load_artifact("TestToken").creation_data(), timeout_seconds)
-        data = load_artifact("Market").creation_data(token)
+        data = load_artifact("Market").creation_data(setup.fields(token))
         market, market_block = _create(rpc, private_key, data, timeout_seconds)
         code = to_bytes(rpc.call("eth_getCode", market, "latest"))
         if not is_market_code(code, load_artifact("Market")):

@@ -54,6 +54,12 @@ def sign_transaction(
     return SignedTransaction(bytes(signed.raw_transaction), to_hex(bytes(signed.hash)), nonce)
 
 
+def sign_typed_data(private_key: bytes, data: dict[str, Any]) -> bytes:
+    """Sign EIP-712 typed data: 65 bytes, r || s || v with v 27 or 28."""
+    signed = _eth_account().sign_typed_data(private_key, full_message=data)
+    return bytes(signed.signature)
+
+
 def _eth_account() -> Any:
     # Imported here: reading and auditing need no key, and this import costs more than all the rest.
     from eth_account import Account as EthAccount

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from viz_node.chain.contract import load_artifact, words
+from viz_node.chain.contract import load_artifact
 from viz_node.chain.ledger import LedgerEntry, decode_entry, is_entry
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_hex, to_int
 from viz_node.chain.signing import Fees, SignedTransaction, account_of_key, sign_transaction
@@ -30,6 +30,12 @@ _HINTS = {
     "PriceAboveMax": "look at the offer and raise --max-price",
     "NothingDue": "wait for a sale",
     "ERC20InsufficientAllowance": "approve the market first",
+    "OfferClosed": "its owner has withdrawn it, or it is suspended",
+    "OfferEscrowed": "order it through the escrow",
+    "OfferMetered": "open a channel",
+    "SalesPaused": "the steward has stopped all sales; claims and refunds go on",
+    "PlatformShare": "every split gives the platform its fee",
+    "TooEarly": "wait until the other side's time is over",
 }
 _KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")
 
@@ -146,15 +152,15 @@ def wait_for(rpc: JsonRpc, tx_hash: str, timeout_seconds: float) -> dict[str, An
 
 def translate_refusal(error: RpcRefusedError) -> VizNodeError:
     """The endpoint's error as one of ours, by the contract's error name when there is one."""
-    known = {**load_artifact("TestToken").errors, **load_artifact("Market").errors}
-    name = known.get(error.data[:4], "")
-    values = words(error.data[4:])
-    if name == "ERC20InsufficientBalance" and len(values) == 3:
-        _, has, needs = values
+    found = load_artifact("Market").error_of(error.data) or load_artifact("TestToken").error_of(error.data)
+    if found is not None and found[0] == "ERC20InsufficientBalance":
+        _, has, needs = found[1]
         return InsufficientFundsError(
-            f"the account has {format_amount(has)} tokens and needs {format_amount(needs)}", "add payment tokens"
+            f"the account has {format_amount(has)} tokens and needs {format_amount(needs)}",
+            f"add {format_amount(needs - has)} payment tokens",
         )
-    if name:
+    if found is not None:
+        name, values = found
         shown = ", ".join(str(value) for value in values)
         return TransactionRevertedError(f"the contract refused: {name}({shown})", _HINTS.get(name, ""))
     text = error.message.lower()

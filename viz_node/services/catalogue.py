@@ -101,7 +101,7 @@ class Catalogue:
         if on_chain.base_model.hex() != manifest.base_model.digest or on_chain.terms != manifest.license.digest():
             raise VerificationError(f"the chain registers another base model or other terms for {item.name}")
         for offer in reversed(await asyncio.to_thread(self._market.offers_of, on_chain.number)):
-            same_split = tuple(offer.shares) == manifest.split.shares
+            same_split = offer.is_open and tuple(offer.shares) == manifest.split.shares
             if same_split and offer.duration_seconds == manifest.license.duration_seconds:
                 self._name_by_number[on_chain.number] = manifest.name
                 return Listing(item.adapter_id, manifest, on_chain.number, offer)

@@ -19,8 +19,9 @@ from viz_node.domain.manifest import (
     LicenseTerms,
     ManifestFile,
 )
+from viz_node.domain.offer import OfferTerms
 from viz_node.domain.records import AdapterRecord, OutboxEntry
-from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares
+from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports import Call
 from viz_node.services.catalogue import seal_envelope
@@ -145,8 +146,8 @@ class Publisher:
     def _prepare_call(self, manifest: AdapterManifest, price: TokenAmount) -> Call:
         digests = (manifest.adapter_id(), manifest.base_model.digest, manifest.license.digest().hex())
         first, second, third = (bytes.fromhex(digest) for digest in digests)
-        terms = manifest.license
-        return self._trade.market.prepare_publish((first, second, third), manifest.split, price, terms.duration_seconds)
+        terms = OfferTerms(price, manifest.license.duration_seconds)
+        return self._trade.market.prepare_publish((first, second, third), manifest.split, terms)
 
     def _prepare(self, record: AdapterRecord, terms: dict[str, Any]) -> AdapterRecord:
         key, sealing = self._trade.sealing.new_key(), self._trade.sealing
@@ -171,6 +172,7 @@ class Publisher:
     def _manifest(
         self, record: AdapterRecord, terms: dict[str, Any], files: tuple[ManifestFile, ...]
     ) -> AdapterManifest:
+        facts = self._trade.market.facts()
         return AdapterManifest(
             name=record.name,
             account=self._trade.keys.account,
@@ -179,7 +181,7 @@ class Publisher:
             files=files,
             parents=record.parents,
             license=LicenseTerms(str(terms["kind"]), int(terms["duration"]), LICENSE_TEXT),
-            split=_split_of(terms["split"]),
+            split=with_platform(_split_of(terms["split"]), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},
             evaluation=dict(record.evaluation),

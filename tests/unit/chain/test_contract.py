@@ -1,18 +1,22 @@
-"""ABI encoding of the types that the market uses, and the generated artifacts."""
+"""The generated artifacts: what the node calls and decodes is what the contract has."""
 
 import pytest
 
-from viz_node.chain.contract import account_of_word, decode_pair_of_lists, encode, load_artifact, words
+from viz_node.chain.codec import encode
+from viz_node.chain.companions import DELIVERY_TOPIC, ORDER_TOPIC, POOL_DATA_TOPIC, SPLIT_TABLE_TOPIC
+from viz_node.chain.contract import account_of_word, decode_pair_of_lists, load_artifact
 from viz_node.chain.deployment import is_market_code
-from viz_node.chain.ledger import ENTRY_TOPIC, SPLIT_TABLE_TOPIC, TRANSFER_TOPIC
+from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC
 
 ACCOUNT = "0x" + "ab" * 20
 
 
 def test_load_artifact__market__has_the_events_that_the_ledger_decodes() -> None:
-    market = load_artifact("Market")
-    assert market.events["Entry"] == ENTRY_TOPIC
-    assert market.events["SplitTable"] == SPLIT_TABLE_TOPIC
+    events = load_artifact("Market").events
+    assert events["Entry"] == ENTRY_TOPIC
+    assert events["SplitTable"] == SPLIT_TABLE_TOPIC
+    assert (events["OrderPlaced"], events["KeyDelivered"]) == (ORDER_TOPIC, DELIVERY_TOPIC)
+    assert events["PoolData"] == POOL_DATA_TOPIC
     assert load_artifact("TestToken").events["Transfer"] == TRANSFER_TOPIC
 
 
@@ -21,10 +25,20 @@ def test_call_data__erc20_transfer__is_the_known_encoding() -> None:
     assert data.hex() == "a9059cbb" + "00" * 12 + "ab" * 20 + f"{5:064x}"
 
 
-def test_encode__two_lists_after_a_word__puts_offsets_in_the_head() -> None:
-    data = encode(("uint64", "address[]", "uint16[]"), (7, [ACCOUNT], [1, 2]))
-    assert words(data)[:3] == [7, 96, 160]
-    assert words(data)[3:] == [1, int(ACCOUNT, 16), 2, 1, 2]
+def test_outputs_of__answer_with_a_bit_beyond_its_type__raises() -> None:
+    market = load_artifact("Market")
+    assert market.outputs_of("adapterOf", bytes(31) + b"\7") == [7]
+    for answer in (b"\1" + bytes(31), bytes(64), b""):
+        with pytest.raises(ValueError, match=r"fit|too"):
+            market.outputs_of("adapterOf", answer)
+
+
+def test_error_of__custom_error__has_its_name_and_values() -> None:
+    market = load_artifact("Market")
+    selector = next(key for key, (name, _) in market.errors.items() if name == "PriceAboveMax")
+    assert market.error_of(selector + encode(("uint256", "uint256"), (5, 4))) == ("PriceAboveMax", [5, 4])
+    assert market.error_of(selector + b"\1") is None
+    assert market.error_of(b"\0\0\0\0") is None
 
 
 def test_decode_pair_of_lists__what_encode_wrote__comes_back() -> None:
@@ -38,12 +52,6 @@ def test_decode_pair_of_lists__what_encode_wrote__comes_back() -> None:
 def test_decode_pair_of_lists__cut_or_wild_offsets__raises(data: bytes) -> None:
     with pytest.raises(ValueError, match="past the end"):
         decode_pair_of_lists(data)
-
-
-@pytest.mark.parametrize(("kind", "value"), [("uint16", 65536), ("uint8", -1), ("bytes32", b"short"), ("string", "x")])
-def test_encode__value_that_does_not_fit__raises(kind: str, value: object) -> None:
-    with pytest.raises(ValueError, match=r"fit|needs|not used"):
-        encode((kind,), (value,))
 
 
 def test_is_market_code__other_immutables__is_the_same_code() -> None:

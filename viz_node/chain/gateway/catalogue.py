@@ -1,0 +1,170 @@
+"""Adapters and their offers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from viz_node.chain.gateway.reader import NOBODY
+from viz_node.chain.gateway.royalties import RoyaltyGateway
+from viz_node.chain.ledger import EntryKind
+from viz_node.chain.transactions import Call
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount
+from viz_node.domain.offer import OfferTerms
+from viz_node.domain.royalty import RoyaltySplit
+from viz_node.errors import NotFoundError, VerificationError
+
+METERED, ESCROWED, WITHDRAWN, SUSPENDED = 1, 2, 4, 8
+
+
+@dataclass(frozen=True)
+class ChainAdapter:
+    """An adapter as registered; `manifest` and `terms` are SHA-256 digests, `base_model` the digest of its base."""
+
+    number: int
+    owner: Account
+    manifest: bytes
+    base_model: bytes
+    terms: bytes
+    is_retired: bool = False
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A price for an adapter, now and at its lowest; duration 0 = perpetual, or one use if it is metered.
+
+    `shares` is the split's table, checked against its root; an account below 2^32 is the number of another split.
+    """
+
+    offer_id: int
+    adapter_number: int
+    price: TokenAmount
+    split_id: int
+    duration_seconds: int
+    shares: tuple[tuple[Account, BasisPoints], ...]
+    floor: TokenAmount
+    is_metered: bool = False
+    is_escrowed: bool = False
+    is_withdrawn: bool = False
+    is_suspended: bool = False
+    max_rise: int = 0
+    target: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is sold, unless the whole market pauses."""
+        return not (self.is_withdrawn or self.is_suspended)
+
+    @property
+    def ceiling(self) -> TokenAmount:
+        """The highest price that its rule can ask."""
+        return TokenAmount(self.floor + self.floor * self.max_rise // WHOLE)
+
+
+class CatalogueGateway(RoyaltyGateway):
+    """What is for sale, and the calls of those who sell it."""
+
+    def find_adapter(self, manifest_digest: bytes, owner: str) -> ChainAdapter | None:
+        """The adapter that `owner` registered for this manifest."""
+        (number,) = self._view("adapterOf", owner, manifest_digest)
+        return self.adapter(number) if number else None
+
+    def adapter(self, number: int) -> ChainAdapter:
+        """The adapter with this number. Raises: NotFoundError."""
+        owner, _, is_retired, manifest, base_model, terms = self._view("adapters", number)
+        if owner == NOBODY:
+            raise NotFoundError(f"the market has no adapter {number}")
+        return ChainAdapter(number, Account(owner), manifest, base_model, terms, is_retired)
+
+    def offers_of(self, adapter_number: int) -> list[Offer]:
+        """All offers for the adapter, oldest first. Raises: VerificationError when a table is not its root's."""
+        entries = [entry for entry in self._entries(EntryKind.OFFER_CREATED) if entry.a == adapter_number]
+        return self._offers([entry.key for entry in entries], adapter_number)
+
+    def offer(self, offer_id: int) -> Offer:
+        """One offer. Raises: NotFoundError, VerificationError."""
+        (adapter_number,) = self._view("adapterOfOffer", offer_id)
+        if not adapter_number:
+            raise NotFoundError(f"the market has no offer {offer_id}")
+        return self._offers([offer_id], adapter_number)[0]
+
+    def quote(self, offer_id: int) -> TokenAmount:
+        """The price now. Raises: TransactionRevertedError for an unknown offer."""
+        return TokenAmount(self._view("quote", offer_id)[0])
+
+    def prepare_publish(self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms) -> Call:
+        """Register adapter, split and offer in one; `digests` are those of manifest, base model and terms."""
+        description = f"publish adapter {digests[0].hex()[:12]} for {format_amount(terms.price)}"
+        return self._to_market(description, "publish", *digests, *_columns(split), _fields(0, terms))
+
+    def prepare_register(self, digests: tuple[bytes, bytes, bytes]) -> Call:
+        """Register an adapter without an offer."""
+        return self._to_market(f"register adapter {digests[0].hex()[:12]}", "register", *digests)
+
+    def prepare_split(self, split: RoyaltySplit) -> Call:
+        """Create a split."""
+        return self._to_market("create a royalty split", "createSplit", *_columns(split))
+
+    def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms) -> Call:
+        """Create another offer for an adapter of the sender."""
+        description = f"offer adapter {adapter_number} for {format_amount(terms.price)}"
+        return self._to_market(description, "createOffer", adapter_number, _fields(split_id, terms))
+
+    def prepare_withdraw(self, adapter_number: int, offer_ids: Sequence[int]) -> Call:
+        """End offers of an adapter of the sender at once; licenses that were sold stay."""
+        shown = ", ".join(map(str, offer_ids))
+        return self._to_market(f"withdraw offers {shown}", "withdraw", adapter_number, list(offer_ids))
+
+    def prepare_retire(self, adapter_number: int) -> Call:
+        """Refuse all further offers of an adapter of the sender, for ever."""
+        return self._to_market(f"retire adapter {adapter_number}", "retire", adapter_number)
+
+    def _offers(self, offer_ids: Sequence[int], adapter_number: int) -> list[Offer]:
+        views = [(name, (offer_id,)) for offer_id in offer_ids for name in ("offers", "adapterOfOffer", "quote")]
+        answers = self._views(views)
+        tables: dict[int, tuple[tuple[Account, BasisPoints], ...]] = {}
+        offers = []
+        for position, offer_id in enumerate(offer_ids):
+            terms, (adapter,), (price,) = answers[3 * position : 3 * position + 3]
+            floor, split_id, *_ = terms
+            if adapter != adapter_number or not floor <= price:
+                raise VerificationError(f"the chain's endpoint contradicts itself about offer {offer_id}")
+            if split_id not in tables:
+                tables[split_id] = self.split_shares(split_id)
+            offers.append(_offer((offer_id, adapter, price), terms, tables[split_id]))
+        return offers
+
+
+def _offer(place: tuple[int, int, int], terms: list[int], shares: tuple[tuple[Account, BasisPoints], ...]) -> Offer:
+    offer_id, adapter_number, price = place
+    floor, split_id, duration, flags, max_rise, target, _ = terms
+    return Offer(
+        offer_id=offer_id,
+        adapter_number=adapter_number,
+        price=TokenAmount(price),
+        split_id=split_id,
+        duration_seconds=duration,
+        shares=shares,
+        floor=TokenAmount(floor),
+        is_metered=bool(flags & METERED),
+        is_escrowed=bool(flags & ESCROWED),
+        is_withdrawn=bool(flags & WITHDRAWN),
+        is_suspended=bool(flags & SUSPENDED),
+        max_rise=max_rise,
+        target=target,
+    )
+
+
+def _columns(split: RoyaltySplit) -> tuple[list[Account], list[BasisPoints]]:
+    return [account for account, _ in split.shares], [share for _, share in split.shares]
+
+
+def _fields(split_id: int, terms: OfferTerms) -> tuple[int, ...]:
+    """The contract's OfferTerms."""
+    return (
+        split_id,
+        terms.price,
+        terms.duration_seconds,
+        terms.is_metered,
+        terms.is_escrowed,
+        terms.max_rise,
+        terms.target,
+    )

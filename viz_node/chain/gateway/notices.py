@@ -1,0 +1,76 @@
+"""Complaints about adapters, answers to them, and who may stop sales."""
+
+from dataclasses import dataclass
+
+from viz_node.chain.gateway.reader import NOBODY, MarketReader
+from viz_node.chain.ledger import EntryKind
+from viz_node.chain.transactions import Call
+from viz_node.domain.ids import Account
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A complaint on record, or the owner's answer to one, `answers` being its number (0 for a complaint)."""
+
+    number: int
+    adapter_number: int
+    sender: Account
+    digest: bytes
+    answers: int
+    block: int
+
+
+class NoticesGateway(MarketReader):
+    """What was said against adapters, and the calls that say it."""
+
+    def notices_of(self, adapter_number: int) -> list[Notice]:
+        """Complaints and answers, oldest first."""
+        kinds = EntryKind.NOTICE, EntryKind.COUNTER_NOTICE
+        entries = [entry for kind in kinds for entry in self._entries(kind, adapter_number)]
+        rows = [Notice(e.sequence, e.key, e.who, e.d, e.a, e.block_number) for e in entries]
+        return sorted(rows, key=lambda row: row.number)
+
+    def is_paused(self) -> bool:
+        """Whether the steward has stopped all sales."""
+        return bool(self._view("paused")[0])
+
+    def steward(self) -> Account | None:
+        """Who may stop sales."""
+        (account,) = self._view("steward")
+        return None if account == NOBODY else Account(account)
+
+    def prepare_notice(self, adapter_number: int, digest: bytes) -> Call:
+        """Put a complaint on record by the digest of its text."""
+        return self._to_market(f"file a notice about adapter {adapter_number}", "notice", adapter_number, digest)
+
+    def prepare_counter_notice(self, number: int, digest: bytes) -> Call:
+        """Put the owner's answer to a notice on record."""
+        return self._to_market(f"answer notice {number}", "counterNotice", number, digest)
+
+    def prepare_pause(self) -> Call:
+        """Stop all sales; only the steward may."""
+        return self._to_market("stop all sales", "pause")
+
+    def prepare_unpause(self) -> Call:
+        """Open sales again."""
+        return self._to_market("open sales again", "unpause")
+
+    def prepare_suspend(self, offer_id: int, notice: int) -> Call:
+        """Stop the sales of one offer because of a notice."""
+        return self._to_market(f"suspend offer {offer_id}", "suspend", offer_id, notice)
+
+    def prepare_reopen(self, offer_id: int, notice: int) -> Call:
+        """Open a suspended offer, naming the notice that is settled."""
+        return self._to_market(f"reopen offer {offer_id}", "reopen", offer_id, notice)
+
+    def prepare_name_steward(self, account: str | None) -> Call:
+        """Name who may take over; None takes the name back."""
+        return self._to_market(f"name {account or 'nobody'} as next steward", "nameSteward", account or NOBODY)
+
+    def prepare_accept_stewardship(self) -> Call:
+        """Take over as the named steward."""
+        return self._to_market("take over as steward", "acceptStewardship")
+
+    def prepare_resign_stewardship(self) -> Call:
+        """Leave the market without a steward, for ever."""
+        return self._to_market("leave the market without a steward", "resignStewardship")

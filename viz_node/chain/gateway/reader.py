@@ -1,0 +1,158 @@
+"""What all parts of the gateway share: typed answers of the market, its ledger and its logs, read once per block."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from viz_node.chain.contract import Artifact, load_artifact
+from viz_node.chain.deployment import NOBODY, Deployment
+from viz_node.chain.hashing import keccak
+from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
+from viz_node.chain.logs import Log, read_logs
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.transactions import Call, chain_id_of, translate_refusal
+from viz_node.domain.ids import Account, BasisPoints
+from viz_node.errors import ChainUnavailableError, VizNodeError
+
+__all__ = ["NOBODY", "MarketFacts", "MarketReader"]
+
+View = tuple[str, Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class MarketFacts:
+    """What was fixed when the market was deployed; `platform` is None if it takes no fee."""
+
+    platform: Account | None
+    platform_fee: BasisPoints
+    close_window_seconds: int
+    delivery_window_seconds: int
+    dispute_window_seconds: int
+    veto_window_seconds: int
+
+
+class MarketReader:
+    """One deployed market behind one endpoint; may be used from several threads.
+
+    Every method raises ChainUnavailableError when the endpoint fails or answers nonsense.
+    """
+
+    def __init__(self, rpc_url: str, deployment: Deployment, timeout_seconds: float = 10) -> None:
+        self.deployment = deployment
+        self._rpc = JsonRpc(rpc_url, timeout_seconds)
+        self._market = load_artifact("Market")
+        self._token = load_artifact("TestToken")
+        self._read: tuple[str, dict[Any, list[Log]]] = ("", {})
+        self._facts: MarketFacts | None = None
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._rpc.close()
+
+    def check(self) -> None:
+        """Raises: ChainUnavailableError naming the cause: down, another chain, no code or other code at the address."""
+        chain_id = chain_id_of(self._rpc)
+        if chain_id != self.deployment.chain_id:
+            raise ChainUnavailableError(
+                f"{self._rpc.url} is chain {chain_id}, and the market is on chain {self.deployment.chain_id}",
+                "give the RPC address of the market's chain",
+            )
+        code = to_bytes(self._ask("eth_getCode", self.deployment.market, "latest"))
+        if not code:
+            raise ChainUnavailableError(
+                f"there is no contract at {self.deployment.market}", "the chain was reset, or the file is old"
+            )
+        if keccak(code).hex() != self.deployment.code_digest:
+            raise ChainUnavailableError(f"another contract is at {self.deployment.market}", "check the deployment file")
+
+    def block_number(self) -> int:
+        """The latest block."""
+        return to_int(self._ask("eth_blockNumber"))
+
+    def block_time(self) -> int:
+        """The chain's clock: seconds since 1970 of the latest block; licenses and deadlines expire by it."""
+        return to_int(self._head().get("timestamp"))
+
+    def facts(self) -> MarketFacts:
+        """What was fixed at the deployment."""
+        if self._facts is None:
+            names = ("platform", "platformFee", "closeWindow", "deliveryWindow", "disputeWindow", "vetoWindow")
+            platform, fee, *windows = (values[0] for values in self._views([(name, ()) for name in names]))
+            self._facts = MarketFacts(None if platform == NOBODY else Account(platform), BasisPoints(fee), *windows)
+        return self._facts
+
+    def _coin(self, account: str) -> int:
+        return to_int(self._ask("eth_getBalance", account, "latest"))
+
+    def _to_market(self, description: str, name: str, *values: Any) -> Call:
+        return Call(self.deployment.market, self._market.call_data(name, *values), description)
+
+    def _view(self, name: str, *values: Any) -> list[Any]:
+        return self._views([(name, values)])[0]
+
+    def _views(self, requests: Sequence[View], contract: Artifact | None = None) -> list[list[Any]]:
+        """The answers of view functions of the market, or of its token, all of the latest block that answers them."""
+        artifact = contract or self._market
+        to = self.deployment.market if contract is None else self.deployment.token
+        calls = [
+            ("eth_call", [{"to": to, "data": to_hex(artifact.call_data(name, *values))}, "latest"])
+            for name, values in requests
+        ]
+        answers = zip(requests, self._batch(calls), strict=True)
+        return [self._outputs(artifact, name, to_bytes(answer)) for (name, _), answer in answers]
+
+    def _outputs(self, artifact: Artifact, name: str, answer: bytes) -> list[Any]:
+        if not answer:
+            raise ChainUnavailableError("there is no contract at the market's address", "check the deployment file")
+        try:
+            return artifact.outputs_of(name, answer)
+        except ValueError as error:
+            raise ChainUnavailableError(
+                f"the chain's answer to {name} is malformed: {error}", "use another RPC"
+            ) from error
+
+    def _entries(
+        self, kind: EntryKind, key: int | None = None, who: str | None = None, from_block: int | None = None
+    ) -> list[LedgerEntry]:
+        """Entries of one kind in ledger order, narrowed by key and account."""
+        narrow = None if key is None else topic_of(key), None if who is None else topic_of(int(who, 16))
+        return [entry_of(log) for log in self._scan((to_hex(ENTRY_TOPIC), topic_of(kind), *narrow), from_block)]
+
+    def _logs(self, event: str, number: int | None = None) -> list[Log]:
+        """The market's logs of an event in order, narrowed by its first indexed number."""
+        narrow = () if number is None else (topic_of(number),)
+        return self._scan((to_hex(self._market.events[event]), *narrow))
+
+    def _scan(self, topics: tuple[str | None, ...], start: int | None = None) -> list[Log]:
+        """Logs up to the head, read once per head: pages ask again every few seconds."""
+        head = self._head()
+        memory = self._read
+        if memory[0] != head["hash"]:
+            memory = self._read = (head["hash"], {})
+        start, end = max(start or 0, self.deployment.block), to_int(head.get("number"))
+        known, key = memory[1], (start, topics)
+        if key not in known:
+            known[key] = self._translated(
+                lambda: list(read_logs(self._rpc, self.deployment.market, topics, start, end))
+            )
+        return list(known[key])
+
+    def _head(self) -> dict[str, Any]:
+        head = self._ask("eth_getBlockByNumber", "latest", False)
+        if not isinstance(head, dict) or not isinstance(head.get("hash"), str):
+            raise ChainUnavailableError("the chain's answer about its latest block is malformed", "use another RPC")
+        return head
+
+    def _ask(self, method: str, *params: Any) -> Any:
+        return self._translated(lambda: self._rpc.call(method, *params))
+
+    def _batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        return list(self._translated(lambda: self._rpc.batch(requests)))
+
+    @staticmethod
+    def _translated(ask: Callable[[], Any]) -> Any:
+        try:
+            return ask()
+        except RpcRefusedError as error:
+            refusal: VizNodeError = translate_refusal(error)
+            raise refusal from error

@@ -1,0 +1,76 @@
+"""Splits, and what they owe to whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from viz_node.chain.companions import SplitTable, split_table_of
+from viz_node.chain.gateway.reader import MarketReader
+from viz_node.chain.hashing import split_proof, split_root
+from viz_node.chain.transactions import Call
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
+from viz_node.errors import NotFoundError, VerificationError
+
+
+@dataclass(frozen=True)
+class Royalty:
+    """One account's part of one split: units paid into the split, paid to the account, and due to it now."""
+
+    split_id: int
+    share: BasisPoints
+    accrued: TokenAmount
+    claimed: TokenAmount
+    due: TokenAmount
+
+
+class RoyaltyGateway(MarketReader):
+    """Who shares what, and the calls that pay it out."""
+
+    def split_shares(self, split_id: int) -> tuple[tuple[Account, BasisPoints], ...]:
+        """The split's table, proven by its root on the chain. Raises: NotFoundError, VerificationError."""
+        _, _, root = self._view("splits", split_id)
+        if not any(root):
+            raise NotFoundError(f"the market has no split {split_id}")
+        for log in self._logs("SplitTable", split_id):
+            table = split_table_of(log)
+            if table.shares and split_root(table.shares) == root:
+                return tuple((account, BasisPoints(share)) for account, share in table.shares)
+        raise VerificationError(f"the table of split {split_id} does not lead to its root", "use another RPC")
+
+    def royalties_of(self, account: str) -> list[Royalty]:
+        """The account's part of every split that names it, by split. Raises: VerificationError."""
+        tables = [table for table in self._tables() if any(name == account for name, _ in table.shares)]
+        views = [(name, values) for table in tables for name, values in _questions(table, account)]
+        answers = self._views(views)
+        rows = []
+        for position, table in enumerate(tables):
+            (accrued, _, root), (claimed,) = answers[2 * position : 2 * position + 2]
+            if split_root(table.shares) != root:
+                raise VerificationError(f"the table of split {table.split_id} does not lead to its root on the chain")
+            share = dict(table.shares)[Account(account)]
+            due = TokenAmount(accrued * share // WHOLE - claimed)
+            rows.append(Royalty(table.split_id, BasisPoints(share), TokenAmount(accrued), TokenAmount(claimed), due))
+        return rows
+
+    def prepare_claim(self, split_id: int, account: str) -> Call:
+        """Pay out to `account` its due; anyone may send it. Raises: NotFoundError, VerificationError."""
+        claim = self._claim(split_id, account)
+        return self._to_market(f"claim from split {split_id} for {account}", "claim", *claim)
+
+    def prepare_claim_many(self, claims: Sequence[tuple[int, str]]) -> Call:
+        """Several claims, each a split and an account, in one. Raises: NotFoundError, VerificationError."""
+        rows = [self._claim(split_id, account) for split_id, account in claims]
+        return self._to_market(f"claim from {len(rows)} splits", "claimMany", rows)
+
+    def _claim(self, split_id: int, account: str) -> tuple[int, str, int, list[bytes]]:
+        shares = self.split_shares(split_id)
+        share = dict(shares).get(Account(account))
+        if share is None:
+            raise NotFoundError(f"{account} is not in split {split_id}")
+        return split_id, account, share, split_proof(shares, account)
+
+    def _tables(self) -> list[SplitTable]:
+        return [table for log in self._logs("SplitTable") if (table := split_table_of(log)).shares]
+
+
+def _questions(table: SplitTable, account: str) -> list[tuple[str, tuple[int | str, ...]]]:
+    return [("splits", (table.split_id,)), ("claimed", (table.split_id, account))]
