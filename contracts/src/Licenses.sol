@@ -7,6 +7,8 @@ import {Registry} from "./Registry.sol";
 /// @title Licenses
 /// @notice Who holds what, and the steps of a sale that its ways of payment share. See IRegistry.
 abstract contract Licenses is Registry {
+    /// @dev Bits of IRegistry.Offer below its state.
+    uint256 private constant STATE_OFFSET = 168;
     uint256 private constant PERPETUAL = type(uint256).max;
 
     /// @dev For payments that can still be refunded: takes the price of one license of an open offer, and counts nobody yet.
@@ -23,7 +25,7 @@ abstract contract Licenses is Registry {
         (uint256 premium, uint88 state) = isNewLicensee
             ? Pricing.sell(terms.state, floor, terms.maxRise, target, platformFee, block.timestamp)
             : Pricing.take(terms.state, target, block.timestamp);
-        terms.state = state;
+        _writeState(terms, state);
         price = floor + premium;
     }
 
@@ -31,7 +33,16 @@ abstract contract Licenses is Registry {
     function _countLicensee(uint64 offer) internal {
         Offer storage terms = offers[offer];
         if (terms.maxRise == 0) return;
-        terms.state = Pricing.count(terms.state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp);
+        _writeState(
+            terms, Pricing.count(terms.state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp)
+        );
+    }
+
+    /// @dev terms.state = state, with the rest of the slot from the read that a sale has made already.
+    function _writeState(Offer storage terms, uint88 state) private {
+        assembly ("memory-safe") {
+            sstore(terms.slot, or(and(sload(terms.slot), sub(shl(STATE_OFFSET, 1), 1)), shl(STATE_OFFSET, state)))
+        }
     }
 
     /// @dev Gives or extends a license. `earlier` is the expiry before, 0 = the holder never had one.

@@ -8,20 +8,16 @@ import {Catalogue} from "./Catalogue.sol";
 import {Channels} from "./Channels.sol";
 import {Offers} from "./Offers.sol";
 import {Setup} from "./Setup.sol";
-import {Stewardship} from "./Stewardship.sol";
 import {Windows} from "./Windows.sol";
 
 /// @title Market
 /// @notice All parts of a market at one address, with one treasury and one ledger. See IMarket.
-contract Market is Catalogue, Channels, Offers, Stewardship {
-    /// @notice Code of escrow, pools and permits, created with the market and never replaced.
+contract Market is Catalogue, Channels, Offers {
+    /// @notice Code of escrow, pools, permits and stewardship, created with the market and never replaced.
     address public immutable annex;
 
-    constructor(Setup memory setup)
-        Books(setup.token, setup.platform, setup.platformFee)
-        Stewardship(setup.steward)
-        Windows(setup.delays)
-    {
+    constructor(Setup memory setup) Books(setup.token, setup.platform, setup.platformFee) Windows(setup.delays) {
+        steward = setup.steward;
         annex = address(new Annex(setup));
     }
 

@@ -48,16 +48,19 @@ abstract contract Offers is Licenses, ISales {
     /// @dev One license after the payment of an open offer: the first one of a holder counts for a moving price.
     function _sell(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) private returns (uint256 price) {
         // All reads of the offer come before the first write, so that the compiler loads its slot once.
-        Offer storage terms = _openOffer(offer);
+        Offer storage terms = offers[offer];
+        uint64 floor = terms.floor;
         uint8 flags = terms.flags;
-        uint256 earlier = licenses[offer][holder];
+        _requireOpen(offer, floor, flags);
+        mapping(address => uint256) storage holders = licenses[offer];
+        uint256 earlier = holders[holder];
         require(flags & METERED == 0, OfferMetered(offer));
         require(flags & ESCROWED == 0 || earlier != 0, OfferEscrowed(offer));
         uint256 expiry = _extended(offer, holder, earlier, terms.duration);
         uint32 split = terms.split;
-        price = terms.maxRise == 0 ? terms.floor : _takePrice(terms, earlier == 0);
+        price = terms.maxRise == 0 ? floor : _takePrice(terms, earlier == 0);
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
-        licenses[offer][holder] = expiry;
+        holders[holder] = expiry;
         _credit(split, price);
         _record(SOLD, offer, holder, price, uint256(split) | (block.timestamp << 32), expiry, orderRef);
     }

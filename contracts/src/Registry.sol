@@ -51,8 +51,13 @@ abstract contract Registry is Books, IRegistry {
     /// @dev An offer that sells now.
     function _openOffer(uint64 offer) internal view returns (Offer storage terms) {
         terms = offers[offer];
-        require(terms.floor != 0, UnknownOffer(offer));
-        require(terms.flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));
+        _requireOpen(offer, terms.floor, terms.flags);
+    }
+
+    /// @dev Takes what its caller has read of the offer, so that a sale reads the slot once.
+    function _requireOpen(uint64 offer, uint64 floor, uint8 flags) internal view {
+        require(floor != 0, UnknownOffer(offer));
+        require(flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));
         require(!paused(), SalesPaused());
     }
 }

@@ -21,10 +21,6 @@ abstract contract Stewardship is Registry, IStewardship {
         _;
     }
 
-    constructor(address steward_) {
-        steward = steward_;
-    }
-
     /// @inheritdoc IStewardship
     function pause() external override onlySteward {
         require(!paused(), NothingChanges());

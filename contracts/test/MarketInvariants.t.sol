@@ -8,9 +8,14 @@ import {Setup} from "../src/Setup.sol";
 import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
 import {MarketHandler} from "./MarketHandler.sol";
+import {StewardHandler} from "./StewardHandler.sol";
 
 /// @notice What holds after any sequence of legal calls.
 contract MarketInvariantsTest is Base {
+    address private constant PLATFORM = address(0x9a7F000000000000000000000000000000000000);
+    address private constant STEWARD = address(0x57E4A4D);
+    uint16 private constant FEE = 1;
+
     IMarket private _market;
     TestToken private _token;
     MarketHandler private _handler;
@@ -20,23 +25,25 @@ contract MarketInvariantsTest is Base {
         _token = new TestToken();
         _market = IMarket(
             address(
-                new Market(
-                    Setup(_token, address(0), 0, address(this), IWindows.Delays(1 days, 1 hours, 2 hours, 3 days))
-                )
+                new Market(Setup(_token, PLATFORM, FEE, STEWARD, IWindows.Delays(1 days, 1 hours, 2 hours, 3 days)))
             )
         );
         _handler = new MarketHandler(_market, _token);
         _handler.publish(5, 0, 1, 1_000_003);
         _handler.buy(1, 0, 0);
-        bytes4[] memory actions = new bytes4[](8);
+        bytes4[] memory actions = new bytes4[](12);
         actions[0] = MarketHandler.register.selector;
         actions[1] = MarketHandler.createSplit.selector;
         actions[2] = MarketHandler.createOffer.selector;
         actions[3] = MarketHandler.publish.selector;
         actions[4] = MarketHandler.buy.selector;
         actions[5] = MarketHandler.claim.selector;
-        actions[6] = MarketHandler.donate.selector;
-        actions[7] = MarketHandler.wait.selector;
+        actions[6] = MarketHandler.claimMany.selector;
+        actions[7] = MarketHandler.donate.selector;
+        actions[8] = MarketHandler.wait.selector;
+        actions[9] = StewardHandler.withdraw.selector;
+        actions[10] = StewardHandler.suspend.selector;
+        actions[11] = StewardHandler.pause.selector;
         _target(address(_handler), actions);
     }
 
@@ -76,15 +83,7 @@ contract MarketInvariantsTest is Base {
 
     /// @dev At the end of each run: every account can be paid out, and less than a unit per account stays in a split.
     function afterInvariant() public {
-        vm.assertGt(_handler.succeeded("buy"), 1, "buy");
-        vm.assertGt(_handler.refused("claim more"), 0, "claim more");
-        vm.assertGt(_handler.refused("claim again"), 0, "claim again");
-        vm.assertGt(_handler.succeeded("register"), 0, "register");
-        vm.assertGt(_handler.succeeded("createSplit"), 0, "createSplit");
-        vm.assertGt(_handler.succeeded("createOffer"), 0, "createOffer");
-        vm.assertGt(_handler.succeeded("publish"), 1, "publish");
-        vm.assertGt(_handler.succeeded("donate"), 0, "donate");
-        vm.assertGt(_handler.succeeded("wait"), 0, "wait");
+        _assertEachActionStillSucceeds();
         _handler.claimEverything();
         vm.assertGt(_handler.paidOut(), 0, "claim");
         for (uint32 split = 1; split <= _handler.splitCount(); ++split) {
@@ -95,6 +94,34 @@ contract MarketInvariantsTest is Base {
         invariant_balance_is_in_minus_out();
         invariant_split_never_pays_more_than_it_took();
         invariant_ledger_replays_to_head();
+    }
+
+    /// @dev A function that always reverts satisfies every invariant.
+    function _assertEachActionStillSucceeds() private {
+        _handler.register(1, 0);
+        _handler.createSplit(6, 1, 1, 1);
+        _handler.publish(3, 1, 1, 1e12 - 1);
+        uint64 offer = _handler.offerCount();
+        for (uint256 i = 0; i < 8; ++i) {
+            _handler.buy(offer - 1, 2 * i, 0);
+        }
+        _handler.createOffer(1, 0, 5, 60, 1);
+        _handler.claim(_handler.splitCount() - 1, 0);
+        _handler.buy(offer - 1, 0, 0);
+        _handler.claimMany(_handler.splitCount() - 1);
+        _handler.suspend(0, address(this), 0);
+        _handler.pause(0, 0);
+        bytes32[9] memory actions = [
+            bytes32("register"), "createSplit", "publish", "buy", "premium", "createOffer", "claim", "suspend", "pause"
+        ];
+        for (uint256 i = 0; i < actions.length; ++i) {
+            vm.assertGt(_handler.succeeded(actions[i]), 0, "an action never succeeded");
+        }
+        vm.assertGt(_handler.succeeded("claimMany"), 0, "claimMany");
+        vm.assertGt(_handler.refused("claim more"), 0, "claim more");
+        vm.assertGt(_handler.refused("claim again"), 0, "claim again");
+        vm.assertGt(_handler.refused("buy while paused"), 0, "buy while paused");
+        vm.assertGt(_handler.refused("buy suspended"), 0, "buy suspended");
     }
 
     function _sumOfClaims(uint32 split) private view returns (uint256 sum) {

@@ -31,6 +31,6 @@ interface IMarket is
     IPools,
     IPermits
 {
-    /// @notice Code of escrow, pools and permits, created with the market and never replaced.
+    /// @notice Code of escrow, pools, permits and stewardship, created with the market and never replaced.
     function annex() external view returns (address);
 }
