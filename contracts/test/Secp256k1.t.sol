@@ -38,9 +38,10 @@ contract Secp256k1Test is PartsFixture {
         Secp256k1.Point memory none;
         vm.assertTrue(!Secp256k1.isMultiple(0, one.seller, none), "zero");
         vm.assertTrue(!Secp256k1.isMultiple(Secp256k1.N, one.seller, one.shared), "the order");
-        unchecked {
-            vm.assertTrue(!Secp256k1.isMultiple(one.buyerSecret + Secp256k1.N, one.seller, one.shared), "beyond it");
-        }
+        Case memory small = _case(1);
+        uint256 beyond = small.buyerSecret + Secp256k1.N;
+        vm.assertTrue(Secp256k1.isMultiple(small.buyerSecret, small.seller, small.shared), "the secret");
+        vm.assertTrue(!Secp256k1.isMultiple(beyond, small.seller, small.shared), "the same secret beyond the order");
     }
 
     function testFuzz_isUsable__random_point__refused(uint256 x, uint256 y) public view {
