@@ -15,8 +15,8 @@ import {IStewardship} from "./IStewardship.sol";
 import {IWindows} from "./IWindows.sol";
 
 /// @title Market for licenses of adapters, paid in one token, with royalties split on chain
-/// @notice Nobody administrates a market: no owner, no proxy, and a fee that is fixed at deployment. One treasury and one
-/// ledger stand behind all its parts.
+/// @notice Nobody administrates a market: no owner, no upgrade, and a fee that is fixed at deployment. A steward, if there is
+/// one, can stop sales and nothing else. One treasury and one ledger stand behind all its parts.
 interface IMarket is
     ILedger,
     IBooks,
