@@ -12,6 +12,7 @@ VizNodeError
 ├── UnreachableError           a peer or a chain did not answer; try again
 │   ├── PeerUnreachableError
 │   └── ChainUnavailableError
+│       └── WrongChainError    the endpoint is of another chain
 ├── TransactionRevertedError   the chain said no; trying again does not help
 ├── InsufficientFundsError     not enough tokens or gas money
 ├── NotFoundError              no such work, adapter, job or federation
@@ -75,7 +76,11 @@ class PeerUnreachableError(UnreachableError):
 
 
 class ChainUnavailableError(UnreachableError):
-    """The chain's RPC endpoint does not answer, or answers for another chain."""
+    """No RPC endpoint of the chain answers, or its answer makes no sense; a retry may help."""
+
+
+class WrongChainError(ChainUnavailableError):
+    """The endpoint belongs to another chain, or the market is not there; another endpoint may help."""
 
 
 class TransactionRevertedError(VizNodeError):

@@ -154,11 +154,11 @@ def test_protocol__numbers__are_those_of_the_code() -> None:
 
 
 def test_protocol__ledger__is_the_event_of_the_contract() -> None:
-    interface = (ROOT / "contracts" / "src" / "interfaces" / "IMarket.sol").read_text()
+    interface = (ROOT / "contracts" / "src" / "interfaces" / "ILedger.sol").read_text()
     (event,) = re.findall(r"`(Entry\(uint8 .*\))`", PROTOCOL)
     assert event in re.sub(r"\s+", " ", interface).replace("( ", "(").replace(" )", ")")
-    kinds = {int(number): name for number, name in re.findall(r"^\| (\d) ([a-z ]+) \|", PROTOCOL, re.MULTILINE)}
-    assert kinds == {kind.value: kind.name.lower().replace("_", " ") for kind in EntryKind}
+    kinds = [int(number) for number in re.findall(r"^/// \| (\d+) [a-z -]+ \|", interface, re.MULTILINE)]
+    assert kinds == [kind.value for kind in EntryKind]
 
 
 def test_protocol__federation_records__name_the_keys_of_the_code() -> None:

@@ -12,6 +12,7 @@ from tests.waiting import until_blocking
 from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import MarketGateway
+from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import TransactionSender
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
@@ -39,6 +40,15 @@ class InMemory:
         self._chain.state.tokens[account] = tokens
         return MemorySender(self._chain, account)
 
+    def stop_mining(self) -> None:
+        self._chain.mines = False
+
+    def mine(self) -> None:
+        self._chain.mine()
+
+    def reorganise(self, blocks: int) -> None:
+        self._chain.undo(blocks)
+
 
 class OnAnvil:
     """A market of its own on the module's Anvil."""
@@ -52,6 +62,18 @@ class OnAnvil:
         key = secrets.token_bytes(32)
         fund(self._rpc_url, self._deployment, account_of_key(key), tokens)
         return TransactionSender(self._rpc_url, self._deployment, key)
+
+    def stop_mining(self) -> None:
+        self._ask("evm_setAutomine", False)
+
+    def mine(self) -> None:
+        self._ask("evm_mine")
+
+    def reorganise(self, blocks: int) -> None:
+        self._ask("anvil_reorg", blocks, [])
+
+    def _ask(self, method: str, *params: Any) -> None:
+        JsonRpc(self._rpc_url).call(method, *params)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +89,9 @@ def place(request: pytest.FixtureRequest) -> Any:
         return InMemory()
     if not ANVIL.exists():
         pytest.skip("anvil is not installed: make setup")
-    return OnAnvil(request.getfixturevalue("rpc_url"))
+    url = request.getfixturevalue("rpc_url")
+    JsonRpc(url).call("evm_setAutomine", True)
+    return OnAnvil(url)
 
 
 def do(sender: Any, call: Any) -> Any:
@@ -179,3 +203,36 @@ def test_transaction__nonce_ahead__waits_for_those_before(place: Any) -> None:
     do(sender, place.market.prepare_approve(TokenAmount(1)))
     assert mined(sender, second).status == 1
     assert sender.mined_nonce() == 2
+
+
+def test_transaction__with_higher_fees__takes_the_place_of_the_first(place: Any) -> None:
+    sender = place.sender(0)
+    place.stop_mining()
+    first = sender.sign(place.market.prepare_approve(TokenAmount(1)), 0)
+    sender.broadcast(first.raw)
+    second = sender.sign_again(first.raw)
+    sender.broadcast(second.raw)
+    sender.broadcast(first.raw)
+    assert (second.nonce, second.tx_hash != first.tx_hash, sender.next_nonce()) == (0, True, 1)
+    place.mine()
+    assert sender.find_receipt(first.tx_hash) is None
+    receipt = sender.find_receipt(second.tx_hash)
+    assert (receipt.status, sender.mined_nonce(), sender.booked_nonce()) == (1, 1, 1)
+    heads = sender.heads()
+    assert heads.latest == heads.shown == heads.booked == receipt.block_number
+
+
+def test_transaction__block_is_reorganised_away__has_no_receipt_and_can_be_sent_again(place: Any) -> None:
+    sender = place.sender(0)
+    before = do(sender, place.market.prepare_approve(TokenAmount(1)))
+    signed = sender.sign(place.market.prepare_approve(TokenAmount(2)), 1)
+    sender.broadcast(signed.raw)
+    lost = mined(sender, signed)
+    place.stop_mining()
+    place.reorganise(1)
+    assert (sender.find_receipt(signed.tx_hash), sender.mined_nonce()) == (None, 1)
+    assert sender.find_receipt(before.tx_hash) == before
+    sender.broadcast(signed.raw)
+    place.mine()
+    found = sender.find_receipt(signed.tx_hash)
+    assert (found.status, found.block_hash != lost.block_hash) == (1, True)

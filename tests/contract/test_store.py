@@ -102,7 +102,7 @@ def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: St
     store.add_outbox(entry("0x3", 5, order_id="p"))
     with pytest.raises(RefusedError):
         store.add_outbox(entry("0x1", 9))
-    store.save_outbox(entry("0x2", 7, "confirmed"))
+    store.save_outbox(entry("0x2", 7, "final"))
     store.save_outbox(entry("0x1", 3, "unknown"))
     assert store.pending_outbox() == [entry("0x1", 3, "unknown"), entry("0x3", 5, order_id="p")]
     assert [item.tx_hash for item in store.outbox_of("o")] == ["0x2", "0x1"]

@@ -5,12 +5,14 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from viz_node.chain.fees import RAISE_PERCENT
 from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
 from viz_node.chain.signing import SignedTransaction
-from viz_node.chain.transactions import Receipt
+from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import RoyaltySplit
@@ -48,6 +50,7 @@ class MemoryChain:
 
     def __init__(self) -> None:
         self.mines = True
+        self.least_price = 1
         self.time = 1_800_000_000
         self.calls: list[MemoryCall] = []
         self.forget()
@@ -58,21 +61,46 @@ class MemoryChain:
         self.nonces: dict[str, int] = {}
         self.pool: dict[tuple[str, int], bytes] = {}
         self.receipts: dict[str, Receipt] = {}
+        self._before: list[tuple[State, dict[str, int], dict[str, Receipt]]] = []
+        self._forks = 0
 
     def take(self, raw: bytes) -> None:
         body = json.loads(raw)
         slot = (body["account"], body["nonce"])
-        if body["nonce"] >= self.nonces.get(body["account"], 0):
-            self.pool.setdefault(slot, raw)
+        waiting = self.pool.get(slot)
+        is_better = waiting is None or body["price"] >= json.loads(waiting)["price"] * RAISE_PERCENT / 1000
+        if body["nonce"] >= self.nonces.get(body["account"], 0) and is_better and body["price"] >= self.least_price:
+            self.pool[slot] = raw
         if self.mines:
             self.mine()
 
+    def undo(self, blocks: int) -> None:
+        """A reorganisation: as many blocks vanish, with their transactions; empty ones take their place."""
+        self.state, self.nonces, self.receipts = self._before[-blocks]
+        del self._before[-blocks:]
+        self._forks += 1
+        self.block -= blocks
+        for _ in range(blocks):
+            self._begin_block()
+
     def mine(self) -> None:
-        self.block += 1
-        self.time += 1
+        self._begin_block()
         for account in {account for account, _ in self.pool}:
             while raw := self.pool.pop((account, self.nonces.get(account, 0)), None):
                 self._execute(account, raw)
+
+    def _begin_block(self) -> None:
+        self._before.append((copy.deepcopy(self.state), dict(self.nonces), dict(self.receipts)))
+        self.block += 1
+        self.time += 1
+
+    def nonce_before(self, account: str, blocks: int) -> int:
+        """The account's nonce as many blocks ago."""
+        known = [nonces for _, nonces, _ in self._before] + [self.nonces]
+        return known[max(0, len(known) - 1 - blocks)].get(account, 0)
+
+    def block_hash(self) -> str:
+        return hash_of(f"{self._forks} {self.block}".encode())
 
     def _execute(self, account: str, raw: bytes) -> None:
         tried, status = copy.deepcopy(self.state), 1
@@ -82,15 +110,23 @@ class MemoryChain:
         except (TransactionRevertedError, InsufficientFundsError):
             status = 0
         self.nonces[account] = self.nonces.get(account, 0) + 1
-        self.receipts[hash_of(raw)] = Receipt(status, hash_of(raw), self.block, [])
+        self.receipts[hash_of(raw)] = Receipt(status, hash_of(raw), self.block, [], self.block_hash())
 
 
 class MemorySender:
     """One account's `TransactionSender`."""
 
-    def __init__(self, chain: MemoryChain, account: Account) -> None:
+    def __init__(self, chain: MemoryChain, account: Account, shown: int = 0, booked: int = 0) -> None:
         self._chain = chain
+        self._depths = shown, booked
         self.account = account
+
+    def heads(self) -> Heads:
+        shown, booked = self._depths
+        return Heads(self._chain.block, self._chain.block - shown, self._chain.block - booked)
+
+    def booked_nonce(self) -> int:
+        return self._chain.nonce_before(self.account, self._depths[1])
 
     def next_nonce(self) -> int:
         nonce = self.mined_nonce()
@@ -104,8 +140,16 @@ class MemorySender:
     def sign(self, call: MemoryCall, nonce: int) -> SignedTransaction:
         call.apply(copy.deepcopy(self._chain.state), self.account, self._chain.time)
         self._chain.calls.append(call)
-        raw = json.dumps({"account": self.account, "nonce": nonce, "call": len(self._chain.calls) - 1}).encode()
-        return SignedTransaction(raw, hash_of(raw), nonce)
+        return self._signed({"account": self.account, "nonce": nonce, "call": len(self._chain.calls) - 1, "price": 100})
+
+    def sign_again(self, raw: bytes) -> SignedTransaction:
+        body = json.loads(raw)
+        return self._signed(body | {"price": -(-body["price"] * RAISE_PERCENT // 1000)})
+
+    @staticmethod
+    def _signed(body: dict[str, Any]) -> SignedTransaction:
+        raw = json.dumps(body).encode()
+        return SignedTransaction(raw, hash_of(raw), body["nonce"])
 
     def broadcast(self, raw: bytes) -> None:
         self._chain.take(raw)

@@ -13,8 +13,7 @@ from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.signing import account_of_key, sign_typed_data
-from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.signing import account_of_key
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
@@ -273,21 +272,17 @@ def test_split__of_a_derived_adapter__passes_on_to_its_parent(market: AnvilMarke
     assert gateway.royalties_of(market.owner.account)[0].accrued == PRICE * share // 10_000
 
 
-def key_of(sender: TransactionSender) -> bytes:
-    return sender._private_key
-
-
 def test_buy__by_permit_and_by_signed_payment__one_transaction_each(market: AnvilMarket) -> None:
     gateway, buyer, deadline = market.gateway, market.buyer, int(time.time()) + 10**9
     offers = [market.publish(), market.publish(digests=(b"\7" * 32, *DIGESTS[1:]))]
     permit = gateway.permit_to_sign(buyer.account, PRICE, deadline)
     purchase = Purchase(offers[0], buyer.account, PRICE, REF)
-    signature = sign_typed_data(key_of(buyer), permit)
+    signature = buyer.signer.sign_typed_data(permit)
     market.do(buyer, gateway.prepare_buy_with_permit(purchase, permit, signature))
 
     purchase = Purchase(offers[1], buyer.account, TokenAmount(PRICE + 5), hashlib.sha256(b"order").digest())
     payment = gateway.payment_to_sign(purchase, buyer.account, deadline)
-    signature = sign_typed_data(key_of(buyer), payment)
+    signature = buyer.signer.sign_typed_data(payment)
     before = gateway.balances(buyer.account).token
     market.do(market.owner, gateway.prepare_buy_with_authorization(purchase, payment, signature))
     assert gateway.balances(buyer.account).token == before - PRICE
@@ -296,7 +291,7 @@ def test_buy__by_permit_and_by_signed_payment__one_transaction_each(market: Anvi
     new = NewChannel(metered, OTHERS[0], TokenAmount(5_000), DAY, TokenAmount(5))
     permit = gateway.permit_to_sign(buyer.account, TokenAmount(5_000), deadline)
     call = gateway.prepare_with_permit(
-        gateway.prepare_open_channel(new), permit, sign_typed_data(key_of(buyer), permit)
+        gateway.prepare_open_channel(new), permit, buyer.signer.sign_typed_data(permit)
     )
     market.do(buyer, call)
     assert gateway.channels_of(buyer.account)[0].deposit == 5_000

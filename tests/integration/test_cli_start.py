@@ -40,7 +40,7 @@ class Start:
 
     def use(self, rpc_url: str, deployment: Deployment) -> None:
         (self.home / "market.json").write_bytes(deployment.to_bytes())
-        self.configure(rpc_url=rpc_url, deployment="market.json")
+        self.configure(rpc_urls=[rpc_url], deployment="market.json")
 
     def configure(self, **options: object) -> None:
         lines = [f"{name} = {json.dumps(value)}" for name, value in options.items()]
@@ -95,7 +95,7 @@ def test_start__chain_is_not_the_deployments__refused(
 
 
 def test_start__deployment_absent_or_malformed__named(start: Start) -> None:
-    start.configure(rpc_url="http://127.0.0.1:1", deployment="none.json")
+    start.configure(rpc_urls=["http://127.0.0.1:1"], deployment="none.json")
     start.fails(7, "none.json: No such file")
     (start.home / "none.json").write_text("{}")
     start.fails(4, "the deployment file is malformed")

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from viz_node.chain.contract import Artifact, load_artifact
 from viz_node.chain.hashing import keccak
 from viz_node.chain.rpc import JsonRpc, to_bytes
-from viz_node.chain.signing import account_of_key
+from viz_node.chain.signing import KeySigner, Signer
 from viz_node.chain.transactions import chain_id_of, send, sign_prepared, wait_for
 from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError, UsageError, VerificationError
@@ -82,13 +82,13 @@ def deploy(rpc_url: str, private_key: bytes, setup: Setup, timeout_seconds: floa
 
     Raises: ChainUnavailableError, InsufficientFundsError, TransactionRevertedError, DeadlineError.
     """
-    rpc = JsonRpc(rpc_url)
+    rpc, signer = JsonRpc(rpc_url), KeySigner(private_key)
     try:
         token, block = setup.token, 0
         if token is None:
-            token, block = _create(rpc, private_key, load_artifact("TestToken").creation_data(), timeout_seconds)
+            token, block = _create(rpc, signer, load_artifact("TestToken").creation_data(), timeout_seconds)
         data = load_artifact("Market").creation_data(setup.fields(token))
-        market, market_block = _create(rpc, private_key, data, timeout_seconds)
+        market, market_block = _create(rpc, signer, data, timeout_seconds)
         code = to_bytes(rpc.call("eth_getCode", market, "latest"))
         if not is_market_code(code, load_artifact("Market")):
             raise ChainUnavailableError("the chain holds another code than the one that was deployed")
@@ -102,9 +102,9 @@ def is_market_code(code: bytes, artifact: Artifact) -> bool:
     return artifact.masked(code) == artifact.masked(artifact.deployed)
 
 
-def _create(rpc: JsonRpc, private_key: bytes, data: bytes, timeout_seconds: float) -> tuple[Account, int]:
-    nonce = int(rpc.call("eth_getTransactionCount", account_of_key(private_key), "pending"), 16)
-    signed = sign_prepared(rpc, private_key, nonce, None, data)
+def _create(rpc: JsonRpc, signer: Signer, data: bytes, timeout_seconds: float) -> tuple[Account, int]:
+    nonce = int(rpc.call("eth_getTransactionCount", signer.account, "pending"), 16)
+    signed = sign_prepared(rpc, signer, nonce, None, data)
     send(rpc, signed.raw)
     body = wait_for(rpc, signed.tx_hash, timeout_seconds)
     address = body.get("contractAddress")

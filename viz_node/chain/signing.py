@@ -1,7 +1,7 @@
-"""Sign EIP-1559 transactions; the only place that sees an account's private key."""
+"""Sign EIP-1559 transactions and typed data; `KeySigner` is the only place that sees an account's private key."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.chain.rpc import to_hex
 from viz_node.domain.ids import Account
@@ -29,15 +29,44 @@ class Fees:
         return self.gas * self.max_fee
 
 
+class Signer(Protocol):
+    """Who signs for one account: a key of this process, or a program elsewhere."""
+
+    @property
+    def account(self) -> Account: ...
+    def sign_transaction(self, fields: dict[str, Any]) -> SignedTransaction:
+        """Sign a transaction of type 2, its fields as `transaction_fields` names them."""
+        ...
+
+    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+        """Sign EIP-712 typed data: 65 bytes, r || s || v with v 27 or 28."""
+        ...
+
+
+class KeySigner:
+    """Signs with a secp256k1 key in memory."""
+
+    def __init__(self, private_key: bytes) -> None:
+        self._private_key = private_key
+        self.account = account_of_key(private_key)
+
+    def sign_transaction(self, fields: dict[str, Any]) -> SignedTransaction:
+        """As Signer."""
+        signed = _eth_account().sign_transaction(fields, self._private_key)
+        return SignedTransaction(bytes(signed.raw_transaction), to_hex(bytes(signed.hash)), int(fields["nonce"]))
+
+    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+        """As Signer."""
+        return bytes(_eth_account().sign_typed_data(self._private_key, full_message=data).signature)
+
+
 def account_of_key(private_key: bytes) -> Account:
     """The account of a secp256k1 key."""
     return Account(str(_eth_account().from_key(private_key).address).lower())
 
 
-def sign_transaction(
-    private_key: bytes, chain_id: int, nonce: int, to: str | None, data: bytes, fees: Fees
-) -> SignedTransaction:
-    """Sign a call of `to`, or a contract creation when it is None."""
+def transaction_fields(chain_id: int, nonce: int, to: str | None, data: bytes, fees: Fees) -> dict[str, Any]:
+    """The fields of a call of `to`, or of a contract creation when it is None."""
     fields: dict[str, Any] = {
         "type": 2,
         "chainId": chain_id,
@@ -50,18 +79,21 @@ def sign_transaction(
     }
     if to is not None:
         fields["to"] = bytes.fromhex(to[2:])
-    signed = _eth_account().sign_transaction(fields, private_key)
-    return SignedTransaction(bytes(signed.raw_transaction), to_hex(bytes(signed.hash)), nonce)
+    return fields
 
 
-def sign_typed_data(private_key: bytes, data: dict[str, Any]) -> bytes:
-    """Sign EIP-712 typed data: 65 bytes, r || s || v with v 27 or 28."""
-    signed = _eth_account().sign_typed_data(private_key, full_message=data)
-    return bytes(signed.signature)
+def fields_of(raw: bytes) -> dict[str, Any]:
+    """The fields of a transaction that this node signed, without its signature."""
+    # Imported here: reading and auditing need no key, and this import costs more than all the rest.
+    from eth_account.typed_transactions import TypedTransaction
+    from hexbytes import HexBytes
+
+    fields = dict(TypedTransaction.from_bytes(HexBytes(raw)).as_dict())
+    return {name: value for name, value in fields.items() if name not in ("v", "r", "s", "accessList")}
 
 
 def _eth_account() -> Any:
-    # Imported here: reading and auditing need no key, and this import costs more than all the rest.
+    # Imported here for the same reason.
     from eth_account import Account as EthAccount
 
     return EthAccount

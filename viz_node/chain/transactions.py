@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from viz_node.chain.contract import load_artifact
+from viz_node.chain.endpoints import Endpoints
+from viz_node.chain.fees import raised, read_fees
 from viz_node.chain.ledger import LedgerEntry, decode_entry, is_entry
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_hex, to_int
-from viz_node.chain.signing import Fees, SignedTransaction, account_of_key, sign_transaction
-from viz_node.domain.ids import Account, format_amount
+from viz_node.chain.signing import Fees, KeySigner, SignedTransaction, Signer, fields_of, transaction_fields
+from viz_node.domain.ids import Account, format_amount, format_coin
 from viz_node.errors import (
     ChainUnavailableError,
     DeadlineError,
@@ -37,7 +39,15 @@ _HINTS = {
     "PlatformShare": "every split gives the platform its fee",
     "TooEarly": "wait until the other side's time is over",
 }
-_KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")
+# "underpriced" is said of a replacement while an earlier attempt with the same nonce waits: it is raised again later.
+_KNOWN_ALREADY = (
+    "already known",
+    "already imported",
+    "nonce too low",
+    "known transaction",
+    "already exists",
+    "underpriced",
+)
 
 
 @dataclass(frozen=True)
@@ -57,33 +67,85 @@ class Receipt:
     tx_hash: str
     block_number: int
     logs: list[LedgerEntry]
+    block_hash: str = ""
+
+
+@dataclass(frozen=True)
+class Confirmations:
+    """When a block counts: a tag of the chain, or how many blocks below the latest.
+
+    What is in a block at `show` is told to people; what is in one at `book` is never looked at again.
+    """
+
+    show: str | int = "safe"
+    book: str | int = "finalized"
+
+
+@dataclass(frozen=True)
+class Heads:
+    """The numbers of the latest block, of the latest that is shown, and of the latest that is booked."""
+
+    latest: int
+    shown: int
+    booked: int
+
+
+AT_ONCE = Confirmations(0, 0)
 
 
 class TransactionSender:
     """Sends transactions of one account; keeps no state, so that the caller's outbox is the only memory."""
 
-    def __init__(self, rpc_url: str, deployment: "Deployment", private_key: bytes) -> None:
-        self._rpc = JsonRpc(rpc_url)
+    def __init__(
+        self,
+        rpc: str | Endpoints,
+        deployment: "Deployment",
+        signer: bytes | Signer,
+        confirmations: Confirmations = AT_ONCE,
+    ) -> None:
+        self._rpc = Endpoints([rpc], deployment) if isinstance(rpc, str) else rpc
         self._deployment = deployment
-        self._private_key = private_key
-        self.account = account_of_key(private_key)
+        self.signer = KeySigner(signer) if isinstance(signer, bytes) else signer
+        self.account = self.signer.account
+        self._confirmations = confirmations
 
     def next_nonce(self) -> int:
         """The nonce after all transactions that the chain knows, pending ones included."""
-        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, "pending"))
+        return self._count("pending")
 
     def mined_nonce(self) -> int:
         """How many transactions of the account are in blocks: every lower nonce is spent."""
-        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, "latest"))
+        return self._count("latest")
+
+    def booked_nonce(self) -> int:
+        """How many are in blocks that are booked: every lower nonce is spent for ever."""
+        return self._count(_tag(self._confirmations.book, self.heads().latest))
+
+    def heads(self) -> Heads:
+        """Where the chain is."""
+        policy = self._confirmations
+        latest = to_int(_ask(self._rpc, "eth_blockNumber"))
+        return Heads(latest, self._number(policy.show, latest), self._number(policy.book, latest))
 
     def sign(self, call: Call, nonce: int) -> SignedTransaction:
         """Simulate the call, estimate its gas with a margin, and sign it.
 
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError.
         """
-        if chain_id_of(self._rpc) != self._deployment.chain_id:
-            raise ChainUnavailableError(f"{self._rpc.url} is not chain {self._deployment.chain_id}")
-        return sign_prepared(self._rpc, self._private_key, nonce, call.to, call.data)
+        return sign_prepared(self._rpc, self.signer, nonce, call.to, call.data)
+
+    def sign_again(self, raw: bytes) -> SignedTransaction:
+        """The same transaction with fees high enough to take its place.
+
+        Raises: InsufficientFundsError, ChainUnavailableError.
+        """
+        fields = fields_of(raw)
+        before = Fees(fields["gas"], fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
+        fees = raised(before, read_fees(self._rpc, before.gas))
+        _require_gas_money(self._rpc, self.account, fees)
+        return self.signer.sign_transaction(
+            fields | {"maxFeePerGas": fees.max_fee, "maxPriorityFeePerGas": fees.priority_fee}
+        )
 
     def broadcast(self, raw: bytes) -> None:
         """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
@@ -92,7 +154,7 @@ class TransactionSender:
     def find_receipt(self, tx_hash: str) -> Receipt | None:
         """The outcome if the transaction is in a block. Raises: ChainUnavailableError."""
         body = _ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
-        return None if body is None else self._receipt(body)
+        return None if body is None or body.get("blockHash") is None else self._receipt(body)
 
     def wait(self, tx_hash: str, timeout_seconds: float) -> Receipt:
         """The outcome, waiting for it. Raises: DeadlineError, ChainUnavailableError."""
@@ -100,7 +162,22 @@ class TransactionSender:
 
     def _receipt(self, body: dict[str, Any]) -> Receipt:
         logs = [decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market)]
-        return Receipt(to_int(body["status"]), str(body["transactionHash"]), to_int(body["blockNumber"]), logs)
+        place = to_int(body["blockNumber"]), logs, str(body["blockHash"])
+        return Receipt(to_int(body["status"]), str(body["transactionHash"]), *place)
+
+    def _count(self, block: str) -> int:
+        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, block))
+
+    def _number(self, policy: str | int, latest: int) -> int:
+        if isinstance(policy, int):
+            return latest - policy
+        block = _ask(self._rpc, "eth_getBlockByNumber", policy, False)
+        # A chain that has just begun has no safe block.
+        return to_int(block["number"]) if isinstance(block, dict) else -1
+
+
+def _tag(policy: str | int, latest: int) -> str:
+    return policy if isinstance(policy, str) else hex(max(0, latest - policy))
 
 
 def chain_id_of(rpc: JsonRpc) -> int:
@@ -108,24 +185,27 @@ def chain_id_of(rpc: JsonRpc) -> int:
     return to_int(_ask(rpc, "eth_chainId"))
 
 
-def sign_prepared(rpc: JsonRpc, private_key: bytes, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
+def sign_prepared(rpc: JsonRpc, signer: Signer, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
     """Simulate, price and sign. Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError."""
-    account = account_of_key(private_key)
-    request = {"from": account, "data": to_hex(data), **({} if to is None else {"to": to})}
+    request = {"from": signer.account, "data": to_hex(data), **({} if to is None else {"to": to})}
     try:
         rpc.call("eth_call", request, "latest")
         gas = to_int(rpc.call("eth_estimateGas", request, "latest")) * GAS_MARGIN_PERCENT // 100
     except RpcRefusedError as error:
         raise translate_refusal(error) from error
-    block = _ask(rpc, "eth_getBlockByNumber", "latest", False)
-    tip = to_int(_ask(rpc, "eth_maxPriorityFeePerGas"))
-    fees = Fees(gas, 2 * to_int(block.get("baseFeePerGas", "0x0")) + tip, tip)
+    fees = read_fees(rpc, gas)
+    _require_gas_money(rpc, signer.account, fees)
+    return signer.sign_transaction(transaction_fields(chain_id_of(rpc), nonce, to, data, fees))
+
+
+def _require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
     balance = to_int(_ask(rpc, "eth_getBalance", account, "latest"))
-    if balance < fees.cost_wei():
+    missing = fees.cost_wei() - balance
+    if missing > 0:
         raise InsufficientFundsError(
-            f"{account} has {balance} wei, and the gas may cost {fees.cost_wei()}", "send the account gas money"
+            f"{account} has {format_coin(balance)} coins and the gas may cost {format_coin(fees.cost_wei())}",
+            f"send the account {format_coin(missing)} for gas",
         )
-    return sign_transaction(private_key, chain_id_of(rpc), nonce, to, data, fees)
 
 
 def send(rpc: JsonRpc, raw: bytes) -> None:

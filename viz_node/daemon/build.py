@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node import __version__
+from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
 from viz_node.content.datasets import split_texts
@@ -52,6 +53,7 @@ LANES = {
     "fetch": "transfer",
     "federate": "federation",
 }
+_UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
 DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs")
 
 
@@ -74,8 +76,10 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     """Put the parts together; nothing is started. Raises: StorageError."""
     home = config.home
     store, sealing = Store(home / "node.db"), Sealing(keys)
-    market = MarketGateway(chain.rpc_url, chain.deployment)
-    treasury = Treasury(store, TransactionSender(chain.rpc_url, chain.deployment, keys.account_key), now)
+    endpoints = Endpoints(chain.rpc_urls, chain.deployment)
+    market = MarketGateway(endpoints, chain.deployment)
+    sender = TransactionSender(endpoints, chain.deployment, keys.account_key, chain.confirmations)
+    treasury = Treasury(store, sender, now, on_undone=lambda entry: jobs.undo(str(entry.detail.get("job")), _UNDONE))
     network = PeerNetwork(
         keys.network_seed,
         config.listen,
@@ -110,7 +114,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     network.serve(MANIFEST_METHOD, publisher.on_manifest)
     network.serve(KEY_METHOD, KeyDesk(trade).on_key)
     network.on_announcement(catalogue.take_in)
-    facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_url,
+    facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_urls[0],
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from viz_node.chain import anvil
 from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
-from viz_node.chain.market import MarketGateway
+from viz_node.chain.endpoints import Endpoints
+from viz_node.chain.transactions import AT_ONCE, Confirmations
 from viz_node.daemon.config import ANVIL, Config
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError
@@ -16,11 +17,12 @@ TEST_MONEY = 1_000 * 10**6
 
 @dataclass(frozen=True)
 class Chain:
-    """An endpoint and what is deployed there; `owned` when this node started it and ends it."""
+    """The endpoints of a chain and what is deployed there; `owned` when this node started it and ends it."""
 
-    rpc_url: str
+    rpc_urls: tuple[str, ...]
     deployment: Deployment
     owned: bool
+    confirmations: Confirmations = AT_ONCE
 
 
 def join_chain(config: Config, account: Account) -> Chain:
@@ -29,9 +31,10 @@ def join_chain(config: Config, account: Account) -> Chain:
     Raises: UsageError, NotFoundError, NodeNotRunningError, ChainUnavailableError, DeadlineError.
     """
     if not config.dev:
-        if not config.rpc_url or not config.deployment:
-            raise UsageError("no chain is configured", "set rpc_url and deployment in config.toml, or use --dev")
-        chain = Chain(config.rpc_url, read_deployment(config.home / config.deployment), owned=False)
+        if not config.rpc_urls or not config.deployment:
+            raise UsageError("no chain is configured", "set rpc_urls and deployment in config.toml, or use --dev")
+        confirmations = Confirmations(config.show_at, config.book_at)
+        chain = Chain(config.rpc_urls, read_deployment(config.home / config.deployment), False, confirmations)
         _check(chain)
         return chain
     if config.join is not None:
@@ -61,7 +64,7 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
     if not record.exists():
         record.write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
     deployment = read_deployment(record)
-    chain = Chain(rpc_url, deployment, owned)
+    chain = Chain((rpc_url,), deployment, owned)
     try:
         _check(chain)
     except ChainUnavailableError as error:
@@ -81,12 +84,12 @@ def read_deployment(path: Path) -> Deployment:
 
 
 def _check(chain: Chain) -> None:
-    """Raises: ChainUnavailableError unless the endpoint answers for the deployment's chain and holds its contract."""
-    market = MarketGateway(chain.rpc_url, chain.deployment)
+    """Raises: WrongChainError if an endpoint is of another chain, ChainUnavailableError unless one answers."""
+    endpoints = Endpoints(chain.rpc_urls, chain.deployment)
     try:
-        market.check()
+        endpoints.check()
     finally:
-        market.close()
+        endpoints.close()
 
 
 def leave_chain(config: Config, chain: Chain) -> None:

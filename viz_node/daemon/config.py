@@ -13,12 +13,18 @@ ANVIL = ROOT / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64
 
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+LISTS = ("bootstrap", "rpc_urls")
+BLOCK_TAGS = ("latest", "safe", "finalized")
+MAX_DEPTH = 10_000
 MAX_PASSPHRASE_CHARACTERS = 4096
 
 
 @dataclass(frozen=True)
 class Config:
-    """Every option of a node. `rpc_url` and `deployment` name the chain; empty means none unless `dev`."""
+    """Every option of a node. `rpc_urls` and `deployment` name the chain; empty means none unless `dev`.
+
+    `show_at` and `book_at` say when a block counts: a tag of the chain, or blocks below the latest.
+    """
 
     home: Path
     dev: bool = False
@@ -26,7 +32,9 @@ class Config:
     api_port: int = 0
     listen: str = "/ip4/127.0.0.1/tcp/0"
     bootstrap: tuple[str, ...] = ()
-    rpc_url: str = ""
+    rpc_urls: tuple[str, ...] = ()
+    show_at: str | int = "safe"
+    book_at: str | int = "finalized"
     deployment: str = ""
     log_level: str = "INFO"
 
@@ -35,14 +43,16 @@ def load_config(home: Path, **flags: Any) -> Config:
     """The configuration of a home. Raises: UsageError that names file and option."""
     path = home / "config.toml"
     values = _read_options(path)
-    for name in ("rpc_url", "deployment", "listen", "log_level"):
+    for name in ("rpc_urls", "deployment", "listen", "log_level"):
         variable = f"VIZ_NODE_{name.upper()}"
-        value = os.environ.get(variable)
-        if value:
+        text = os.environ.get(variable)
+        if text:
+            value = text.split(",") if name in LISTS else text
             _check_option(variable, name, value)
             values[name] = value
     values |= {name: value for name, value in flags.items() if value is not None}
-    values["bootstrap"] = tuple(values.get("bootstrap", ()))
+    for name in LISTS:
+        values[name] = tuple(values.get(name, ()))
     return Config(home=home, **values)
 
 
@@ -68,9 +78,12 @@ def _check_option(place: str, name: str, value: Any) -> None:
     """Raises: UsageError unless the value fits the option."""
     if name == "api_port":
         fits, wanted = type(value) is int and 0 <= value <= 65535, "a port from 0 to 65535"
-    elif name == "bootstrap":
+    elif name in LISTS:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         wanted = "a list of addresses in quotes"
+    elif name in ("show_at", "book_at"):
+        fits = value in BLOCK_TAGS or (type(value) is int and 0 <= value <= MAX_DEPTH)
+        wanted = f"one of {', '.join(BLOCK_TAGS)}, or a number of blocks from 0 to {MAX_DEPTH}"
     elif name == "log_level":
         fits, wanted = value in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"
     else:

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 _REANNOUNCE_SECONDS = 3600
 _RETRY_SECONDS = 5
+_WATCH_SECONDS = 12
 
 
 class Screen(Protocol):
@@ -97,6 +98,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             node.jobs.start(group)
             stack.push_async_callback(node.jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
+            background.append(group.create_task(_watch_transactions(node)))
             _write_api_file(api_file, url, token)
             write_addresses(config.home, node.network.addresses)
             screen.ready(_facts(config, node, url + issue_login_path(app)))
@@ -153,6 +155,16 @@ async def _recover(node: Node) -> None:
         except VizNodeError as error:
             log.warning("recovery: %s", error.message)
             await asyncio.sleep(_RETRY_SECONDS)
+
+
+async def _watch_transactions(node: Node) -> None:
+    """Book what is deep enough, and send again, or with higher fees, what is not in a block."""
+    while True:
+        await asyncio.sleep(_WATCH_SECONDS)
+        try:
+            await node.treasury.recover()
+        except VizNodeError as error:
+            log.warning("transactions: %s", error.message)
 
 
 async def _keep_network(node: Node) -> None:

@@ -26,6 +26,7 @@ BasisPoints = NewType("BasisPoints", int)
 """Hundredths of a percent; 10 000 is the whole."""
 
 TOKEN_DECIMALS = 6
+COIN_DECIMALS = 18
 WHOLE = BasisPoints(10_000)
 
 _AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")
@@ -47,6 +48,12 @@ def format_amount(amount: int) -> str:
     whole, fraction = divmod(amount, 10**TOKEN_DECIMALS)
     digits = f"{fraction:0{TOKEN_DECIMALS}d}".rstrip("0").ljust(2, "0")
     return f"{whole}.{digits}"
+
+
+def format_coin(wei: int) -> str:
+    """Write wei as coins, without trailing zeros: 1500000000000000 is `0.0015`."""
+    whole, fraction = divmod(wei, 10**COIN_DECIMALS)
+    return f"{whole}.{fraction:0{COIN_DECIMALS}d}".rstrip("0").rstrip(".")
 
 
 def parse_account(text: str) -> Account:

@@ -6,8 +6,9 @@ from typing import Any
 from viz_node.domain.ids import AdapterId, WorkId
 
 ADAPTER_ORIGINS = ("trained", "federated", "fetched")
-OUTBOX_STATES = ("signed", "sent", "confirmed", "failed", "unknown")
-PENDING_OUTBOX_STATES = ("signed", "sent", "unknown")
+PENDING_OUTBOX_STATES = ("signed", "sent", "unknown", "mined", "confirmed", "reverted")
+DONE_OUTBOX_STATES = ("confirmed", "final")
+OUTBOX_STATES = (*PENDING_OUTBOX_STATES, "final", "failed", "replaced")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,13 @@ class AdapterRecord:
 class OutboxEntry:
     """One signed transaction, stored before it is sent, so that a restart repeats it instead of making another.
 
-    `tx_hash` identifies it; `order_id` names the intent, which may need several (an approval, then a purchase).
+    `tx_hash` identifies it; `order_id` names the intent. Several entries with one order and one nonce are attempts at
+    the same transaction with rising fees, of which the chain takes one.
+
+    `signed → sent → mined → confirmed → final`: in a block, in one that is shown, in one that is booked for ever.
+    `unknown` is what was sent and not mined in time. `reverted` is in a block as refused, `failed` is refused for ever
+    or can never be mined, and `replaced` when another attempt is final. `block` is that of the first sending, and once
+    there is a `block_hash` that of the transaction.
     """
 
     order_id: str
@@ -48,3 +55,5 @@ class OutboxEntry:
     detail: dict[str, Any] = field(default_factory=dict)
     created: int = 0
     updated: int = 0
+    block: int = 0
+    block_hash: str = ""

@@ -83,6 +83,12 @@ class JobRunner:
         self._launch(job.job_id)
         return queued
 
+    def undo(self, job_id: str, message: str) -> None:
+        """A job that was done is not any more; it can be resumed. Unknown jobs are passed over."""
+        job = next((job for job in self._store.list_jobs() if job.job_id == job_id), None)
+        if job is not None and job.state is JobState.DONE:
+            self._save(replace(job, state=JobState.FAILED, error=message))
+
     async def follow(self, job_id: str, tell: Callable[[Job], None]) -> Job:
         """Tell every change of the job until it has ended or this node stops; the job as it then is."""
         self._watchers[job_id] = tell

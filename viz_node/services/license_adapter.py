@@ -48,7 +48,7 @@ class Buyer:
                 f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
                 f"viz-node license {name} --max-price {format_amount(offer.price)}",
             )
-        detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price}
+        detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price, "job": job.job_id}
         report({"phase": "approve", "step": 1, "steps": 2})
         await trade.treasury.execute(
             f"approve:{job.job_id}:{offer.price}",

@@ -20,7 +20,7 @@ from viz_node.domain.manifest import (
     ManifestFile,
 )
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.records import AdapterRecord, OutboxEntry
+from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports import Call
@@ -79,7 +79,7 @@ class Publisher:
         tx_hash = await self._trade.treasury.execute(
             f"publish:{manifest.adapter_id()}",
             lambda: self._prepare_call(manifest, TokenAmount(int(terms["price"]))),
-            {"kind": "publish", "adapter": record.name, "terms": terms},
+            {"kind": "publish", "adapter": record.name, "terms": terms, "job": job.job_id},
         )
         report({"phase": "announce", "step": 3, "steps": 3})
         await self.share(record)
@@ -124,7 +124,7 @@ class Publisher:
         """The adapters that this node sells."""
         own = [record for record in self._trade.store.list_adapters() if record.origin != "fetched"]
         found = [(record, self._registration(record)) for record in own]
-        return [record for record, entry in found if entry is not None and entry.state == "confirmed"]
+        return [record for record, entry in found if entry is not None and entry.state in DONE_OUTBOX_STATES]
 
     async def on_manifest(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for a manifest by adapter id."""

@@ -57,7 +57,7 @@ class Royalties:
             tx_hash = await self._treasury.execute(
                 f"claim:{row.split_id}:{row.claimed}",
                 lambda row=row: self._market.prepare_claim(row.split_id, self._account),  # type: ignore[misc]
-                {"kind": "claim", "split_id": row.split_id, "due": row.due},
+                {"kind": "claim", "split_id": row.split_id, "due": row.due, "job": job.job_id},
             )
             hashes.append(tx_hash)
         return {"claimed": format_amount(sum(row.due for row in rows)), "tx_hashes": hashes}

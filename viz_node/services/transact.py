@@ -1,37 +1,69 @@
-"""One transaction pipeline: written to the outbox before it is sent, never signed twice for one order.
+"""One transaction pipeline: in the outbox before it is sent, never signed anew while an earlier one may be mined.
 
-An entry is `signed → sent → confirmed | failed`; after a time-out it is `unknown` and the same raw bytes go out again,
-so that an order can be repeated at any instruction without paying twice: the nonce is part of the bytes. It is signed
-anew only when it can never be mined: the contract refused it, or another transaction spent its nonce. Before a new one
-is signed the open ones are settled, so that no two entries share a nonce. `tests/unit/services/test_transact.py`.
+An order has one transaction at a time: attempts that share a nonce, each with higher fees than the one before, of which
+the chain takes at most one. `_step` looks what became of them and does the next thing: send, send again, replace, book.
+It can be killed at any instruction and repeated for ever, by the caller that waits for the order, by the task in the
+background, and after a restart.
+
+States of an entry are told in `domain/records.py`. An order is signed anew only when its transaction can never succeed:
+refused in a block that is booked, or its nonce spent by another transaction in one. A block that vanishes takes its
+transactions out of `mined` and `confirmed`; they are sent again as they are. `tests/unit/services/test_transact.py`.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Callable
-from dataclasses import replace
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from viz_node.domain.records import OutboxEntry
-from viz_node.errors import ChainUnavailableError, DeadlineError, TransactionRevertedError
-from viz_node.ports import Call, Receipt, Store, TransactionSender
-from viz_node.services.library import entry_of
+from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
+from viz_node.errors import (
+    ChainUnavailableError,
+    DeadlineError,
+    InsufficientFundsError,
+    TransactionRevertedError,
+)
+from viz_node.ports import Call, Heads, Receipt, Store, TransactionSender
+from viz_node.services.library import attempts_of, entry_of
 
-_WAIT_SECONDS = 60.0
+log = logging.getLogger(__name__)
+
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
+_MOST_ATTEMPTS = 12
+_SHOWN = "shown"
+_ENDS = ("final", "failed")
+_NOT_IN_A_BLOCK = ("signed", "sent", "unknown")
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long an order waits to be mined, and then to be shown; after how many blocks its fees are raised."""
+
+    mined_seconds: float = 60.0
+    shown_seconds: float = 1800.0
+    blocks_before_raise: int = 4
 
 
 class Treasury:
-    """Sends the node's transactions one at a time; the only owner of the account's nonces."""
+    """Sends the node's transactions; the only owner of the account's nonces.
+
+    `on_undone` hears of an order whose success was shown, and that a reorganisation has undone for ever.
+    """
 
     def __init__(
-        self, store: Store, sender: TransactionSender, now: Callable[[], int], wait_seconds: float = _WAIT_SECONDS
+        self,
+        store: Store,
+        sender: TransactionSender,
+        now: Callable[[], int],
+        patience: Patience | None = None,
+        on_undone: Callable[[OutboxEntry], None] = lambda entry: None,
     ) -> None:
         self._store = store
         self._sender = sender
         self._now = now
-        self._wait_seconds = wait_seconds
+        self._patience = patience or Patience()
+        self._on_undone = on_undone
         self._lock = asyncio.Lock()
 
     async def execute(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> str:
@@ -40,39 +72,27 @@ class Treasury:
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError, DeadlineError (state unknown).
         """
         async with self._lock:
-            entry = self._open_entry(order_id)
-            if entry is None:
-                await self._settle_pending()
-                entry = await self._sign(order_id, make_call, detail)
-            await self._settle(entry)
-            return entry.tx_hash
+            entry = entry_of(self._store, order_id)
+            if entry is None or entry.state == "failed":
+                await self._sign(order_id, make_call, detail)
+        return (await self._settle(order_id)).tx_hash
 
     async def finish(self, order_id: str) -> OutboxEntry | None:
         """Bring what was signed for this order to its success; None if nothing was. Raises: as `execute`."""
-        async with self._lock:
-            entry = self._open_entry(order_id)
-            if entry is not None:
-                await self._settle(entry)
-            return entry
+        entry = entry_of(self._store, order_id)
+        return None if entry is None or entry.state == "failed" else await self._settle(order_id)
 
     async def recover(self) -> None:
-        """Bring entries that a crash left open to an end; what the chain does not answer stays `unknown`."""
-        async with self._lock:
-            with contextlib.suppress(DeadlineError):
-                await self._settle_pending()
+        """Take every open order one step on. Raises: ChainUnavailableError."""
+        for order_id in dict.fromkeys(entry.order_id for entry in self._store.pending_outbox()):
+            entry = await self._step(order_id)
+            if entry.state in _NOT_IN_A_BLOCK:  # it may have been sent just now, and be mined at once
+                await self._step(order_id)
 
-    def _open_entry(self, order_id: str) -> OutboxEntry | None:
-        entry = entry_of(self._store, order_id)
-        return None if entry is None or entry.state == "failed" else entry
-
-    async def _settle_pending(self) -> None:
-        for entry in self._store.pending_outbox():
-            with contextlib.suppress(TransactionRevertedError):
-                await self._settle(entry)
-
-    async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> OutboxEntry:
+    async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> None:
         call = await asyncio.to_thread(make_call)
-        nonce = await asyncio.to_thread(self._sender.next_nonce)
+        chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
+        nonce = max([chain_nonce, *(entry.nonce + 1 for entry in self._store.pending_outbox())])
         signed = await asyncio.to_thread(self._sender.sign, call, nonce)
         entry = OutboxEntry(
             order_id=order_id,
@@ -86,52 +106,140 @@ class Treasury:
             updated=self._now(),
         )
         self._store.add_outbox(entry)
+
+    async def _settle(self, order_id: str) -> OutboxEntry:
+        """Steps until the order is shown. Polls, because a thread that waits could not be cancelled at a stop."""
+        loop = asyncio.get_running_loop()
+        started, pause = loop.time(), _FIRST_PAUSE_SECONDS
+        while True:
+            entry = await self._step(order_id)
+            if entry.state in DONE_OUTBOX_STATES:
+                return entry
+            if entry.state in ("reverted", "failed"):
+                raise _refusal(entry)
+            is_mined = entry.state == "mined"
+            patience = self._patience.shown_seconds if is_mined else self._patience.mined_seconds
+            if loop.time() + pause > started + patience:
+                raise self._give_up(entry, patience)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+    def _give_up(self, entry: OutboxEntry, patience: float) -> DeadlineError:
+        if entry.state == "mined":
+            text = f"transaction {entry.tx_hash} is in block {entry.block}, which is not safe after {patience:g} s"
+            return DeadlineError(text, "try again later")
+        self._save(entry, state="unknown")
+        return DeadlineError(f"transaction {entry.tx_hash} is in no block after {patience:g} s", "try again")
+
+    async def _step(self, order_id: str) -> OutboxEntry:
+        """Look what became of the order's transaction, and do the next thing about it."""
+        async with self._lock:
+            attempts = attempts_of(self._store, order_id)
+            known = entry_of(self._store, order_id)
+            if known is None or known.state in _ENDS:
+                return known or attempts[-1]
+            heads = await asyncio.to_thread(self._sender.heads)
+            # The nonce first: were it booked between the two questions, there is a receipt.
+            booked_nonce = await asyncio.to_thread(self._sender.booked_nonce)
+            for entry in reversed(attempts):
+                receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
+                if receipt is not None:
+                    return self._include(entry, receipt, heads, attempts)
+            if booked_nonce > known.nonce:
+                return self._abandon(known, attempts)
+            if known.block_hash:
+                log.warning("block %s with transaction %s (%s) is gone", known.block, known.tx_hash, order_id)
+                known = self._save(known, state="sent", block=heads.latest, block_hash="")
+                return await self._send(known, heads, attempts, is_lost=True)
+            return await self._send(attempts[-1], heads, attempts)
+
+    def _include(
+        self, entry: OutboxEntry, receipt: Receipt, heads: Heads, attempts: Sequence[OutboxEntry]
+    ) -> OutboxEntry:
+        """One attempt is in a block: it is believed as far as that block is."""
+        is_booked, is_done = receipt.block_number <= heads.booked, receipt.status == 1
+        if is_booked:
+            state = "final" if is_done else "failed"
+        elif receipt.block_number <= heads.shown and is_done:
+            state = "confirmed"
+        else:
+            state = "mined" if is_done else "reverted"
+        for other in attempts:
+            if other.tx_hash != entry.tx_hash and (is_booked or other.block_hash):
+                self._save(other, state="replaced" if is_booked else "sent", block_hash="")
+        detail = entry.detail | ({_SHOWN: True} if state in DONE_OUTBOX_STATES else {})
+        place = {"block": receipt.block_number, "block_hash": receipt.block_hash}
+        saved = self._save(entry, state=state, detail=detail, **place)
+        if state == "failed":
+            self._tell_undone(saved, attempts)
+        return saved
+
+    def _abandon(self, known: OutboxEntry, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
+        """Another transaction has this nonce for ever."""
+        for entry in attempts:
+            self._save(entry, state="failed", block_hash="")
+        failed = replace(known, state="failed", block_hash="")
+        self._tell_undone(failed, attempts)
+        return failed
+
+    def _tell_undone(self, entry: OutboxEntry, attempts: Sequence[OutboxEntry]) -> None:
+        if any(attempt.detail.get(_SHOWN) for attempt in attempts):
+            log.error("the chain has undone transaction %s (%s)", entry.tx_hash, entry.order_id)
+            self._on_undone(entry)
+
+    async def _send(
+        self, entry: OutboxEntry, heads: Heads, attempts: Sequence[OutboxEntry], is_lost: bool = False
+    ) -> OutboxEntry:
+        """Send what the chain does not have, and raise the fees of what it has had for too long."""
+        chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
+        if chain_nonce < entry.nonce:
+            await self._fill_gap(chain_nonce, entry.nonce)
+        if entry.state == "signed" or is_lost or chain_nonce <= entry.nonce:
+            await asyncio.to_thread(self._sender.broadcast, entry.raw)
+            return self._save(entry, state="sent", block=heads.latest) if entry.state == "signed" else entry
+        is_late = heads.latest - entry.block >= self._patience.blocks_before_raise
+        if is_late and len(attempts) < _MOST_ATTEMPTS:
+            is_mined = await asyncio.to_thread(self._sender.mined_nonce) > entry.nonce
+            return entry if is_mined else await self._raise_fees(entry, heads)
         return entry
 
-    async def _settle(self, entry: OutboxEntry) -> None:
-        # The nonce first: were it mined between the two questions, there is a receipt.
-        is_spent = await asyncio.to_thread(self._sender.mined_nonce) > entry.nonce
-        receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
-        if receipt is None and is_spent and entry.state == "confirmed":
-            return  # an endpoint that no longer keeps receipts so old
-        if receipt is None and not is_spent:
-            await self._send(entry)
-        receipt = receipt or await self._wait(entry, is_spent)
-        if receipt.status != 1:
-            self._save(entry, "failed")
-            raise TransactionRevertedError(f"transaction {entry.tx_hash} was refused by the contract")
-        self._save(entry, "confirmed")
+    async def _raise_fees(self, entry: OutboxEntry, heads: Heads) -> OutboxEntry:
+        try:
+            signed = await asyncio.to_thread(self._sender.sign_again, entry.raw)
+        except InsufficientFundsError as error:
+            log.warning("transaction %s waits at its price: %s", entry.tx_hash, error.message)
+            return entry
+        attempt = replace(entry, state="signed", raw=signed.raw, tx_hash=signed.tx_hash, block=heads.latest)
+        self._store.add_outbox(attempt)
+        log.info("transaction %s is replaced by %s with higher fees", entry.tx_hash, attempt.tx_hash)
+        await asyncio.to_thread(self._sender.broadcast, attempt.raw)
+        return self._save(attempt, state="sent")
 
-    async def _send(self, entry: OutboxEntry) -> None:
-        if await asyncio.to_thread(self._sender.next_nonce) < entry.nonce:
+    async def _fill_gap(self, first: int, end: int) -> None:
+        """Send again the transactions that the chain has forgotten below one that waits for them."""
+        below = {entry.nonce: entry for entry in self._store.pending_outbox() if first <= entry.nonce < end}
+        if len(below) < end - first:
             raise ChainUnavailableError(
                 "the chain does not know earlier transactions of this account: it was reset, or is still catching up",
                 "restore the chain's state, or start with a new --home",
             )
-        await asyncio.to_thread(self._sender.broadcast, entry.raw)
-        self._save(entry, "sent")
+        for _, entry in sorted(below.items()):
+            await asyncio.to_thread(self._sender.broadcast, entry.raw)
 
-    async def _wait(self, entry: OutboxEntry, is_spent: bool) -> Receipt:
-        """Polls, because a thread that waits could not be cancelled when the node stops.
+    def _save(self, entry: OutboxEntry, **changes: Any) -> OutboxEntry:
+        changed = replace(entry, **changes)
+        if changed == entry:
+            return entry
+        saved = replace(changed, updated=self._now())
+        self._store.save_outbox(saved)
+        return saved
 
-        A spent nonce without a receipt is believed only after the whole time: endpoints behind one address may lag.
-        """
-        loop = asyncio.get_running_loop()
-        deadline, pause = loop.time() + self._wait_seconds, _FIRST_PAUSE_SECONDS
-        while loop.time() + pause <= deadline:
-            receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
-            if receipt is not None:
-                return receipt
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-        if is_spent:
-            self._save(entry, "failed")
-            raise TransactionRevertedError(
-                f"another transaction took the place of {entry.tx_hash}: the account is in use elsewhere",
-                "viz-node jobs resume JOB",
-            )
-        self._save(entry, "unknown")
-        raise DeadlineError(f"transaction {entry.tx_hash} is in no block after {self._wait_seconds:g} s", "try again")
 
-    def _save(self, entry: OutboxEntry, state: str) -> None:
-        self._store.save_outbox(replace(entry, state=state, updated=self._now()))
+def _refusal(entry: OutboxEntry) -> TransactionRevertedError:
+    if entry.block_hash:
+        hint = "" if entry.state == "failed" else "it can be ordered again once its block is final"
+        return TransactionRevertedError(f"transaction {entry.tx_hash} was refused by the contract", hint)
+    return TransactionRevertedError(
+        f"another transaction took the place of {entry.tx_hash}: the account is in use elsewhere",
+        "viz-node jobs resume JOB",
+    )

@@ -176,7 +176,7 @@ def test_list_announcements__expired__left_out_and_removable(store: Store) -> No
 
 
 def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
-    for item in (entry("0x3", 3, "unknown"), entry("0x1", 1, "sent"), entry("0x2", 2, "confirmed", "claim")):
+    for item in (entry("0x3", 3, "unknown"), entry("0x1", 1, "sent"), entry("0x2", 2, "final", "claim")):
         store.add_outbox(item)
     store.add_outbox(entry("0x4", 0))
     store.save_outbox(replace(entry("0x4", 0), state="failed"))

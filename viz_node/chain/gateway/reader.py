@@ -6,11 +6,11 @@ from typing import Any
 
 from viz_node.chain.contract import Artifact, load_artifact
 from viz_node.chain.deployment import NOBODY, Deployment
-from viz_node.chain.hashing import keccak
+from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.logs import Log, read_logs
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
-from viz_node.chain.transactions import Call, chain_id_of, translate_refusal
+from viz_node.chain.rpc import RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.transactions import Call, translate_refusal
 from viz_node.domain.ids import Account, BasisPoints
 from viz_node.errors import ChainUnavailableError, VizNodeError
 
@@ -37,9 +37,9 @@ class MarketReader:
     Every method raises ChainUnavailableError when the endpoint fails or answers nonsense.
     """
 
-    def __init__(self, rpc_url: str, deployment: Deployment, timeout_seconds: float = 10) -> None:
+    def __init__(self, rpc: str | Endpoints, deployment: Deployment, timeout_seconds: float = 10) -> None:
         self.deployment = deployment
-        self._rpc = JsonRpc(rpc_url, timeout_seconds)
+        self._rpc = Endpoints([rpc], deployment, timeout_seconds) if isinstance(rpc, str) else rpc
         self._market = load_artifact("Market")
         self._token = load_artifact("TestToken")
         self._read: tuple[str, dict[Any, list[Log]]] = ("", {})
@@ -50,20 +50,12 @@ class MarketReader:
         self._rpc.close()
 
     def check(self) -> None:
-        """Raises: ChainUnavailableError naming the cause: down, another chain, no code or other code at the address."""
-        chain_id = chain_id_of(self._rpc)
-        if chain_id != self.deployment.chain_id:
-            raise ChainUnavailableError(
-                f"{self._rpc.url} is chain {chain_id}, and the market is on chain {self.deployment.chain_id}",
-                "give the RPC address of the market's chain",
-            )
-        code = to_bytes(self._ask("eth_getCode", self.deployment.market, "latest"))
-        if not code:
-            raise ChainUnavailableError(
-                f"there is no contract at {self.deployment.market}", "the chain was reset, or the file is old"
-            )
-        if keccak(code).hex() != self.deployment.code_digest:
-            raise ChainUnavailableError(f"another contract is at {self.deployment.market}", "check the deployment file")
+        """Ask all endpoints.
+
+        Raises: WrongChainError (one is of another chain, or has no code or other code at the market's address),
+            ChainUnavailableError (none answers).
+        """
+        self._rpc.check()
 
     def block_number(self) -> int:
         """The latest block."""
