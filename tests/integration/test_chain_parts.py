@@ -290,9 +290,7 @@ def test_buy__by_permit_and_by_signed_payment__one_transaction_each(market: Anvi
     metered = market.publish(OfferTerms(TokenAmount(5), is_metered=True), (b"\x08" * 32, *DIGESTS[1:]))
     new = NewChannel(metered, OTHERS[0], TokenAmount(5_000), DAY, TokenAmount(5))
     permit = gateway.permit_to_sign(buyer.account, TokenAmount(5_000), deadline)
-    call = gateway.prepare_with_permit(
-        gateway.prepare_open_channel(new), permit, buyer.signer.sign_typed_data(permit)
-    )
+    call = gateway.prepare_with_permit(gateway.prepare_open_channel(new), permit, buyer.signer.sign_typed_data(permit))
     market.do(buyer, call)
     assert gateway.channels_of(buyer.account)[0].deposit == 5_000
     with pytest.raises(VerificationError):

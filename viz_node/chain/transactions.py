@@ -39,15 +39,9 @@ _HINTS = {
     "PlatformShare": "every split gives the platform its fee",
     "TooEarly": "wait until the other side's time is over",
 }
-# "underpriced" is said of a replacement while an earlier attempt with the same nonce waits: it is raised again later.
-_KNOWN_ALREADY = (
-    "already known",
-    "already imported",
-    "nonce too low",
-    "known transaction",
-    "already exists",
-    "underpriced",
-)
+_KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")
+# Said while an earlier attempt with the same nonce waits, or the fees have risen since: they are raised by the sender.
+_TOO_CHEAP = ("underpriced", "less than block base fee")
 
 
 @dataclass(frozen=True)
@@ -213,7 +207,7 @@ def send(rpc: JsonRpc, raw: bytes) -> None:
     try:
         rpc.call("eth_sendRawTransaction", to_hex(raw))
     except RpcRefusedError as error:
-        if not any(text in error.message.lower() for text in _KNOWN_ALREADY):
+        if not any(text in error.message.lower() for text in (*_KNOWN_ALREADY, *_TOO_CHEAP)):
             raise translate_refusal(error) from error
 
 

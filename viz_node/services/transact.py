@@ -196,7 +196,8 @@ class Treasury:
             await self._fill_gap(chain_nonce, entry.nonce)
         if entry.state == "signed" or is_lost or chain_nonce <= entry.nonce:
             await asyncio.to_thread(self._sender.broadcast, entry.raw)
-            return self._save(entry, state="sent", block=heads.latest) if entry.state == "signed" else entry
+            if entry.state == "signed":
+                return self._save(entry, state="sent", block=heads.latest)
         is_late = heads.latest - entry.block >= self._patience.blocks_before_raise
         if is_late and len(attempts) < _MOST_ATTEMPTS:
             is_mined = await asyncio.to_thread(self._sender.mined_nonce) > entry.nonce
