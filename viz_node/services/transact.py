@@ -135,9 +135,9 @@ class Treasury:
         """Look what became of the order's transaction, and do the next thing about it."""
         async with self._lock:
             attempts = attempts_of(self._store, order_id)
-            known = entry_of(self._store, order_id)
-            if known is None or known.state in _ENDS:
-                return known or attempts[-1]
+            known = entry_of(self._store, order_id) or attempts[-1]
+            if known.state in _ENDS:
+                return known
             heads = await asyncio.to_thread(self._sender.heads)
             # The nonce first: were it booked between the two questions, there is a receipt.
             booked_nonce = await asyncio.to_thread(self._sender.booked_nonce)
@@ -145,12 +145,13 @@ class Treasury:
                 receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
                 if receipt is not None:
                     return self._include(entry, receipt, heads, attempts)
-            if booked_nonce > known.nonce:
+            # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
+            if min(booked_nonce, await asyncio.to_thread(self._sender.booked_nonce)) > known.nonce:
                 return self._abandon(known, attempts)
             if known.block_hash:
                 log.warning("block %s with transaction %s (%s) is gone", known.block, known.tx_hash, order_id)
-                known = self._save(known, state="sent", block=heads.latest, block_hash="")
-                return await self._send(known, heads, attempts, is_lost=True)
+                self._save(known, state="sent", block=heads.latest, block_hash="")
+                attempts = attempts_of(self._store, order_id)
             return await self._send(attempts[-1], heads, attempts)
 
     def _include(
@@ -169,32 +170,28 @@ class Treasury:
                 self._save(other, state="replaced" if is_booked else "sent", block_hash="")
         detail = entry.detail | ({_SHOWN: True} if state in DONE_OUTBOX_STATES else {})
         place = {"block": receipt.block_number, "block_hash": receipt.block_hash}
-        saved = self._save(entry, state=state, detail=detail, **place)
         if state == "failed":
-            self._tell_undone(saved, attempts)
-        return saved
+            self._tell_undone(entry, attempts)
+        return self._save(entry, state=state, detail=detail, **place)
 
     def _abandon(self, known: OutboxEntry, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
         """Another transaction has this nonce for ever."""
+        self._tell_undone(known, attempts)
         for entry in attempts:
             self._save(entry, state="failed", block_hash="")
-        failed = replace(known, state="failed", block_hash="")
-        self._tell_undone(failed, attempts)
-        return failed
+        return replace(known, state="failed", block_hash="")
 
     def _tell_undone(self, entry: OutboxEntry, attempts: Sequence[OutboxEntry]) -> None:
         if any(attempt.detail.get(_SHOWN) for attempt in attempts):
             log.error("the chain has undone transaction %s (%s)", entry.tx_hash, entry.order_id)
             self._on_undone(entry)
 
-    async def _send(
-        self, entry: OutboxEntry, heads: Heads, attempts: Sequence[OutboxEntry], is_lost: bool = False
-    ) -> OutboxEntry:
+    async def _send(self, entry: OutboxEntry, heads: Heads, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
         """Send what the chain does not have, and raise the fees of what it has had for too long."""
         chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
         if chain_nonce < entry.nonce:
             await self._fill_gap(chain_nonce, entry.nonce)
-        if entry.state == "signed" or is_lost or chain_nonce <= entry.nonce:
+        if entry.state == "signed" or chain_nonce <= entry.nonce:
             await asyncio.to_thread(self._sender.broadcast, entry.raw)
             if entry.state == "signed":
                 return self._save(entry, state="sent", block=heads.latest)

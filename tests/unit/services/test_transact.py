@@ -44,6 +44,12 @@ class Desk:
         for _ in range(blocks):
             self.chain.mine()
 
+    def mine_nothing(self, blocks: int) -> None:
+        """Blocks without the transactions that wait."""
+        waiting, self.chain.pool = self.chain.pool, {}
+        self.mine(blocks)
+        self.chain.pool = waiting
+
     def states(self) -> dict[str, str]:
         return {entry.order_id: entry.state for entry in self.store._outbox.values()}
 
@@ -186,6 +192,29 @@ async def test_step__not_mined_for_some_blocks__is_replaced_with_higher_fees_and
     await desk.treasury.recover()
     assert (desk.paid, desk.attempts()) == (1, ["replaced", "final"])
     assert await desk.pay("a") == list(desk.store._outbox)[1]
+
+
+async def test_step__killed_at_every_call_of_a_replacement__pays_exactly_once() -> None:
+    async def raise_fees(desk: Desk, fuse: Fuse) -> None:
+        desk.chain.mines = False
+        await desk.pay_in_vain("a")
+        desk.mine_nothing(4)
+        desk.start(fuse)
+        await desk.treasury.recover()
+
+    fuse = Fuse()
+    counted = Desk()
+    await raise_fees(counted, fuse)
+    assert counted.attempts() == ["unknown", "sent"]
+    for deadly in every_fuse(len(fuse.calls)):
+        desk = Desk()
+        with pytest.raises(Killed):
+            await raise_fees(desk, deadly)
+        desk.start()
+        await desk.treasury.recover()
+        desk.mine(1)
+        await desk.treasury.recover()
+        assert (desk.paid, desk.attempts()) == (1, ["replaced", "final"]), deadly.calls[-1]
 
 
 async def test_step__the_cheaper_attempt_is_mined_after_all__wins(desk: Desk) -> None:
