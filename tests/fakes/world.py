@@ -105,7 +105,7 @@ class Member:
         store, network = Fused(self.store, fuse), Fused(self.network, fuse)
         market = Fused(MemoryMarket(self.world.chain), fuse)
         sender = Fused(MemorySender(self.world.chain, self.keys.account), fuse)
-        self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=0.1))
+        self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
         trade = Trade(store, self.keys, Sealing(self.keys), network, market, self.treasury, self.catalogue, self.clock)
         self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)

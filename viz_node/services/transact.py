@@ -110,7 +110,7 @@ class Treasury:
     async def _settle(self, order_id: str) -> OutboxEntry:
         """Steps until the order is shown. Polls, because a thread that waits could not be cancelled at a stop."""
         loop = asyncio.get_running_loop()
-        started, pause = loop.time(), _FIRST_PAUSE_SECONDS
+        started, pause = loop.time(), 0.0
         while True:
             entry = await self._step(order_id)
             if entry.state in DONE_OUTBOX_STATES:
@@ -122,7 +122,7 @@ class Treasury:
             if loop.time() + pause > started + patience:
                 raise self._give_up(entry, patience)
             await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            pause = min(max(2 * pause, _FIRST_PAUSE_SECONDS), _LONGEST_PAUSE_SECONDS)
 
     def _give_up(self, entry: OutboxEntry, patience: float) -> DeadlineError:
         if entry.state == "mined":
