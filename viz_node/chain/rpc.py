@@ -106,6 +106,17 @@ def to_int(text: Any) -> int:
         raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not a quantity") from error
 
 
+def to_quantity(text: Any) -> int:
+    """Read a quantity that a verdict may rest on: below 2^64, spelt in the one canonical way.
+
+    Raises: ChainUnavailableError.
+    """
+    value = to_int(text)
+    if not 0 <= value < 1 << 64 or text != hex(value):
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not a canonical quantity")
+    return value
+
+
 def to_bytes(text: Any) -> bytes:
     """Read JSON-RPC data. Raises: ChainUnavailableError."""
     try:
