@@ -76,6 +76,10 @@ class Catalogue:
         """The living announcements, for peers that come late."""
         return list(self._store.list_announcements(self._now()))
 
+    def forget_expired(self) -> None:
+        """Drop the announcements that nobody repeated; strangers' rows must not add up for ever."""
+        self._store.remove_expired_announcements(self._now())
+
     async def search(self, text: str) -> list[dict[str, Any]]:
         """The listings whose name, base or id holds `text`; unreachable or false ones are left out."""
         items = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
