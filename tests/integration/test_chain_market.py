@@ -1,20 +1,18 @@
 """The chain package against a real Anvil: the life of a sale, the audit, lying endpoints, and what goes wrong."""
 
 import copy
-import http.client
 import json
 import secrets
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain.anvil import (
     DevChain,
     adopt_or_start,
@@ -110,43 +108,6 @@ def traded(market: Market) -> Market:
     market.do(market.buyer, market.gateway.prepare_claim(1, market.owner.account))
     market.do(market.buyer, market.gateway.prepare_claim(2, OTHERS[2]))
     return market
-
-
-class LyingEndpoint:
-    """A proxy before the real endpoint that changes its answers."""
-
-    def __init__(self, rpc_url: str, lie: Callable[[str, Any], Any]) -> None:
-        host = rpc_url.removeprefix("http://")
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                connection = http.client.HTTPConnection(host, timeout=10)
-                connection.request("POST", "/", body, {"content-type": "application/json"})
-                request, answer = json.loads(body), json.loads(connection.getresponse().read())
-                connection.close()
-                if isinstance(request, dict) and "result" in answer:
-                    answer["result"] = lie(request["method"], answer["result"])
-                raw = json.dumps(answer).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(raw)))
-                self.end_headers()
-                self.wfile.write(raw)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.rpc_url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    def __enter__(self) -> "LyingEndpoint":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def about_entries(change: Callable[[list[dict[str, Any]]], None]) -> Callable[[str, Any], Any]:
