@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -50,11 +51,7 @@ class Buyer:
             )
         detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price}
         report({"phase": "approve", "step": 1, "steps": 2})
-        await trade.treasury.execute(
-            f"approve:{job.job_id}:{offer.price}",
-            lambda: trade.market.prepare_approve(TokenAmount(offer.price)),
-            detail | {"kind": "approve"},
-        )
+        await self._approve(job, detail)
         report({"phase": "buy", "step": 2, "steps": 2})
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
         tx_hash = await trade.treasury.execute(
@@ -64,6 +61,15 @@ class Buyer:
             detail | {"kind": "buy"},
         )
         return _result(detail, tx_hash)
+
+    async def _approve(self, job: Job, detail: dict[str, Any]) -> None:
+        """Let the market take the price, unless it may: another purchase may have used what was approved before."""
+        # Nothing to repeat after a crash: what was signed settles first, and to approve twice does no harm.
+        market, price = self._trade.market, TokenAmount(detail["price"])
+        if await asyncio.to_thread(market.allowance, self._trade.keys.account) < price:
+            order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
+            call = detail | {"kind": "approve"}
+            await self._trade.treasury.execute(order_id, lambda: market.prepare_approve(price), call)
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""

@@ -87,6 +87,22 @@ async def test_license__paid_and_then_withdrawn_before_the_restart__is_done(tmp_
     assert (jobs[0].state, jobs[0].result["paid"], peer.tokens) == (JobState.DONE, "5.00", MONEY - PRICE)
 
 
+async def test_license__approval_was_used_by_another_purchase__approves_again(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    signs = [number for number, name in enumerate((await fused_calls(peer, adapter_id)).calls) if "Sender.sign" in name]
+    world, _, peer, adapter_id = await market(tmp_path / "again")
+    peer.start(Fuse(signs[1]))
+    with pytest.raises(BaseExceptionGroup):
+        await peer.live(orders(adapter_id)[0])
+    assert world.chain.state.allowed[peer.keys.account] == PRICE
+    world.chain.state.allowed[peer.keys.account] = 0
+    peer.start()
+
+    (job,) = await peer.live()
+
+    assert (job.state, peer.tokens) == (JobState.DONE, MONEY - PRICE)
+
+
 async def fused_calls(peer: Member, adapter_id: str) -> Fuse:
     fuse = Fuse()
     peer.start(fuse)
