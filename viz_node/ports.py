@@ -15,7 +15,7 @@ VerifyBytes = Callable[[str, bytes, bytes], None]
 
 
 class Store(Protocol):
-    """Durable state; every call is one transaction. `find_…` raises NotFoundError."""
+    """Durable state; every call is one transaction. `find_…` raises NotFoundError; jobs come newest first."""
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None: ...
     def list_works(self) -> list[Work]: ...
