@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import TokenAmount, format_amount
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
@@ -166,8 +166,12 @@ class Buyer:
         )
 
     def _free_name(self, name: str, adapter_id: str) -> str:
+        """The listing's name, made fit for a folder, unless something of this node has it or is about to."""
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
-        return safe if adapter_named(self._trade.store, safe) is None else f"{safe}-{adapter_id[:8]}"
+        unfinished = [job for job in self._trade.store.list_jobs() if job.state is not JobState.DONE]
+        is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
+        is_taken = is_taken or adapter_named(self._trade.store, safe) is not None
+        return f"{safe}-{adapter_id[:8]}" if is_taken else safe
 
 
 def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.world import Fuse, Member, World, every_fuse
-from viz_node.domain.job import JobState
+from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 
 PRICE, MONEY = 5_000_000, 20_000_000
@@ -189,3 +189,13 @@ async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tm
     other.hear()
     jobs = await other.live(*orders(adapter_id))
     assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
+
+
+async def test_fetch__own_training_of_the_same_name_is_unfinished__takes_another_name(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    peer.store.save_job(Job("t1", "train", JobState.FAILED, {"name": "elsin"}, 1, 1))
+    training = peer.home / "adapters" / "elsin"
+    training.mkdir()
+    await peer.live(*orders(adapter_id))
+    assert peer.store.find_adapter(adapter_id).name == f"elsin-{adapter_id[:8]}"
+    assert training.exists()
