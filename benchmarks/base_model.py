@@ -24,7 +24,7 @@ WIDE = {
 
 def small_base() -> Path:
     """The folder of the small base model; takes a minute or two the first time."""
-    return _built("viz-small-0", {})
+    return _built("viz-base-small-0", {})
 
 
 def wide_base() -> Path:

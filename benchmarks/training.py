@@ -35,7 +35,8 @@ def main() -> None:
     options = arguments.parse_args()
     base = options.base or (wide_base() if options.wide else small_base())
     machine, results = describe_machine(), measure_all(options, base)
-    publish(f"QLoRA training on {base.name}", to_rows(results), options.as_json, machine)
+    notes = ["TRL was not measured"] if options.without_trl else []
+    publish(f"QLoRA training on {base.name}", to_rows(results), options.as_json, machine, notes)
 
 
 def measure_all(options: argparse.Namespace, base: Path) -> dict[str, list[Row]]:
@@ -88,27 +89,21 @@ def to_rows(results: dict[str, list[Row]]) -> list[Row]:
 
 
 def trl_environment() -> Path:
-    """The Python of an environment that sees our packages and has TRL on top. Raises: CalledProcessError."""
+    """The Python of an environment that sees our packages and has TRL on top; ends the program if it cannot be made."""
     folder, requirements = CACHE / "trl", ROOT / "benchmarks" / "requirements-trl.txt"
     python, installed = folder / "bin" / "python", folder / "requirements.txt"
-    if not installed.exists() or installed.read_bytes() != requirements.read_bytes():
-        print("installing TRL, once, into build/benchmarks/trl (--without-trl leaves it out)", file=sys.stderr)
-        venv.create(folder, clear=True, with_pip=False)
-        own_packages = next(Path(entry) for entry in sys.path if entry.endswith("site-packages"))
-        link = folder / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
-        (link / "viz_node_packages.pth").write_text(f"{own_packages}\n{ROOT}\n")
-        pip = [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            str(python),
-            "install",
-            "--quiet",
-            "--disable-pip-version-check",
-        ]
-        subprocess.run([*pip, "--no-deps", "-r", str(requirements)], check=True, stdout=sys.stderr)
-        installed.write_bytes(requirements.read_bytes())
+    if installed.exists() and installed.read_bytes() == requirements.read_bytes():
+        return python
+    print("installing TRL, once, into build/benchmarks/trl (--without-trl leaves it out)", file=sys.stderr)
+    venv.create(folder, clear=True, with_pip=False)
+    own_packages = next(entry for entry in sys.path if entry.endswith("site-packages"))
+    site_packages = next(folder.glob("lib/python*/site-packages"))
+    (site_packages / "viz_node_packages.pth").write_text(f"{own_packages}\n{ROOT}\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install", "--quiet"]
+    done = subprocess.run([*pip, "--no-deps", "-r", str(requirements)], check=False, stdout=sys.stderr)
+    if done.returncode:
+        raise SystemExit("error: TRL could not be installed\nnext: run it again, or with --without-trl")
+    installed.write_bytes(requirements.read_bytes())
     return python
 
 

@@ -20,7 +20,13 @@ async def until(predicate: Callable[[], object | Awaitable[object]], seconds: fl
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def until_blocking(ask: Callable[[], T], is_reached: Callable[[T], object], seconds: float, what: str = "") -> T:
+def until_blocking(
+    ask: Callable[[], T],
+    is_reached: Callable[[T], object],
+    seconds: float,
+    what: str = "",
+    pause_seconds: float = _PAUSE_SECONDS,
+) -> T:
     """The first answer of `ask` that `is_reached` accepts; fails with the last answer after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -28,4 +34,4 @@ def until_blocking(ask: Callable[[], T], is_reached: Callable[[T], object], seco
         if is_reached(answer):
             return answer
         assert time.monotonic() < deadline, f"not within {seconds} s: {what} {answer!r}"
-        time.sleep(_PAUSE_SECONDS)
+        time.sleep(pause_seconds)

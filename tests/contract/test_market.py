@@ -117,6 +117,7 @@ def publish(place: Any, duration: int = 0) -> Any:
 
 def buy(place: Any, buyer: Any, offer_id: int = 1) -> None:
     do(buyer, place.market.prepare_approve(PRICE))
+    assert place.market.allowance(buyer.account) == PRICE
     do(buyer, place.market.prepare_buy(offer_id, buyer.account, PRICE, b"\4" * 32))
 
 
@@ -132,6 +133,7 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
 
     buy(place, buyer, offer.offer_id)
 
+    assert place.market.allowance(buyer.account) == 0
     assert place.market.license_expiry(offer.offer_id, buyer.account) == PERPETUAL
     (row,) = place.market.royalties_of(owner.account)
     assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_395_000)

@@ -94,6 +94,8 @@ def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None
     assert store.list_announcements(49) == [b"a", b"two"]
     assert store.list_announcements(50) == [b"two"]
     assert store.list_announcements(100) == []
+    assert store.remove_expired_announcements(50) == 1
+    assert store.list_announcements(49) == [b"two"]
 
 
 def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: Store) -> None:

@@ -1,20 +1,22 @@
-"""The whole story with real processes: killed in mid-training and in mid-purchase, and nothing is paid twice."""
+"""The whole story with real processes: killed in training, at every stage of a purchase, in a fetch, and paid once."""
 
+import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import until_blocking
 from viz_node.daemon.audit import run_audit
 
 ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
-RECIPIENT = "0x00000000000000000000000000000000000000aa"
+RECIPIENT = "0x" + "aa" * 20
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -53,13 +55,42 @@ class RunningNode:
         return self.process.wait(20)
 
     def until(self, job_id: str, is_reached) -> dict:
-        deadline = time.monotonic() + 300
-        while True:
-            job = self.call("jobs", "show", job_id)
-            if is_reached(job):
-                return job
-            assert time.monotonic() < deadline, job
-            time.sleep(0.05)
+        return until_blocking(lambda: self.call("jobs", "show", job_id), is_reached, 300, "the job")
+
+    def killed_during(self, moment, *arguments: str) -> dict:
+        """Give the order, kill the node at the `moment`, start it again; the order's job when it has ended."""
+        before = {job["job_id"] for job in self.call("jobs", "list")}
+        order = subprocess.Popen([*self.command(), *arguments, "--detach"], stdout=subprocess.DEVNULL)
+        until_blocking(moment, bool, 60, str(arguments), pause_seconds=0)
+        self.kill()
+        order.wait(60)
+        self.start()
+        (job_id,) = {job["job_id"] for job in self.call("jobs", "list")} - before
+        return self.until(job_id, has_ended)
+
+    def outbox(self) -> list[tuple[str, str]]:
+        """Kind and state of every transaction, as they stand on the disk."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.home / 'node.db'}?mode=ro", uri=True)) as database:
+            return database.execute("SELECT kind, state FROM outbox ORDER BY rowid").fetchall()
+
+
+def has_ended(job: dict) -> bool:
+    return job["state"] not in {"queued", "running"}
+
+
+def purchase_moments(node: RunningNode) -> dict:
+    """Where to kill a purchase: each is reached by the purchase that is about to be ordered."""
+    earlier = len(node.outbox())
+
+    def is_reached(kind: str, *states: str) -> bool:
+        return any(row[0] == kind and row[1] in states for row in node.outbox()[earlier:])
+
+    return {
+        "approval in the outbox": lambda: is_reached("approve", "signed", "sent", "final"),
+        "purchase in the outbox": lambda: is_reached("buy", "signed", "sent", "final"),
+        "purchase sent": lambda: is_reached("buy", "sent", "final"),
+        "purchase in a block": lambda: is_reached("buy", "final"),
+    }
 
 
 @pytest.fixture
@@ -82,7 +113,7 @@ def write_works(folder: Path) -> None:
         (folder / f"work{number}.txt").write_text("\n\n".join(blocks))
 
 
-def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_path: Path, homes) -> None:
+def test_story__killed_in_training_and_at_every_stage_of_purchases__pays_each_once(tmp_path: Path, homes) -> None:
     write_works(tmp_path / "works")
     (tmp_path / "works" / "broken.pdf").write_bytes(b"not a pdf")
     holder = RunningNode(tmp_path / "holder", "--no-sample")
@@ -96,7 +127,7 @@ def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_p
     holder.until(job_id, lambda job: job["progress"].get("phase") == "train")
     holder.kill()
     holder.start()
-    trained = holder.until(job_id, lambda job: job["state"] not in {"queued", "running"})
+    trained = holder.until(job_id, has_ended)
     assert trained["state"] == "done", trained
     evaluation = trained["result"]["evaluation"]
     assert float(evaluation["perplexity_after"]) < float(evaluation["perplexity_before"])
@@ -104,35 +135,35 @@ def test_story__killed_in_training_and_in_purchase__finishes_and_pays_once(tmp_p
     account = holder.call("id")["account"]
     bad_split = holder.try_call("publish", "elsin", "--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=20")
     assert bad_split.returncode == 2
-    holder.call("publish", "elsin", "--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=30")
+    terms = ("--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=30", "--license", "subscription")
+    holder.call("publish", "elsin", *terms)
     assert [row["price"] for row in holder.call("search")] == ["5.00"]
 
     peer = RunningNode(tmp_path / "peer", "--join", str(tmp_path / "holder"))
     homes.append(peer)
-    deadline = time.monotonic() + 60
-    while not peer.call("search"):
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    until_blocking(lambda: peer.call("search"), bool, 60, "the listing")
     assert peer.try_call("fetch", "elsin").returncode == 4
     assert peer.try_call("license", "elsin", "--max-price", "4.99").returncode == 4
 
-    order = peer.call("license", "elsin", "--max-price", "6.00", "--detach")["job_id"]
-    peer.kill()
-    peer.start()
-    bought = peer.until(order, lambda job: job["state"] not in {"queued", "running"})
-    assert bought["state"] == "done", bought
-    peer.call("license", "elsin", "--max-price", "6.00")
-    assert peer.call("status")["balances"]["token"] == "995.00"
-    peer.call("fetch", "elsin")
+    for name in purchase_moments(peer):
+        bought = peer.killed_during(purchase_moments(peer)[name], "license", "elsin", "--max-price", "6.00")
+        assert bought["state"] == "done", (name, bought)
+    assert [row for row in peer.outbox() if row[0] == "buy"] == [("buy", "final")] * 4
+    sealed, folder = peer.home / "bundles" / "elsin", peer.home / "adapters"
+    fetched = peer.killed_during(lambda: any(sealed.glob("*.sealed*")), "fetch", "elsin")
+    assert fetched["state"] == "done", fetched
+    assert not (folder / ".elsin.partial").exists()
     assert peer.call("generate", "elsin", "In year")["result"]["text"]
 
-    assert holder.call("royalties")["due"] == "3.50"
+    assert holder.call("royalties")["due"] == "13.58"
     holder.call("royalties", "claim")
     chain = holder.call("status")["chain"]
     report = run_audit(chain["rpc_url"], tmp_path / "holder" / "chain" / "deployment.json", None)
     assert report.ok
-    assert [sale.price for sale in report.sales] == [5_000_000]
-    assert {total.account: total.earned for total in report.totals} == {account: 3_500_000, RECIPIENT: 1_500_000}
+    assert [sale.price for sale in report.sales] == [5_000_000] * 4
+    earned = {total.account: total.earned for total in report.totals}
+    assert (earned.pop(account), earned.pop(RECIPIENT)) == (13_580_000, 5_820_000)
+    assert list(earned.values()) == [600_000]  # the platform's three percent
 
     second = subprocess.run([*holder.command(), "start", "--dev"], capture_output=True, check=False, timeout=60)
     assert second.returncode == 9

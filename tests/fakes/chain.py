@@ -180,6 +180,9 @@ class MemoryMarket:
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)
 
+    def allowance(self, account: Account) -> TokenAmount:
+        return TokenAmount(self._chain.state.allowed.get(account, 0))
+
     def royalties_of(self, account: Account) -> list[Royalty]:
         state, rows = self._chain.state, []
         for split_id, split in enumerate(state.splits, 1):

@@ -7,12 +7,12 @@ The order is that of `viz_node.daemon.federation_worker` and a `gate` directory,
 import hashlib
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tests.waiting import until_blocking
 from viz_node.daemon.federation_worker import set_flower_defaults
 from viz_node.errors import VizNodeError
 
@@ -35,8 +35,7 @@ class GatedTrainer:
 
     def train_round(self, vector: np.ndarray, number: int, rounds: int) -> tuple[np.ndarray, int, float]:
         (self._gate / f"began-{self._name}-{number}").touch()
-        while not (self._gate / f"open-{number}").exists():
-            time.sleep(0.05)
+        until_blocking((self._gate / f"open-{number}").exists, bool, 120, "the gate opens")
         return vector + np.float32(0.5) * (self._target - vector), 100, self.evaluate(vector)[0]
 
     def evaluate(self, vector: np.ndarray) -> tuple[float, int]:

@@ -72,6 +72,12 @@ class MemoryStore:
     def list_announcements(self, now: int) -> list[bytes]:
         return [raw for _, (_, expires, raw) in sorted(self._announcements.items()) if expires > now]
 
+    def remove_expired_announcements(self, now: int) -> int:
+        expired = [key for key, (_, expires, _) in self._announcements.items() if expires <= now]
+        for key in expired:
+            del self._announcements[key]
+        return len(expired)
+
     def add_outbox(self, entry: OutboxEntry) -> None:
         _refuse_second(self._outbox, entry.tx_hash)
         self.save_outbox(entry)

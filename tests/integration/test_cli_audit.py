@@ -1,14 +1,22 @@
 """The auditor's command against a real chain: the three exit statuses and what is printed."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain import anvil
+from viz_node.chain.deployment import parse_deployment
+from viz_node.chain.market import MarketGateway
+from viz_node.chain.signing import account_of_key
+from viz_node.chain.transactions import TransactionSender
 from viz_node.cli.main import run
 from viz_node.daemon.config import ANVIL
+from viz_node.domain.ids import WHOLE, TokenAmount
+from viz_node.domain.royalty import split_from_shares
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="contracts/node_modules is not installed")
 
@@ -34,6 +42,39 @@ def test_audit__json__one_document_with_the_verdict(
 ) -> None:
     assert run(["audit", "--rpc-url", chain[0], "--deployment", str(chain[1]), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["ok"] is True
+
+
+@pytest.fixture
+def liar(chain: tuple[str, Path]) -> Iterator[str]:
+    """An endpoint that hides the last entry of a ledger with a published adapter."""
+    rpc_url, deployment = chain[0], parse_deployment(chain[1].read_bytes())
+    key = secrets.token_bytes(32)
+    anvil.give_gas(rpc_url, account_of_key(key))
+    sender = TransactionSender(rpc_url, deployment, key)
+    split = split_from_shares({sender.account: WHOLE})
+    digests = (secrets.token_bytes(32), b"\2" * 32, b"\3" * 32)
+    call = MarketGateway(rpc_url, deployment).prepare_publish(digests, split, TokenAmount(1), 0)
+    signed = sender.sign(call, sender.next_nonce())
+    sender.broadcast(signed.raw)
+    sender.wait(signed.tx_hash, 20)
+    with LyingEndpoint(rpc_url, lambda method, result: result[:-1] if method == "eth_getLogs" else result) as endpoint:
+        yield endpoint.rpc_url
+
+
+def test_audit__state_does_not_match_the_log__status_1_and_a_table(
+    chain: tuple[str, Path], liar: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["audit", "--rpc-url", liar, "--deployment", str(chain[1])]) == 1
+    printed = capsys.readouterr()
+    _, _, table = printed.out.partition("what does not hold\n")
+    assert table.startswith("check")
+    assert "head" in table
+    assert "it does NOT hold" in table
+    assert printed.err == ""
+    assert run(["audit", "--rpc-url", liar, "--deployment", str(chain[1]), "--json"]) == 1
+    body = json.loads(capsys.readouterr().out)
+    assert body["ok"] is False
+    assert body["findings"]
 
 
 def test_audit__chain_down__could_not_run(chain: tuple[str, Path], capsys: pytest.CaptureFixture[str]) -> None:

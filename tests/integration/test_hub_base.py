@@ -8,10 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tests.tiny_model import write_tiny_model
 from viz_node.daemon.config import hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.errors import NotFoundError, UnreachableError, UsageError, VerificationError
@@ -78,16 +76,7 @@ class Hub:
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A tiny Llama that was made here, with what hubs also hold and nobody should fetch."""
     folder = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    words = {word: number for number, word in enumerate(["<s>", "</s>", "<unk>", *"abcdefghijklmnopqrstuvwxyz. "])}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split("", "isolated")
-    PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>").save_pretrained(folder)
-    config = LlamaConfig(
-        vocab_size=64, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=128,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
+    write_tiny_model(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
     return files | {"pytorch_model.bin": b"pickle", "modeling_evil.py": b"raise SystemExit", "README.md": b"# tiny"}
 

@@ -5,13 +5,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.waiting import until_blocking
 from viz_node.models.adapter_files import adapter_digest, check_adapter, export_adapter
 from viz_node.models.bases import base_shapes, list_bases, resolve_base
 from viz_node.models.recipes import Recipe
@@ -92,9 +92,7 @@ def interrupt(order: Body, number: int) -> list[Body]:
     """Signal the worker as soon as a checkpoint exists; returns its events."""
     process = start(order)
     checkpoint = Path(order["checkpoint_dir"]) / "checkpoint.safetensors"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.005)
+    until_blocking(lambda: checkpoint.exists() or process.poll() is not None, bool, 120, "a checkpoint")
     assert checkpoint.exists(), process.poll()
     process.send_signal(number)
     assert process.stdout is not None

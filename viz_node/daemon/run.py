@@ -146,6 +146,7 @@ async def _recover(node: Node) -> None:
     while True:
         try:
             await node.treasury.recover()
+            node.catalogue.forget_expired()
             await node.publisher.serve_library()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)

@@ -7,6 +7,8 @@ from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, parse_
 from viz_node.errors import InvalidSplitError
 
 MAX_RECIPIENTS = 1000
+# A recipient below this is the number of another split, which nobody can hold the key of.
+SPLIT_NUMBERS = 2**32
 _HOW = "write --split ACCOUNT=70,ACCOUNT=30"
 
 
@@ -54,6 +56,8 @@ def parse_split(text: str) -> RoyaltySplit:
         if not is_number or len(whole) > 3:
             raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", _HOW)
         account = parse_account(name.strip())
+        if int(account, 16) < SPLIT_NUMBERS:
+            raise InvalidSplitError(f"{account} names no account: the market takes so low a number for a split", _HOW)
         if account in shares:
             raise InvalidSplitError(f"{account} stands twice in the split", _HOW)
         shares[account] = BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))

@@ -23,7 +23,7 @@ from viz_node.domain.manifest import (
 )
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
-from viz_node.errors import NotFoundError, UnreachableError, VerificationError
+from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
 from viz_node.services.library import adapter_named
 
@@ -76,8 +76,12 @@ class Catalogue:
         """The living announcements, for peers that come late."""
         return list(self._store.list_announcements(self._now()))
 
+    def forget_expired(self) -> None:
+        """Drop the announcements that nobody repeated; strangers' rows must not add up for ever."""
+        self._store.remove_expired_announcements(self._now())
+
     async def search(self, text: str) -> list[dict[str, Any]]:
-        """The listings whose name, base or id holds `text`; unreachable or false ones are left out."""
+        """The listings whose name, base or id holds `text`; false ones are left out, unreachable ones have no price."""
         items = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
         wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
         found = await asyncio.gather(*(self._describe(item) for item in wanted), return_exceptions=True)
@@ -180,7 +184,7 @@ class Catalogue:
     async def _describe(self, item: Announcement) -> dict[str, Any]:
         try:
             listing = await self.listing(item.adapter_id)
-        except UnreachableError as error:
+        except (UnreachableError, DeadlineError) as error:
             row = {"adapter_id": item.adapter_id, "name": item.name, "base_model": item.base_model}
             return row | {"peer_id": item.peer_id, "price": None, "license": "", "account": "", "licensed": False,
                           "error": error.message}  # fmt: skip

@@ -40,9 +40,9 @@ class JobRunner:
         self._handlers[kind] = handler
 
     def start(self, group: asyncio.TaskGroup) -> None:
-        """Run what was queued or running when the process ended."""
+        """Run what was queued or running when the process ended, the oldest first."""
         self._group = group
-        for job in sorted(self._store.list_jobs(), key=lambda item: (item.created, item.job_id)):
+        for job in reversed(self._store.list_jobs()):
             if job.state is JobState.RUNNING:
                 self._save(replace(job, state=JobState.QUEUED))
             if job.state in {JobState.QUEUED, JobState.RUNNING}:
@@ -106,7 +106,7 @@ class JobRunner:
 
     def list_jobs(self) -> list[Job]:
         """All jobs, the newest first."""
-        return sorted(self._store.list_jobs(), key=lambda item: (item.created, item.job_id), reverse=True)
+        return self._store.list_jobs()
 
     def _launch(self, job_id: str) -> None:
         if self._group is None:

@@ -3,13 +3,14 @@
 import asyncio
 import hashlib
 import json
+import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import TokenAmount, format_amount
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
@@ -50,11 +51,7 @@ class Buyer:
             )
         detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price, "job": job.job_id}
         report({"phase": "approve", "step": 1, "steps": 2})
-        await trade.treasury.execute(
-            f"approve:{job.job_id}:{offer.price}",
-            lambda: trade.market.prepare_approve(TokenAmount(offer.price)),
-            detail | {"kind": "approve"},
-        )
+        await self._approve(job, detail)
         report({"phase": "buy", "step": 2, "steps": 2})
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
         tx_hash = await trade.treasury.execute(
@@ -64,6 +61,15 @@ class Buyer:
             detail | {"kind": "buy"},
         )
         return _result(detail, tx_hash)
+
+    async def _approve(self, job: Job, detail: dict[str, Any]) -> None:
+        """Let the market take the price, unless it may: another purchase may have used what was approved before."""
+        # Nothing to repeat after a crash: what was signed settles first, and to approve twice does no harm.
+        market, price = self._trade.market, TokenAmount(detail["price"])
+        if await asyncio.to_thread(market.allowance, self._trade.keys.account) < price:
+            order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
+            call = detail | {"kind": "approve"}
+            await self._trade.treasury.execute(order_id, lambda: market.prepare_approve(price), call)
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""
@@ -160,8 +166,12 @@ class Buyer:
         )
 
     def _free_name(self, name: str, adapter_id: str) -> str:
+        """The listing's name, made fit for a folder, unless something of this node has it or is about to."""
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
-        return safe if adapter_named(self._trade.store, safe) is None else f"{safe}-{adapter_id[:8]}"
+        unfinished = [job for job in self._trade.store.list_jobs() if job.state is not JobState.DONE]
+        is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
+        is_taken = is_taken or adapter_named(self._trade.store, safe) is not None
+        return f"{safe}-{adapter_id[:8]}" if is_taken else safe
 
 
 def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:

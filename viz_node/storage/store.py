@@ -73,10 +73,6 @@ class Store:
         """The work with this id or unique prefix. Raises: NotFoundError, UsageError."""
         return _work(self._find("works", "body", work_id, "work")[0])
 
-    def sealed_path_of(self, work_id: str) -> Path:
-        """Where the work's sealed text lies. Raises: NotFoundError, UsageError."""
-        return Path(self._find("works", "sealed_path", work_id, "work")[0])
-
     def remove_work(self, work_id: str) -> Path:
         """Forget the work; the sealed file that the caller must delete. Raises: NotFoundError, UsageError."""
         with self._db.transaction():
@@ -133,13 +129,6 @@ class Store:
         """All adapters, oldest first."""
         return [_adapter(row) for row in self._db.query("SELECT manifest, body FROM adapters ORDER BY created, rowid")]
 
-    def remove_adapter(self, name: str) -> AdapterRecord:
-        """Forget the adapter; its record, for deleting the files. Raises: NotFoundError, UsageError."""
-        with self._db.transaction():
-            record = self.find_adapter(name)
-            self._db.execute("DELETE FROM adapters WHERE id = ?", (record.name,))
-        return record
-
     # announcements
 
     def save_announcement(self, adapter_id: str, sequence: int, expires: int, raw: bytes) -> bool:
@@ -153,11 +142,6 @@ class Store:
     def list_announcements(self, now: int) -> list[bytes]:
         """Those not expired at `now`, by adapter id; a reply to peers and the base of a search."""
         return [row[0] for row in self._db.query("SELECT raw FROM announcements WHERE expires > ? ORDER BY id", (now,))]
-
-    def find_announcement(self, adapter_id: str) -> bytes | None:
-        """The newest one kept for the adapter (full id), or None."""
-        rows = self._db.query("SELECT raw FROM announcements WHERE id = ?", (adapter_id,))
-        return rows[0][0] if rows else None
 
     def remove_expired_announcements(self, now: int) -> int:
         """Forget what expired by `now`; how many."""
@@ -185,11 +169,6 @@ class Store:
         marks = ", ".join("?" * len(PENDING_OUTBOX_STATES))
         sql = f"SELECT raw, body FROM outbox WHERE state IN ({marks}) ORDER BY nonce, rowid"
         return [_outbox(row) for row in self._db.query(sql, PENDING_OUTBOX_STATES)]
-
-    def list_outbox(self, kind: str | None = None) -> list[OutboxEntry]:
-        """All transactions, or those of one kind, newest first."""
-        sql = "SELECT raw, body FROM outbox WHERE ?1 IS NULL OR kind = ?1 ORDER BY created DESC, rowid DESC"
-        return [_outbox(row) for row in self._db.query(sql, (kind,))]
 
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
         """The transactions of one order, in the order they were added."""

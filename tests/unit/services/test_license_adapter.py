@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.world import Fuse, Member, World, every_fuse
-from viz_node.domain.job import JobState
+from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 
 PRICE, MONEY = 5_000_000, 20_000_000
@@ -85,6 +85,22 @@ async def test_license__paid_and_then_withdrawn_before_the_restart__is_done(tmp_
     jobs = await peer.live()
 
     assert (jobs[0].state, jobs[0].result["paid"], peer.tokens) == (JobState.DONE, "5.00", MONEY - PRICE)
+
+
+async def test_license__approval_was_used_by_another_purchase__approves_again(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    signs = [number for number, name in enumerate((await fused_calls(peer, adapter_id)).calls) if "Sender.sign" in name]
+    world, _, peer, adapter_id = await market(tmp_path / "again")
+    peer.start(Fuse(signs[1]))
+    with pytest.raises(BaseExceptionGroup):
+        await peer.live(orders(adapter_id)[0])
+    assert world.chain.state.allowed[peer.keys.account] == PRICE
+    world.chain.state.allowed[peer.keys.account] = 0
+    peer.start()
+
+    (job,) = await peer.live()
+
+    assert (job.state, peer.tokens) == (JobState.DONE, MONEY - PRICE)
 
 
 async def fused_calls(peer: Member, adapter_id: str) -> Fuse:
@@ -173,3 +189,13 @@ async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tm
     other.hear()
     jobs = await other.live(*orders(adapter_id))
     assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
+
+
+async def test_fetch__own_training_of_the_same_name_is_unfinished__takes_another_name(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path)
+    peer.store.save_job(Job("t1", "train", JobState.FAILED, {"name": "elsin"}, 1, 1))
+    training = peer.home / "adapters" / "elsin"
+    training.mkdir()
+    await peer.live(*orders(adapter_id))
+    assert peer.store.find_adapter(adapter_id).name == f"elsin-{adapter_id[:8]}"
+    assert training.exists()

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+from tests.fakes.chain import MemoryCall, MemoryMarket, MemorySender
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.ids import Account
 from viz_node.domain.job import JobState
+from viz_node.services.settle_royalties import Royalties
 
 
 async def earned(directory: Path) -> tuple[World, Member]:
@@ -50,3 +53,19 @@ async def test_claim__nothing_due__sends_nothing(tmp_path: Path) -> None:
     holder = World(tmp_path).node("holder")
     (job,) = await holder.live(("claim", {}))
     assert (job.result, holder.world.chain.block) == ({"claimed": "0.00", "tx_hashes": []}, 0)
+
+
+async def test_claim__somebody_else_claims_first__is_done_and_the_money_is_there(tmp_path: Path) -> None:
+    world, holder = await earned(tmp_path)
+    stranger = MemorySender(world.chain, Account("0x" + "33" * 20))
+
+    class Racing(MemoryMarket):
+        def prepare_claim(self, split_id: int, account: Account) -> MemoryCall:
+            call = super().prepare_claim(split_id, account)
+            stranger.broadcast(stranger.sign(call, stranger.next_nonce()).raw)
+            return call
+
+    holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account)
+    holder.jobs.register("claim", holder.royalties.claim)
+    job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
+    assert (job.state, job.result["tx_hashes"], holder.tokens) == (JobState.DONE, [], 9_700_000)

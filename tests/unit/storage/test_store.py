@@ -69,10 +69,9 @@ def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
 
     store = Store(path)
     assert store.list_works() == [work(A)]
-    assert store.sealed_path_of(A) == Path("/sealed/a")
     assert store.list_jobs() == [job("j1")]
     assert store.list_adapters() == [adapter("one", A)]
-    assert store.find_announcement(A) == b"raw"
+    assert store.list_announcements(1) == [b"raw"]
     assert store.pending_outbox() == [entry("0x1", 4)]
     assert store.list_federations() == [{"name": "f", "members": ["x"]}] == [store.find_federation("f1")]
     assert store.get_setting("chain") == "dev"
@@ -104,7 +103,7 @@ def test_add_work__same_id__refused(store: Store) -> None:
     with pytest.raises(RefusedError):
         store.add_work(work(A, 9), "/other")
     assert store.list_works() == [work(A)]
-    assert store.sealed_path_of(A) == Path("/a")
+    assert store.remove_work(A) == Path("/a")
 
 
 def test_remove_work__prefix__returns_sealed_path(store: Store) -> None:
@@ -147,8 +146,7 @@ def test_save_adapter__name_or_id_taken__replaces_or_refuses(store: Store) -> No
         store.save_adapter(adapter("two", A))
     with pytest.raises(UsageError):
         store.save_adapter(replace(adapter("three"), origin="stolen"))
-    assert store.remove_adapter("one") == adapter("one", A)
-    assert store.list_adapters() == []
+    assert store.list_adapters() == [adapter("one", A)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
@@ -159,7 +157,7 @@ def test_save_announcement__any_order__keeps_highest_sequence(sequences: list[in
         for sequence in sequences:
             assert store.save_announcement(A, sequence, 100, str(sequence).encode()) == (sequence > best)
             best = max(best, sequence)
-        assert store.find_announcement(A) == str(max(sequences)).encode()
+        assert store.list_announcements(1) == [str(max(sequences)).encode()]
     finally:
         store.close()
         for file in Path("/dev/shm").glob(f"viz-{id(sequences)}.db*"):
@@ -172,7 +170,7 @@ def test_list_announcements__expired__left_out_and_removable(store: Store) -> No
     assert store.list_announcements(99) == [b"old", b"new"]
     assert store.list_announcements(100) == [b"new"]
     assert store.remove_expired_announcements(100) == 1
-    assert store.find_announcement(A) is None
+    assert store.list_announcements(0) == [b"new"]
 
 
 def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
@@ -181,8 +179,7 @@ def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
     store.add_outbox(entry("0x4", 0))
     store.save_outbox(replace(entry("0x4", 0), state="failed"))
     assert [item.nonce for item in store.pending_outbox()] == [1, 3]
-    assert [item.tx_hash for item in store.list_outbox("claim")] == ["0x2"]
-    assert len(store.list_outbox()) == len(store.outbox_of("order")) == 4
+    assert len(store.outbox_of("order")) == 4
     with pytest.raises(RefusedError):
         store.add_outbox(entry("0x1", 9))
     with pytest.raises(UsageError):

@@ -1,0 +1,154 @@
+"""A node in a process of its own: stopped, killed, without its chain, and told to go on; nothing is lost."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny_model import install_tiny_base
+from tests.waiting import until_blocking
+from viz_node.chain import anvil
+from viz_node.cli.client import NodeClient
+from viz_node.daemon.config import ANVIL
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="contracts/node_modules is not installed")
+
+
+class LoneNode:
+    """A node on a chain that somebody else runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self.home, self.chain = folder / "home", folder / "chain"
+        self.home.mkdir(mode=0o700)
+        rpc_url = anvil.start_anvil(self.chain, ANVIL).rpc_url
+        (self.home / "market.json").write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
+        (self.home / "config.toml").write_text(f'rpc_url = "{rpc_url}"\ndeployment = "market.json"\n')
+        install_tiny_base(self.home)
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> subprocess.Popen[bytes]:
+        self.process = subprocess.Popen(
+            [*self._command(), "start"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True
+        )
+        self.call("wait", "--timeout", "60")
+        return self.process
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*self._command(), *arguments, "--json"], capture_output=True, text=True, check=False, timeout=120
+        )
+
+    def call(self, *arguments: str) -> Any:
+        done = self.run(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr == ""
+        return json.loads(done.stdout)
+
+    def fails(self, status: int, *arguments: str) -> dict[str, str]:
+        done = self.run(*arguments)
+        assert (done.returncode, done.stdout) == (status, ""), done
+        error: dict[str, str] = json.loads(done.stderr)
+        assert error["message"] and error["hint"]
+        return error
+
+    def step_of(self, job_id: str) -> int:
+        """Asked without a process of its own, so that the first steps after a resume are seen."""
+        job = NodeClient(self.home).call("jobs_show", job=job_id)
+        assert job["state"] not in {"failed", "done"}, job
+        progress = job["progress"]
+        return int(progress["step"]) if progress.get("phase") == "train" else 0
+
+    def end(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        anvil.stop_anvil(self.chain)
+
+    def _command(self) -> list[str]:
+        return [sys.executable, "-m", "viz_node.cli", "--home", str(self.home)]
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[LoneNode]:
+    lone = LoneNode(tmp_path)
+    try:
+        yield lone
+    finally:
+        lone.end()
+
+
+def order_long_training(node: LoneNode, folder: Path) -> str:
+    for number in range(4):
+        lines = [f"in year {number * 40 + line} the keeper of the light counted {line} lamps." for line in range(40)]
+        (folder / f"work{number}.txt").write_text("\n\n".join(lines))
+    recipe = folder / "long.toml"
+    recipe.write_text("rank = 2\nepochs = 1000\nmax_tokens = 64\n")
+    node.call("content", "add", str(folder), "--rights", "owned", "--author", "Elsin")
+    order = node.call("train", "long", "--content", "all", "--recipe", str(recipe), "--detach")
+    return str(order["job_id"])
+
+
+def test_jobs__cancelled_in_training_and_resumed__goes_on_from_the_checkpoint(node: LoneNode, tmp_path: Path) -> None:
+    node.start()
+    (tmp_path / "works").mkdir()
+    job_id = order_long_training(node, tmp_path / "works")
+    until_blocking(lambda: node.step_of(job_id), lambda step: step > 100, 120)
+    assert node.call("jobs", "cancel", job_id)["state"] == "cancelled"
+    stopped_at = node.step_of(job_id)
+    until_blocking(lambda: node.run("jobs", "resume", job_id, "--detach").returncode, lambda status: status == 0, 20)
+    until_blocking(
+        lambda: node.call("jobs", "show", job_id)["progress"].get("phase"), lambda phase: phase == "load", 60
+    )
+    first = until_blocking(lambda: node.step_of(job_id), lambda step: step > 0, 120)
+    assert first >= stopped_at
+
+
+def test_start__signals_during_training__ends_within_five_seconds_and_goes_on_later(
+    node: LoneNode, tmp_path: Path
+) -> None:
+    process = node.start()
+    (tmp_path / "works").mkdir()
+    job_id = order_long_training(node, tmp_path / "works")
+    until_blocking(lambda: node.step_of(job_id), lambda step: step > 30, 120)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 0
+    assert time.monotonic() - begun < 5
+    assert process.stderr is not None and process.stderr.read() == b""
+    assert node.fails(3, "id")["error"] == "NodeNotRunningError"
+    node.start()
+    assert node.call("jobs", "show", job_id)["state"] in {"queued", "running"}
+
+
+def test_node__killed__command_says_so_and_the_next_start_is_well(node: LoneNode) -> None:
+    process = node.start()
+    identity = node.call("id")["peer_id"]
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert (node.home / "api.json").exists()
+    assert "start one" in node.fails(3, "status")["hint"]
+    node.start()
+    assert node.call("id")["peer_id"] == identity
+
+
+def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node: LoneNode) -> None:
+    node.start()
+    assert node.call("royalties")["due"] == "0.00"
+    anvil.stop_anvil(node.chain)
+    assert node.fails(5, "royalties")["error"] == "ChainUnavailableError"
+    assert node.call("status")["chain"]["ok"] is False
+    assert node.call("content", "list") == []
+    claim = node.call("royalties", "claim", "--detach")["job_id"]
+    failed = until_blocking(lambda: node.call("jobs", "show", claim), lambda job: job["state"] == "failed", 30)
+    assert failed["error"].startswith("ChainUnavailableError")
+    anvil.adopt_or_start(node.chain, ANVIL)
+    assert node.call("jobs", "resume", claim)["state"] == "done"
+    assert node.call("status")["chain"]["ok"] is True

@@ -1,0 +1,45 @@
+"""An endpoint of a chain that tells most of the truth."""
+
+import http.client
+import json
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class LyingEndpoint:
+    """A proxy before the real endpoint that changes its answers."""
+
+    def __init__(self, rpc_url: str, lie: Callable[[str, Any], Any]) -> None:
+        host = rpc_url.removeprefix("http://")
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                connection = http.client.HTTPConnection(host, timeout=10)
+                connection.request("POST", "/", body, {"content-type": "application/json"})
+                request, answer = json.loads(body), json.loads(connection.getresponse().read())
+                connection.close()
+                if isinstance(request, dict) and "result" in answer:
+                    answer["result"] = lie(request["method"], answer["result"])
+                raw = json.dumps(answer).encode()
+                self.send_response(200)
+                self.send_header("content-length", str(len(raw)))
+                self.end_headers()
+                self.wfile.write(raw)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.rpc_url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    def __enter__(self) -> "LyingEndpoint":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

@@ -1,0 +1,97 @@
+"""Options that do not fit are named with their file; the keystore's passphrase; what a child process may see."""
+
+from pathlib import Path
+
+import pytest
+
+from viz_node.daemon.config import hub_environment, load_config, worker_environment
+from viz_node.daemon.secrets import unlock
+from viz_node.errors import PassphraseError, UsageError, VizNodeError
+
+
+@pytest.mark.parametrize(
+    ("line", "cause"),
+    [
+        ('api_port = "8080"', "api_port is '8080', not a port from 0 to 65535"),
+        ("api_port = true", "api_port is True"),
+        ("api_port = 65536", "api_port is 65536"),
+        ('bootstrap = "/ip4/1.2.3.4/tcp/1"', "bootstrap is '/ip4/1.2.3.4/tcp/1', not a list"),
+        ("bootstrap = [1]", r"bootstrap is \[1\]"),
+        ('log_level = "LOUD"', "log_level is 'LOUD', not one of DEBUG"),
+        ("deployment = 1", "deployment is 1, not text in quotes"),
+        ('rpc_urls = "http://x"', "rpc_urls is 'http://x', not a list of addresses in quotes"),
+        ('show_at = "soon"', "show_at is 'soon', not one of latest, safe, finalized, or a number of blocks"),
+        ("book_at = -1", "book_at is -1, not one of latest, safe, finalized, or a number of blocks"),
+        ("book_at = true", "book_at is True, not one of latest, safe, finalized, or a number of blocks"),
+        ("listen = /ip4", "line 1"),
+        ('lissen = "x"', "unknown options: lissen"),
+        ('home = "/x"', "unknown options: home"),
+    ],
+)
+def test_load_config__option_does_not_fit__names_file_and_option(tmp_path: Path, line: str, cause: str) -> None:
+    (tmp_path / "config.toml").write_text(line)
+    with pytest.raises(UsageError, match=cause) as caught:
+        load_config(tmp_path)
+    assert str(tmp_path / "config.toml") in caught.value.message
+    assert caught.value.hint
+
+
+def test_load_config__file_is_no_text_or_no_file__named(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=r"config\.toml"):
+        load_config(tmp_path)
+    (tmp_path / "config.toml").unlink()
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(UsageError, match=r"cannot read .*config\.toml"):
+        load_config(tmp_path)
+
+
+def test_load_config__environment__is_stronger_and_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.toml").write_text('log_level = "ERROR"')
+    monkeypatch.setenv("VIZ_NODE_LOG_LEVEL", "DEBUG")
+    assert load_config(tmp_path).log_level == "DEBUG"
+    monkeypatch.setenv("VIZ_NODE_LOG_LEVEL", "LOUD")
+    with pytest.raises(UsageError, match="VIZ_NODE_LOG_LEVEL"):
+        load_config(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content", [None, b"", b"\n", b"\xff", b"x" * 5000], ids=["absent", "0", "line", "bytes", "long"]
+)
+def test_unlock__passphrase_file_is_useless__usage_error_and_no_keystore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    (tmp_path / "keys").mkdir()
+    path = tmp_path / "passphrase"
+    if content is not None:
+        path.write_bytes(content)
+    monkeypatch.setenv("VIZ_NODE_PASSPHRASE_FILE", str(path))
+    with pytest.raises(UsageError, match="passphrase"):
+        unlock(tmp_path)
+    assert list((tmp_path / "keys").iterdir()) == []
+
+
+def test_unlock__first_run__draws_a_passphrase_that_opens_it_again(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    drawn = tmp_path / "keys" / "passphrase"
+    drawn.write_text("left by a first run that was killed")
+    keys = unlock(tmp_path)
+    assert unlock(tmp_path) == keys
+    assert drawn.stat().st_mode & 0o777 == 0o600
+    drawn.write_text("another")
+    with pytest.raises(PassphraseError):
+        unlock(tmp_path)
+    drawn.unlink()
+    with pytest.raises(VizNodeError, match="cannot read"):
+        unlock(tmp_path)
+
+
+def test_worker_environment__any__offline_and_without_the_hubs_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    quiet = worker_environment(2, tmp_path)
+    assert (quiet["HF_HUB_OFFLINE"], quiet["TRANSFORMERS_OFFLINE"]) == ("1", "1")
+    assert "secret" not in quiet.values()
+    assert (hub_environment()["HF_TOKEN"], hub_environment()["HF_HUB_OFFLINE"]) == ("secret", "0")
