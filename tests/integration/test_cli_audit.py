@@ -16,7 +16,8 @@ from viz_node.chain.transactions import TransactionSender
 from viz_node.cli.main import run
 from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import WHOLE, TokenAmount
-from viz_node.domain.royalty import split_from_shares
+from viz_node.domain.offer import OfferTerms
+from viz_node.domain.royalty import split_from_shares, with_platform
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="contracts/node_modules is not installed")
 
@@ -51,9 +52,11 @@ def liar(chain: tuple[str, Path]) -> Iterator[str]:
     key = secrets.token_bytes(32)
     anvil.give_gas(rpc_url, account_of_key(key))
     sender = TransactionSender(rpc_url, deployment, key)
-    split = split_from_shares({sender.account: WHOLE})
+    market = MarketGateway(rpc_url, deployment)
+    facts = market.facts()
+    split = with_platform(split_from_shares({sender.account: WHOLE}), facts.platform, facts.platform_fee)
     digests = (secrets.token_bytes(32), b"\2" * 32, b"\3" * 32)
-    call = MarketGateway(rpc_url, deployment).prepare_publish(digests, split, TokenAmount(1), 0)
+    call = market.prepare_publish(digests, split, OfferTerms(TokenAmount(1)))
     signed = sender.sign(call, sender.next_nonce())
     sender.broadcast(signed.raw)
     sender.wait(signed.tx_hash, 20)

@@ -72,22 +72,23 @@ def split_from_shares(shares: Mapping[Account, BasisPoints]) -> RoyaltySplit:
 def with_platform(split: RoyaltySplit, platform: Account | None, fee: BasisPoints) -> RoyaltySplit:
     """The split that gives the platform at least its fee, the others in the proportions that they have.
 
-    What rounding leaves over goes to the largest remainders, and nobody falls below 0.01 percent. Raises:
-    InvalidSplitError when there is no room for that.
+    What rounding leaves over goes one by one to whoever is farthest below his part, and what it lacks, because nobody
+    falls below 0.01 percent, comes from whoever is farthest above; ties by account. Raises: InvalidSplitError (no room).
     """
     shares = dict(split.shares)
     if platform is None or shares.get(platform, 0) >= fee:
         return split
-    own = shares.pop(platform, BasisPoints(0))
-    if len(shares) > WHOLE - fee:
+    left, whole = WHOLE - fee, WHOLE - shares.pop(platform, BasisPoints(0))
+    if len(shares) > left:
         raise InvalidSplitError("so many recipients leave no room for the platform's fee", _HOW)
-    left, whole = WHOLE - fee, WHOLE - own
     parts = {account: max(1, share * left // whole) for account, share in shares.items()}
-    by_remainder = sorted(shares, key=lambda account: (-(shares[account] * left % whole), account))
-    for account in by_remainder[: max(0, left - sum(parts.values()))]:
-        parts[account] += 1
-    # Parts that were raised to the least share come out of the largest ones.
-    for _ in range(sum(parts.values()) - left):
-        largest = max(parts, key=lambda account: (parts[account], account))
-        parts[largest] -= 1
+
+    def excess(account: Account) -> tuple[int, Account]:
+        return parts[account] * whole - shares[account] * left, account
+
+    while (over := sum(parts.values()) - left) != 0:
+        if over < 0:
+            parts[min(parts, key=excess)] += 1
+        else:
+            parts[max((account for account in parts if parts[account] > 1), key=excess)] -= 1
     return split_from_shares({account: BasisPoints(part) for account, part in parts.items()} | {platform: fee})

@@ -3,7 +3,7 @@
 import pytest
 
 from viz_node.domain.hub import parse_hub_model
-from viz_node.domain.ids import format_amount, parse_account, parse_amount
+from viz_node.domain.ids import format_amount, format_coin, parse_account, parse_amount
 from viz_node.errors import UsageError
 
 # The examples of EIP-55.
@@ -47,3 +47,10 @@ def test_parse_amount__malformed__refused(text: str) -> None:
 def test_parse_hub_model__not_pinned__refused(name: str) -> None:
     with pytest.raises(UsageError, match="is not a pinned model"):
         parse_hub_model(f"hf:{name}")
+
+
+@pytest.mark.parametrize(
+    ("wei", "text"), [(0, "0"), (1, "0.000000000000000001"), (15 * 10**14, "0.0015"), (10**19, "10")]
+)
+def test_format_coin__exact_without_trailing_zeros(wei: int, text: str) -> None:
+    assert format_coin(wei) == text

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
-from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares
-from viz_node.errors import UsageError
+from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
+from viz_node.errors import InvalidSplitError, UsageError
 
 ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
 
@@ -23,6 +23,7 @@ ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
         (f"{ONE}=100,", "is not ACCOUNT=PERCENT"),
         (f"{ONE}", "is not ACCOUNT=PERCENT"),
         ("me=100", "is not an account"),
+        (f"0x{2**32 - 1:040x}=100", "names no account"),
         ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD=100", "wrong checksum"),
     ],
 )
@@ -50,3 +51,32 @@ def test_allocate__any__adds_up_and_is_within_a_unit_of_the_share(split: Royalty
     for account, share in split.shares:
         assert abs(parts[account] * WHOLE - amount * share) < WHOLE
         assert 0 <= parts[account] - split.entitlement(account, TokenAmount(amount)) <= 1
+
+
+PLATFORM = Account("0x" + "9" * 40)
+
+
+@given(splits(), st.integers(1, 1000))
+def test_with_platform__any_split__platform_has_its_fee_and_the_others_their_proportions(
+    split: RoyaltySplit, fee: int
+) -> None:
+    shared = with_platform(split, PLATFORM, BasisPoints(fee))
+    after = dict(shared.shares)
+    assert after.pop(PLATFORM) == fee
+    assert set(after) == {account for account, _ in split.shares}
+    for account, share in split.shares:
+        exact = share * (WHOLE - fee) / WHOLE
+        # A share that is raised to the least one takes what it needs from others.
+        assert 1 <= after[account] <= max(1, exact + 1)
+    assert with_platform(shared, PLATFORM, BasisPoints(fee)) == shared
+
+
+def test_with_platform__no_platform_or_enough__stays_and_no_room_is_refused() -> None:
+    split = split_from_shares({Account(ONE): BasisPoints(9_000), PLATFORM: BasisPoints(1_000)})
+    assert with_platform(split, None, BasisPoints(0)) == split
+    assert with_platform(split, PLATFORM, BasisPoints(300)) == split
+    raised = with_platform(split, Account(TWO), BasisPoints(100))
+    assert raised.shares == ((ONE, 8_910), (TWO, 100), (PLATFORM, 990))
+    shares = {Account(f"0x{number:040x}"): BasisPoints(10) for number in range(2**40, 2**40 + 1000)}
+    with pytest.raises(InvalidSplitError, match="no room"):
+        with_platform(split_from_shares(shares), PLATFORM, BasisPoints(9_500))

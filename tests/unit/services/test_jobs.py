@@ -118,3 +118,12 @@ async def test_cancel__running_or_waiting__never_runs_again_unless_resumed(shop:
 async def test_find__unknown__is_not_found(shop: Shop) -> None:
     with pytest.raises(NotFoundError):
         shop.runner.find("nothing")
+
+
+async def test_undo__done__failed_with_the_cause_and_may_be_resumed(shop: Shop) -> None:
+    done = await shop.ended(shop.submit("quick", "a"))
+    shop.runner.undo(done.job_id, "the chain took it back")
+    job = shop.runner.find(done.job_id)
+    assert (job.state, job.error) == (JobState.FAILED, "the chain took it back")
+    assert (await shop.ended(shop.runner.resume(job.job_id).job_id)).state is JobState.DONE
+    shop.runner.undo("no such job", "nothing happens")
