@@ -146,6 +146,9 @@ class MemorySender:
         body = json.loads(raw)
         return self._signed(body | {"price": -(-body["price"] * RAISE_PERCENT // 1000)})
 
+    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+        return hashlib.sha512(json.dumps([self.account, data], default=str).encode()).digest() + b"\x1b"
+
     @staticmethod
     def _signed(body: dict[str, Any]) -> SignedTransaction:
         raw = json.dumps(body).encode()

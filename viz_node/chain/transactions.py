@@ -141,6 +141,10 @@ class TransactionSender:
             fields | {"maxFeePerGas": fees.max_fee, "maxPriorityFeePerGas": fees.priority_fee}
         )
 
+    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+        """A permit or a payment of the account: 65 bytes, r || s || v."""
+        return self.signer.sign_typed_data(data)
+
     def broadcast(self, raw: bytes) -> None:
         """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
         send(self._rpc, raw)

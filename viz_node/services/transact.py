@@ -82,6 +82,10 @@ class Treasury:
         entry = entry_of(self._store, order_id)
         return None if entry is None or entry.state == "failed" else await self._settle(order_id)
 
+    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+        """A permit or a payment of the account, for the call of an order; blocks."""
+        return self._sender.sign_typed_data(data)
+
     async def recover(self) -> None:
         """Take every open order one step on. Raises: ChainUnavailableError."""
         for order_id in dict.fromkeys(entry.order_id for entry in self._store.pending_outbox()):
