@@ -20,6 +20,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("node", "The node at a glance."),
         "peers": ("node", "Peers that this node knows."),
         "id": ("node", "This node's peer id, account and addresses."),
+        "keys": ("keys", "The node's keys: show, back up, restore, change the passphrase."),
         "doctor": ("node", "Check everything the node needs; each failure comes with its fix."),
         "demo": ("node", "The whole story with real node processes, in a few minutes."),
     },

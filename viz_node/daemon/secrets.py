@@ -6,25 +6,46 @@ from pathlib import Path
 
 from viz_node.daemon.config import passphrase, read_passphrase
 from viz_node.domain.ids import Account
-from viz_node.errors import StorageError
+from viz_node.errors import RefusedError, StorageError
 from viz_node.identity import keystore, sealing, signatures
+
+KEYSTORE = Path("keys") / "keystore.json"
+MACHINE_MADE = Path("keys") / "passphrase"
 
 
 def unlock(home: Path) -> keystore.NodeKeys:
-    """Open the home's keystore, or make it on the first run with a passphrase of its own beside it, mode 0600.
+    """Open the home's keystore, or make it on the first run.
+
+    Raises: PassphraseError, VerificationError, RefusedError, and as `stored_passphrase` and `lock_away`.
+    """
+    if os.path.lexists(home / KEYSTORE):
+        return keystore.open_keystore(home / KEYSTORE, stored_passphrase(home))
+    if any(home.glob("keys.old-*")):
+        # A restore was killed between its two renames: drawing keys now would start another account.
+        raise RefusedError(f"{home} has no keys but old ones", "restore them: viz-node keys restore FILE")
+    keys = keystore.new_keys()
+    lock_away(home / "keys", keys)
+    return keys
+
+
+def stored_passphrase(home: Path) -> str:
+    """From VIZ_NODE_PASSPHRASE_FILE, else the one that the first run drew. Raises: UsageError (neither is there)."""
+    return passphrase() or read_passphrase(home / MACHINE_MADE, "set VIZ_NODE_PASSPHRASE_FILE")
+
+
+def lock_away(directory: Path, keys: keystore.NodeKeys) -> None:
+    """Write the keystore into the directory, with a drawn passphrase of its own beside it, mode 0600.
 
     A passphrase from outside (VIZ_NODE_PASSPHRASE_FILE) is preferred, and then nothing is written beside the keystore.
-    Raises: PassphraseError, UsageError (no passphrase), StorageError, VerificationError.
+    Raises: UsageError (no passphrase in that file), StorageError.
     """
-    path, machine_made = home / "keys" / "keystore.json", home / "keys" / "passphrase"
-    given = passphrase()
-    if os.path.lexists(path):
-        return keystore.open_keystore(path, given or read_passphrase(machine_made, "set VIZ_NODE_PASSPHRASE_FILE"))
-    if given is not None:
-        return keystore.create_keystore(path, given, strong=True)
-    drawn = secrets.token_hex(32)
-    _write_private(machine_made, drawn)
-    return keystore.create_keystore(path, drawn, strong=False)
+    given, path = passphrase(), directory / KEYSTORE.name
+    if given is None:
+        drawn = secrets.token_hex(32)
+        _write_private(directory / MACHINE_MADE.name, drawn)
+        keystore.write_keystore(path, keys, drawn, strong=False)
+    else:
+        keystore.write_keystore(path, keys, given, strong=True)
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -43,16 +43,11 @@ class NodeKeys:
     delivery_key: bytes = field(repr=False)
 
 
-def create_keystore(path: Path, passphrase: str, strong: bool, account_key: bytes | None = None) -> NodeKeys:
-    """Draw new keys (or take a given account key) and write the file, mode 0600, durable on return.
-
-    Raises: RefusedError (the file exists), UsageError (empty passphrase, bad key), StorageError.
-    """
-    if os.path.lexists(path):
-        raise RefusedError(f"{path} exists already", "a keystore is never overwritten; move it away first")
+def new_keys(account_key: bytes | None = None) -> NodeKeys:
+    """Draw keys, or take a given account key and draw the rest. Raises: UsageError (bad key)."""
     seed = secrets.token_bytes(32)
     own_key = account_key if account_key is not None else (secrets.randbelow(2**255) + 1).to_bytes(32, "big")
-    keys = NodeKeys(
+    return NodeKeys(
         account=account_of(own_key),
         peer_id=peer_id_of(ed25519_public(seed)),
         network_seed=seed,
@@ -60,13 +55,32 @@ def create_keystore(path: Path, passphrase: str, strong: bool, account_key: byte
         content_key=secrets.token_bytes(32),
         delivery_key=secrets.token_bytes(32),
     )
-    _write(Path(path), _sealed(keys, passphrase, STRONG_COST if strong else LIGHT_COST), replace=False)
+
+
+def create_keystore(path: Path, passphrase: str, strong: bool, account_key: bytes | None = None) -> NodeKeys:
+    """Draw new keys (or take a given account key) and write the file, mode 0600, durable on return.
+
+    Raises: RefusedError (the file exists), UsageError (empty passphrase, bad key), StorageError.
+    """
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} exists already", "a keystore is never overwritten; move it away first")
+    keys = new_keys(account_key)
+    write_keystore(path, keys, passphrase, strong)
     return keys
+
+
+def write_keystore(path: Path, keys: NodeKeys, passphrase: str, strong: bool) -> None:
+    """Write given keys to a new file. Raises: UsageError (empty passphrase), StorageError (it exists, or the disk)."""
+    write_private(Path(path), as_text(seal_keys(keys, passphrase, strong)), replace=False)
 
 
 def open_keystore(path: Path, passphrase: str) -> NodeKeys:
     """Open the file. Raises: PassphraseError, VerificationError (not a keystore), StorageError (not readable)."""
-    body = _read(Path(path))
+    return open_sealed_keys(_read(Path(path)), passphrase, str(path))
+
+
+def open_sealed_keys(body: dict[str, Any], passphrase: str, place: str) -> NodeKeys:
+    """Open what `parse_sealed_keys` let pass. Raises: PassphraseError, VerificationError."""
     nonce, sealed = base64.b64decode(body["nonce"]), base64.b64decode(body["sealed"])
     try:
         plain = _cipher(passphrase, base64.b64decode(body["salt"]), body["cost"]).decrypt(nonce, sealed, _bound(body))
@@ -75,7 +89,7 @@ def open_keystore(path: Path, passphrase: str) -> NodeKeys:
             "the passphrase is wrong, or the keystore was changed", "try again, or restore the keystore from its backup"
         ) from error
     if len(plain) != 32 * len(_KEY_NAMES):
-        raise VerificationError(f"{path} holds no keys of this format")
+        raise VerificationError(f"{place} holds no keys of this format")
     secret = {name: plain[32 * i : 32 * (i + 1)] for i, name in enumerate(_KEY_NAMES)}
     return NodeKeys(account=Account(body["account"]), peer_id=PeerId(body["peer_id"]), **secret)
 
@@ -95,10 +109,12 @@ def change_passphrase(path: Path, old: str, new: str, strong: bool) -> None:
     Raises: PassphraseError, VerificationError, UsageError, StorageError.
     """
     keys = open_keystore(path, old)
-    _write(Path(path), _sealed(keys, new, STRONG_COST if strong else LIGHT_COST), replace=True)
+    write_private(Path(path), as_text(seal_keys(keys, new, strong)), replace=True)
 
 
-def _sealed(keys: NodeKeys, passphrase: str, cost: int) -> bytes:
+def seal_keys(keys: NodeKeys, passphrase: str, strong: bool) -> dict[str, Any]:
+    """The keystore's JSON object. Raises: UsageError (empty passphrase)."""
+    cost = STRONG_COST if strong else LIGHT_COST
     salt, nonce = secrets.token_bytes(32), secrets.token_bytes(12)
     body: dict[str, Any] = {
         "format": FORMAT,
@@ -111,6 +127,11 @@ def _sealed(keys: NodeKeys, passphrase: str, cost: int) -> bytes:
     plain = b"".join(getattr(keys, name) for name in _KEY_NAMES)
     sealed = _cipher(passphrase, salt, cost).encrypt(nonce, plain, _bound(body))
     body["sealed"] = base64.b64encode(sealed).decode()
+    return body
+
+
+def as_text(body: dict[str, Any]) -> bytes:
+    """A JSON object as a person can look at it."""
     return (json.dumps(body, indent=2) + "\n").encode()
 
 
@@ -125,19 +146,25 @@ def _bound(body: dict[str, Any]) -> bytes:
     return json.dumps(public, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_bounded(path: Path) -> bytes:
+    """The file, which no key file exceeds. Raises: StorageError."""
     try:
         with path.open("rb") as file:
-            raw = file.read(MAX_KEYSTORE_BYTES + 1)
+            return file.read(MAX_KEYSTORE_BYTES + 1)
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "see `viz-node doctor`") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    raw = read_bounded(path)
     try:
-        return _checked(json.loads(raw))
+        return parse_sealed_keys(json.loads(raw))
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
         raise VerificationError(f"{path} is not a keystore: {error}", "restore it from its backup") from error
 
 
-def _checked(body: Any) -> dict[str, Any]:
+def parse_sealed_keys(body: Any) -> dict[str, Any]:
+    """Check the shape of a keystore's JSON object. Raises: ValueError, UsageError."""
     expected = {"format": str, "account": str, "peer_id": str, "cost": int, "salt": str, "nonce": str, "sealed": str}
     if not isinstance(body, dict) or {key: type(value) for key, value in body.items()} != expected:
         raise ValueError("its fields are not those of a keystore")
@@ -151,7 +178,8 @@ def _checked(body: Any) -> dict[str, Any]:
     return body
 
 
-def _write(path: Path, raw: bytes, replace: bool) -> None:
+def write_private(path: Path, raw: bytes, replace: bool) -> None:
+    """Write the file whole or not at all, mode 0600, durable on return. Raises: StorageError."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

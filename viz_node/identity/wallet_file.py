@@ -1,0 +1,52 @@
+"""The account's key as a Web3 Secret Storage file, version 3, which wallets read and write."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from viz_node.errors import PassphraseError, RefusedError, VerificationError
+from viz_node.identity.backup import require_strong
+from viz_node.identity.keystore import as_text, read_bounded, write_private
+
+# A file from elsewhere names its own cost: what geth writes (n = 2^18, r = 8, 256 MiB) is the most that is tried.
+MAX_SCRYPT_BYTES = 128 * 2**18 * 8
+MAX_ROUNDS = 2_000_000
+
+
+def write_wallet_file(path: Path, account_key: bytes, passphrase: str) -> None:
+    """Write a new file, mode 0600. Raises: UsageError (weak passphrase), RefusedError (it exists), StorageError."""
+    from eth_account import Account as EthAccount
+
+    require_strong(passphrase)
+    if path.exists() or path.is_symlink():
+        raise RefusedError(f"{path} exists already", "name a new file")
+    write_private(path, as_text(EthAccount.encrypt(account_key, passphrase, kdf="scrypt")), replace=False)
+
+
+def read_wallet_file(path: Path, passphrase: str) -> bytes:
+    """The 32-byte key. Raises: VerificationError (not such a file), PassphraseError, StorageError."""
+    from eth_account import Account as EthAccount
+
+    raw = read_bounded(path)
+    try:
+        body = json.loads(raw)
+        _check_cost(body)
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
+        raise VerificationError(f"{path} is not a wallet file that this node opens: {error}") from error
+    try:
+        return bytes(EthAccount.decrypt(body, passphrase))
+    except Exception as error:  # eth_keyfile raises what its parts raise, for a foreign file too
+        raise PassphraseError("the passphrase is wrong, or the wallet file is damaged", "try again") from error
+
+
+def _check_cost(body: Any) -> None:
+    if body["version"] != 3:
+        raise ValueError("its version is not 3")
+    kdf, costs = body["crypto"]["kdf"], body["crypto"]["kdfparams"]
+    names = {"scrypt": ("n", "r", "p", "dklen"), "pbkdf2": ("c", "dklen")}[kdf]
+    if not all(type(costs[name]) is int and costs[name] > 0 for name in names) or costs["dklen"] != 32:
+        raise ValueError("its key derivation is malformed")
+    if kdf == "scrypt" and (128 * costs["n"] * costs["r"] > MAX_SCRYPT_BYTES or costs["p"] > 8):
+        raise ValueError("its key derivation would take too much memory")
+    if kdf == "pbkdf2" and costs["c"] > MAX_ROUNDS:
+        raise ValueError("its key derivation would take too long")
