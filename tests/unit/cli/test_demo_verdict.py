@@ -7,8 +7,10 @@ import pytest
 
 from viz_node.cli.demo.verdict import Facts, check_facts
 
-A, B = "0x" + "a" * 40, "0x" + "b" * 40
+A, B, P = "0x" + "a" * 40, "0x" + "b" * 40, "0x" + "c" * 40
 SHARES = {A: 6000, B: 4000}
+OFFERED = {A: 5820, B: 3880, P: 300}
+EARNED = {A: 2_915_820, B: 1_943_880, P: 150_300}
 TRUE: Any = Facts(
     adapter="duo",
     perplexity_before=200.0,
@@ -17,15 +19,15 @@ TRUE: Any = Facts(
     rounds_by_holder={"harbour": 3, "orchard": 3},
     price=5_010_000,
     agreed_shares=SHARES,
-    offered_shares=SHARES,
+    offered_shares=OFFERED,
     paid=5_010_000,
     promised_digests={"adapter_model.safetensors": "11" * 32},
     fetched_digests={"adapter_model.safetensors": "11" * 32},
     text=" came the ferrywoman",
     sales=(5_010_000,),
-    earned={A: 3_006_000, B: 2_004_000},
-    claimed={A: 3_006_000, B: 2_004_000},
-    due={A: 0, B: 0},
+    earned=EARNED,
+    claimed=EARNED | {P: 0},
+    due={A: 0, B: 0, P: 150_300},
     audit_findings=(),
     audit_proven=True,
 )
@@ -35,16 +37,17 @@ LIES: list[tuple[str, dict[str, Any]]] = [
     ("every round", {"rounds_by_holder": {"harbour": 3, "orchard": 2}}),
     ("every round", {"rounds_by_holder": {"harbour": 3}}),
     ("every round", {"rounds": 0, "rounds_by_holder": {"harbour": 0, "orchard": 0}}),
-    ("split", {"offered_shares": {A: 6001, B: 3999}}),
+    ("split", {"offered_shares": {A: 5821, B: 3879, P: 300}}),
     ("paid once", {"paid": 10_020_000}),
     ("paid once", {"sales": (5_010_000, 5_010_000)}),
     ("paid once", {"sales": ()}),
     ("byte for byte", {"fetched_digests": {"adapter_model.safetensors": "12" * 32}}),
     ("byte for byte", {"fetched_digests": {}, "promised_digests": {}}),
     ("writes", {"text": " \n"}),
-    ("to the unit", {"earned": {A: 3_006_000, B: 2_003_999}, "claimed": {A: 3_006_000, B: 2_003_999}}),
-    ("to the unit", {"earned": {A: 3_006_001, B: 2_003_999}, "claimed": {A: 3_006_001, B: 2_003_999}}),
-    ("claimed", {"claimed": {A: 3_006_000, B: 0}, "due": {A: 0, B: 2_004_000}}),
+    ("to the unit", {"earned": EARNED | {B: 1_943_879}, "claimed": EARNED | {B: 1_943_879}}),
+    ("to the unit", {"earned": EARNED | {P: 150_301}}),
+    ("claimed", {"claimed": EARNED | {B: 0, P: 0}}),
+    ("claimed", {"due": {A: 0, B: 1, P: 150_300}}),
     ("auditor", {"audit_findings": ("an entry is missing",)}),
     ("auditor", {"audit_proven": False}),
 ]
@@ -59,3 +62,9 @@ def test_check_facts__one_lie__exactly_its_check_fails(topic: str, lie: dict[str
     failed = [check.name for check in check_facts(replace(TRUE, **lie)) if not check.ok]
     assert len(failed) == 1
     assert topic in failed[0]
+
+
+def test_check_facts__market_without_a_platform__the_agreed_split_holds_as_it_is() -> None:
+    earned = {A: 3_006_000, B: 2_004_000}
+    facts = replace(TRUE, offered_shares=SHARES, earned=earned, claimed=earned, due={A: 0, B: 0})
+    assert [check.name for check in check_facts(facts) if not check.ok] == []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
-from viz_node.domain.royalty import RoyaltySplit, split_from_shares
+from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def check_facts(facts: Facts) -> list[Check]:
             ", ".join(f"{name} {count} of {facts.rounds}" for name, count in trained.items()),
         ),
         Check(
-            "the offer's split is the one that both agreed to",
-            len(facts.agreed_shares) == 2 and dict(facts.offered_shares) == dict(facts.agreed_shares),
+            "the offer's split is the one that both agreed to, beside the platform's fee",
+            len(facts.agreed_shares) == 2 and dict(facts.offered_shares) == dict(_expected_split(facts).shares),
             " / ".join(f"{share / 100:g}" for share in facts.offered_shares.values()),
         ),
         Check(
@@ -80,17 +80,25 @@ def check_facts(facts: Facts) -> list[Check]:
 
 
 def _money_checks(facts: Facts) -> list[Check]:
-    split: RoyaltySplit = split_from_shares(facts.agreed_shares)
     earned = dict(facts.earned)
+    holders = {account: earned.get(account, 0) for account in facts.agreed_shares}
     return [
         Check(
             "each holder earned its share to the unit, and the shares are the whole price",
-            earned == split.allocate(facts.price) and sum(earned.values()) == facts.price,
+            earned == _expected_split(facts).allocate(facts.price) and sum(earned.values()) == facts.price,
             " + ".join(map(str, earned.values())) + f" of {facts.price}",
         ),
         Check(
             "each holder claimed all of it",
-            dict(facts.claimed) == earned and not any(facts.due.values()),
-            f"{sum(facts.claimed.values())} claimed, {sum(facts.due.values())} due",
+            {account: facts.claimed.get(account) for account in holders} == holders
+            and not any(facts.due.get(account) for account in holders),
+            f"{sum(facts.claimed.values())} claimed, {sum(facts.due.get(account, 0) for account in holders)} due",
         ),
     ]
+
+
+def _expected_split(facts: Facts) -> RoyaltySplit:
+    """What was agreed, scaled down beside the one account that may have come to it: the platform's."""
+    agreed = split_from_shares(facts.agreed_shares)
+    others = [account for account in facts.offered_shares if account not in facts.agreed_shares]
+    return with_platform(agreed, others[0], facts.offered_shares[others[0]]) if len(others) == 1 else agreed
