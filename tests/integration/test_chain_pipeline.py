@@ -60,7 +60,7 @@ class Desk:
         self.market.ask("anvil_mine", hex(blocks))
 
     def states(self) -> list[str]:
-        return [entry.state for entry in reversed(self.store.list_outbox())]
+        return [entry.state for entry in self.store.outbox_of("a")]
 
     @property
     def allowed(self) -> int:
