@@ -42,6 +42,10 @@ class Signer(Protocol):
         """Sign EIP-712 typed data: 65 bytes, r || s || v with v 27 or 28."""
         ...
 
+    def sign_text(self, text: str) -> str:
+        """Sign a text (EIP-191): `0x` and 130 hex digits."""
+        ...
+
 
 class KeySigner:
     """Signs with a secp256k1 key in memory."""
@@ -58,6 +62,12 @@ class KeySigner:
     def sign_typed_data(self, data: dict[str, Any]) -> bytes:
         """As Signer."""
         return bytes(_eth_account().sign_typed_data(self._private_key, full_message=data).signature)
+
+    def sign_text(self, text: str) -> str:
+        """As Signer."""
+        from eth_account.messages import encode_defunct
+
+        return to_hex(bytes(_eth_account().sign_message(encode_defunct(text=text), self._private_key).signature))
 
 
 def account_of_key(private_key: bytes) -> Account:

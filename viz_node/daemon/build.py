@@ -19,6 +19,8 @@ from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
+from viz_node.daemon.signers import make_signer
+from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import verify_bytes
 from viz_node.models.adapter_files import check_adapter, export_adapter
@@ -75,10 +77,11 @@ class Node:
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     """Put the parts together; nothing is started. Raises: StorageError."""
     home = config.home
-    store, sealing = Store(home / "node.db"), Sealing(keys)
+    signer = make_signer(config, keys)
+    store, sealing = Store(home / "node.db"), Sealing(keys, signer.sign_text)
     endpoints = Endpoints(chain.rpc_urls, chain.deployment)
     market = MarketGateway(endpoints, chain.deployment)
-    sender = TransactionSender(endpoints, chain.deployment, keys.account_key, chain.confirmations)
+    sender = TransactionSender(endpoints, chain.deployment, signer, chain.confirmations)
     treasury = Treasury(store, sender, now, on_undone=lambda entry: jobs.undo(str(entry.detail.get("job")), _UNDONE))
     network = PeerNetwork(
         keys.network_seed,
@@ -95,7 +98,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         store, works, home, run_worker=workers.run, list_bases=lambda: list_bases(home / "bases"),
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
     )  # fmt: skip
-    trade = Trade(store, keys, sealing, network, market, treasury, catalogue, now)
+    trade = Trade(store, keys, sealing, network, market, treasury, catalogue, delivery, now)
     publisher = Publisher(trade, home / "bundles", blob_id_of)
     buyer = Buyer(trade, home, check_adapter)
     federations = Federations(store, keys, network, jobs, works, workshop)

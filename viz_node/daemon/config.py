@@ -16,6 +16,7 @@ LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 LISTS = ("bootstrap", "rpc_urls")
 BLOCK_TAGS = ("latest", "safe", "finalized")
 MAX_DEPTH = 10_000
+MAX_SIGNER_SECONDS = 600
 MAX_PASSPHRASE_CHARACTERS = 4096
 
 
@@ -36,6 +37,9 @@ class Config:
     show_at: str | int = "safe"
     book_at: str | int = "finalized"
     deployment: str = ""
+    signer_url: str = ""
+    signer_account: str = ""
+    signer_timeout_seconds: int = 30
     log_level: str = "INFO"
 
 
@@ -78,6 +82,9 @@ def _check_option(place: str, name: str, value: Any) -> None:
     """Raises: UsageError unless the value fits the option."""
     if name == "api_port":
         fits, wanted = type(value) is int and 0 <= value <= 65535, "a port from 0 to 65535"
+    elif name == "signer_timeout_seconds":
+        fits = type(value) is int and 1 <= value <= MAX_SIGNER_SECONDS
+        wanted = f"seconds from 1 to {MAX_SIGNER_SECONDS}"
     elif name in LISTS:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         wanted = "a list of addresses in quotes"

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 from viz_node.daemon.config import passphrase, read_passphrase
@@ -64,8 +65,9 @@ def _write_private(path: Path, text: str) -> None:
 class Sealing:
     """Signatures, seals and wrapped keys of one node; fits `ports.Sealing`."""
 
-    def __init__(self, keys: keystore.NodeKeys) -> None:
+    def __init__(self, keys: keystore.NodeKeys, sign_text: Callable[[str], str] | None = None) -> None:
         self._keys = keys
+        self._sign_text = sign_text or (lambda text: signatures.sign_as_account(keys.account_key, text))
 
     def seal(self, plain: bytes) -> bytes:
         """Under the node's own content key."""
@@ -80,8 +82,8 @@ class Sealing:
         return signatures.sign_bytes(self._keys.network_seed, message)
 
     def sign_as_account(self, text: str) -> str:
-        """As this account (EIP-191)."""
-        return signatures.sign_as_account(self._keys.account_key, text)
+        """As this account (EIP-191); may take as long as an external signer does, so not on an event loop."""
+        return self._sign_text(text)
 
     def recover_account(self, text: str, signature: str) -> Account:
         """Who signed. Raises: VerificationError."""

@@ -13,6 +13,7 @@ from viz_node.errors import PassphraseError, UsageError, VizNodeError
     ("line", "cause"),
     [
         ('api_port = "8080"', "api_port is '8080', not a port from 0 to 65535"),
+        ("signer_timeout_seconds = 0", "signer_timeout_seconds is 0, not seconds from 1 to 600"),
         ("api_port = true", "api_port is True"),
         ("api_port = 65536", "api_port is 65536"),
         ('bootstrap = "/ip4/1.2.3.4/tcp/1"', "bootstrap is '/ip4/1.2.3.4/tcp/1', not a list"),
