@@ -192,10 +192,11 @@ def test_sign__signer_refuses_or_is_down__said_with_the_next_step(signer: Remote
     service.answers["eth_signTransaction"] = refuse
     with pytest.raises(RefusedError, match="above the limit"):
         signer.sign_transaction(FIELDS)
-    down = RemoteSigner("http://127.0.0.1:1", ACCOUNT, 1)
+    down = RemoteSigner("http://me:hush@127.0.0.1:1/hush", ACCOUNT, 1)
     with pytest.raises(UnreachableError, match="does not answer") as caught:
         down.check()
     assert "signer_url" in caught.value.hint
+    assert "hush" not in caught.value.message
 
 
 def test_with_account__signer_configured__its_account_and_no_key_in_the_process(

@@ -5,6 +5,7 @@ transaction must be byte for byte the one that was asked for, and each signature
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from eth_hash.auto import keccak
 
@@ -24,6 +25,8 @@ class RemoteSigner:
 
     def __init__(self, url: str, account: Account, timeout_seconds: float = 30) -> None:
         self._rpc = JsonRpc(url, timeout_seconds)
+        # Errors are shown and logged, and an address may hold a password.
+        self._place = urlsplit(url).netloc.rpartition("@")[2] or "signer_url"
         self.account = account
 
     def sign_transaction(self, fields: dict[str, Any]) -> SignedTransaction:
@@ -75,7 +78,7 @@ class RemoteSigner:
         except ChainUnavailableError as error:
             cause = str(error.__cause__ or error)
             raise UnreachableError(
-                f"the signer at {self._rpc.url} does not answer: {cause}", "start it, or mend signer_url"
+                f"the signer at {self._place} does not answer: {cause}", "start it, or mend signer_url"
             ) from error
 
 

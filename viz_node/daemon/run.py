@@ -16,7 +16,7 @@ from viz_node.daemon.bootstrap import join_neighbour, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
-from viz_node.daemon.secrets import unlock
+from viz_node.daemon.secrets import shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError
@@ -80,6 +80,7 @@ def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
 
 async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     stop = _stop_signals()
+    shield_process()
     keys = await asyncio.to_thread(with_account, config, unlock(config.home))
     chain = await asyncio.to_thread(join_chain, config, keys.account)
     api_file = config.home / "api.json"

@@ -6,6 +6,7 @@ passphrase; the light form is for passphrases that a machine drew with 128 bits 
 """
 
 import base64
+import errno
 import json
 import os
 import secrets
@@ -190,7 +191,7 @@ def write_private(path: Path, raw: bytes, replace: bool) -> None:
         if replace:
             partial.replace(path)
         else:
-            os.link(partial, path)  # fails when another process was faster, unlike a rename
+            _name_new(partial, path)
         directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
         os.fsync(directory)
         os.close(directory)
@@ -198,3 +199,14 @@ def write_private(path: Path, raw: bytes, replace: bool) -> None:
         raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk") from error
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _name_new(partial: Path, path: Path) -> None:
+    """Give the file its name unless another process was faster, which a rename would not notice."""
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        # The file systems of memory sticks have no hard links, and a backup shall fit there.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or os.path.lexists(path):
+            raise
+        partial.rename(path)

@@ -124,7 +124,8 @@ class Buyer:
             peer_id=self._trade.keys.peer_id,
             expires=self._trade.now() + _KEY_SECONDS,
         )
-        body = dict(vars(request)) | {"signature": self._trade.sealing.sign_as_account(request.text())}
+        signature = await asyncio.to_thread(self._trade.sealing.sign_as_account, request.text())
+        body = dict(vars(request)) | {"signature": signature}
         reply = await self._trade.network.request(listing.manifest.peer_id, KEY_METHOD, json.dumps(body).encode())
         try:
             wrapped = bytes.fromhex(parse_json(reply)["wrapped"])
