@@ -155,6 +155,17 @@ def test_order__endpoint_alters_the_buyers_point__is_not_believed(
         trade.now()
 
 
+def test_order__endpoint_hides_how_it_ended__is_not_believed(
+    market: AnvilMarket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trade = Trade(market)
+    market.pass_time(WINDOW + 1)
+    market.do(market.owner, market.gateway.prepare_refund(trade.now()))
+    monkeypatch.setattr(market.gateway, "_entries", lambda *_: [])
+    with pytest.raises(VerificationError, match="hides how order"):
+        trade.now()
+
+
 def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMarket) -> None:
     gateway, buyer, price = market.gateway, market.buyer, TokenAmount(10_000)
     offer_id = market.publish(OfferTerms(price, is_metered=True))

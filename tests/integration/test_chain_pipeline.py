@@ -248,6 +248,15 @@ def test_endpoints__one_fails_again_and_again__rests_for_longer_each_time(
         rests.append(clock[0] - began)
     assert rests[:3] == [5, 10, 20]
     assert rests[-1] == 300
+    relays[0].status = 200
+    clock[0] += 300
+    endpoints.call("eth_blockNumber")
+    relays[0].status = 503
+    endpoints.call("eth_blockNumber")
+    asked = relays[0].asked
+    clock[0] += 6
+    endpoints.call("eth_blockNumber")
+    assert relays[0].asked == asked + 1  # it worked in between
 
 
 def test_endpoints__all_fail__are_all_tried_and_the_best_is_named(
