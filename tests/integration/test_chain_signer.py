@@ -225,7 +225,12 @@ def test_transaction__signed_by_anvil__is_mined(tmp_path: Path) -> None:
         fund(rpc_url, market.deployment, account, 10**6)
         remote = RemoteSigner(rpc_url, account)
         remote.check()
-        market.approve(TransactionSender(rpc_url, market.deployment, remote), TokenAmount(5))
+        sender = TransactionSender(rpc_url, market.deployment, remote)
+        before, nonce = int(market.ask("eth_getBalance", account, "latest"), 16), sender.next_nonce()
+        quoted = sender.quote_wei(market.gateway.prepare_approve(TokenAmount(5)))
+        assert sender.next_nonce() == nonce
+        market.approve(sender, TokenAmount(5))
+        assert 0 < before - int(market.ask("eth_getBalance", account, "latest"), 16) <= quoted
         assert len(remote.sign_typed_data(TYPED)) == 65
     finally:
         stop_anvil(tmp_path)

@@ -128,6 +128,10 @@ class TransactionSender:
         """
         return sign_prepared(self._rpc, self.signer, nonce, call.to, call.data)
 
+    def quote_wei(self, call: Call) -> int:
+        """The most that the call's gas may cost now; nothing is signed. Raises: as `sign`."""
+        return priced(self._rpc, self.account, call.to, call.data).cost_wei()
+
     def sign_again(self, raw: bytes) -> SignedTransaction:
         """The same transaction with fees high enough to take its place.
 
@@ -185,15 +189,20 @@ def chain_id_of(rpc: JsonRpc) -> int:
 
 def sign_prepared(rpc: JsonRpc, signer: Signer, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
     """Simulate, price and sign. Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError."""
-    request = {"from": signer.account, "data": to_hex(data), **({} if to is None else {"to": to})}
+    fees = priced(rpc, signer.account, to, data)
+    _require_gas_money(rpc, signer.account, fees)
+    return signer.sign_transaction(transaction_fields(chain_id_of(rpc), nonce, to, data, fees))
+
+
+def priced(rpc: JsonRpc, account: Account, to: str | None, data: bytes) -> Fees:
+    """Simulate and price, signing nothing. Raises: TransactionRevertedError, ChainUnavailableError."""
+    request = {"from": account, "data": to_hex(data), **({} if to is None else {"to": to})}
     try:
         rpc.call("eth_call", request, "latest")
         gas = to_int(rpc.call("eth_estimateGas", request, "latest")) * GAS_MARGIN_PERCENT // 100
     except RpcRefusedError as error:
         raise translate_refusal(error) from error
-    fees = read_fees(rpc, gas)
-    _require_gas_money(rpc, signer.account, fees)
-    return signer.sign_transaction(transaction_fields(chain_id_of(rpc), nonce, to, data, fees))
+    return read_fees(rpc, gas)
 
 
 def _require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
