@@ -32,7 +32,7 @@ def split_leaf(account: str, share: int) -> bytes:
 
 def split_root(shares: Shares) -> bytes:
     """The root of a split's table, in the given order; the table must not be empty."""
-    return _root([split_leaf(account, share) for account, share in shares])
+    return merkle_root([split_leaf(account, share) for account, share in shares])
 
 
 def split_proof(shares: Shares, account: str) -> list[bytes]:
@@ -48,7 +48,7 @@ def pool_leaf(split: int, cumulative: int) -> bytes:
 
 def pool_root(totals: Mapping[int, int]) -> bytes:
     """The root of a pool's totals by split, leaves ascending by split; there must be at least one."""
-    return _root([pool_leaf(split, cumulative) for split, cumulative in sorted(totals.items())])
+    return merkle_root([pool_leaf(split, cumulative) for split, cumulative in sorted(totals.items())])
 
 
 def pool_proof(totals: Mapping[int, int], split: int) -> list[bytes]:
@@ -64,7 +64,8 @@ def root_from_proof(leaf: bytes, proof: Sequence[bytes]) -> bytes:
     return leaf
 
 
-def _root(level: list[bytes]) -> bytes:
+def merkle_root(level: list[bytes]) -> bytes:
+    """The root of at least one leaf; a node without a neighbor moves up unchanged."""
     while len(level) > 1:
         level = _next_level(level)
     return level[0]

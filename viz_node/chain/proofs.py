@@ -1,17 +1,17 @@
 """Prove what a contract stores at a block: header hash, state root, account, storage slot (Yellow Paper, section 4).
 
-An endpoint that lies about a slot has to lie about the block's hash too, which independent endpoints can compare.
+An endpoint that lies about a slot has to lie about the block's hash too, which independent endpoints can compare. What
+was fetched is kept as it came, so that the proof can be checked again years later without a network.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import rlp
-from trie import HexaryTrie
-from trie.exceptions import BadTrieProof, InvalidNode, ValidationError
-
+from viz_node.chain import rlp
 from viz_node.chain.hashing import keccak
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_int
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_int, to_quantity
+from viz_node.chain.tries import read_proof
 from viz_node.errors import ChainUnavailableError, VerificationError
 
 # In the order of the header's RLP list; quantities lose their leading zeros. The tail grew with the forks.
@@ -40,6 +40,9 @@ _HEADER = (
 )
 _REQUIRED = 15
 
+Header = Mapping[str, str]
+"""The fields of a block's header by their JSON-RPC names, and its hash, as an endpoint told them."""
+
 
 @dataclass(frozen=True)
 class BlockRef:
@@ -52,72 +55,95 @@ class BlockRef:
 
 
 @dataclass(frozen=True)
-class ProvenSlot:
-    """A contract's storage slot and code hash at a block, as its state root says."""
+class AccountProof:
+    """The trie nodes that an endpoint gave for an account and some of its slots, not verified."""
 
-    value: int
+    address: str
+    account_nodes: tuple[str, ...]
+    slot_nodes: tuple[tuple[int, tuple[str, ...]], ...]
+
+
+@dataclass(frozen=True)
+class ProvenAccount:
+    """A contract's code hash and slots at a block, as its state root says."""
+
     code_digest: str
+    slots: dict[int, int]
 
 
 def read_block(rpc: JsonRpc, block: str) -> BlockRef:
     """The block with this tag or hex number, its hash recomputed. Raises: VerificationError, ChainUnavailableError."""
+    return check_block(fetch_header(rpc, block))
+
+
+def fetch_header(rpc: JsonRpc, block: str) -> Header:
+    """The header of the block with this tag or hex number, as told. Raises: ChainUnavailableError."""
     try:
         body = rpc.call("eth_getBlockByNumber", block, False)
     except RpcRefusedError as error:
         raise ChainUnavailableError(f"the chain does not give block {block}: {error.message}") from error
-    return check_block(body)
+    return header_of(body)
 
 
-def check_block(body: Any) -> BlockRef:
-    """The block that an endpoint described. Raises: VerificationError when hash and header do not belong together."""
+def header_of(body: Any) -> Header:
+    """The header in an answer. Raises: ChainUnavailableError."""
     if not isinstance(body, dict):
         raise ChainUnavailableError("the chain does not have the block")
-    claimed = to_bytes(body.get("hash"))
-    if keccak(_header_bytes(body)) != claimed:
+    names = [name for name, _ in _HEADER] + ["hash"]
+    return {name: str(body[name]) for name in names if body.get(name) is not None}
+
+
+def check_block(header: Header) -> BlockRef:
+    """The block that an endpoint described. Raises: VerificationError when hash and header do not belong together."""
+    claimed = to_bytes(header.get("hash"))
+    if keccak(_header_bytes(header)) != claimed:
         raise VerificationError("the block's header does not have the hash that it claims", "use another RPC")
-    root = to_bytes(body.get("stateRoot"))
-    return BlockRef(to_int(body.get("number")), f"0x{claimed.hex()}", root, to_int(body.get("timestamp")))
+    number, time = to_quantity(header.get("number")), to_quantity(header.get("timestamp"))
+    return BlockRef(number, f"0x{claimed.hex()}", to_bytes(header.get("stateRoot")), time)
 
 
-def prove_slot(rpc: JsonRpc, block: BlockRef, address: str, slot: int) -> ProvenSlot:
-    """Read a slot and verify it against the block's state root. Raises: VerificationError, ChainUnavailableError."""
+def fetch_proof(rpc: JsonRpc, block: BlockRef, address: str, slots: Sequence[int]) -> AccountProof:
+    """The nodes that shall prove the account and these slots. Raises: ChainUnavailableError, VerificationError."""
     try:
-        answer = rpc.call("eth_getProof", address, [f"0x{slot:064x}"], hex(block.number))
+        answer = rpc.call("eth_getProof", address, [f"0x{slot:064x}" for slot in slots], hex(block.number))
     except RpcRefusedError as error:
         raise ChainUnavailableError(f"the chain gives no storage proof: {error.message}", "use another RPC") from error
     try:
-        account_nodes = [rlp.decode(to_bytes(node)) for node in answer["accountProof"]]
-        slot_nodes = [rlp.decode(to_bytes(node)) for node in answer["storageProof"][0]["proof"]]
-        account_key, slot_key = keccak(bytes.fromhex(address[2:])), keccak(slot.to_bytes(32, "big"))
-        account = HexaryTrie.get_from_proof(block.state_root, account_key, account_nodes)
-        _, _, storage_root, code_digest = rlp.decode(account)
-        value = HexaryTrie.get_from_proof(storage_root, slot_key, slot_nodes)
-        number = int.from_bytes(rlp.decode(value), "big") if value else 0
-    except (
-        BadTrieProof,
-        InvalidNode,
-        ValidationError,
-        rlp.DecodingError,
-        KeyError,
-        IndexError,
-        TypeError,
-        ValueError,
-    ) as error:
+        account = tuple(str(node) for node in answer["accountProof"])
+        proofs = [tuple(str(node) for node in answer["storageProof"][i]["proof"]) for i in range(len(slots))]
+    except (KeyError, IndexError, TypeError) as error:
+        raise VerificationError("the endpoint's storage proof is malformed", "use another RPC") from error
+    return AccountProof(address, account, tuple(zip(slots, proofs, strict=True)))
+
+
+def verify_proof(state_root: bytes, proof: AccountProof) -> ProvenAccount:
+    """What the nodes prove under the state root. Raises: VerificationError."""
+    try:
+        account = read_proof(state_root, bytes.fromhex(proof.address[2:]), _raw(proof.account_nodes))
+        fields = rlp.decode(account)
+        _, _, storage_root, code_digest = fields
+        slots = {slot: _slot_value(storage_root, slot, nodes) for slot, nodes in proof.slot_nodes}
+    except (ValueError, TypeError, ChainUnavailableError) as error:
         raise VerificationError(
-            f"the storage proof of {address} does not lead to the state root of block {block.number}", "use another RPC"
+            f"the storage proof of {proof.address} does not lead to the block's state root", "use another RPC"
         ) from error
-    return ProvenSlot(number, bytes(code_digest).hex())
+    return ProvenAccount(code_digest.hex(), slots)
 
 
-def _header_bytes(body: dict[str, Any]) -> bytes:
+def _slot_value(storage_root: bytes, slot: int, nodes: Sequence[str]) -> int:
+    value = read_proof(storage_root, slot.to_bytes(32, "big"), _raw(nodes))
+    return int.from_bytes(rlp.decode(value), "big") if value else 0
+
+
+def _raw(nodes: Sequence[str]) -> list[bytes]:
+    return [to_bytes(node) for node in nodes]
+
+
+def _header_bytes(header: Header) -> bytes:
     fields = []
     for position, (name, is_quantity) in enumerate(_HEADER):
-        if body.get(name) is None and position >= _REQUIRED:
+        if header.get(name) is None and position >= _REQUIRED:
             break
-        fields.append(_quantity(body.get(name)) if is_quantity else to_bytes(body.get(name)))
-    return bytes(rlp.encode(fields))
-
-
-def _quantity(text: Any) -> bytes:
-    value = to_int(text)
-    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+        value = header.get(name)
+        fields.append(rlp.quantity(to_int(value)) if is_quantity else to_bytes(value))
+    return rlp.encode(fields)

@@ -1,11 +1,138 @@
-"""`viz-node audit`: needs an endpoint and a deployment file, no node and no key."""
+"""`viz-node audit`: needs endpoints and a deployment file, no node; and a report that anyone checks again offline.
 
+A report file holds the evidence and what was concluded from it. Its digest covers both; its root is that of a Merkle
+tree over the concluded rows, so that one payout can be shown to somebody without the rest. Who signs it says "this is
+what I saw": checking it needs no trust in him but for what cannot be repeated, the contract's own answers (C13).
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from viz_node.chain.audit import AuditReport, audit
+from viz_node.chain.audit import FINALIZED, AuditReport, Evidence, audit, from_document, judge, to_document
+from viz_node.chain.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
+from viz_node.domain.ids import Account
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.strict_json import parse_json
+from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.identity.signatures import account_of, recover_account, sign_as_account
+
+FORMAT = "viz-node/audit/1"
+MAX_REPORT_BYTES = 1024 * 1024 * 1024
+_ROWS = ("checks", "findings", "sales", "splits", "claims", "totals")
 
 
 def run_audit(rpc_url: str, deployment_path: Path, adapter: str | None) -> AuditReport:
     """Re-derive everything from the chain's log. Raises: NotFoundError, VerificationError, ChainUnavailableError."""
-    return audit(rpc_url, read_deployment(deployment_path), adapter)
+    report, _ = run_full_audit([rpc_url], deployment_path, adapter, FINALIZED)
+    return report
+
+
+def run_full_audit(
+    rpc_urls: Sequence[str], deployment_path: Path, adapter: str | None, block: str
+) -> tuple[AuditReport, Evidence]:
+    """The report with the evidence behind it. Raises: NotFoundError, VerificationError, ChainUnavailableError."""
+    return audit(rpc_urls, read_deployment(deployment_path), adapter, block)
+
+
+def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: Path | None) -> dict[str, str]:
+    """Write the report file, signed if there is a key; returns its digest, root and signer.
+
+    Raises: StorageError (also when the file exists), UsageError (not a key).
+    """
+    body = json.loads(canonical_bytes({"evidence": to_document(evidence), "report": report.to_dict()}))
+    seal = {"digest": _digest(body), "root": _root(body["report"]), "signer": "", "signature": ""}
+    if key_path is not None:
+        key = _read_key(key_path)
+        seal |= {"signer": account_of(key), "signature": sign_as_account(key, _statement(seal["digest"]))}
+    try:
+        with path.open("xb") as file:
+            file.write(canonical_bytes({"format": FORMAT, **seal, **body}) + b"\n")
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --report FILE") from error
+    return seal
+
+
+def verify_report(path: Path) -> tuple[AuditReport, Account | None]:
+    """Check a report file again, without a network: digest, root, signature, and everything from the evidence.
+
+    Returns the report as it follows now, and who signed the file. Raises: VerificationError (it was changed, or says
+    what does not follow from its evidence), StorageError.
+    """
+    body = _read(path)
+    signer = _checked_seal(body)
+    evidence = from_document(body["evidence"])
+    report = judge(evidence)
+    told = body["report"]
+    again = json.loads(canonical_bytes(report.to_dict()))
+    whole = {key: value for key, value in told.items() if key not in ("sales", "splits", "claims", "totals", "notes")}
+    if {key: again[key] for key in whole} != whole:
+        raise VerificationError("the report says what does not follow from its evidence", "ask for another audit")
+    for name in ("sales", "splits", "claims", "totals"):
+        if name != "totals" and any(row not in again[name] for row in told[name]):
+            raise VerificationError(f"a row of the report's {name} does not follow from its evidence")
+    return report, signer
+
+
+def _checked_seal(body: dict[str, Any]) -> Account | None:
+    if body["digest"] != _digest(body) or body["root"] != _root(body["report"]):
+        raise VerificationError("the report was changed after it was written", "ask its author for the original")
+    if not body["signature"] and not body["signer"]:
+        return None
+    signer = recover_account(_statement(str(body["digest"])), str(body["signature"]))
+    if signer != body["signer"]:
+        raise VerificationError("the report is not signed by the account that it names")
+    return signer
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        if path.stat().st_size > MAX_REPORT_BYTES:
+            raise VerificationError(f"{path} is larger than 1 GiB")
+        body = parse_json(path.read_bytes())
+        if body["format"] != FORMAT or set(body) != {
+            "format",
+            "digest",
+            "root",
+            "signer",
+            "signature",
+            "evidence",
+            "report",
+        }:
+            raise ValueError("unknown format")
+        if not isinstance(body["report"], dict) or not all(isinstance(body["report"][name], list) for name in _ROWS):
+            raise ValueError("no rows")
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise VerificationError(f"{path} is not an audit report: {error}") from error
+    return dict(body)
+
+
+def _digest(body: dict[str, Any]) -> str:
+    covered = {"evidence": body["evidence"], "report": body["report"]}
+    return hashlib.sha256(canonical_bytes(covered)).hexdigest()
+
+
+def _root(report: dict[str, Any]) -> str:
+    leaves = [keccak(keccak(canonical_bytes([name, row]))) for name in _ROWS for row in report[name]]
+    return merkle_root(leaves).hex()
+
+
+def _statement(digest: str) -> str:
+    return f"{FORMAT}\n{digest}"
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        key = bytes.fromhex(path.read_text().strip().removeprefix("0x"))
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UsageError(f"{path} holds no key", "a file with the 64 hex digits of a secp256k1 key") from error
+    if len(key) != 32:
+        raise UsageError(f"{path} holds no key", "a file with the 64 hex digits of a secp256k1 key")
+    return key

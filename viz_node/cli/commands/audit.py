@@ -12,9 +12,30 @@ FINDINGS_STATUS = 1
 NOT_RUN_STATUS = 2
 
 
-@click.command("audit")
+class AuditGroup(click.Group):
+    """`viz-node audit [ADAPTER]` audits; `viz-node audit verify FILE` checks a report again."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args[:1] != ["verify"]:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+@click.group("audit", cls=AuditGroup)
+def audit_command() -> None:
+    """Re-derive every sale, split and claim; needs no node and no keys."""
+
+
+@audit_command.command("run")
 @click.argument("adapter", required=False)
-@click.option("--rpc-url", required=True, metavar="URL", help="Any node of the chain; its answers are checked.")
+@click.option(
+    "--rpc-url",
+    "rpc_urls",
+    required=True,
+    multiple=True,
+    metavar="URL",
+    help="Any node of the chain; its answers are checked. Give two or more, and they must name the same block.",
+)
 @click.option(
     "--deployment",
     required=True,
@@ -22,18 +43,50 @@ NOT_RUN_STATUS = 2
     metavar="FILE",
     help="Chain id, contract addresses and code digest.",
 )
+@click.option("--block", default="finalized", show_default=True, help="finalized, safe, latest or a number.")
+@click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all evidence to a file.")
+@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
 @json_option
 @pass_terminal
-def audit_command(terminal: Terminal, adapter: str | None, rpc_url: str, deployment: Path) -> None:
+def run_command(
+    terminal: Terminal,
+    adapter: str | None,
+    rpc_urls: tuple[str, ...],
+    deployment: Path,
+    block: str,
+    report: Path | None,
+    key: Path | None,
+) -> None:
     """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
+
+    `viz-node audit verify FILE` checks a report again, offline.
 
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
-    from viz_node.daemon.audit import run_audit
+    from viz_node.daemon.audit import run_full_audit, write_report
 
-    report = run_audit(rpc_url, deployment, adapter)
-    body = report_body(report)
+    if key is not None and report is None:
+        raise click.UsageError("--key signs a --report FILE")
+    result, evidence = run_full_audit(rpc_urls, deployment, adapter, block)
+    seal = {} if report is None else write_report(result, evidence, report, key)
+    _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
+
+
+@audit_command.command("verify")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@json_option
+@pass_terminal
+def verify_command(terminal: Terminal, file: Path) -> None:
+    """Check a report of `audit --report` again, without any network."""
+    terminal.failure_status.append(NOT_RUN_STATUS)
+    from viz_node.daemon.audit import verify_report
+
+    report, signer = verify_report(file)
+    _print(terminal, report_body(report) | {"file": {"path": str(file), "signer": signer or "nobody"}})
+
+
+def _print(terminal: Terminal, body: dict[str, Any]) -> None:
     if terminal.output.is_json:
         terminal.output.document(body)
     else:

@@ -1,0 +1,182 @@
+"""Ask the endpoints: a block that all of them name, its proofs, and every log of the market and its money up to it."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
+from viz_node.chain.contract import account_of_word, load_artifact, words
+from viz_node.chain.deployment import Deployment
+from viz_node.chain.hashing import keccak
+from viz_node.chain.ledger import TRANSFER_TOPIC, topic_of
+from viz_node.chain.logs import Log, Topics, read_logs
+from viz_node.chain.proofs import (
+    AccountProof,
+    BlockRef,
+    Header,
+    check_block,
+    fetch_header,
+    fetch_proof,
+    header_of,
+    verify_proof,
+)
+from viz_node.chain.replay.book import MarketTerms
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_quantity
+from viz_node.domain.ids import Account
+from viz_node.errors import ChainUnavailableError, VerificationError
+
+DEVELOPMENT_CHAINS = frozenset({1337, 31337})
+FINALIZED = "finalized"
+TIMEOUT_SECONDS = 60
+STREAMS = 3
+
+
+@dataclass(frozen=True)
+class Source:
+    """One deployed market behind one endpoint, at one block."""
+
+    rpc: JsonRpc
+    deployment: Deployment
+    block: BlockRef
+
+    def view(self, to: str, signature: str, *arguments: int) -> int:
+        """The first word that a view answers, as told. Raises: ChainUnavailableError."""
+        data = keccak(signature.encode())[:4] + b"".join(value.to_bytes(32, "big") for value in arguments)
+        answer = words(to_bytes(self.rpc.call("eth_call", {"to": to, "data": to_hex(data)}, hex(self.block.number))))
+        if not answer:
+            raise ChainUnavailableError(f"{to} does not answer {signature}", "check the deployment file")
+        return answer[0]
+
+    def code(self, address: str) -> str:
+        """The code at an address, as told."""
+        return to_hex(to_bytes(self.rpc.call("eth_getCode", address, hex(self.block.number))))
+
+    def proof(self, address: str, slots: Sequence[int]) -> AccountProof:
+        """The nodes of an account and its slots, as told."""
+        return fetch_proof(self.rpc, self.block, address, slots)
+
+
+def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> tuple[Header, tuple[str, ...]]:
+    """The header of the block to audit at, and notes about the choice.
+
+    Raises: ChainUnavailableError; VerificationError when the endpoints disagree about its hash.
+    """
+    for rpc in rpcs:
+        chain_id = to_quantity(rpc.call("eth_chainId"))
+        if chain_id != deployment.chain_id:
+            raise ChainUnavailableError(
+                f"{endpoint_name(rpc)} is chain {chain_id}, and the market is on chain {deployment.chain_id}"
+            )
+    notes: tuple[str, ...] = ()
+    if tag == FINALIZED and deployment.chain_id in DEVELOPMENT_CHAINS:
+        tag, notes = "latest", ("a development chain finalizes nothing: the latest block was audited",)
+    header = fetch_header(rpcs[0], tag)
+    block = check_block(header)
+    if block.number < deployment.block:
+        raise ChainUnavailableError(f"block {block.number} is older than the market", "wait, or give --block latest")
+    for rpc in rpcs[1:]:
+        other = check_block(fetch_header(rpc, hex(block.number)))
+        if other.block_hash != block.block_hash:
+            raise VerificationError(
+                f"{endpoint_name(rpcs[0])} and {endpoint_name(rpc)} name different blocks {block.number}",
+                "one of them lies or is behind: ask a third",
+            )
+    if len(rpcs) == 1:
+        notes += ("one endpoint alone named the block: a second --rpc-url makes a forged chain visible",)
+    return header, notes
+
+
+def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Evidence:
+    """Everything that the first endpoint says up to the block that all of them name.
+
+    Raises: ChainUnavailableError, VerificationError.
+    """
+    header, notes = choose_block(rpcs, deployment, tag)
+    source = Source(rpcs[0], deployment, check_block(header))
+    logs, transfers = _all_logs(source)
+    blocks = _blocks_of(source, [*logs, *transfers])
+    annex = Account(account_of_word(source.view(deployment.market, "annex()")))
+    balance = source.view(deployment.token, "balanceOf(address)", int(deployment.market, 16))
+    return Evidence(
+        deployment,
+        header,
+        {
+            "market": source.proof(deployment.market, [load_artifact("Market").head_slot]),
+            "annex": source.proof(annex, []),
+            "token": _balance_proof(source, balance),
+        },
+        {"market": source.code(deployment.market), "annex": source.code(annex)},
+        _terms(source),
+        tuple(logs),
+        tuple(transfers),
+        blocks,
+        tuple(dict.fromkeys(endpoint_name(rpc) for rpc in rpcs)),
+        notes,
+    )
+
+
+def endpoint_name(rpc: JsonRpc) -> str:
+    """The endpoint without what may be a secret in its address."""
+    parts = urlsplit(rpc.url)
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
+    market, token = source.deployment.market, source.deployment.token
+    party, transfer = topic_of(int(market, 16)), to_hex(TRANSFER_TOPIC)
+    queries: list[tuple[str, Topics]] = [
+        (market, [list(MARKET_TOPICS)]),
+        (token, [transfer, None, party]),
+        (token, [transfer, party]),
+    ]
+
+    def read(query: tuple[str, Topics]) -> list[Log]:
+        return list(read_logs(source.rpc, *query, source.deployment.block, source.block.number))
+
+    with ThreadPoolExecutor(STREAMS) as pool:
+        logs, incoming, outgoing = pool.map(read, queries)
+    return logs, sorted([*incoming, *outgoing], key=lambda log: log.place)
+
+
+def _blocks_of(source: Source, logs: Sequence[Log]) -> dict[int, tuple[str, int]]:
+    """Hash and time of the blocks of the logs, after checking that the logs are where the blocks say they are."""
+    numbers = sorted({log.block_number for log in logs})
+    bodies = source.rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
+    blocks: dict[int, tuple[str, int]] = {}
+    transactions: dict[int, list[Any]] = {}
+    for number, body in zip(numbers, bodies, strict=True):
+        block = check_block(header_of(body))
+        listed = body.get("transactions")
+        if block.number != number or not isinstance(listed, list):
+            raise VerificationError(f"the endpoint gave another block than {number}", "use another RPC")
+        blocks[number], transactions[number] = (block.block_hash, block.timestamp), listed
+    for log in logs:
+        listed = transactions[log.block_number]
+        if log.block_hash != blocks[log.block_number][0] or listed[log.position : log.position + 1] != [log.tx_hash]:
+            raise VerificationError(f"block {log.block_number} has no such log", "use another RPC")
+    return blocks
+
+
+def _balance_proof(source: Source, balance: int) -> AccountProof:
+    """A proof of the slot that holds the told balance; of none when no usual slot does."""
+    holder = int(source.deployment.market, 16).to_bytes(32, "big")
+    slots = [int.from_bytes(keccak(holder + slot.to_bytes(32, "big")), "big") for slot in BALANCE_SLOTS]
+    proof = source.proof(source.deployment.token, slots)
+    values = verify_proof(source.block.state_root, proof).slots
+    found = [item for item in proof.slot_nodes if values[item[0]] == balance]
+    return AccountProof(proof.address, proof.account_nodes, tuple(found[:1]))
+
+
+def _terms(source: Source) -> MarketTerms:
+    market = source.deployment.market
+    names = ("platformFee", "closeWindow", "deliveryWindow", "disputeWindow", "vetoWindow")
+    platform = Account(account_of_word(source.view(market, "platform()")))
+    return MarketTerms(platform, *(source.view(market, f"{name}()") for name in names))
+
+
+def translated(error: RpcRefusedError) -> ChainUnavailableError:
+    """An endpoint's refusal as an error for people."""
+    return ChainUnavailableError(f"the chain refused a request: {error.message}", "use another RPC")

@@ -1,0 +1,129 @@
+"""What follows from the evidence: proofs verified, ledger replayed, money matched. It asks nobody, so it repeats."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from viz_node.chain.audit.evidence import BALANCE_SLOTS, Evidence, History, StateCheck, decode_history
+from viz_node.chain.audit.money import Ledgers, compare_transfers
+from viz_node.chain.contract import load_artifact
+from viz_node.chain.hashing import keccak
+from viz_node.chain.proofs import BlockRef, ProvenAccount, check_block, verify_proof
+from viz_node.chain.replay import CHECKS, Finding, LedgerReplay
+from viz_node.chain.rpc import to_bytes
+from viz_node.errors import VerificationError
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """The replay, with all findings and how often each check was made; `is_proven` tells of the ledger's head."""
+
+    block: BlockRef
+    history: History
+    replay: LedgerReplay
+    money: Ledgers
+    findings: tuple[Finding, ...]
+    checked: dict[str, int]
+    is_proven: bool
+
+
+def conclude(evidence: Evidence) -> Conclusion:
+    """Judge the evidence; what is wrong with the market is a finding.
+
+    Raises: VerificationError, ChainUnavailableError for evidence that cannot be judged at all.
+    """
+    block = check_block(evidence.header)
+    history = decode_history(evidence.logs, evidence.transfer_logs)
+    times = {number: time for number, (_, time) in evidence.blocks.items()}
+    replay = LedgerReplay(evidence.deployment.market, evidence.terms, history.companions, times)
+    replay.run(history.entries)
+    money = compare_transfers(history.entries, history.transfers, evidence.deployment.market)
+    proven, faults = _proven(evidence, block)
+    faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
+    faults += _head_faults(replay, proven)
+    faults += _balance_faults(evidence, replay, money, proven)
+    checked = {check: replay.book.checked[check] for check in CHECKS}
+    checked |= {"C2": int("token" in proven), "C5": money.checked, "C12": len(history.transfers)}
+    findings = (*replay.findings, *money.findings, *faults)
+    return Conclusion(block, history, replay, money, findings, checked, "market" in proven)
+
+
+def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:
+    """The conclusion with what the contract itself said of its state."""
+    differences = tuple(Finding("C13", 0, text) for text in state.differences)
+    checked = conclusion.checked | {"C13": state.checked}
+    return replace(conclusion, findings=(*conclusion.findings, *differences), checked=checked)
+
+
+def _proven(evidence: Evidence, block: BlockRef) -> tuple[dict[str, ProvenAccount], list[Finding]]:
+    """The accounts whose proofs lead to the block's state, and a finding for each other one."""
+    addresses = {"market": evidence.deployment.market, "token": evidence.deployment.token}
+    proven: dict[str, ProvenAccount] = {}
+    faults: list[Finding] = []
+    for name in ("market", "annex", "token"):
+        check = "C2" if name == "token" else "C1"
+        proof = evidence.proofs.get(name)
+        if proof is None or proof.address != addresses.get(name, proof.address):
+            faults.append(Finding(check, 0, f"there is no proof of the {name}"))
+            continue
+        try:
+            proven[name] = verify_proof(block.state_root, proof)
+        except VerificationError as error:
+            faults.append(Finding(check, 0, error.message))
+    return proven, faults
+
+
+def _code_faults(evidence: Evidence, proven: dict[str, ProvenAccount]) -> Iterator[str]:
+    """The deployment pins the market's code. In it stand, as immutables, the annex and the terms that were told."""
+    market = to_bytes(evidence.codes.get("market"))
+    if keccak(market).hex() != evidence.deployment.code_digest:
+        yield "the code at the market's address is not that of the deployment"
+    for name in ("market", "annex"):
+        if name in proven and keccak(to_bytes(evidence.codes.get(name))).hex() != proven[name].code_digest:
+            yield f"the told code of the {name} is not the proven one"
+    words = {market[start : start + size] for start, size in load_artifact("Market").immutables}
+    terms = evidence.terms
+    told = {
+        "annex": int(evidence.proofs["annex"].address, 16) if "annex" in evidence.proofs else 0,
+        "platform": int(terms.platform, 16),
+        "platform's fee": terms.platform_fee,
+        "window for closing": terms.close_window,
+    }
+    for name, value in told.items():
+        if value.to_bytes(32, "big") not in words:
+            yield f"the told {name} does not stand in the market's code"
+    annex = load_artifact("Annex")
+    if "annex" in proven and annex.masked(to_bytes(evidence.codes["annex"])) != annex.masked(annex.deployed):
+        yield "the annex has other code than this program knows"
+
+
+def _head_faults(replay: LedgerReplay, proven: dict[str, ProvenAccount]) -> list[Finding]:
+    if "market" not in proven:
+        return []
+    head = proven["market"].slots.get(load_artifact("Market").head_slot)
+    if head == replay.head:
+        return []
+    count = (head or 0) & ((1 << 40) - 1)
+    text = f"the entries do not lead to the proven head of {count} entries: one is missing, altered or moved"
+    return [Finding("C1", 0, text)]
+
+
+def _balance_faults(
+    evidence: Evidence, replay: LedgerReplay, money: Ledgers, proven: dict[str, ProvenAccount]
+) -> list[Finding]:
+    if "token" not in proven:
+        return []
+    holder = int(evidence.deployment.market, 16).to_bytes(32, "big")
+    slots = proven["token"].slots
+    if not slots:
+        return [Finding("C2", 0, "no storage slot of the token holds the balance that the endpoint told")]
+    ((slot, balance),) = list(slots.items())[:1]
+    expected = replay.owed + money.strays
+    if balance != expected:
+        return [Finding("C2", 0, f"the market holds {balance} units, and the ledger leads to {expected}")]
+    if expected and not _is_balance_slot(slot, holder):
+        return [Finding("C2", 0, "the proven slot of the token is not that of the market's balance")]
+    return []
+
+
+def _is_balance_slot(slot: int, holder: bytes) -> bool:
+    return any(int.from_bytes(keccak(holder + base.to_bytes(32, "big")), "big") == slot for base in BALANCE_SLOTS)

@@ -1,0 +1,171 @@
+"""All that an audit was told: enough to repeat it years later without a network, and nothing that was concluded."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from viz_node.chain.companions import (
+    DELIVERY_TOPIC,
+    ORDER_TOPIC,
+    POOL_DATA_TOPIC,
+    SPLIT_TABLE_TOPIC,
+    delivery_of,
+    order_of,
+    pool_data_of,
+    split_table_of,
+)
+from viz_node.chain.deployment import Deployment
+from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
+from viz_node.chain.logs import Log, parse_log
+from viz_node.chain.proofs import AccountProof, Header
+from viz_node.chain.replay.book import Companions, MarketTerms
+from viz_node.chain.rpc import to_hex
+from viz_node.domain.ids import Account
+from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
+
+MARKET_TOPICS = tuple(
+    to_hex(topic) for topic in (ENTRY_TOPIC, SPLIT_TABLE_TOPIC, ORDER_TOPIC, DELIVERY_TOPIC, POOL_DATA_TOPIC)
+)
+# Where tokens keep the mapping of balances: a low slot, or that of OpenZeppelin's upgradeable ERC-20.
+BALANCE_SLOTS = (*range(24), 0x52C63247E1F47DB19D5CE0460030C497F067CA4CEBF71BA98EEADABE20BACE00)
+
+
+@dataclass(frozen=True)
+class StateCheck:
+    """How the contract's own answers compared with the ledger. It was seen once, and cannot be repeated offline."""
+
+    checked: int = 0
+    differences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What endpoints said about one market at one block; nothing in it is trusted.
+
+    `proofs` and `codes` are of `market`, `annex` and `token`; `blocks` gives hash and time of every block with logs;
+    `witnesses` are the endpoints that named the same block hash.
+    """
+
+    deployment: Deployment
+    header: Header
+    proofs: Mapping[str, AccountProof]
+    codes: Mapping[str, str]
+    terms: MarketTerms
+    logs: tuple[Log, ...]
+    transfer_logs: tuple[Log, ...]
+    blocks: Mapping[int, tuple[str, int]]
+    witnesses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    state: StateCheck = field(default_factory=StateCheck)
+
+
+@dataclass(frozen=True)
+class History:
+    """The logs of a market, decoded."""
+
+    entries: list[LedgerEntry]
+    companions: Companions
+    transfers: list[Transfer]
+
+
+def decode_history(logs: Sequence[Log], transfer_logs: Sequence[Log]) -> History:
+    """Decode all logs. Raises: ChainUnavailableError for a malformed or repeated one."""
+    by_topic: dict[str, list[Log]] = {topic: [] for topic in MARKET_TOPICS}
+    for log in logs:
+        found = by_topic.get(log.topics[0] if log.topics else "")
+        if found is None:
+            raise ChainUnavailableError("the chain gave a log that was not asked for", "use another RPC")
+        found.append(log)
+    entries, tables, orders, deliveries, data = by_topic.values()
+    companions = Companions(
+        tuple(map(split_table_of, tables)),
+        _unique([order_of(log) for log in orders], "order"),
+        _unique([delivery_of(log) for log in deliveries], "delivery"),
+        tuple(map(pool_data_of, data)),
+    )
+    numbers = [table.split_id for table in companions.tables]
+    if len(set(numbers)) != len(numbers):
+        raise ChainUnavailableError("the chain gave two tables for one split", "use another RPC")
+    if any(log.topics[:1] != (to_hex(TRANSFER_TOPIC),) for log in transfer_logs):
+        raise ChainUnavailableError("the chain gave a log that was not asked for", "use another RPC")
+    return History([entry_of(log) for log in entries], companions, [transfer_of(log) for log in transfer_logs])
+
+
+def to_document(evidence: Evidence) -> dict[str, Any]:
+    """The evidence as plain JSON data."""
+    return {
+        "deployment": asdict(evidence.deployment),
+        "header": dict(evidence.header),
+        "proofs": {
+            name: {
+                "address": proof.address,
+                "account": list(proof.account_nodes),
+                "slots": [[hex(slot), list(nodes)] for slot, nodes in proof.slot_nodes],
+            }
+            for name, proof in evidence.proofs.items()
+        },
+        "codes": dict(evidence.codes),
+        "terms": asdict(evidence.terms),
+        "logs": [_log_row(log) for log in evidence.logs],
+        "transfers": [_log_row(log) for log in evidence.transfer_logs],
+        "blocks": [[number, *facts] for number, facts in sorted(evidence.blocks.items())],
+        "witnesses": list(evidence.witnesses),
+        "notes": list(evidence.notes),
+        "state": {"checked": evidence.state.checked, "differences": list(evidence.state.differences)},
+    }
+
+
+def from_document(body: Any) -> Evidence:
+    """Read evidence back. Raises: VerificationError, whatever the document holds."""
+    try:
+        deployment = Deployment(**body["deployment"])
+        blocks = {int(number): (str(name), int(time)) for number, name, time in body["blocks"]}
+        terms = body["terms"]
+        state = body["state"]
+        return Evidence(
+            deployment,
+            {str(name): str(value) for name, value in body["header"].items()},
+            {str(name): _proof(proof) for name, proof in body["proofs"].items()},
+            {str(name): str(code) for name, code in body["codes"].items()},
+            MarketTerms(Account(str(terms.pop("platform"))), **{name: int(value) for name, value in terms.items()}),
+            tuple(_log(row, deployment.market, blocks) for row in body["logs"]),
+            tuple(_log(row, deployment.token, blocks) for row in body["transfers"]),
+            blocks,
+            tuple(map(str, body["witnesses"])),
+            tuple(map(str, body["notes"])),
+            StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:
+        raise VerificationError(f"the report's evidence is malformed: {error!r:.200}") from error
+
+
+def _unique(pairs: Sequence[tuple[int, Any]], noun: str) -> dict[int, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ChainUnavailableError(f"the chain gave one {noun} twice", "use another RPC")
+    return found
+
+
+def _log_row(log: Log) -> list[Any]:
+    return [list(log.topics), log.data, log.block_number, log.position, log.tx_hash, log.log_index]
+
+
+def _log(row: Any, address: str, blocks: Mapping[int, tuple[str, int]]) -> Log:
+    topics, data, number, position, tx_hash, index = row
+    return parse_log(
+        {
+            "address": address,
+            "topics": topics,
+            "data": data,
+            "blockNumber": hex(number),
+            "blockHash": blocks[number][0],
+            "transactionHash": tx_hash,
+            "transactionIndex": hex(position),
+            "logIndex": hex(index),
+        }
+    )
+
+
+def _proof(body: Any) -> AccountProof:
+    slots = tuple((int(slot, 16), tuple(map(str, nodes))) for slot, nodes in body["slots"])
+    return AccountProof(str(body["address"]), tuple(map(str, body["account"])), slots)

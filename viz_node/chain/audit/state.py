@@ -1,0 +1,64 @@
+"""Compare what the contract says now with what the ledger leads to. Seen once: an offline repetition cannot ask."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from viz_node.chain.audit.evidence import StateCheck
+from viz_node.chain.contract import load_artifact
+from viz_node.chain.replay import LedgerReplay
+from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
+
+Expectation = tuple[str, tuple[Any, ...], list[Any]]
+
+
+def compare_state(rpc: JsonRpc, market: str, block: int, replay: LedgerReplay) -> StateCheck:
+    """Ask the contract for everything that the replay knows. Raises: ChainUnavailableError, RpcRefusedError."""
+    artifact, expected = load_artifact("Market"), list(_expectations(replay))
+    differences: list[str] = []
+    calls: list[tuple[str, list[Any]]] = []
+    for name, keys, _ in expected:
+        try:
+            data = artifact.call_data(name, *keys)
+        except ValueError:
+            return StateCheck(0, ("an entry has a number that the contract cannot hold",))
+        calls.append(("eth_call", [{"to": market, "data": to_hex(data)}, hex(block)]))
+    for (name, keys, values), answer in zip(expected, rpc.batch(calls), strict=True):
+        try:
+            told = artifact.outputs_of(name, to_bytes(answer))[: len(values)]
+        except ValueError:
+            told = []
+        if told != values:
+            shown = ", ".join(str(key) for key in keys)
+            differences.append(f"the contract's {name}({shown}) is not what the ledger leads to")
+    return StateCheck(len(expected), tuple(differences))
+
+
+def _expectations(replay: LedgerReplay) -> Iterator[Expectation]:
+    """View, arguments, and the first values of its answer."""
+    for split in replay.splits.by_id.values():
+        yield "splits", (split.split_id,), [split.accrued, split.paid, split.root]
+        for account, total in split.claimed.items():
+            yield "claimed", (split.split_id, account), [total]
+    for adapter in replay.catalogue.adapters.values():
+        yield "adapterOf", (adapter.owner, adapter.manifest), [adapter.number]
+    for offer in replay.catalogue.offers.values():
+        terms = [offer.floor, offer.split_id, offer.duration_seconds, offer.flags, offer.max_rise, offer.target]
+        yield "offers", (offer.offer_id,), terms
+        yield "adapterOfOffer", (offer.offer_id,), [offer.adapter_number]
+    for key, expiry in replay.licenses.expiry.items():
+        yield "licenses", key, [expiry]
+    for order in replay.escrow.orders.values():
+        yield "orders", (order.number,), [order.word]
+    yield from _of_channels_and_pools(replay)
+
+
+def _of_channels_and_pools(replay: LedgerReplay) -> Iterator[Expectation]:
+    for channel in replay.channels.by_number.values():
+        if not channel.is_closed:
+            row = [channel.session_account, channel.close_at, channel.split_id, channel.deposit, channel.price]
+            yield "channels", (channel.number,), [*row, channel.uses, channel.payer, channel.offer_id]
+    for pool in replay.pools.by_number.values():
+        facts = [pool.operator, pool.fee, pool.period_seconds, pool.challenger, pool.start, pool.next_period]
+        yield "pools", (pool.number,), [*facts, pool.allocated, pool.credited, pool.root]
+        for split_id, cumulative in pool.credits.items():
+            yield "poolCredits", (pool.number, split_id), [cumulative]

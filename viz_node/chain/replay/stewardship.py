@@ -1,0 +1,78 @@
+"""Replay of notices and of what the steward did: pauses, suspensions, and who the steward is."""
+
+from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.replay.book import NOBODY, Book
+from viz_node.chain.replay.catalogue import SUSPENDED, Catalogue
+from viz_node.domain.ids import Account
+
+
+class Stewardship:
+    """Notices by number, acts in order. The first steward is in no entry: `steward` is None until one acts."""
+
+    def __init__(self, book: Book, catalogue: Catalogue) -> None:
+        self._book, self._catalogue = book, catalogue
+        self.notices: dict[int, int] = {}
+        self.acts: list[LedgerEntry] = []
+        self.steward: Account | None = None
+        self.named = NOBODY
+        rules = {
+            EntryKind.NOTICE: self._notice,
+            EntryKind.COUNTER_NOTICE: self._counter_notice,
+            EntryKind.PAUSED: self._pause,
+            EntryKind.UNPAUSED: self._pause,
+            EntryKind.SUSPENDED: self._suspend,
+            EntryKind.REOPENED: self._suspend,
+            EntryKind.STEWARD_NAMED: self._name,
+            EntryKind.STEWARD_CHANGED: self._change,
+        }
+        self.handlers = dict.fromkeys(rules, self._apply)
+        self._rules = rules
+
+    def _apply(self, entry: LedgerEntry) -> None:
+        self.acts.append(entry)
+        self._book.checked["C11"] += 1
+        fault = self._rules[EntryKind(entry.kind)](entry)
+        if fault:
+            self._book.fail("C11", entry, fault)
+
+    def _by_steward(self, entry: LedgerEntry) -> str:
+        if self.steward is None and entry.who != NOBODY:
+            self.steward = entry.who
+        return "" if entry.who == self.steward else f"{entry.who} is not the steward"
+
+    def _notice(self, entry: LedgerEntry) -> str:
+        self.notices[entry.sequence] = entry.key
+        return "" if entry.key in self._catalogue.adapters else f"adapter {entry.key} does not exist"
+
+    def _counter_notice(self, entry: LedgerEntry) -> str:
+        if self.notices.get(entry.a) != entry.key:
+            return f"there is no notice {entry.a} about adapter {entry.key}"
+        is_owner = self._catalogue.owner_of(entry.key) == entry.who
+        return "" if is_owner else f"{entry.who} does not own adapter {entry.key}"
+
+    def _pause(self, entry: LedgerEntry) -> str:
+        is_pause = entry.kind == EntryKind.PAUSED
+        fault = "sales were paused or open already" if self._book.paused == is_pause else ""
+        self._book.paused = is_pause
+        return self._by_steward(entry) or fault
+
+    def _suspend(self, entry: LedgerEntry) -> str:
+        offer = self._catalogue.offers.get(entry.key)
+        if offer is None or self.notices.get(entry.a) != offer.adapter_number:
+            return f"there is no notice {entry.a} about offer {entry.key}"
+        is_suspension = entry.kind == EntryKind.SUSPENDED
+        fault = "the offer was in that state already" if bool(offer.flags & SUSPENDED) == is_suspension else ""
+        offer.flags = offer.flags | SUSPENDED if is_suspension else offer.flags & ~SUSPENDED
+        return self._by_steward(entry) or fault
+
+    def _name(self, entry: LedgerEntry) -> str:
+        self.named = entry.who
+        return ""
+
+    def _change(self, entry: LedgerEntry) -> str:
+        is_resignation = entry.who == NOBODY
+        fault = "" if is_resignation or entry.who == self.named else f"{entry.who} was not named as steward"
+        if is_resignation and self._book.paused:
+            fault = "the steward resigned while sales were paused"
+        self.steward, self.named = entry.who, NOBODY
+        return fault
