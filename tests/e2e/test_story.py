@@ -143,10 +143,10 @@ def test_story__killed_in_training_and_at_every_stage_of_purchases__pays_each_on
     homes.append(peer)
     until_blocking(lambda: peer.call("search"), bool, 60, "the listing")
     assert peer.try_call("fetch", "elsin").returncode == 4
-    assert peer.try_call("license", "elsin", "--max-price", "4.99").returncode == 4
+    assert peer.try_call("license", "elsin", "--max-price", "4.99", "--yes").returncode == 4
 
     for name in purchase_moments(peer):
-        bought = peer.killed_during(purchase_moments(peer)[name], "license", "elsin", "--max-price", "6.00")
+        bought = peer.killed_during(purchase_moments(peer)[name], "license", "elsin", "--max-price", "6.00", "--yes")
         assert bought["state"] == "done", (name, bought)
     assert [row for row in peer.outbox() if row[0] == "buy"] == [("buy", "final")] * 4
     sealed, folder = peer.home / "bundles" / "elsin", peer.home / "adapters"

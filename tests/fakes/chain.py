@@ -3,11 +3,13 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from viz_node.chain.companions import Delivery, OrderTerms
 from viz_node.chain.fees import RAISE_PERCENT
+from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
@@ -15,11 +17,14 @@ from viz_node.chain.signing import SignedTransaction
 from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import RoyaltySplit
-from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
+from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prove_wrong_key
 
 PLATFORM = Account("0x" + "f0" * 20)
 PLATFORM_FEE = BasisPoints(300)
+WINDOW_SECONDS = 600
 
 
 @dataclass
@@ -35,6 +40,7 @@ class State:
     claimed: dict[tuple[int, str], int] = field(default_factory=dict)
     licenses: dict[tuple[int, str], int] = field(default_factory=dict)
     sales: list[Sale] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -137,6 +143,10 @@ class MemorySender:
     def mined_nonce(self) -> int:
         return self._chain.nonces.get(self.account, 0)
 
+    def quote_wei(self, call: MemoryCall) -> int:
+        call.apply(copy.deepcopy(self._chain.state), self.account, self._chain.time)
+        return 46_000 * 100
+
     def sign(self, call: MemoryCall, nonce: int) -> SignedTransaction:
         call.apply(copy.deepcopy(self._chain.state), self.account, self._chain.time)
         self._chain.calls.append(call)
@@ -161,14 +171,93 @@ class MemorySender:
         return self._chain.receipts.get(tx_hash)
 
 
-class MemoryMarket:
-    """The market's `MarketGateway`."""
+class MemoryEscrow:
+    """The market's orders in escrow."""
 
     def __init__(self, chain: MemoryChain) -> None:
         self._chain = chain
 
+    def orders_paid_by(self, account: str) -> list[Order]:
+        return [order for order in self._chain.state.orders if order.terms.payer == account]
+
+    def orders_for(self, offer_ids: Sequence[int]) -> list[Order]:
+        return [order for order in self._chain.state.orders if order.terms.offer_id in offer_ids]
+
+    def prepare_order(self, new: NewOrder) -> MemoryCall:
+        def order(state: State, account: str, now: int) -> None:
+            offer = state.offers[new.offer_id - 1]
+            if not offer.is_open or offer.price > new.max_price or (new.offer_id, new.holder) in state.licenses:
+                raise TransactionRevertedError("the contract refused: OfferWithdrawn(), PriceAboveMax(), …")
+            _pull(state, account, offer.price)
+            parties = Account(account), new.holder, int(offer.price)
+            place = new.offer_id, offer.split_id, now + WINDOW_SECONDS
+            number = len(state.orders) + 1
+            encoded = repr((number, new)).encode()
+            terms = OrderTerms(*place, *parties, new.key_hash, new.order_ref, new.point, encoded)
+            state.orders.append(Order(number, OrderState.ORDERED, terms, None))
+
+        return MemoryCall("order", order)
+
+    def prepare_deliver(self, order: Order, point: bytes, wrapped: bytes) -> MemoryCall:
+        def deliver(state: State, account: str, now: int) -> None:
+            known, key = _in_state(state, order, OrderState.ORDERED), (order.terms.offer_id, order.terms.holder)
+            _require_owner(state, state.offers[key[0] - 1].adapter_number, account)
+            if now > known.terms.deadline or key in state.licenses:
+                raise TransactionRevertedError("the contract refused: TooLate() or AlreadyLicensed()")
+            duration = state.offers[key[0] - 1].duration_seconds
+            state.licenses[key] = now + duration if duration else PERPETUAL
+            delivery = Delivery(point, wrapped, now + WINDOW_SECONDS, b"")
+            state.orders[order.number - 1] = replace(known, state=OrderState.DELIVERED, delivery=delivery)
+
+        return MemoryCall("deliver", deliver)
+
+    def prepare_dispute(self, order: Order, secret: int, shared: bytes) -> MemoryCall:
+        def dispute(state: State, _: str, now: int) -> None:
+            known = _in_state(state, order, OrderState.DELIVERED)
+            raw, delivered = secret.to_bytes(32, "big"), known.delivery
+            assert delivered is not None
+            is_proof = prove_wrong_key(raw, WrappedKey(delivered.point, delivered.wrapped)).shared == shared
+            try:
+                open_delivery(raw, WrappedKey(delivered.point, delivered.wrapped), known.terms.key_hash)
+            except VerificationError:
+                is_proof = is_proof and point_of(raw) == known.terms.point
+            else:
+                is_proof = False
+            if not is_proof or now > delivered.deadline:
+                raise TransactionRevertedError("the contract refused: InvalidEvidence(), KeyIsRight() or TooLate()")
+            del state.licenses[known.terms.offer_id, known.terms.holder]
+            _end(state, known, OrderState.DISPUTED)
+
+        return MemoryCall("dispute", dispute)
+
+    def prepare_settle(self, orders: Sequence[Order]) -> MemoryCall:
+        def settle(state: State, _: str, now: int) -> None:
+            for order in orders:
+                known = _in_state(state, order, OrderState.DELIVERED)
+                assert known.delivery is not None
+                if now <= known.delivery.deadline:
+                    raise TransactionRevertedError("the contract refused: TooEarly()")
+                split, price = known.terms.split_id, known.terms.price
+                state.accrued[split] = state.accrued.get(split, 0) + price
+                state.orders[order.number - 1] = replace(known, state=OrderState.SETTLED)
+
+        return MemoryCall("settle", settle)
+
+    def prepare_refund(self, order: Order) -> MemoryCall:
+        def refund(state: State, _: str, now: int) -> None:
+            known = _in_state(state, order, OrderState.ORDERED)
+            if now <= known.terms.deadline:
+                raise TransactionRevertedError("the contract refused: TooEarly()")
+            _end(state, known, OrderState.REFUNDED)
+
+        return MemoryCall("refund", refund)
+
+
+class MemoryMarket(MemoryEscrow):
+    """The market's `MarketGateway`."""
+
     def facts(self) -> MarketFacts:
-        return MarketFacts(PLATFORM, PLATFORM_FEE, 600, 600, 600, 600)
+        return MarketFacts(PLATFORM, PLATFORM_FEE, *[WINDOW_SECONDS] * 4)
 
     def block_time(self) -> int:
         return self._chain.time
@@ -210,11 +299,24 @@ class MemoryMarket:
             number = len(state.adapters) + 1
             state.adapters.append(ChainAdapter(number, Account(account), *digests))
             state.splits.append(split)
-            offer_id, split_id = len(state.offers) + 1, len(state.splits)
-            money = terms.price, split_id, terms.duration_seconds, split.shares, terms.price
-            state.offers.append(Offer(offer_id, number, *money))
+            state.offers.append(_offer(state, number, len(state.splits), terms))
 
         return MemoryCall("publish", publish)
+
+    def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms) -> MemoryCall:
+        def offer(state: State, account: str, _: int) -> None:
+            _require_owner(state, adapter_number, account)
+            state.offers.append(_offer(state, adapter_number, split_id, terms))
+
+        return MemoryCall("offer", offer)
+
+    def prepare_withdraw(self, adapter_number: int, offer_ids: Sequence[int]) -> MemoryCall:
+        def withdraw(state: State, account: str, _: int) -> None:
+            _require_owner(state, adapter_number, account)
+            for number in offer_ids:
+                state.offers[number - 1] = replace(state.offers[number - 1], is_withdrawn=True)
+
+        return MemoryCall("withdraw", withdraw)
 
     def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
         def approve(state: State, account: str, _: int) -> None:
@@ -227,16 +329,13 @@ class MemoryMarket:
             offer, held = state.offers[offer_id - 1], state.licenses.get((offer_id, holder), 0)
             if offer.price > max_price:
                 raise TransactionRevertedError("the contract refused: PriceAboveMax()")
+            if not offer.is_open or (offer.is_escrowed and not held):
+                raise TransactionRevertedError("the contract refused: OfferWithdrawn() or OfferEscrowed()")
             if held and not offer.duration_seconds:
                 raise TransactionRevertedError("the contract refused: AlreadyLicensed()")
-            if state.allowed.get(account, 0) < offer.price:
-                raise TransactionRevertedError("the contract refused: ERC20InsufficientAllowance()")
-            if state.tokens.get(account, 0) < offer.price:
-                raise InsufficientFundsError("too few tokens")
+            _pull(state, account, offer.price)
             expiry = max(held, now) + offer.duration_seconds if offer.duration_seconds else PERPETUAL
             state.licenses[offer_id, holder] = expiry
-            state.tokens[account] -= offer.price
-            state.allowed[account] -= offer.price
             state.accrued[offer.split_id] = state.accrued.get(offer.split_id, 0) + offer.price
             sale = (offer_id, offer.adapter_number, offer.split_id, holder, offer.price, expiry, order_ref, "0x", 0)
             state.sales.append(Sale(*sale))
@@ -253,6 +352,48 @@ class MemoryMarket:
             state.tokens[account] = state.tokens.get(account, 0) + due
 
         return MemoryCall("claim", claim)
+
+
+def _offer(state: State, adapter_number: int, split_id: int, terms: OfferTerms) -> Offer:
+    return Offer(
+        offer_id=len(state.offers) + 1,
+        adapter_number=adapter_number,
+        price=terms.price,
+        split_id=split_id,
+        duration_seconds=terms.duration_seconds,
+        shares=state.splits[split_id - 1].shares,
+        floor=terms.price,
+        is_metered=terms.is_metered,
+        is_escrowed=terms.is_escrowed,
+        max_rise=terms.max_rise,
+        target=terms.target,
+    )
+
+
+def _require_owner(state: State, adapter_number: int, account: str) -> None:
+    if state.adapters[adapter_number - 1].owner != account:
+        raise TransactionRevertedError("the contract refused: NotOwner()")
+
+
+def _pull(state: State, account: str, price: int) -> None:
+    if state.allowed.get(account, 0) < price:
+        raise TransactionRevertedError("the contract refused: ERC20InsufficientAllowance()")
+    if state.tokens.get(account, 0) < price:
+        raise InsufficientFundsError("too few tokens")
+    state.tokens[account] -= price
+    state.allowed[account] -= price
+
+
+def _in_state(state: State, order: Order, wanted: OrderState) -> Order:
+    known = state.orders[order.number - 1]
+    if known.state is not wanted or known.terms != order.terms:
+        raise TransactionRevertedError("the contract refused: OrderMismatch()")
+    return known
+
+
+def _end(state: State, order: Order, end: OrderState) -> None:
+    state.tokens[order.terms.payer] = state.tokens.get(order.terms.payer, 0) + order.terms.price
+    state.orders[order.number - 1] = replace(order, state=end)
 
 
 def hash_of(raw: bytes) -> str:

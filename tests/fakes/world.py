@@ -16,20 +16,25 @@ from viz_node.daemon.secrets import Sealing
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.terms import AskedTerms
+from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.deliver_orders import Deliveries
 from viz_node.services.jobs import JobRunner
 from viz_node.services.license_adapter import Buyer
+from viz_node.services.order_key import KeyOrders
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.trade import Trade
 from viz_node.services.transact import Patience, Treasury
 
 NOW = 1_800_000_000
-LANES = {"publish": "market", "license": "market", "claim": "market", "fetch": "transfer"}
+LANES = dict.fromkeys(["publish", "license", "price", "withdraw", "claim"], "market") | {"fetch": "transfer"}
 
 
 class Killed(BaseException):
@@ -93,6 +98,7 @@ class Member:
 
     def __init__(self, world: "World", name: str, home: Path) -> None:
         self.world, self.home, self.now = world, home, NOW
+        self.depths = 0, 0
         for folder in ("adapters", "bundles"):
             (home / folder).mkdir(parents=True)
         self.keys = keys_of(name)
@@ -104,19 +110,29 @@ class Member:
         fuse = fuse or Fuse()
         store, network = Fused(self.store, fuse), Fused(self.network, fuse)
         market = Fused(MemoryMarket(self.world.chain), fuse)
-        sender = Fused(MemorySender(self.world.chain, self.keys.account), fuse)
+        sender = Fused(MemorySender(self.world.chain, self.keys.account, *self.depths), fuse)
         self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
-        trade = Trade(store, self.keys, Sealing(self.keys), network, market, self.treasury, self.catalogue, self.clock)
+        money = market, self.treasury, self.catalogue, delivery
+        trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
         self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
-        self.buyer = Buyer(trade, self.home, lambda _: None)
+        self.orders = KeyOrders(trade, patience_seconds=0.05)
+        self.deliveries = Deliveries(trade, self.publisher)
+        self.buyer = Buyer(trade, self.orders, self.home, lambda _: None)
+        self.prices = Prices(trade)
         self.royalties = Royalties(market, self.treasury, self.keys.account)
         self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
         self.network.serve(KEY_METHOD, KeyDesk(trade).on_key)
         self.jobs = JobRunner(store, self.clock, LANES)
         handlers = {"publish": self.publisher.publish, "license": self.buyer.license, "fetch": self.buyer.fetch}
+        handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw}
         for kind, handler in (handlers | {"claim": self.royalties.claim}).items():
             self.jobs.register(kind, handler)
+
+    def confirm_after(self, blocks: int) -> None:
+        """Start again, and believe a block only under so many others."""
+        self.depths = blocks, blocks
+        self.start()
 
     def clock(self) -> int:
         return self.now
@@ -145,10 +161,10 @@ class Member:
         self.store.save_adapter(record)
         return record
 
-    async def sell(self, name: str, price: str = "5.00", kind: str = "perpetual") -> str:
+    async def sell(self, name: str, price: str = "5.00", kind: str = "perpetual", is_escrowed: bool = False) -> str:
         """Publish a new adapter; its id."""
         self.add_adapter(name)
-        terms = self.publisher.check_order(name, price, None, kind, None)
+        terms = self.publisher.check_order(name, AskedTerms(price, license_kind=kind, is_escrowed=is_escrowed))
         jobs = await self.live(("publish", {"adapter": name} | terms))
         assert jobs[0].state is JobState.DONE, jobs[0]
         return str(jobs[0].result["adapter_id"])

@@ -20,7 +20,9 @@ from viz_node.daemon.secrets import Sealing
 from viz_node.domain.federation import agreed_shares, parse_invite, terms_digest, write_invite
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.terms import AskedTerms
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
+from viz_node.identity import delivery
 from viz_node.identity.signatures import verify_bytes
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
@@ -90,7 +92,7 @@ class Node:
         catalogue = Catalogue(self.store, self.network, market, verify_bytes, self.keys.account, lambda: 1)
         treasury = Treasury(self.store, MemorySender(chain, self.keys.account), lambda: 1)
         sealing = Sealing(self.keys)
-        trade = Trade(self.store, self.keys, sealing, self.network, market, treasury, catalogue, lambda: 1)
+        trade = Trade(self.store, self.keys, sealing, self.network, market, treasury, catalogue, delivery, lambda: 1)
         return Publisher(trade, self.home, blob_id_of)
 
     async def _run_worker(
@@ -193,6 +195,6 @@ async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_
     assert np.load(Path(record.directory) / "adapter.npy").any()
     shares = agreed_shares("equal", [node.keys.account for node in nodes[:3]])
     publisher = first.publisher()
-    assert publisher.check_order("trio", "5.00", None, "perpetual", None)["split"] == shares
+    assert publisher.check_order("trio", AskedTerms("5.00"))["terms"]["split"] == shares
     with pytest.raises(UsageError, match="another split"):
-        publisher.check_order("trio", "5.00", f"{first.keys.account}=100", "perpetual", None)
+        publisher.check_order("trio", AskedTerms("5.00", f"{first.keys.account}=100"))

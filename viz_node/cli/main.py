@@ -38,9 +38,11 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Market": {
         "publish": ("market", "Sign, seal, register and announce an adapter."),
+        "pricing": ("pricing", "What an adapter costs and how the price moves: show, set."),
+        "withdraw": ("market", "End the sales of an adapter; what licensees hold stays."),
         "search": ("market", "Find adapters that peers announce."),
         "show": ("market", "One adapter: manifest, price and terms."),
-        "license": ("market", "Buy a license for an adapter."),
+        "license": ("market", "Buy a license for an adapter, or renew it."),
         "fetch": ("market", "Download a licensed adapter, verified."),
         "royalties": ("royalties", "What is owed to this account; `royalties claim` takes it."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),

@@ -1,7 +1,7 @@
 """The composition root: the parts of a node, put together once."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -29,14 +29,18 @@ from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.deliver_orders import Deliveries
 from viz_node.services.first_start import FirstStart
 from viz_node.services.jobs import JobRunner
 from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
+from viz_node.services.order_key import KeyOrders
+from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.run_federation import Rounds
+from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.trade import Trade
 from viz_node.services.train_adapter import Workshop
@@ -51,6 +55,8 @@ LANES = {
     "generate": "inference",
     "publish": "market",
     "license": "market",
+    "price": "market",
+    "withdraw": "market",
     "claim": "market",
     "fetch": "transfer",
     "federate": "federation",
@@ -72,6 +78,8 @@ class Node:
     publisher: Publisher
     operations: Operations
     first_start: FirstStart
+    watchers: Sequence[Callable[[], Awaitable[None]]]
+    """Each takes open orders in escrow one step on."""
 
 
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
@@ -100,7 +108,9 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     )  # fmt: skip
     trade = Trade(store, keys, sealing, network, market, treasury, catalogue, delivery, now)
     publisher = Publisher(trade, home / "bundles", blob_id_of)
-    buyer = Buyer(trade, home, check_adapter)
+    key_orders = KeyOrders(trade)
+    buyer = Buyer(trade, key_orders, home, check_adapter)
+    prices = Prices(trade)
     federations = Federations(store, keys, network, jobs, works, workshop)
     rounds = Rounds(store, keys, network, workshop, home, workers.run)
     royalties = Royalties(market, treasury, keys.account)
@@ -109,6 +119,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     jobs.register("generate", workshop.generate)
     jobs.register("publish", publisher.publish)
     jobs.register("license", buyer.license)
+    jobs.register("price", prices.set)
+    jobs.register("withdraw", prices.withdraw)
     jobs.register("fetch", buyer.fetch)
     jobs.register("claim", royalties.claim)
     jobs.register("federate", rounds.federate)
@@ -121,12 +133,14 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
-        publisher=publisher, catalogue=catalogue, royalties_service=royalties, federations=federations,
+        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices,
+        royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
-    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start)
+    watchers = key_orders.watch, Deliveries(trade, publisher).watch
+    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers)
 
 
 async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:

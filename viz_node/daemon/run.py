@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 import signal
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 _REANNOUNCE_SECONDS = 3600
 _RETRY_SECONDS = 5
 _WATCH_SECONDS = 12
+_ORDERS_SECONDS = 3
 
 
 class Screen(Protocol):
@@ -101,6 +103,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             stack.push_async_callback(node.jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
             background.append(group.create_task(_watch_transactions(node)))
+            background += [group.create_task(_watch_orders(watch)) for watch in node.watchers]
             _write_api_file(api_file, url, token)
             write_addresses(config.home, node.network.addresses)
             screen.ready(_facts(config, node, url + issue_login_path(app)))
@@ -168,6 +171,16 @@ async def _watch_transactions(node: Node) -> None:
             await node.treasury.recover()
         except VizNodeError as error:
             log.warning("transactions: %s", error.message)
+
+
+async def _watch_orders(watch: Callable[[], Awaitable[None]]) -> None:
+    """Deliver, open, dispute, settle and call back what the chain says is due."""
+    while True:
+        await asyncio.sleep(_ORDERS_SECONDS)
+        try:
+            await watch()
+        except VizNodeError as error:
+            log.warning("orders: %s", error.message)
 
 
 async def _keep_network(node: Node) -> None:

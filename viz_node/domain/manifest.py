@@ -43,16 +43,17 @@ class ManifestFile:
 
 @dataclass(frozen=True)
 class LicenseTerms:
-    """What a licensee gets: `perpetual` (duration 0) or `subscription` (seconds per payment)."""
+    """What a licensee gets: `perpetual` or `metered` (duration 0), or `subscription` (seconds per payment)."""
 
     kind: str
     duration_seconds: int
     text: str
 
     def __post_init__(self) -> None:
-        if (self.kind, self.duration_seconds > 0) not in {("perpetual", False), ("subscription", True)}:
+        known = {("perpetual", False), ("subscription", True), ("metered", False)}
+        if (self.kind, self.duration_seconds > 0) not in known:
             raise UsageError(
-                f"{self.kind!r} for {self.duration_seconds} s is not a license", "perpetual or subscription"
+                f"{self.kind!r} for {self.duration_seconds} s is not a license", "perpetual, subscription or metered"
             )
 
     def digest(self) -> bytes:
@@ -62,13 +63,17 @@ class LicenseTerms:
 
 @dataclass(frozen=True)
 class AdapterManifest:
-    """Everything a buyer may rely on; `evaluation` and `training` hold decimal strings and integers, no floats."""
+    """Everything a buyer may rely on; `evaluation` and `training` hold decimal strings and integers, no floats.
+
+    `key_hash` is keccak256 of the key that opens the files: what an order in escrow is delivered and judged by.
+    """
 
     name: str
     account: Account
     peer_id: PeerId
     base_model: BaseModelRef
     files: tuple[ManifestFile, ...]
+    key_hash: str
     parents: tuple[AdapterId, ...]
     license: LicenseTerms
     split: RoyaltySplit
@@ -116,6 +121,7 @@ def _manifest_from(body: Any) -> AdapterManifest:
         peer_id=PeerId(body["peer_id"]),
         base_model=BaseModelRef(**body["base_model"]),
         files=tuple(ManifestFile(**entry) for entry in body["files"]),
+        key_hash=body["key_hash"],
         parents=tuple(AdapterId(parent) for parent in body["parents"]),
         license=LicenseTerms(**body["license"]),
         split=split_from_shares({parse_account(k): BasisPoints(v) for k, v in body["split"].items()}),
@@ -127,7 +133,7 @@ def _manifest_from(body: Any) -> AdapterManifest:
 
 
 def _check_limits(manifest: AdapterManifest) -> None:
-    digests = [manifest.base_model.digest, *manifest.parents, *manifest.works]
+    digests = [manifest.base_model.digest, manifest.key_hash, *manifest.parents, *manifest.works]
     digests += [value for entry in manifest.files for value in (entry.digest, entry.blob_id)]
     sizes = [size for entry in manifest.files for size in (entry.size_bytes, entry.sealed_size_bytes)]
     numbers = [*sizes, manifest.created, manifest.license.duration_seconds]

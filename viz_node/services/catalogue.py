@@ -32,7 +32,7 @@ MANIFEST_METHOD = "manifest"
 
 @dataclass(frozen=True)
 class Listing:
-    """An adapter for sale, every part checked against the others."""
+    """An adapter, every part checked against the others; when no offer is open, with the last one that was."""
 
     adapter_id: AdapterId
     manifest: AdapterManifest
@@ -85,7 +85,7 @@ class Catalogue:
         items = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
         wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
         found = await asyncio.gather(*(self._describe(item) for item in wanted), return_exceptions=True)
-        return [entry for entry in found if isinstance(entry, dict)]
+        return [entry for entry in found if isinstance(entry, dict) and entry.get("is_open", True)]
 
     async def show(self, adapter: str) -> dict[str, Any]:
         """One listing with its manifest. Raises: NotFoundError, VerificationError, UnreachableError."""
@@ -104,12 +104,13 @@ class Catalogue:
             raise VerificationError(f"{item.name} is announced but not registered on the chain by {manifest.account}")
         if on_chain.base_model.hex() != manifest.base_model.digest or on_chain.terms != manifest.license.digest():
             raise VerificationError(f"the chain registers another base model or other terms for {item.name}")
-        for offer in reversed(await asyncio.to_thread(self._market.offers_of, on_chain.number)):
-            same_split = offer.is_open and tuple(offer.shares) == manifest.split.shares
-            if same_split and offer.duration_seconds == manifest.license.duration_seconds:
-                self._name_by_number[on_chain.number] = manifest.name
-                return Listing(item.adapter_id, manifest, on_chain.number, offer)
-        raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
+        offers = await asyncio.to_thread(self._market.offers_of, on_chain.number)
+        promised = [offer for offer in offers if _is_promised(offer, manifest)]
+        if not promised:
+            raise VerificationError(f"no offer on the chain has the split and duration that {item.name} promises")
+        self._name_by_number[on_chain.number] = manifest.name
+        newest = ([offer for offer in promised if offer.is_open] or promised)[-1]
+        return Listing(item.adapter_id, manifest, on_chain.number, newest)
 
     async def is_licensed(self, adapter_number: int, account: Account) -> bool:
         """Whether the account holds a license by any offer of the adapter, by the clock of the chain."""
@@ -200,11 +201,18 @@ class Catalogue:
             "account": manifest.account,
             "price": format_amount(listing.offer.price),
             "license": manifest.license.kind,
+            "is_open": listing.offer.is_open,
+            "delivery": "escrow" if listing.offer.is_escrowed else "direct",
             "offer": listing.offer.offer_id,
             "evaluation": dict(manifest.evaluation),
             "split": {account: share / 100 for account, share in manifest.split.shares},
             "size_bytes": sum(entry.size_bytes for entry in manifest.files),
         }
+
+
+def _is_promised(offer: Offer, manifest: AdapterManifest) -> bool:
+    kept = tuple(offer.shares) == manifest.split.shares, offer.is_metered == (manifest.license.kind == "metered")
+    return all(kept) and offer.duration_seconds == manifest.license.duration_seconds
 
 
 def seal_envelope(manifest: AdapterManifest, signature: bytes) -> bytes:

@@ -14,11 +14,13 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
-from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, VerificationError
+from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, RefusedError, UsageError, VerificationError
+from viz_node.ports import Call, Offer
 from viz_node.services.catalogue import Listing
 from viz_node.services.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named
+from viz_node.services.order_key import KeyOrders
 from viz_node.services.trade import Trade
 
 CheckAdapter = Callable[[Path], object]
@@ -28,8 +30,9 @@ _KEY_SECONDS = 240
 class Buyer:
     """The licensee's side of the market."""
 
-    def __init__(self, trade: Trade, directory: Path, check_adapter: CheckAdapter) -> None:
+    def __init__(self, trade: Trade, orders: KeyOrders, directory: Path, check_adapter: CheckAdapter) -> None:
         self._trade = trade
+        self._orders = orders
         self._directory = directory
         self._check_adapter = check_adapter
 
@@ -40,27 +43,69 @@ class Buyer:
         if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
             return _result(paid.detail, paid.tx_hash)
         listing = await trade.catalogue.listing(str(job.order["adapter"]))
-        offer, limit, name = listing.offer, int(job.order["max_price"]), listing.manifest.name
-        is_perpetual = listing.manifest.license.kind == "perpetual"
-        if is_perpetual and await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account):
-            return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_licensed": True}
-        if offer.price > limit:
-            raise PriceAboveLimitError(
-                f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
-                f"viz-node license {name} --max-price {format_amount(offer.price)}",
-            )
-        detail = {"adapter": listing.adapter_id, "name": name, "price": offer.price, "job": job.job_id}
+        offer = await self.choose(listing, bool(job.order.get("renew")))
+        done = await self.already(listing, offer)
+        if done is not None:
+            return done
+        require_price(listing.manifest.name, offer, int(job.order["max_price"]))
+        order_ref = hashlib.sha256(job.job_id.encode()).digest()
+        # The price that was shown and approved, not the limit: it may have risen since.
+        is_order = await self.is_ordered(offer)
+        call = self._purchase(listing, offer, order_ref, is_order)
+        detail = {
+            "adapter": listing.adapter_id,
+            "name": listing.manifest.name,
+            "price": offer.price,
+            "job": job.job_id,
+            "kind": "order" if is_order else "buy",
+        }
         report({"phase": "approve", "step": 1, "steps": 2})
         await self._approve(job, detail)
         report({"phase": "buy", "step": 2, "steps": 2})
-        order_ref = hashlib.sha256(job.job_id.encode()).digest()
-        tx_hash = await trade.treasury.execute(
-            order_id,
-            # The price that was shown and approved, not the limit: it may have risen since.
-            lambda: trade.market.prepare_buy(offer.offer_id, trade.keys.account, offer.price, order_ref),
-            detail | {"kind": "buy"},
-        )
-        return _result(detail, tx_hash)
+        return _result(detail, await trade.treasury.execute(order_id, call, detail))
+
+    async def choose(self, listing: Listing, is_renewal: bool) -> Offer:
+        """The offer to pay for; of a renewal the one that is held. Raises: RefusedError, UsageError, NotFoundError."""
+        name, kind, offer = listing.manifest.name, listing.manifest.license.kind, listing.offer
+        if kind == "metered":
+            raise RefusedError(f"{name} is paid per use", f"viz-node show {name}")
+        if is_renewal and kind == "perpetual":
+            raise UsageError(f"a license for {name} never ends", f"viz-node fetch {name}")
+        if is_renewal:
+            held = await asyncio.to_thread(self._held, listing.adapter_number)
+            if not held:
+                raise LicenseRequiredError(f"this account never had a license for {name}", f"viz-node license {name}")
+            offer = held[-1]
+        if not offer.is_open:
+            raise RefusedError(f"{name} is not sold any more at these terms", f"viz-node license {name}")
+        return offer
+
+    async def is_ordered(self, offer: Offer) -> bool:
+        """Whether paying for it is an order in escrow: the first time, if the offer is delivered so."""
+        expiry = await asyncio.to_thread(self._trade.market.license_expiry, offer.offer_id, self._trade.keys.account)
+        return offer.is_escrowed and expiry == 0
+
+    def _held(self, adapter_number: int) -> list[Offer]:
+        market, account = self._trade.market, self._trade.keys.account
+        held = [(market.license_expiry(offer.offer_id, account), offer) for offer in market.offers_of(adapter_number)]
+        by_end = sorted((item for item in held if item[0]), key=lambda item: (item[1].is_open, item[0]))
+        return [offer for _, offer in by_end]
+
+    async def already(self, listing: Listing, offer: Offer) -> dict[str, Any] | None:
+        """The result if there is nothing left to buy."""
+        is_perpetual = listing.manifest.license.kind == "perpetual"
+        if is_perpetual and await self._trade.catalogue.is_licensed(listing.adapter_number, self._trade.keys.account):
+            return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_licensed": True}
+        if offer.is_escrowed and await self._orders.is_awaited(listing.manifest.key_hash):
+            return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_ordered": True}
+        return None
+
+    def _purchase(self, listing: Listing, offer: Offer, order_ref: bytes, is_order: bool) -> Callable[[], Call]:
+        market, account = self._trade.market, self._trade.keys.account
+        if is_order:
+            order = self._orders.new_order(listing, offer, order_ref)
+            return lambda: market.prepare_order(order)
+        return lambda: market.prepare_buy(offer.offer_id, account, offer.price, order_ref)
 
     async def _approve(self, job: Job, detail: dict[str, Any]) -> None:
         """Let the market take the price, unless it may: another purchase may have used what was approved before."""
@@ -68,8 +113,9 @@ class Buyer:
         market, price = self._trade.market, TokenAmount(detail["price"])
         if await asyncio.to_thread(market.allowance, self._trade.keys.account) < price:
             order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
-            call = detail | {"kind": "approve"}
-            await self._trade.treasury.execute(order_id, lambda: market.prepare_approve(price), call)
+            await self._trade.treasury.execute(
+                order_id, lambda: market.prepare_approve(price), detail | {"kind": "approve"}
+            )
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""
@@ -79,6 +125,7 @@ class Buyer:
         existing = adapter_named(trade.store, listing.adapter_id)
         if existing is not None:
             return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
+        key = await self._orders.collect(manifest.key_hash)
         if not await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account):
             raise LicenseRequiredError(
                 f"this node holds no license for {manifest.name}",
@@ -88,7 +135,7 @@ class Buyer:
         sealed = self._directory / "bundles" / name
         sealed.mkdir(parents=True, exist_ok=True, mode=0o700)
         await self._download(manifest, sealed, report)
-        key = await self._request_key(listing)
+        key = key or await self._request_key(listing)
         directory = await asyncio.to_thread(self._unseal, manifest, sealed, key, name)
         # Shared before it is recorded: a fetch that a crash ends here runs again.
         for entry in manifest.files:
@@ -175,5 +222,15 @@ class Buyer:
         return f"{safe}-{adapter_id[:8]}" if is_taken else safe
 
 
+def require_price(name: str, offer: Offer, limit: int) -> None:
+    """Raises: PriceAboveLimitError."""
+    if offer.price > limit:
+        raise PriceAboveLimitError(
+            f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
+            f"viz-node license {name} --max-price {format_amount(offer.price)}",
+        )
+
+
 def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
-    return {"adapter_id": detail["adapter"], "paid": format_amount(detail["price"]), "tx_hash": tx_hash}
+    paid = {"adapter_id": detail["adapter"], "paid": format_amount(detail["price"]), "tx_hash": tx_hash}
+    return paid | ({"state": "ordered"} if detail["kind"] == "order" else {})

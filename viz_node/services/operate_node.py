@@ -7,13 +7,16 @@ from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
+from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
 
@@ -35,6 +38,8 @@ class Operations:
     workshop: Workshop
     publisher: Publisher
     catalogue: Catalogue
+    plans: PurchasePlans
+    prices: Prices
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -152,14 +157,32 @@ class Operations:
         rows = [describe_adapter(record) for record in self.store.list_adapters()]
         return [row | {"published": row["name"] in published} for row in rows]
 
-    async def do_publish(
+    async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
-        duration_days: int | None = None,
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         record = self.workshop.find_adapter(adapter)
-        terms = self.publisher.check_order(record.name, price, split, license, duration_days)
-        return _order(self.jobs, "publish", {"adapter": record.name} | terms)
+        asked = AskedTerms(price, split, license, duration_days, ceiling, target, escrow)
+        return _order(self.jobs, "publish", {"adapter": record.name} | self.publisher.check_order(record.name, asked))
+
+    async def do_pricing_show(self, *, adapter: str) -> Answer:
+        """Offers, how their prices move, and what was paid."""
+        return await self.prices.show(adapter)
+
+    async def do_pricing_set(
+        self, *, adapter: str, price: str, ceiling: str | None = None, target: int | None = None
+    ) -> Answer:
+        """Sell at another price from now on."""
+        return _order(self.jobs, "price", await self.prices.check_change(adapter, price, ceiling, target))
+
+    async def do_withdraw(self, *, adapter: str) -> Answer:
+        """End the sales of an adapter."""
+        return _order(self.jobs, "withdraw", {"adapter": self.workshop.find_adapter(adapter).name})
+
+    async def do_plan_withdraw(self, *, adapter: str) -> Rows:
+        """What withdrawing means."""
+        return await self.prices.plan_withdrawal(adapter)
 
     async def do_search(self, *, text: str = "") -> Rows:
         """The market."""
@@ -169,9 +192,14 @@ class Operations:
         """One listing."""
         return await self.catalogue.show(adapter)
 
-    async def do_license(self, *, adapter: str, max_price: str) -> Answer:
-        """Buy a license."""
-        return _order(self.jobs, "license", {"adapter": adapter, "max_price": parse_amount(max_price)})
+    async def do_license(self, *, adapter: str, max_price: str, renew: bool = False) -> Answer:
+        """Buy or extend a license."""
+        order = {"adapter": adapter, "max_price": parse_amount(max_price), "renew": renew}
+        return _order(self.jobs, "license", order)
+
+    async def do_plan_license(self, *, adapter: str, max_price: str, renew: bool = False) -> Rows:
+        """What buying costs and means."""
+        return await self.plans.license(adapter, parse_amount(max_price), renew)
 
     async def do_fetch(self, *, adapter: str) -> Answer:
         """Download a licensed adapter."""

@@ -3,13 +3,13 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
-from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, TokenAmount, parse_account, parse_amount
+from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, parse_account
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import (
     FILE_NAMES,
@@ -22,6 +22,7 @@ from viz_node.domain.manifest import (
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
+from viz_node.domain.terms import AskedTerms
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports import Call
 from viz_node.services.catalogue import seal_envelope
@@ -34,7 +35,6 @@ LICENSE_TEXT = (
     "It may not pass on the adapter or its key."
 )
 _LIFETIME_SECONDS = 24 * 3600
-_TERMS = ("price", "split", "kind", "duration")
 
 
 class Publisher:
@@ -45,31 +45,23 @@ class Publisher:
         self._directory = directory
         self._blob_id_of = blob_id_of
 
-    def check_order(
-        self, adapter: str, price: str, split: str | None, license_kind: str, duration_days: int | None
-    ) -> dict[str, Any]:
+    def check_order(self, adapter: str, asked: AskedTerms) -> dict[str, Any]:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
         Raises: NotFoundError, UsageError, InvalidSplitError.
         """
-        amount = parse_amount(price)
-        if amount < 1 or amount >= 2**63:
-            raise UsageError(f"the price {price} is out of range", "--price 5.00")
         record = self._trade.store.find_adapter(adapter)
-        shares = self._split(record, split)
-        days = duration_days if duration_days is not None else (30 if license_kind == "subscription" else 0)
-        license_terms = LicenseTerms(license_kind, days * 86_400, LICENSE_TEXT)
-        values = (amount, dict(shares.shares), license_terms.kind, license_terms.duration_seconds)
-        terms = dict(zip(_TERMS, values, strict=True))
+        shares = self._split(record, asked.split)
+        terms = asdict(asked.offer()) | {"kind": asked.license_kind, "split": dict(shares.shares)}
         self._check_same_terms(record, terms)
-        return terms
+        return {"terms": terms}
 
     async def publish(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: seal, sign, register and announce; every step can be repeated."""
         record = self._trade.store.find_adapter(str(job.order["adapter"]))
         if record.origin == "fetched":
             raise NotFoundError(f"there is no adapter {job.order['adapter']!r} of yours", "see `viz-node adapters`")
-        terms = {name: job.order[name] for name in _TERMS}
+        terms = dict(job.order["terms"])
         self._check_same_terms(record, terms)
         report({"phase": "seal", "step": 1, "steps": 3})
         if self._registration(record) is None:
@@ -78,7 +70,7 @@ class Publisher:
         report({"phase": "register", "step": 2, "steps": 3})
         tx_hash = await self._trade.treasury.execute(
             f"publish:{manifest.adapter_id()}",
-            lambda: self._prepare_call(manifest, TokenAmount(int(terms["price"]))),
+            lambda: self._prepare_call(manifest, offer_of(terms)),
             {"kind": "publish", "adapter": record.name, "terms": terms, "job": job.job_id},
         )
         report({"phase": "announce", "step": 3, "steps": 3})
@@ -141,17 +133,17 @@ class Publisher:
     def _check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
         entry = self._registration(record)
         if entry is not None and entry.detail["terms"] != terms:
-            raise UsageError(f"{record.name} is published with other terms", f"viz-node show {record.name}")
+            raise UsageError(f"{record.name} is published with other terms", f"viz-node pricing set {record.name}")
 
-    def _prepare_call(self, manifest: AdapterManifest, price: TokenAmount) -> Call:
+    def _prepare_call(self, manifest: AdapterManifest, terms: OfferTerms) -> Call:
         digests = (manifest.adapter_id(), manifest.base_model.digest, manifest.license.digest().hex())
         first, second, third = (bytes.fromhex(digest) for digest in digests)
-        terms = OfferTerms(price, manifest.license.duration_seconds)
         return self._trade.market.prepare_publish((first, second, third), manifest.split, terms)
 
     def _prepare(self, record: AdapterRecord, terms: dict[str, Any]) -> AdapterRecord:
         key, sealing = self._trade.sealing.new_key(), self._trade.sealing
-        manifest = self._manifest(record, terms, self._seal_files(record, key))
+        key_hash = self._trade.delivery.key_hash(key).hex()
+        manifest = self._manifest(record, terms, self._seal_files(record, key), key_hash)
         envelope = seal_envelope(manifest, sealing.sign(SIGNING_CONTEXT + manifest.payload()))
         sealed_key = sealing.seal(key).hex()
         prepared = replace(record, adapter_id=manifest.adapter_id(), manifest=envelope, sealed_key=sealed_key)
@@ -170,7 +162,7 @@ class Publisher:
         return tuple(files)
 
     def _manifest(
-        self, record: AdapterRecord, terms: dict[str, Any], files: tuple[ManifestFile, ...]
+        self, record: AdapterRecord, terms: dict[str, Any], files: tuple[ManifestFile, ...], key_hash: str
     ) -> AdapterManifest:
         facts = self._trade.market.facts()
         return AdapterManifest(
@@ -179,8 +171,9 @@ class Publisher:
             peer_id=self._trade.keys.peer_id,
             base_model=BaseModelRef(record.base_name, record.base_digest),
             files=files,
+            key_hash=key_hash,
             parents=record.parents,
-            license=LicenseTerms(str(terms["kind"]), int(terms["duration"]), LICENSE_TEXT),
+            license=LicenseTerms(str(terms["kind"]), int(terms["duration_seconds"]), LICENSE_TEXT),
             split=with_platform(_split_of(terms["split"]), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},
@@ -196,6 +189,11 @@ class Publisher:
         if asked not in (None, agreed):
             raise UsageError(f"the members of {record.name} agreed to another split", "leave --split out")
         return agreed
+
+
+def offer_of(terms: Mapping[str, Any]) -> OfferTerms:
+    """The market's part of an order's terms."""
+    return OfferTerms(**{field.name: terms[field.name] for field in fields(OfferTerms)})
 
 
 def _split_of(shares: Mapping[str, int]) -> RoyaltySplit:

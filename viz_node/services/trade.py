@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from viz_node.ports import Keys, MarketGateway, PeerNetwork, Sealing, Store
+from viz_node.ports import KeyDelivery, Keys, MarketGateway, PeerNetwork, Sealing, Store
 from viz_node.services.catalogue import Catalogue
 from viz_node.services.transact import Treasury
 
@@ -19,4 +19,5 @@ class Trade:
     market: MarketGateway
     treasury: Treasury
     catalogue: Catalogue
+    delivery: KeyDelivery
     now: Callable[[], int]

@@ -86,6 +86,14 @@ class Treasury:
         """A permit or a payment of the account, for the call of an order; blocks."""
         return self._sender.sign_typed_data(data)
 
+    async def heads(self) -> Heads:
+        """Where the chain is. Raises: ChainUnavailableError."""
+        return await asyncio.to_thread(self._sender.heads)
+
+    async def quote_wei(self, call: Call) -> int:
+        """The most that the call's gas may cost now. Raises: TransactionRevertedError, ChainUnavailableError."""
+        return await asyncio.to_thread(self._sender.quote_wei, call)
+
     async def recover(self) -> None:
         """Take every open order one step on. Raises: ChainUnavailableError."""
         for order_id in dict.fromkeys(entry.order_id for entry in self._store.pending_outbox()):

@@ -7,6 +7,7 @@ import pytest
 
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
+from viz_node.domain.terms import AskedTerms
 from viz_node.errors import InvalidSplitError, NotFoundError, UsageError
 
 OTHER = "0x" + "22" * 20
@@ -19,7 +20,7 @@ def holder(tmp_path: Path) -> Member:
 
 def order(holder: Member, name: str = "elsin", **changes: Any) -> tuple[str, dict[str, Any]]:
     asked = {"price": "5.00", "split": None, "license_kind": "perpetual", "duration_days": None} | changes
-    return "publish", {"adapter": name} | holder.publisher.check_order(name, **asked)
+    return "publish", {"adapter": name} | holder.publisher.check_order(name, AskedTerms(**asked))
 
 
 async def test_publish__killed_at_every_call__registers_one_adapter_that_is_announced(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) 
     holder.store.save_adapter(
         record.__class__(**vars(record) | {"origin": "federated", "training": {"federation": "f1"}})
     )
-    assert order(holder, "duo")[1]["split"] == shares
-    assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50")[1]["split"] == shares
+    assert order(holder, "duo")[1]["terms"]["split"] == shares
+    assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50")[1]["terms"]["split"] == shares
     with pytest.raises(UsageError, match="another split"):
         order(holder, "duo", split=f"{holder.keys.account}=100")

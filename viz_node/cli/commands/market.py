@@ -1,15 +1,16 @@
-"""`viz-node publish`, `search`, `show`, `license` and `fetch`: selling and buying."""
+"""`viz-node publish`, `withdraw`, `search`, `show`, `license` and `fetch`: selling and buying."""
 
 from typing import Any
 
 import click
 
-from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.commands.pricing import price_rule_options
+from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.royalty import parse_split
+from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS
 from viz_node.errors import UsageError
-
-DEFAULT_SUBSCRIPTION_DAYS = 30
 
 
 def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) -> None:
@@ -28,23 +29,22 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     "--license", "kind", type=click.Choice(["perpetual", "subscription"]), default="perpetual", show_default=True
 )
 @click.option("--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription.  [default: 30]")
+@price_rule_options
+@click.option("--escrow", is_flag=True, help="The buyer's money waits in the market until the key is delivered.")
 @detach_option
 @json_option
 @pass_terminal
-def publish_command(
-    terminal: Terminal, adapter: str, price: str, split: str | None, kind: str, days: int | None, detach: bool
-) -> None:
+def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: Any) -> None:
     """Sign, seal and register ADAPTER, offer it at a price, and announce it."""
-    if parse_amount(price) < 1:
+    kind, days = asked.pop("kind"), asked.pop("days")
+    if parse_amount(asked["price"]) < 1:
         raise UsageError("the price is zero", "the least is 0.000001")
-    if split is not None:
-        parse_split(split)
+    if asked["split"] is not None:
+        parse_split(asked["split"])
     if days is not None and kind != "subscription":
         raise UsageError("--days needs --license subscription", "a perpetual license does not expire")
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None
-    answer = terminal.client.call(
-        "publish", adapter=adapter, price=price, split=split, license=kind, duration_days=duration
-    )
+    answer = terminal.client.call("publish", adapter=adapter, license=kind, duration_days=duration, **asked)
     print_job(terminal, terminal.run_job(answer, detach), "viz-node royalties, once it sells")
 
 
@@ -68,17 +68,65 @@ def show_command(terminal: Terminal, adapter: str) -> None:
     terminal.output.body(terminal.client.call("show", adapter=adapter))
 
 
-@click.command("license")
+class _LicenseGroup(click.Group):
+    """`license ADAPTER` buys; the subcommands do the rest."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        is_adapter = bool(args) and args[0] not in {*self.commands, *ctx.help_option_names}
+        return super().parse_args(ctx, ["buy", *args] if is_adapter else args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return self.commands.get(cmd_name, self.commands["buy"])
+
+
+@click.group("license", cls=_LicenseGroup)
+def license_command() -> None:
+    """Buy a license for ADAPTER: `license ADAPTER --max-price 6.00`; `license renew` extends a subscription."""
+
+
+def purchase_options(command: Command) -> Command:
+    """What buying and renewing share."""
+    limit = click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this.")
+    common = spending_options(detach_option(json_option(command)))
+    return click.argument("adapter")(limit(common))
+
+
+@license_command.command("buy")
+@purchase_options
+@pass_terminal
+def buy(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: bool, dry_run: bool) -> None:
+    """Buy a license for ADAPTER; it is paid once, however often this is interrupted."""
+    order = {"adapter": adapter, "max_price": max_price, "renew": False}
+    _purchase(terminal, order, detach, yes, dry_run)
+
+
+@license_command.command("renew")
+@purchase_options
+@pass_terminal
+def renew(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: bool, dry_run: bool) -> None:
+    """Extend the subscription for ADAPTER that this account has, at its offer."""
+    order = {"adapter": adapter, "max_price": max_price, "renew": True}
+    _purchase(terminal, order, detach, yes, dry_run)
+
+
+def _purchase(terminal: Terminal, order: dict[str, Any], detach: bool, yes: bool, dry_run: bool) -> None:
+    parse_amount(order["max_price"])
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_license", **order), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("license", **order), detach)
+        print_job(terminal, job, f"viz-node fetch {order['adapter']}")
+
+
+@click.command("withdraw")
 @click.argument("adapter")
-@click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this.")
+@spending_options
 @detach_option
 @json_option
 @pass_terminal
-def license_command(terminal: Terminal, adapter: str, max_price: str, detach: bool) -> None:
-    """Buy a license for ADAPTER; it is paid once, however often this is interrupted."""
-    parse_amount(max_price)
-    answer = terminal.client.call("license", adapter=adapter, max_price=max_price)
-    print_job(terminal, terminal.run_job(answer, detach), f"viz-node fetch {adapter}")
+def withdraw_command(terminal: Terminal, adapter: str, yes: bool, dry_run: bool, detach: bool) -> None:
+    """End the sales of ADAPTER at once; what its licensees hold stays."""
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_withdraw", adapter=adapter), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("withdraw", adapter=adapter), detach)
+        print_job(terminal, job, f"viz-node pricing set {adapter} --price 5.00, to sell it again")
 
 
 @click.command("fetch")

@@ -1,0 +1,174 @@
+"""Fair delivery on the fakes: both sides killed at every call, and every way in which an order can end."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.chain import WINDOW_SECONDS
+from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
+from viz_node.chain.gateway.escrow import OrderState
+from viz_node.chain.ledger import PERPETUAL
+from viz_node.domain.job import JobState
+
+PRICE, MONEY = 5_000_000, 20_000_000
+
+
+async def market(tmp_path: Path, kind: str = "perpetual") -> tuple[World, Member, Member, str]:
+    world = World(tmp_path)
+    holder, peer = world.node("holder"), world.node("peer", MONEY)
+    adapter_id = await holder.sell("elsin", kind=kind, is_escrowed=True)
+    peer.hear()
+    return world, holder, peer, adapter_id
+
+
+def license_of(adapter_id: str) -> tuple[str, dict]:
+    return "license", {"adapter": adapter_id, "max_price": 6_000_000}
+
+
+def fetch_of(adapter_id: str) -> tuple[str, dict]:
+    return "fetch", {"adapter": adapter_id}
+
+
+def states(world: World) -> list[OrderState]:
+    return [order.state for order in world.chain.state.orders]
+
+
+async def watch_to_the_end(member: Member, watcher: str, fuse: Fuse) -> None:
+    """A look that is killed, and another after the restart, until nothing is left to do."""
+    member.start(fuse)
+    try:
+        await getattr(member, watcher).watch()
+    except Killed:
+        member.start()
+        await member.treasury.recover()
+    await getattr(member, watcher).watch()
+
+
+async def calls_of(member: Member, watcher: str) -> int:
+    fuse = Fuse()
+    member.start(fuse)
+    await getattr(member, watcher).watch()
+    return len(fuse.calls)
+
+
+async def test_license__escrowed_and_killed_at_every_call__is_ordered_once(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path / "count")
+    fuse = Fuse()
+    peer.start(fuse)
+    await peer.live(license_of(adapter_id))
+    assert any("set_setting" in name for name in fuse.calls)
+    for number, deadly in enumerate(every_fuse(len(fuse.calls))):
+        world, holder, peer, adapter_id = await market(tmp_path / str(number))
+        peer.start(deadly)
+        jobs = await peer.survive(license_of(adapter_id))
+        if jobs:
+            assert [job.state for job in jobs] == [JobState.DONE], (number, deadly.calls[-1], jobs)
+            assert (states(world), peer.tokens) == ([OrderState.ORDERED], MONEY - PRICE)
+            await holder.deliveries.watch()
+            await peer.orders.watch()
+            assert peer.orders.received(world.chain.state.orders[0].terms.key_hash.hex())
+
+
+async def test_deliver_and_settle__killed_at_every_call__once_each(tmp_path: Path) -> None:
+    _, holder, peer, adapter_id = await market(tmp_path / "count")
+    await peer.live(license_of(adapter_id))
+    calls = await calls_of(holder, "deliveries")
+    assert calls > 10
+    for number, deadly in enumerate(every_fuse(calls)):
+        world, holder, peer, adapter_id = await market(tmp_path / str(number))
+        await peer.live(license_of(adapter_id))
+        await watch_to_the_end(holder, "deliveries", deadly)
+        assert states(world) == [OrderState.DELIVERED], deadly.calls[-1]
+        world.chain.time += WINDOW_SECONDS + 1
+        again = Fuse(number // 2, after=bool(number % 2))
+        await watch_to_the_end(holder, "deliveries", again)
+        assert states(world) == [OrderState.SETTLED], again.calls[-1]
+        assert (await holder.royalties.show())["due"] == "4.85"
+
+
+async def test_fetch__delivered_order__opens_the_key_from_the_chain_alone(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    waiting, _ = await peer.live(fetch_of(adapter_id))
+    assert waiting.error.startswith("DeadlineError")
+    await holder.deliveries.watch()
+    assert world.chain.state.licenses[1, peer.keys.account] == PERPETUAL
+    holder.network.serve("key", None)  # the holder answers no request for keys
+    fetched, *_ = await peer.live(fetch_of(adapter_id))
+    assert fetched.state is JobState.DONE, fetched
+
+
+async def test_license__ordered_already__is_not_ordered_again(tmp_path: Path) -> None:
+    world, _, peer, adapter_id = await market(tmp_path)
+    again, _ = await peer.live(license_of(adapter_id), license_of(adapter_id))
+    assert (again.result["already_ordered"], len(world.chain.state.orders)) == (True, 1)
+
+
+async def test_wrong_key__killed_at_every_call__is_disputed_and_paid_back(tmp_path: Path) -> None:
+    async def cheated(place: Path) -> tuple[World, Member]:
+        world, holder, peer, adapter_id = await market(place)
+        await peer.live(license_of(adapter_id))
+        order = world.chain.state.orders[0]
+        given = holder.publisher._trade.delivery.wrap_for_order(b"\6" * 32, order.terms.point)
+        call = holder.publisher._trade.market.prepare_deliver(order, given.point, given.wrapped)
+        await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
+        return world, peer
+
+    _, peer = await cheated(tmp_path / "count")
+    for number, deadly in enumerate(every_fuse(await calls_of(peer, "orders"))):
+        world, peer = await cheated(tmp_path / str(number))
+        await watch_to_the_end(peer, "orders", deadly)
+        assert (states(world), peer.tokens) == ([OrderState.DISPUTED], MONEY), deadly.calls[-1]
+        assert world.chain.state.licenses == {}
+
+
+async def test_no_delivery__killed_at_every_call__is_refunded(tmp_path: Path) -> None:
+    async def forgotten(place: Path) -> tuple[World, Member]:
+        world, _, peer, adapter_id = await market(place)
+        await peer.live(license_of(adapter_id))
+        await peer.orders.watch()
+        assert states(world) == [OrderState.ORDERED]
+        world.chain.time += WINDOW_SECONDS + 1
+        return world, peer
+
+    _, peer = await forgotten(tmp_path / "count")
+    for number, deadly in enumerate(every_fuse(await calls_of(peer, "orders"))):
+        world, peer = await forgotten(tmp_path / str(number))
+        await watch_to_the_end(peer, "orders", deadly)
+        assert (states(world), peer.tokens) == ([OrderState.REFUNDED], MONEY), deadly.calls[-1]
+
+
+async def test_deliver__order_names_another_key__is_left_to_the_refund(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    order = world.chain.state.orders[0]
+    world.chain.state.orders[0] = replace(order, terms=order.terms._replace(key_hash=b"\1" * 32))
+    await holder.deliveries.watch()
+    assert states(world) == [OrderState.ORDERED]
+
+
+async def test_deliver__payment_is_not_safe_yet__waits_for_its_block(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    holder.confirm_after(3)
+    await peer.live(license_of(adapter_id))
+    for _ in range(3):
+        await holder.deliveries.watch()
+        assert states(world) == [OrderState.ORDERED]
+        world.chain.mine()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(holder.deliveries.watch(), 0.2)
+    assert states(world) == [OrderState.DELIVERED]
+
+
+async def test_renewal__escrowed_subscription__is_paid_directly_at_the_same_offer(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path, "subscription")
+    await peer.live(license_of(adapter_id))
+    await holder.deliveries.watch()
+    end = world.chain.state.licenses[1, peer.keys.account]
+    kind, order = license_of(adapter_id)
+    renewed, _ = await peer.live((kind, order | {"renew": True}))
+    assert renewed.state is JobState.DONE, renewed
+    assert world.chain.state.licenses[1, peer.keys.account] == end + 30 * 86_400
+    assert len(world.chain.state.orders) == len(world.chain.state.sales) == 1

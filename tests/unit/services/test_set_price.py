@@ -1,0 +1,92 @@
+"""Another price, and no more sales, on the fakes: killed at every call, and what licensees hold stays."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.job import JobState
+from viz_node.domain.terms import AskedTerms
+from viz_node.errors import NotFoundError, UsageError
+
+MONEY = 50_000_000
+
+
+async def market(tmp_path: Path) -> tuple[World, Member, Member, str]:
+    world = World(tmp_path)
+    holder, peer = world.node("holder"), world.node("peer", MONEY)
+    adapter_id = await holder.sell("elsin", kind="subscription")
+    peer.hear()
+    return world, holder, peer, adapter_id
+
+
+async def change(holder: Member, price: str = "7.00") -> tuple[str, dict]:
+    return "price", await holder.prices.check_change("elsin", price, "7.70", 20)
+
+
+async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) -> None:
+    _, holder, _, _ = await market(tmp_path / "count")
+    fuse, order = Fuse(), await change(holder)
+    holder.start(fuse)
+    await holder.live(order)
+    for number, deadly in enumerate(every_fuse(len(fuse.calls))):
+        world, holder, peer, _ = await market(tmp_path / str(number))
+        order = await change(holder)
+        holder.start(deadly)
+        if len(await holder.survive(order)) == 2:
+            offers = world.chain.state.offers
+            assert [(offer.price, offer.is_open) for offer in offers] == [(5_000_000, False), (7_000_000, True)]
+            (row,) = await peer.catalogue.search("")
+            assert row["price"] == "7.00"
+
+
+async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path: Path) -> None:
+    _, holder, peer, adapter_id = await market(tmp_path)
+    await holder.live(await change(holder))
+    await peer.live(("license", {"adapter": adapter_id, "max_price": 7_000_000}))
+    shown = await peer.prices.show("elsin")
+    assert [row["is_open"] for row in shown["offers"]] == [True, False]
+    first = shown["offers"][0]
+    assert (first["price"], first["ceiling"], first["target"]) == ("7.00", "7.70", 20)
+    assert [(sale["offer"], sale["price"]) for sale in shown["sales"]] == [(2, "7.00")]
+
+
+async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    order = {"adapter": adapter_id, "max_price": 5_000_000}
+    await peer.live(("license", order))
+    (row,) = await holder.prices.plan_withdrawal("elsin")
+    assert "licenses that were bought stay" in row["consequence"]
+    assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
+    assert await peer.catalogue.search("") == await holder.prices.plan_withdrawal("elsin") == []
+    fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
+    assert fetched.state is JobState.DONE, fetched
+    other = world.node("other", MONEY)
+    other.hear()
+    (refused,) = await other.live(("license", order))
+    assert (refused.error.split(":")[0], other.tokens) == ("RefusedError", MONEY)
+
+
+async def test_renew__never_held__is_refused_and_held_is_extended(tmp_path: Path) -> None:
+    world, _, peer, adapter_id = await market(tmp_path)
+    order = {"adapter": adapter_id, "max_price": 5_000_000, "renew": True}
+    (refused,) = await peer.live(("license", order))
+    assert refused.error.startswith("LicenseRequiredError")
+    await peer.live(("license", order | {"renew": False}))
+    end = world.chain.state.licenses[1, peer.keys.account]
+    await peer.live(("license", order))
+    assert world.chain.state.licenses[1, peer.keys.account] == end + 30 * 86_400
+
+
+async def test_check_change__not_ours_or_impossible__is_refused(tmp_path: Path) -> None:
+    _, holder, peer, _ = await market(tmp_path)
+    with pytest.raises(NotFoundError):
+        await peer.prices.check_change("elsin", "7.00", None, None)
+    for ceiling, target in (("7.00", 20), ("6.00", 20), ("8.00", None), (None, 20), ("99999.00", 20)):
+        with pytest.raises(UsageError):
+            await holder.prices.check_change("elsin", "7.00", ceiling, target)
+
+
+def test_asked_terms__ceiling__is_never_exceeded() -> None:
+    offer = AskedTerms("0.000003", ceiling="0.000004", target=1).offer()
+    assert (offer.max_rise, offer.ceiling) == (3333, 3)

@@ -1,0 +1,59 @@
+"""What an owner asks for an adapter, as people write it; checked here, before anything is sealed or signed."""
+
+from dataclasses import dataclass
+
+from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, parse_amount
+from viz_node.domain.offer import OfferTerms
+from viz_node.errors import UsageError
+
+DAY_SECONDS = 86_400
+DEFAULT_SUBSCRIPTION_DAYS = 30
+LICENSE_KINDS = ("perpetual", "subscription", "metered")
+
+
+@dataclass(frozen=True)
+class AskedTerms:
+    """Amounts are texts in tokens; a price that moves has a `ceiling`, and a `target` of new licensees per day."""
+
+    price: str
+    split: str | None = None
+    license_kind: str = "perpetual"
+    duration_days: int | None = None
+    ceiling: str | None = None
+    target: int | None = None
+    is_escrowed: bool = False
+
+    def offer(self) -> OfferTerms:
+        """The same for the market. Raises: UsageError."""
+        price = parse_amount(self.price)
+        return OfferTerms(
+            price=price,
+            duration_seconds=self._days() * DAY_SECONDS,
+            is_metered=self.license_kind == "metered",
+            is_escrowed=self.is_escrowed,
+            max_rise=0 if self.ceiling is None else _rise(price, parse_amount(self.ceiling)),
+            target=self.target or 0,
+        )
+
+    def _days(self) -> int:
+        if self.license_kind not in LICENSE_KINDS:
+            raise UsageError(f"{self.license_kind!r} is not a license", ", ".join(LICENSE_KINDS))
+        if self.license_kind == "subscription":
+            days = DEFAULT_SUBSCRIPTION_DAYS if self.duration_days is None else self.duration_days
+            if days < 1:
+                raise UsageError("a subscription lasts at least a day", "--days 30")
+            return days
+        if self.duration_days:
+            raise UsageError(f"a {self.license_kind} license does not expire", "--license subscription")
+        return 0
+
+
+def _rise(price: TokenAmount, ceiling: TokenAmount) -> int:
+    """The whole basis points that fit between price and ceiling. Raises: UsageError."""
+    rise = (ceiling - price) * WHOLE // max(price, 1)
+    if rise < 1:
+        raise UsageError(
+            f"the ceiling {format_amount(ceiling)} is not 0.01 percent above the price {format_amount(price)}",
+            "--ceiling 5.50 --target 20",
+        )
+    return rise

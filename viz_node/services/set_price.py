@@ -1,0 +1,121 @@
+"""What an owner may change after publishing: the price of what is sold from now on, and whether it is sold at all.
+
+Offers never change on the chain: a new price is a new offer, and the older ones are withdrawn after it. Licenses that
+were bought stay as they are.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from viz_node.domain.ids import WHOLE, format_amount, format_coin
+from viz_node.domain.job import Job
+from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.terms import DAY_SECONDS, AskedTerms
+from viz_node.errors import NotFoundError, RefusedError
+from viz_node.ports import Offer
+from viz_node.services.jobs import Report
+from viz_node.services.publish_adapter import offer_of
+from viz_node.services.trade import Trade
+
+
+class Prices:
+    """The owner's say over the offers of his adapters, and everybody's view of them."""
+
+    def __init__(self, trade: Trade) -> None:
+        self._trade = trade
+
+    async def show(self, adapter: str) -> dict[str, Any]:
+        """The offers of an adapter, newest first, with what was paid directly. Raises: as `Catalogue.listing`."""
+        listing = await self._trade.catalogue.listing(adapter)
+        offers = await asyncio.to_thread(self._trade.market.offers_of, listing.adapter_number)
+        sales = await asyncio.to_thread(self._trade.market.sales)
+        mine = {offer.offer_id for offer in offers}
+        history = [
+            {"offer": sale.offer_id, "holder": sale.holder, "price": format_amount(sale.price), "block": sale.block}
+            for sale in sales
+            if sale.offer_id in mine
+        ]
+        rows = [_row(offer) for offer in reversed(offers)]
+        return {"adapter_id": listing.adapter_id, "name": listing.manifest.name, "offers": rows, "sales": history}
+
+    async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
+        """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
+        name, manifest, _, offers = await self._own(adapter)
+        days = manifest.license.duration_seconds // DAY_SECONDS
+        is_escrowed = bool(offers) and offers[-1].is_escrowed
+        asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
+        return {"adapter": name, "terms": asdict(asked.offer())}
+
+    async def set(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
+        _, _, number, offers = await self._own(str(job.order["adapter"]))
+        if not offers:
+            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        terms, market = offer_of(job.order["terms"]), self._trade.market
+        report({"phase": "offer", "step": 1, "steps": 2})
+        tx_hash = await self._trade.treasury.execute(
+            f"offer:{job.job_id}",
+            lambda: market.prepare_offer(number, offers[0].split_id, terms),
+            {"kind": "offer", "adapter": job.order["adapter"], "job": job.job_id},
+        )
+        report({"phase": "withdraw", "step": 2, "steps": 2})
+        *older, newest = await asyncio.to_thread(market.offers_of, number)
+        await self._close(job, number, older)
+        return {"offer": newest.offer_id, "price": format_amount(newest.price), "tx_hash": tx_hash}
+
+    async def plan_withdrawal(self, adapter: str) -> list[dict[str, Any]]:
+        """What withdrawing costs and means. Raises: NotFoundError, RefusedError."""
+        name, _, number, offers = await self._own(adapter)
+        ids = [offer.offer_id for offer in offers if offer.is_open]
+        if not ids:
+            return []
+        gas = format_coin(await self._trade.treasury.quote_wei(self._trade.market.prepare_withdraw(number, ids)))
+        consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
+        what = f"withdraw {name}: offers {', '.join(map(str, ids))}"
+        return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
+
+    async def withdraw(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: end all sales of an adapter; what its licensees hold stays."""
+        _, _, number, offers = await self._own(str(job.order["adapter"]))
+        report({"phase": "withdraw", "step": 1, "steps": 1})
+        await self._close(job, number, offers)
+        return {"adapter": job.order["adapter"], "offers": [offer.offer_id for offer in offers]}
+
+    async def _close(self, job: Job, number: int, offers: Sequence[Offer]) -> None:
+        open_ids = [offer.offer_id for offer in offers if offer.is_open]
+        order_id, market = f"withdraw:{job.job_id}", self._trade.market
+        if await self._trade.treasury.finish(order_id) is None and open_ids:
+            detail = {"kind": "withdraw", "adapter": job.order["adapter"], "job": job.job_id}
+            await self._trade.treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), detail)
+
+    async def _own(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
+        """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
+        record = self._trade.store.find_adapter(adapter)
+        manifest = self._trade.catalogue.manifest_of(record)
+        if manifest.account != self._trade.keys.account:
+            raise RefusedError(f"{record.name} is another's to sell", "see `viz-node adapters`")
+        digest = bytes.fromhex(manifest.adapter_id())
+        on_chain = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
+        if on_chain is None:
+            raise NotFoundError(f"{record.name} is not on the chain yet", f"viz-node publish {record.name}")
+        offers = await asyncio.to_thread(self._trade.market.offers_of, on_chain.number)
+        return record.name, manifest, on_chain.number, offers
+
+
+def _row(offer: Offer) -> dict[str, Any]:
+    moves = "fixed"
+    if offer.max_rise:
+        moves = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
+        moves += f" while more than {offer.target} new licensees come per day"
+    return {
+        "offer": offer.offer_id,
+        "price": format_amount(offer.price),
+        "floor": format_amount(offer.floor),
+        "ceiling": format_amount(offer.ceiling),
+        "target": offer.target,
+        "moves": moves,
+        "delivery": "escrow" if offer.is_escrowed else "direct",
+        "is_open": offer.is_open,
+    }
