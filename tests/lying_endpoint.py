@@ -21,8 +21,9 @@ class LyingEndpoint:
                 connection.request("POST", "/", body, {"content-type": "application/json"})
                 request, answer = json.loads(body), json.loads(connection.getresponse().read())
                 connection.close()
-                if isinstance(request, dict) and "result" in answer:
-                    answer["result"] = lie(request["method"], answer["result"])
+                for asked, told in _pairs(request, answer):
+                    if "result" in told:
+                        told["result"] = lie(asked["method"], told["result"])
                 raw = json.dumps(answer).encode()
                 self.send_response(200)
                 self.send_header("content-length", str(len(raw)))
@@ -43,3 +44,11 @@ class LyingEndpoint:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+
+def _pairs(request: Any, answer: Any) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each request with its answer; batches may be answered in any order."""
+    if isinstance(request, dict):
+        return [(request, answer)]
+    answers = {told["id"]: told for told in answer}
+    return [(asked, answers[asked["id"]]) for asked in request]

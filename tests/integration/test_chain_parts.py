@@ -10,6 +10,7 @@ from coincurve import PrivateKey, PublicKey
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.audit import audit
 from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
@@ -37,8 +38,13 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevChain]:
 
 
 @pytest.fixture
-def market(chain: DevChain) -> AnvilMarket:
-    return AnvilMarket(chain.rpc_url)
+def market(chain: DevChain) -> Iterator[AnvilMarket]:
+    """A market of its own; whatever a test did with it, an audit re-derives it."""
+    market = AnvilMarket(chain.rpc_url)
+    yield market
+    report, _ = audit([chain.rpc_url], market.deployment, block="latest")
+    assert report.findings == ()
+    assert report.proof.proven
 
 
 def point_of(key: PrivateKey | PublicKey) -> bytes:
