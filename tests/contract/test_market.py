@@ -17,8 +17,10 @@ from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import TransactionSender
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import split_from_shares, with_platform
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+from viz_node.identity import delivery
 
 ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PRICE = TokenAmount(5_000_001)
@@ -26,6 +28,7 @@ DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
 OTHERS = (b"\7" * 32, *DIGESTS[1:])
 FRIEND = Account("0x" + "22" * 20)
 MONEY = 3 * PRICE
+KEY = b"\5" * 32
 
 
 class InMemory:
@@ -49,6 +52,9 @@ class InMemory:
     def reorganise(self, blocks: int) -> None:
         self._chain.undo(blocks)
 
+    def pass_time(self, seconds: int) -> None:
+        self._chain.time += seconds
+
 
 class OnAnvil:
     """A market of its own on the module's Anvil."""
@@ -71,6 +77,10 @@ class OnAnvil:
 
     def reorganise(self, blocks: int) -> None:
         self._ask("anvil_reorg", blocks, [])
+
+    def pass_time(self, seconds: int) -> None:
+        self._ask("evm_increaseTime", seconds)
+        self._ask("evm_mine")
 
     def _ask(self, method: str, *params: Any) -> None:
         JsonRpc(self._rpc_url).call(method, *params)
@@ -106,12 +116,12 @@ def mined(sender: Any, signed: Any) -> Any:
     return until_blocking(lambda: sender.find_receipt(signed.tx_hash), bool, 10)
 
 
-def publish(place: Any, duration: int = 0) -> Any:
+def publish(place: Any, duration: int = 0, is_escrowed: bool = False) -> Any:
     owner = place.sender(0)
     facts = place.market.facts()
     split = split_from_shares({owner.account: BasisPoints(7000), FRIEND: BasisPoints(3000)})
     split = with_platform(split, facts.platform, facts.platform_fee)
-    do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE, duration)))
+    do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE, duration, is_escrowed=is_escrowed)))
     return owner
 
 
@@ -158,6 +168,89 @@ def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:
     assert 0 < first - place.market.block_time() <= 3600
     buy(place, buyer, 2)
     assert place.market.license_expiry(2, buyer.account) == first + 3600
+
+
+def escrowed(place: Any) -> tuple[Any, Any, NewOrder, bytes]:
+    """Owner, buyer, a paid order and its secret."""
+    owner, buyer, secret = publish(place, is_escrowed=True), place.sender(MONEY), delivery.new_order_secret()
+    do(buyer, place.market.prepare_approve(PRICE))
+    keyed = delivery.key_hash(KEY), delivery.point_of(secret), b"\4" * 32
+    new = NewOrder(1, buyer.account, PRICE, *keyed)
+    do(buyer, place.market.prepare_order(new))
+    return owner, buyer, new, secret
+
+
+def deliver(place: Any, owner: Any, key: bytes) -> Any:
+    (order,) = place.market.orders_for([1])
+    given = delivery.wrap_for_order(key, order.terms.point)
+    do(owner, place.market.prepare_deliver(order, given.point, given.wrapped))
+    (delivered,) = place.market.orders_for([1])
+    return delivered
+
+
+def test_order__delivered__grants_the_license_and_is_settled_after_the_window(place: Any) -> None:
+    owner, buyer, new, secret = escrowed(place)
+    (order,) = place.market.orders_paid_by(buyer.account)
+    assert (order.number, order.state, order.delivery) == (1, "ordered", None)
+    terms = order.terms
+    assert (terms.key_hash, terms.point, terms.order_ref, terms.price) == (
+        new.key_hash,
+        new.point,
+        new.order_ref,
+        PRICE,
+    )
+    with pytest.raises(TransactionRevertedError):
+        buyer.sign(place.market.prepare_refund(order), buyer.next_nonce())
+    delivered = deliver(place, owner, KEY)
+    assert delivery.open_delivery(secret, delivered.delivery, terms.key_hash) == KEY
+    assert place.market.license_expiry(1, buyer.account) == PERPETUAL
+    shared = delivery.prove_wrong_key(secret, delivered.delivery).shared
+    refused = [
+        place.market.prepare_settle([delivered]),
+        place.market.prepare_dispute(delivered, int.from_bytes(secret, "big"), shared),
+    ]
+    for call in refused:
+        with pytest.raises(TransactionRevertedError):
+            buyer.sign(call, buyer.next_nonce())
+    place.pass_time(601)
+    do(buyer, place.market.prepare_settle([delivered]))
+    assert place.market.orders_for([1])[0].state == "settled"
+    assert place.market.royalties_of(owner.account)[0].accrued == PRICE
+
+
+def test_order__wrong_key_or_none__pays_back(place: Any) -> None:
+    owner, buyer, new, secret = escrowed(place)
+    delivered = deliver(place, owner, b"\6" * 32)
+    shared = delivery.prove_wrong_key(secret, delivered.delivery).shared
+    do(buyer, place.market.prepare_dispute(delivered, int.from_bytes(secret, "big"), shared))
+    assert place.market.license_expiry(1, buyer.account) == 0
+    do(buyer, place.market.prepare_approve(PRICE))
+    do(buyer, place.market.prepare_order(new))
+    place.pass_time(601)
+    late = place.market.orders_for([1])[1]
+    with pytest.raises(TransactionRevertedError):
+        owner.sign(place.market.prepare_deliver(late, new.point, b"\1" * 32), owner.next_nonce())
+    do(owner, place.market.prepare_refund(late))
+    assert [order.state for order in place.market.orders_paid_by(buyer.account)] == ["disputed", "refunded"]
+
+
+def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> None:
+    owner, buyer = publish(place), place.sender(MONEY)
+    number = place.market.find_adapter(DIGESTS[0], owner.account).number
+    (first,) = place.market.offers_of(number)
+    terms = OfferTerms(TokenAmount(7_000_000), max_rise=1000, target=20)
+    do(owner, place.market.prepare_offer(number, first.split_id, terms))
+    do(owner, place.market.prepare_withdraw(number, [first.offer_id]))
+    offers = place.market.offers_of(number)
+    assert [(offer.price, offer.ceiling, offer.is_open) for offer in offers] == [
+        (PRICE, PRICE, False),
+        (7_000_000, 7_700_000, True),
+    ]
+    do(buyer, place.market.prepare_approve(PRICE))
+    with pytest.raises(TransactionRevertedError):
+        buyer.sign(place.market.prepare_buy(1, buyer.account, PRICE, b"\4" * 32), buyer.next_nonce())
+    with pytest.raises(TransactionRevertedError):
+        buyer.sign(place.market.prepare_withdraw(number, [2]), buyer.next_nonce())
 
 
 def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> None:

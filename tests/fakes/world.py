@@ -109,8 +109,8 @@ class Member:
     def start(self, fuse: Fuse | None = None) -> None:
         fuse = fuse or Fuse()
         store, network = Fused(self.store, fuse), Fused(self.network, fuse)
-        market = Fused(MemoryMarket(self.world.chain), fuse)
-        sender = Fused(MemorySender(self.world.chain, self.keys.account, *self.depths), fuse)
+        market = Fused(self.world.market(), fuse)
+        sender = Fused(self.world.sender(self), fuse)
         self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
         money = market, self.treasury, self.catalogue, delivery
@@ -196,6 +196,12 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.chain, self.hub = MemoryChain(), MemoryHub()
         self._directory = directory
+
+    def market(self) -> Any:
+        return MemoryMarket(self.chain)
+
+    def sender(self, member: Member) -> Any:
+        return MemorySender(self.chain, member.keys.account, *member.depths)
 
     def node(self, name: str, tokens: int = 0) -> Member:
         member = Member(self, name, self._directory / name)

@@ -1,0 +1,98 @@
+"""Fair delivery by two nodes' services on a real Anvil: paid, delivered, opened, settled; or paid back."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.anvil_market import ANVIL, AnvilMarket
+from tests.fakes.world import Member, World
+from viz_node.chain.anvil import DevChain, fund, start_anvil, stop_anvil
+from viz_node.chain.transactions import TransactionSender
+from viz_node.domain.job import JobState
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
+
+MONEY = 20_000_000
+LATER = 601
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevChain]:
+    directory = tmp_path_factory.mktemp("anvil")
+    yield start_anvil(directory, ANVIL)
+    stop_anvil(directory)
+
+
+class AnvilWorld(World):
+    """Nodes on one real chain."""
+
+    def __init__(self, directory: Path, rpc_url: str) -> None:
+        super().__init__(directory)
+        self.anvil = AnvilMarket(rpc_url)
+
+    def market(self) -> Any:
+        return self.anvil.gateway
+
+    def sender(self, member: Member) -> TransactionSender:
+        return TransactionSender(self.anvil.rpc_url, self.anvil.deployment, member.keys.account_key)
+
+    def node(self, name: str, tokens: int = 0) -> Member:
+        member = super().node(name)
+        fund(self.anvil.rpc_url, self.anvil.deployment, member.keys.account, tokens)
+        return member
+
+    def tokens(self, member: Member) -> int:
+        return self.anvil.gateway.balances(member.keys.account).token
+
+    def states(self, member: Member) -> list[str]:
+        return [str(order.state) for order in self.anvil.gateway.orders_paid_by(member.keys.account)]
+
+
+async def ordered(chain: DevChain, tmp_path: Path, kind: str = "perpetual") -> tuple[AnvilWorld, Member, Member, str]:
+    world = AnvilWorld(tmp_path, chain.rpc_url)
+    holder, peer = world.node("holder"), world.node("peer", MONEY)
+    adapter_id = await holder.sell("elsin", kind=kind, is_escrowed=True)
+    peer.hear()
+    before = world.tokens(peer)
+    (job,) = await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}))
+    assert (job.state, job.result["state"]) == (JobState.DONE, "ordered"), job
+    assert (world.states(peer)[-1], world.tokens(peer)) == ("ordered", before - 5_000_000)
+    return world, holder, peer, adapter_id
+
+
+async def test_order__delivered__is_fetched_renewed_and_settled(chain: DevChain, tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await ordered(chain, tmp_path, "subscription")
+    await holder.deliveries.watch()
+    fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
+    assert fetched.state is JobState.DONE, fetched
+    renewal = {"adapter": adapter_id, "max_price": 5_000_000, "renew": True}
+    renewed, *_ = await peer.live(("license", renewal))
+    assert (renewed.state, "state" in renewed.result) == (JobState.DONE, False), renewed
+    world.anvil.pass_time(LATER)
+    await holder.deliveries.watch()
+    assert world.states(peer) == ["settled"]
+    assert (await holder.royalties.show())["due"] == "9.70"
+
+
+async def test_order__nobody_delivers__comes_back_by_itself(chain: DevChain, tmp_path: Path) -> None:
+    world, _, peer, _ = await ordered(chain, tmp_path)
+    before = world.tokens(peer)
+    await peer.orders.watch()
+    assert world.states(peer) == ["ordered"]
+    world.anvil.pass_time(LATER)
+    await peer.orders.watch()
+    assert (world.states(peer), world.tokens(peer)) == (["refunded"], before + 5_000_000)
+
+
+async def test_order__wrong_key__is_disputed_by_itself(chain: DevChain, tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await ordered(chain, tmp_path)
+    before, (order,) = world.tokens(peer), world.anvil.gateway.orders_paid_by(peer.keys.account)
+    given = holder.publisher._trade.delivery.wrap_for_order(b"\6" * 32, order.terms.point)
+    call = world.anvil.gateway.prepare_deliver(order, given.point, given.wrapped)
+    await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
+    await peer.orders.watch()
+    assert (world.states(peer), world.tokens(peer)) == (["disputed"], before + 5_000_000)
+    refused, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
+    assert refused.error.startswith("LicenseRequiredError")
