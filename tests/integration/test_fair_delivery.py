@@ -74,6 +74,13 @@ async def test_order__delivered__is_fetched_renewed_and_settled(chain: DevChain,
     await holder.deliveries.watch()
     assert world.states(peer) == ["settled"]
     assert (await holder.royalties.show())["due"] == "9.70"
+    await holder.live(("claim", {}))
+    told = [(row["what"], row["paid"], row["earned"], row["taken"]) for row in await holder.royalties.statement(None)]
+    paid = "5.00", "4.85", "0.00"
+    assert told == [("sold", *paid), ("delivered and settled", *paid), ("claimed", "9.70", "0.00", "9.70")]
+    entries = [row["entry"] for row in await holder.royalties.statement(None)]
+    assert entries == sorted(set(entries))
+    assert await holder.royalties.statement((0, 1)) == []
 
 
 async def test_order__nobody_delivers__comes_back_by_itself(chain: DevChain, tmp_path: Path) -> None:

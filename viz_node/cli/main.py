@@ -44,7 +44,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("market", "One adapter: manifest, price and terms."),
         "license": ("market", "Buy a license for an adapter, or renew it."),
         "fetch": ("market", "Download a licensed adapter, verified."),
-        "royalties": ("royalties", "What is owed to this account; `royalties claim` takes it."),
+        "royalties": ("royalties", "What is owed to this account: show, claim, statement."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),
         "simulate": ("simulate", "Compare payout and pricing rules, with attackers; needs no node and no keys."),
     },

@@ -7,6 +7,7 @@ from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
@@ -222,6 +223,10 @@ class Operations:
         answer = await self.royalties_service.show()
         sales = [sale | {"name": self.catalogue.name_of(sale["adapter"])} for sale in answer["sales"]]
         return answer | {"sales": sales}
+
+    async def do_royalties_statement(self, *, period: str | None = None) -> Rows:
+        """Every sale, share and claim, by ledger entry."""
+        return await self.royalties_service.statement(None if period is None else parse_period(period))
 
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""

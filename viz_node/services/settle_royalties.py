@@ -1,10 +1,12 @@
 """What this account earns: read from the chain, claimed through the outbox."""
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import Job
+from viz_node.domain.statement import StatementLine, statement
 from viz_node.errors import TransactionRevertedError
 from viz_node.ports import MarketGateway
 from viz_node.services.jobs import Report
@@ -49,6 +51,13 @@ class Royalties:
             ],
         }
 
+    async def statement(self, period: tuple[int, int] | None) -> list[dict[str, Any]]:
+        """One line per sale, use or claim of the period, by ledger entry. Raises: ChainUnavailableError."""
+        shares = {row.split_id: row.share for row in await asyncio.to_thread(self._market.royalties_of, self._account)}
+        movements = await asyncio.to_thread(self._market.movements, self._account, list(shares))
+        first, end = period or (0, 2**63)
+        return [_line(line) for line in statement(movements, shares) if first <= line.movement.time < end]
+
     async def claim(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: claim everything that is due; a split that was claimed before the crash has nothing left to claim."""
         rows, hashes = await self._due_rows(), []
@@ -69,3 +78,18 @@ class Royalties:
 
     async def _due_rows(self) -> list[Any]:
         return [row for row in await asyncio.to_thread(self._market.royalties_of, self._account) if row.due > 0]
+
+
+def _line(line: StatementLine) -> dict[str, Any]:
+    item = line.movement
+    return {
+        "entry": item.sequence,
+        "time": datetime.fromtimestamp(item.time, UTC).isoformat(),
+        "what": item.what,
+        "split": item.split_id,
+        "paid": format_amount(item.amount),
+        "share": f"{line.share / 100:.2f}",
+        "earned": format_amount(line.earned),
+        "taken": format_amount(line.taken),
+        "tx_hash": item.tx_hash,
+    }

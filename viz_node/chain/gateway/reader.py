@@ -1,6 +1,6 @@
 """What all parts of the gateway share: typed answers of the market, its ledger and its logs, read once per block."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -128,6 +128,14 @@ class MarketReader:
                 lambda: list(read_logs(self._rpc, self.deployment.market, topics, start, end))
             )
         return list(known[key])
+
+    def _times(self, blocks: Iterable[int]) -> dict[int, int]:
+        """The times of these blocks, seconds since 1970."""
+        numbers = sorted(blocks)
+        answers = self._batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers]) if numbers else []
+        if not all(isinstance(answer, dict) for answer in answers):
+            raise ChainUnavailableError("the chain's answer about a block is malformed", "use another RPC")
+        return {number: to_int(answer.get("timestamp")) for number, answer in zip(numbers, answers, strict=True)}
 
     def _head(self) -> dict[str, Any]:
         head = self._ask("eth_getBlockByNumber", "latest", False)

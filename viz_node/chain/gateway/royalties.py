@@ -1,14 +1,26 @@
 """Splits, and what they owe to whom."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from viz_node.chain.companions import SplitTable, split_table_of
 from viz_node.chain.gateway.reader import MarketReader
 from viz_node.chain.hashing import split_proof, split_root
+from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
+from viz_node.domain.statement import SplitMovement
 from viz_node.errors import NotFoundError, VerificationError
+
+SPLIT_BITS = 32
+_PAYMENTS: dict[EntryKind, tuple[str, Callable[[LedgerEntry], int]]] = {
+    EntryKind.SOLD: ("sold", lambda entry: entry.b % (1 << SPLIT_BITS)),
+    EntryKind.SETTLED: ("delivered and settled", lambda entry: entry.b % (1 << SPLIT_BITS)),
+    EntryKind.REDEEMED: ("used", lambda entry: entry.b),
+    EntryKind.POOL_CLAIMED: ("catalogue", lambda entry: entry.b),
+    EntryKind.PASSED_ON: ("derived adapter", lambda entry: int(entry.who, 16)),
+}
+"""How payments come into a split, and which split an entry names."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +62,30 @@ class RoyaltyGateway(MarketReader):
             due = TokenAmount(accrued * share // WHOLE - claimed)
             rows.append(Royalty(table.split_id, BasisPoints(share), TokenAmount(accrued), TokenAmount(claimed), due))
         return rows
+
+    def movements(self, account: str, split_ids: Sequence[int]) -> list[SplitMovement]:
+        """Every payment into these splits, and every claim of the account from them. Raises: ChainUnavailableError."""
+        paid = [
+            (entry, what, split_of(entry))
+            for kind, (what, split_of) in _PAYMENTS.items()
+            for entry in self._entries(kind)
+        ]
+        paid = [row for row in paid if row[2] in split_ids]
+        claims = [entry for entry in self._entries(EntryKind.CLAIMED, who=account) if entry.key in split_ids]
+        rows = paid + [(entry, "claimed", entry.key) for entry in claims]
+        times = self._times({entry.block_number for entry, _, _ in rows})
+        return [
+            SplitMovement(
+                entry.sequence,
+                times[entry.block_number],
+                what,
+                split_id,
+                TokenAmount(entry.a),
+                entry.kind == EntryKind.CLAIMED,
+                entry.tx_hash,
+            )
+            for entry, what, split_id in sorted(rows, key=lambda row: row[0].sequence)
+        ]
 
     def prepare_claim(self, split_id: int, account: str) -> Call:
         """Pay out to `account` its due; anyone may send it. Raises: NotFoundError, VerificationError."""

@@ -1,8 +1,13 @@
 """`viz-node royalties`: what is owed to this account."""
 
+import csv
+import sys
+
 import click
 
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+
+STATEMENT_COLUMNS = ("entry", "time", "what", "split", "paid", "share", "earned", "taken", "tx_hash")
 
 
 @click.group("royalties", invoke_without_command=True)
@@ -35,3 +40,19 @@ def claim(terminal: Terminal, detach: bool) -> None:
     if job is not None:
         terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
         terminal.output.line("claimed")
+
+
+@royalties_command.command("statement")
+@click.option("--period", metavar="YYYY[-MM]", help="A month or a year, in UTC.  [default: everything]")
+@click.option("--csv", "is_csv", is_flag=True, help="Print comma-separated values.")
+@json_option
+@pass_terminal
+def show_statement(terminal: Terminal, period: str | None, is_csv: bool) -> None:
+    """Every sale and use that paid you, your part, and every claim, each with its entry of the ledger."""
+    rows = terminal.client.call_list("royalties_statement", period=period)
+    if is_csv and not terminal.output.is_json:
+        writer = csv.DictWriter(sys.stdout, STATEMENT_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+        return
+    terminal.output.rows(rows, STATEMENT_COLUMNS, "no split that names this account was paid yet")
