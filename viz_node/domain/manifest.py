@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, AdapterId, BasisPoints, PeerId, WorkId, is_hex_digest, parse_account
+from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
@@ -47,7 +48,7 @@ class LicenseTerms:
 
     kind: str
     duration_seconds: int
-    text: str
+    permissions: Permissions
 
     def __post_init__(self) -> None:
         known = {("perpetual", False), ("subscription", True), ("metered", False)}
@@ -123,13 +124,17 @@ def _manifest_from(body: Any) -> AdapterManifest:
         files=tuple(ManifestFile(**entry) for entry in body["files"]),
         key_hash=body["key_hash"],
         parents=tuple(AdapterId(parent) for parent in body["parents"]),
-        license=LicenseTerms(**body["license"]),
+        license=_license_from(**body["license"]),
         split=split_from_shares({parse_account(k): BasisPoints(v) for k, v in body["split"].items()}),
         works=tuple(WorkId(work) for work in body["works"]),
         training=dict(body["training"]),
         evaluation=dict(body["evaluation"]),
         created=body["created"],
     )
+
+
+def _license_from(kind: str, duration_seconds: int, permissions: object) -> LicenseTerms:
+    return LicenseTerms(kind, duration_seconds, parse_permissions(permissions, is_whole=True))
 
 
 def _check_limits(manifest: AdapterManifest) -> None:

@@ -1,9 +1,10 @@
 """What an owner asks for an adapter, as people write it; checked here, before anything is sealed or signed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, parse_amount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.permissions import Permissions
 from viz_node.errors import UsageError
 
 DAY_SECONDS = 86_400
@@ -22,6 +23,7 @@ class AskedTerms:
     ceiling: str | None = None
     target: int | None = None
     is_escrowed: bool = False
+    permissions: Permissions = field(default_factory=Permissions)
 
     def offer(self) -> OfferTerms:
         """The same for the market. Raises: UsageError."""

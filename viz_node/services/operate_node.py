@@ -7,6 +7,7 @@ from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
@@ -161,10 +162,13 @@ class Operations:
     async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
         duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
+        terms: dict[str, Any] | None = None,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         record = self.workshop.find_adapter(adapter)
-        asked = AskedTerms(price, split, license, duration_days, ceiling, target, escrow)
+        asked = AskedTerms(
+            price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
+        )
         return _order(self.jobs, "publish", {"adapter": record.name} | self.publisher.check_order(record.name, asked))
 
     async def do_pricing_show(self, *, adapter: str) -> Answer:

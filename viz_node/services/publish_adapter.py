@@ -20,6 +20,7 @@ from viz_node.domain.manifest import (
     ManifestFile,
 )
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
 from viz_node.domain.terms import AskedTerms
@@ -30,10 +31,6 @@ from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named, entry_of
 from viz_node.services.trade import Trade
 
-LICENSE_TEXT = (
-    "The licensee may run and adapt the model with this adapter for its own purposes, commercial ones included. "
-    "It may not pass on the adapter or its key."
-)
 _LIFETIME_SECONDS = 24 * 3600
 
 
@@ -52,7 +49,8 @@ class Publisher:
         """
         record = self._trade.store.find_adapter(adapter)
         shares = self._split(record, asked.split)
-        terms = asdict(asked.offer()) | {"kind": asked.license_kind, "split": dict(shares.shares)}
+        rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
+        terms = asdict(asked.offer()) | rest
         self._check_same_terms(record, terms)
         return {"terms": terms}
 
@@ -173,7 +171,9 @@ class Publisher:
             files=files,
             key_hash=key_hash,
             parents=record.parents,
-            license=LicenseTerms(str(terms["kind"]), int(terms["duration_seconds"]), LICENSE_TEXT),
+            license=LicenseTerms(
+                str(terms["kind"]), int(terms["duration_seconds"]), parse_permissions(terms["permissions"])
+            ),
             split=with_platform(_split_of(terms["split"]), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},

@@ -1,5 +1,7 @@
 """`viz-node publish`, `withdraw`, `search`, `show`, `license` and `fetch`: selling and buying."""
 
+import tomllib
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,8 +10,9 @@ from viz_node.cli.commands.pricing import price_rule_options
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.royalty import parse_split
-from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS
+from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
 from viz_node.errors import UsageError
 
 
@@ -25,18 +28,25 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 @click.argument("adapter")
 @click.option("--price", required=True, metavar="TOKENS", help="As 5.00; at most 6 decimals.")
 @click.option("--split", metavar="ACCOUNT=70,ACCOUNT=30", help="Percent each.  [default: all to this account]")
-@click.option(
-    "--license", "kind", type=click.Choice(["perpetual", "subscription"]), default="perpetual", show_default=True
-)
+@click.option("--license", "kind", type=click.Choice(LICENSE_KINDS), default="perpetual", show_default=True)
 @click.option("--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription.  [default: 30]")
 @price_rule_options
+@click.option(
+    "--terms",
+    "terms_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.toml",
+    help="What licensees may do; examples in configs/terms/.",
+)
 @click.option("--escrow", is_flag=True, help="The buyer's money waits in the market until the key is delivered.")
 @detach_option
 @json_option
 @pass_terminal
 def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: Any) -> None:
     """Sign, seal and register ADAPTER, offer it at a price, and announce it."""
-    kind, days = asked.pop("kind"), asked.pop("days")
+    kind, days, terms_file = asked.pop("kind"), asked.pop("days"), asked.pop("terms_file")
+    if terms_file is not None:
+        asked["terms"] = _read_terms(terms_file)
     if parse_amount(asked["price"]) < 1:
         raise UsageError("the price is zero", "the least is 0.000001")
     if asked["split"] is not None:
@@ -46,6 +56,15 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: 
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None
     answer = terminal.client.call("publish", adapter=adapter, license=kind, duration_days=duration, **asked)
     print_job(terminal, terminal.run_job(answer, detach), "viz-node royalties, once it sells")
+
+
+def _read_terms(path: Path) -> dict[str, Any]:
+    try:
+        body = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{path} is not TOML: {error}", "copy one of configs/terms/") from error
+    parse_permissions(body)
+    return body
 
 
 @click.command("search")
