@@ -11,6 +11,9 @@ from tests.fakes.world import Member, World
 from viz_node.chain.anvil import DevChain, fund, start_anvil, stop_anvil
 from viz_node.chain.transactions import TransactionSender
 from viz_node.domain.job import JobState
+from viz_node.domain.permissions import Permissions
+from viz_node.domain.terms import AskedTerms
+from viz_node.errors import RefusedError
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 
@@ -103,3 +106,30 @@ async def test_order__wrong_key__is_disputed_by_itself(chain: DevChain, tmp_path
     assert (world.states(peer), world.tokens(peer)) == (["disputed"], before + 5_000_000)
     refused, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
     assert refused.error.startswith("LicenseRequiredError")
+
+
+async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path: Path) -> None:
+    world = AnvilWorld(tmp_path, chain.rpc_url)
+    holder, maker, peer = world.node("holder"), world.node("maker"), world.node("peer", MONEY)
+    holder.add_adapter("elsin")
+    maker.add_adapter("elsin-two")
+    open_terms = Permissions(derivatives=True, derivative_share=1000)
+    order = holder.publisher.check_order("elsin", AskedTerms("5.00", permissions=open_terms))
+    await holder.live(("publish", {"adapter": "elsin"} | order))
+    maker.hear()
+    with pytest.raises(RefusedError, match="demand 10 percent"):
+        await maker.publisher.lineage(["elsin=9.99"])
+    parents = await maker.publisher.lineage(["elsin=10"])
+    derived = maker.publisher.check_order("elsin-two", AskedTerms("5.00"), parents)
+    (job,) = await maker.live(("publish", {"adapter": "elsin-two"} | derived))
+    peer.hear()
+    assert peer.catalogue.manifest_of(maker.store.find_adapter("elsin-two")).parents == (parents[0]["adapter_id"],)
+    (bought,) = await peer.live(("license", {"adapter": job.result["adapter_id"], "max_price": 5_000_000}))
+    assert bought.state is JobState.DONE, bought
+    before = world.tokens(holder)
+    claimed, *_ = await holder.live(("claim", {}))
+    # Ten percent of the 97 that the platform leaves, and of that the parent's 97.
+    assert claimed.state is JobState.DONE, claimed
+    assert world.tokens(holder) - before == 5_000_000 * 970 // 10_000 * 9700 // 10_000
+    told = [(row["what"], row["taken"]) for row in await holder.royalties.statement(None)]
+    assert told == [("derived adapter", "0.00"), ("claimed", "0.47045")]

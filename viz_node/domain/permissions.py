@@ -22,7 +22,8 @@ DEFAULT_TEXT = (
 
 @dataclass(frozen=True)
 class Permissions:
-    """`derivative_share` is in basis points of a derived adapter's income; no `territories` means everywhere.
+    """`derivative_share` is in basis points of a derived adapter's income after the platform's fee; no
+    `territories` means everywhere.
 
     `training_use`: whether what the adapter writes may train other models. Raises: UsageError.
     """

@@ -51,17 +51,25 @@ def parse_split(text: str) -> RoyaltySplit:
     shares: dict[Account, BasisPoints] = {}
     for item in text.split(","):
         name, equals, percent = item.strip().partition("=")
-        whole, _, fraction = percent.partition(".")
-        is_number = equals and whole.isdecimal() and (fraction or "0").isdecimal() and len(fraction) <= 2
-        if not is_number or len(whole) > 3:
+        if not equals:
             raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", _HOW)
+        share = parse_percent(percent)
         account = parse_account(name.strip())
         if int(account, 16) < SPLIT_NUMBERS:
             raise InvalidSplitError(f"{account} names no account: the market takes so low a number for a split", _HOW)
         if account in shares:
             raise InvalidSplitError(f"{account} stands twice in the split", _HOW)
-        shares[account] = BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))
+        shares[account] = share
     return split_from_shares(shares)
+
+
+def parse_percent(text: str) -> BasisPoints:
+    """Read `70` or `2.5`. Raises: InvalidSplitError."""
+    whole, _, fraction = text.partition(".")
+    is_number = whole.isdecimal() and (fraction or "0").isdecimal() and len(fraction) <= 2
+    if not is_number or len(whole) > 3:
+        raise InvalidSplitError(f"{text!r} is not a percentage with at most two decimals", _HOW)
+    return BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))
 
 
 def split_from_shares(shares: Mapping[Account, BasisPoints]) -> RoyaltySplit:
@@ -73,7 +81,7 @@ def with_platform(split: RoyaltySplit, platform: Account | None, fee: BasisPoint
     """The split that gives the platform at least its fee, the others in the proportions that they have.
 
     What rounding leaves over goes one by one to whoever is farthest below his part, and what it lacks, because nobody
-    falls below 0.01 percent, comes from whoever is farthest above; ties by account. Raises: InvalidSplitError (no room).
+    falls below 0.01 percent, comes from whoever is farthest above; ties by account. Raises: InvalidSplitError.
     """
     shares = dict(split.shares)
     if platform is None or shares.get(platform, 0) >= fee:
@@ -92,3 +100,23 @@ def with_platform(split: RoyaltySplit, platform: Account | None, fee: BasisPoint
         else:
             parts[max((account for account in parts if parts[account] > 1), key=excess)] -= 1
     return split_from_shares({account: BasisPoints(part) for account, part in parts.items()} | {platform: fee})
+
+
+def split_recipient(split_id: int) -> Account:
+    """How a split stands in the table of another one."""
+    return Account(f"0x{split_id:040x}")
+
+
+def with_lineage(split: RoyaltySplit, share_by_split: Mapping[int, BasisPoints]) -> RoyaltySplit:
+    """The split that passes these shares on to splits of parents, the others in the proportions that they have.
+
+    Raises: InvalidSplitError (no room).
+    """
+    total = sum(share_by_split.values())
+    if not share_by_split:
+        return split
+    if not 0 < total < WHOLE:
+        raise InvalidSplitError(f"the parents' shares add up to {total / 100:g} percent", "--parent ADAPTER=10")
+    first = split_recipient(min(share_by_split))
+    shares = dict(with_platform(split, first, BasisPoints(total)).shares)
+    return split_from_shares(shares | {split_recipient(number): share for number, share in share_by_split.items()})

@@ -162,14 +162,16 @@ class Operations:
     async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
         duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
-        terms: dict[str, Any] | None = None,
+        terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         record = self.workshop.find_adapter(adapter)
         asked = AskedTerms(
             price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
         )
-        return _order(self.jobs, "publish", {"adapter": record.name} | self.publisher.check_order(record.name, asked))
+        lineage = await self.publisher.lineage(parents or [])
+        order = self.publisher.check_order(record.name, asked, lineage)
+        return _order(self.jobs, "publish", {"adapter": record.name} | order)
 
     async def do_pricing_show(self, *, adapter: str) -> Answer:
         """Offers, how their prices move, and what was paid."""

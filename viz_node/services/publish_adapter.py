@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
-from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, parse_account
+from viz_node.domain.ids import WHOLE, AdapterId, BasisPoints, PeerId, parse_account
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import (
     FILE_NAMES,
@@ -22,9 +22,16 @@ from viz_node.domain.manifest import (
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
-from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
+from viz_node.domain.royalty import (
+    RoyaltySplit,
+    parse_percent,
+    parse_split,
+    split_from_shares,
+    with_lineage,
+    with_platform,
+)
 from viz_node.domain.terms import AskedTerms
-from viz_node.errors import NotFoundError, UsageError
+from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports import Call
 from viz_node.services.catalogue import seal_envelope
 from viz_node.services.jobs import Report
@@ -42,7 +49,26 @@ class Publisher:
         self._directory = directory
         self._blob_id_of = blob_id_of
 
-    def check_order(self, adapter: str, asked: AskedTerms) -> dict[str, Any]:
+    async def lineage(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """What `ADAPTER=PERCENT` promises to parents, each at least what its terms demand.
+
+        Raises: UsageError, RefusedError (a parent's terms forbid it), and as `Catalogue.listing`.
+        """
+        parents = []
+        for text in texts:
+            name, _, percent = text.partition("=")
+            share = parse_percent(percent)
+            listing = await self._trade.catalogue.listing(name)
+            allowed = listing.manifest.license.permissions
+            if not allowed.derivatives:
+                raise RefusedError(f"the terms of {name} allow no derived adapters", f"viz-node show {name}")
+            if share < allowed.derivative_share:
+                least = f"{allowed.derivative_share / 100:g}"
+                raise RefusedError(f"the terms of {name} demand {least} percent", f"--parent {name}={least}")
+            parents.append({"adapter_id": listing.adapter_id, "split_id": listing.offer.split_id, "share": share})
+        return parents
+
+    def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
         Raises: NotFoundError, UsageError, InvalidSplitError.
@@ -50,7 +76,7 @@ class Publisher:
         record = self._trade.store.find_adapter(adapter)
         shares = self._split(record, asked.split)
         rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
-        terms = asdict(asked.offer()) | rest
+        terms = asdict(asked.offer()) | rest | {"parents": list(parents)}
         self._check_same_terms(record, terms)
         return {"terms": terms}
 
@@ -170,11 +196,11 @@ class Publisher:
             base_model=BaseModelRef(record.base_name, record.base_digest),
             files=files,
             key_hash=key_hash,
-            parents=record.parents,
+            parents=(*record.parents, *(AdapterId(parent["adapter_id"]) for parent in terms["parents"])),
             license=LicenseTerms(
                 str(terms["kind"]), int(terms["duration_seconds"]), parse_permissions(terms["permissions"])
             ),
-            split=with_platform(_split_of(terms["split"]), facts.platform, facts.platform_fee),
+            split=with_platform(_shared(terms), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},
             evaluation=dict(record.evaluation),
@@ -194,6 +220,12 @@ class Publisher:
 def offer_of(terms: Mapping[str, Any]) -> OfferTerms:
     """The market's part of an order's terms."""
     return OfferTerms(**{field.name: terms[field.name] for field in fields(OfferTerms)})
+
+
+def _shared(terms: Mapping[str, Any]) -> RoyaltySplit:
+    """The owner's split with its parents' part, before the platform's."""
+    share_by_split = {int(parent["split_id"]): BasisPoints(parent["share"]) for parent in terms["parents"]}
+    return with_lineage(_split_of(terms["split"]), share_by_split)
 
 
 def _split_of(shares: Mapping[str, int]) -> RoyaltySplit:

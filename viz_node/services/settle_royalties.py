@@ -6,6 +6,7 @@ from typing import Any
 
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import Job
+from viz_node.domain.royalty import split_recipient
 from viz_node.domain.statement import StatementLine, statement
 from viz_node.errors import TransactionRevertedError
 from viz_node.ports import MarketGateway
@@ -60,21 +61,40 @@ class Royalties:
 
     async def claim(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: claim everything that is due; a split that was claimed before the crash has nothing left to claim."""
+        for step, (split_id, recipient) in enumerate(await self._owed_by_derived(), 1):
+            report({"phase": "pass on", "step": step, "steps": step})
+            await self._claim_one(split_id, recipient, job)
         rows, hashes = await self._due_rows(), []
         for step, row in enumerate(rows, 1):
             report({"phase": "claim", "step": step, "steps": len(rows)})
-            try:
-                tx_hash = await self._treasury.execute(
-                    f"claim:{row.split_id}:{row.claimed}",
-                    lambda row=row: self._market.prepare_claim(row.split_id, self._account),  # type: ignore[misc]
-                    {"kind": "claim", "split_id": row.split_id, "due": row.due, "job": job.job_id},
-                )
-                hashes.append(tx_hash)
-            except TransactionRevertedError:
-                # Anyone may claim for this account: then the money is here already.
-                if row.split_id in {left.split_id for left in await self._due_rows()}:
-                    raise
+            hashes += await self._claim_one(row.split_id, self._account, job)
         return {"claimed": format_amount(sum(row.due for row in rows)), "tx_hashes": hashes}
+
+    async def _claim_one(self, split_id: int, recipient: Account, job: Job) -> list[str]:
+        rows = await asyncio.to_thread(self._market.royalties_of, recipient)
+        row = next(row for row in rows if row.split_id == split_id)
+        try:
+            tx_hash = await self._treasury.execute(
+                f"claim:{split_id}:{recipient}:{row.claimed}",
+                lambda: self._market.prepare_claim(split_id, recipient),
+                {"kind": "claim", "split_id": split_id, "due": row.due, "job": job.job_id},
+            )
+        except TransactionRevertedError:
+            # Anyone may claim for this account: then the money is here already.
+            rows = await asyncio.to_thread(self._market.royalties_of, recipient)
+            if any(left.split_id == split_id and left.due > 0 for left in rows):
+                raise
+            return []
+        return [tx_hash]
+
+    async def _owed_by_derived(self) -> list[tuple[int, Account]]:
+        """What splits of derived adapters owe to the splits of this account: each split, and its recipient."""
+        found = []
+        for own in await asyncio.to_thread(self._market.royalties_of, self._account):
+            recipient = split_recipient(own.split_id)
+            rows = await asyncio.to_thread(self._market.royalties_of, recipient)
+            found += [(row.split_id, recipient) for row in rows if row.due > 0]
+        return found
 
     async def _due_rows(self) -> list[Any]:
         return [row for row in await asyncio.to_thread(self._market.royalties_of, self._account) if row.due > 0]

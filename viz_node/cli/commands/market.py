@@ -32,6 +32,13 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 @click.option("--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription.  [default: 30]")
 @price_rule_options
 @click.option(
+    "--parent",
+    "parents",
+    multiple=True,
+    metavar="ADAPTER=PERCENT",
+    help="Pass a share, of what the platform leaves, on to the adapter that this one is derived from.",
+)
+@click.option(
     "--terms",
     "terms_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -45,6 +52,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: Any) -> None:
     """Sign, seal and register ADAPTER, offer it at a price, and announce it."""
     kind, days, terms_file = asked.pop("kind"), asked.pop("days"), asked.pop("terms_file")
+    asked["parents"] = list(asked["parents"])
     if terms_file is not None:
         asked["terms"] = _read_terms(terms_file)
     if parse_amount(asked["price"]) < 1:
