@@ -21,6 +21,8 @@ class MemoryStore:
         self._outbox: dict[str, OutboxEntry] = {}
         self._federations: dict[str, str] = {}
         self._settings: dict[str, str] = {}
+        self._channels: dict[str, str] = {}
+        self._receipts: dict[str, dict[int, str]] = {}
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None:
         _refuse_second(self._works, work.work_id)
@@ -91,6 +93,17 @@ class MemoryStore:
 
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
         return [entry for entry in self._outbox.values() if entry.order_id == order_id]
+
+    def save_channel(self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None) -> None:
+        self._channels[key] = json.dumps(body)
+        if receipt is not None:
+            self._receipts.setdefault(key, {})[body["uses"]] = json.dumps(receipt)
+
+    def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
+        return {key: json.loads(body) for key, body in self._channels.items() if key.startswith(prefix)}
+
+    def receipts_of(self, key: str) -> list[dict[str, Any]]:
+        return [json.loads(receipt) for receipt in self._receipts.get(key, {}).values()]
 
     def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
         self._federations[federation_id] = json.dumps(body)

@@ -6,13 +6,16 @@ channel was opened, so that no code the payer installs later (EIP-7702) can take
 `contracts/test/vectors/vouchers.json` holds this module and the contract to the same bytes.
 """
 
-from dataclasses import dataclass
-
 from coincurve import PrivateKey, PublicKey
 
+from viz_node.chain.deployment import Deployment
 from viz_node.chain.hashing import keccak
+from viz_node.chain.signing import account_of_key
 from viz_node.domain.ids import Account
+from viz_node.domain.usage import Voucher
 from viz_node.errors import UsageError, VerificationError
+
+__all__ = ["Voucher", "Vouchers", "domain_separator", "sign_voucher", "verify_voucher", "voucher_digest"]
 
 SIGNATURE_BYTES = 64
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
@@ -23,19 +26,23 @@ _VERSION = keccak(b"1")
 _TOP_BIT = 1 << 255
 
 
-@dataclass(frozen=True)
-class Voucher:
-    """What the payer owes for all uses of the channel so far; `usage_root` commits to the receipts of these uses."""
+class Vouchers:
+    """Vouchers of one market; fits `ports.VoucherSigning`."""
 
-    channel: int
-    cumulative: int
-    uses: int
-    usage_root: bytes
+    def __init__(self, deployment: Deployment) -> None:
+        self.domain = domain_separator(deployment.chain_id, deployment.market)
 
-    def __post_init__(self) -> None:
-        fits = 0 < self.channel < 1 << 64 and 0 < self.cumulative < 1 << 128 and 0 < self.uses < 1 << 64
-        if not fits or len(self.usage_root) != 32:
-            raise UsageError("a voucher needs a channel, uses and an amount above zero, and a usage root of 32 bytes")
+    def session_account(self, session_key: bytes) -> Account:
+        """The account that a channel names for this key. Raises: UsageError."""
+        return account_of_key(session_key)
+
+    def sign(self, session_key: bytes, voucher: Voucher) -> bytes:
+        """See `sign_voucher`."""
+        return sign_voucher(session_key, self.domain, voucher)
+
+    def verify(self, session_account: Account, voucher: Voucher, signature: bytes) -> None:
+        """See `verify_voucher`."""
+        verify_voucher(session_account, self.domain, voucher, signature)
 
 
 def domain_separator(chain_id: int, market: Account) -> bytes:

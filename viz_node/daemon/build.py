@@ -10,6 +10,7 @@ from viz_node import __version__
 from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.vouchers import Vouchers
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
 from viz_node.content.samples import HARBOUR, write_samples
@@ -37,9 +38,11 @@ from viz_node.services.license_adapter import Buyer
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
+from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.run_federation import Rounds
+from viz_node.services.serve_uses import USE_METHOD, Meter
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.trade import Trade
@@ -56,6 +59,10 @@ LANES = {
     "publish": "market",
     "license": "market",
     "price": "market",
+    "channel": "market",
+    "top_up": "market",
+    "close": "market",
+    "use": "metered",
     "withdraw": "market",
     "claim": "market",
     "fetch": "transfer",
@@ -111,6 +118,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     key_orders = KeyOrders(trade)
     buyer = Buyer(trade, key_orders, home, check_adapter)
     prices = Prices(trade)
+    vouchers = Vouchers(chain.deployment)
+    metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)
     federations = Federations(store, keys, network, jobs, works, workshop)
     rounds = Rounds(store, keys, network, workshop, home, workers.run)
     royalties = Royalties(market, treasury, keys.account)
@@ -120,6 +129,11 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     jobs.register("publish", publisher.publish)
     jobs.register("license", buyer.license)
     jobs.register("price", prices.set)
+    jobs.register("channel", metered.open)
+    jobs.register("top_up", metered.top_up)
+    jobs.register("close", metered.close)
+    jobs.register("use", metered.use)
+    network.serve(USE_METHOD, meter.on_use)
     jobs.register("withdraw", prices.withdraw)
     jobs.register("fetch", buyer.fetch)
     jobs.register("claim", royalties.claim)
@@ -134,12 +148,13 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices,
+        metered=metered,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
-    watchers = key_orders.watch, Deliveries(trade, publisher).watch
+    watchers = key_orders.watch, Deliveries(trade, publisher).watch, metered.watch, meter.watch
     return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers)
 
 

@@ -16,6 +16,7 @@ from viz_node.services.catalogue import Catalogue
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
+from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.set_price import Prices
@@ -42,6 +43,7 @@ class Operations:
     catalogue: Catalogue
     plans: PurchasePlans
     prices: Prices
+    metered: Metered
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -217,6 +219,37 @@ class Operations:
         record = self.workshop.find_adapter(adapter)
         order = {"adapter": record.name, "prompt": prompt, "max_new_tokens": max_new_tokens}
         return _order(self.jobs, "generate", order)
+
+    async def do_generate_metered(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Answer:
+        """Have the holder's node write, for the price of one use."""
+        order = {"adapter": adapter, "prompt": prompt, "max_new_tokens": max_new_tokens}
+        return _order(self.jobs, "use", order)
+
+    async def do_channel_open(self, *, adapter: str, deposit: str, days: int = 30) -> Answer:
+        """Lock a deposit for uses."""
+        listing = await self.metered.check_open(adapter, parse_amount(deposit))
+        order = {"adapter": listing.adapter_id, "deposit": parse_amount(deposit), "days": days}
+        return _order(self.jobs, "channel", order)
+
+    async def do_plan_channel(self, *, adapter: str, deposit: str) -> Rows:
+        """What a channel costs and means."""
+        return await self.metered.plan_open(adapter, parse_amount(deposit))
+
+    async def do_channel_list(self) -> Rows:
+        """Channels that this node pays for."""
+        return await self.metered.rows()
+
+    async def do_channel_show(self, *, channel: int) -> Answer:
+        """One channel with its receipts."""
+        return await self.metered.show(channel)
+
+    async def do_channel_top_up(self, *, channel: int, amount: str) -> Answer:
+        """Add to a deposit."""
+        return _order(self.jobs, "top_up", {"channel": channel, "amount": parse_amount(amount)})
+
+    async def do_channel_close(self, *, channel: int) -> Answer:
+        """Ask for the close of a channel."""
+        return _order(self.jobs, "close", {"channel": channel})
 
     async def do_export(self, *, adapter: str, directory: str) -> Answer:
         """Write a folder that PEFT loads."""

@@ -125,13 +125,21 @@ class Workshop:
     async def generate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: write on from a prompt with an adapter on its base."""
         record = self.find_adapter(str(job.order["adapter"]))
+        return await self._write(record, str(job.order["prompt"]), int(job.order["max_new_tokens"]), report)
+
+    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+        """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
+        written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda progress: None)
+        return str(written["text"])
+
+    async def _write(self, record: AdapterRecord, prompt: str, max_new_tokens: int, report: Report) -> dict[str, Any]:
         base = self.find_base(record.base_digest)
         order = {
             "order": "generate",
             "base": base,
             "adapter_dir": record.directory,
-            "prompt": job.order["prompt"],
-            "max_new_tokens": job.order["max_new_tokens"],
+            "prompt": prompt,
+            "max_new_tokens": max_new_tokens,
             "temperature": 0.8,
             "seed": 1,
         }

@@ -42,7 +42,12 @@ CREATE TABLE federations (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE settings (id TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT
 """
 _VERSION_2 = "DROP TABLE orders"
-MIGRATIONS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+CREATE TABLE channels (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE receipts (id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX receipts_by_channel ON receipts (channel)
+"""
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 
 class Store:
@@ -174,6 +179,27 @@ class Store:
         """The transactions of one order, in the order they were added."""
         sql = "SELECT raw, body FROM outbox WHERE order_id = ? ORDER BY rowid"
         return [_outbox(row) for row in self._db.query(sql, (order_id,))]
+
+    # channels
+
+    def save_channel(self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None) -> None:
+        """Insert or replace what the node knows of a channel, and keep the receipt of its newest use, in one step."""
+        with self._db.transaction():
+            self._db.execute(_upsert("channels", ("id", "body")), (key, _json(body)))
+            if receipt is not None:
+                values = (f"{key}/{body['uses']}", key, _json(receipt))
+                self._db.execute(_upsert("receipts", ("id", "channel", "body")), values)
+
+    def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The channels whose keys begin so, by key, oldest first."""
+        rows = self._db.query("SELECT id, body FROM channels WHERE substr(id, 1, ?) = ? ORDER BY rowid",
+                              (len(prefix), prefix))  # fmt: skip
+        return {key: dict(json.loads(body)) for key, body in rows}
+
+    def receipts_of(self, key: str) -> list[dict[str, Any]]:
+        """The receipts of a channel, oldest first."""
+        rows = self._db.query("SELECT body FROM receipts WHERE channel = ? ORDER BY rowid", (key,))
+        return [dict(json.loads(body)) for (body,) in rows]
 
     # federations and settings
 

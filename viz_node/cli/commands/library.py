@@ -26,11 +26,13 @@ def list_adapters(terminal: Terminal) -> None:
 @click.argument("adapter")
 @click.argument("prompt")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=64, show_default=True)
+@click.option("--metered", is_flag=True, help="On its holder's node, for the price of one use of an open channel.")
 @json_option
 @pass_terminal
-def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_tokens: int) -> None:
+def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_tokens: int, metered: bool) -> None:
     """Continue PROMPT with ADAPTER on its base model."""
-    answer = terminal.client.call("generate", adapter=adapter, prompt=prompt, max_new_tokens=max_new_tokens)
+    operation = "generate_metered" if metered else "generate"
+    answer = terminal.client.call(operation, adapter=adapter, prompt=prompt, max_new_tokens=max_new_tokens)
     job = terminal.run_job(answer, False)
     assert job is not None
     if terminal.output.is_json:

@@ -1,0 +1,293 @@
+"""Metered use between two nodes: real Anvil, real libp2p, the database on disk; only the model's text is made up."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.anvil_market import ANVIL
+from tests.fakes.world import keys_of
+from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.deployment import Deployment
+from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.vouchers import Vouchers
+from viz_node.daemon.build import DIRECTORIES, Node, build
+from viz_node.daemon.chains import Chain
+from viz_node.daemon.config import Config
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.records import AdapterRecord
+from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
+from viz_node.errors import PeerUnreachableError, RefusedError, VerificationError, VizNodeError
+from viz_node.services.pay_uses import PAID
+from viz_node.services.serve_uses import EARNED, USE_METHOD, Meter
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
+MONEY = 10_000_000
+
+
+@pytest.fixture
+def chain(tmp_path: Path) -> Iterator[Chain]:
+    rpc_url = start_anvil(tmp_path / "anvil", ANVIL).rpc_url
+    yield Chain((rpc_url,), deploy_for_development(rpc_url), False)
+    stop_anvil(tmp_path / "anvil")
+
+
+class Pair:
+    """A holder with a metered adapter, and a payer; `prompts` are those that the holder's model was given."""
+
+    def __init__(self, directory: Path, chain: Chain) -> None:
+        self.directory, self.chain = directory, chain
+        self.prompts: list[str] = []
+        self.holder, self.payer = self.node("holder"), self.node("payer")
+
+    def node(self, name: str) -> Node:
+        home, keys = self.directory / name, keys_of(name)
+        for folder in DIRECTORIES:
+            (home / folder).mkdir(parents=True, exist_ok=True)
+        fund(self.chain.rpc_urls[0], self.chain.deployment, keys.account, MONEY)
+        return build(Config(home), keys, self.chain)
+
+    @property
+    def deployment(self) -> Deployment:
+        return self.chain.deployment
+
+    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+        self.prompts.append(prompt)
+        return f"{prompt} … {max_new_tokens}"
+
+    async def start(self) -> None:
+        await self.start_node(self.holder)
+        await self.start_node(self.payer)
+        self.trade = self.holder.publisher._trade
+        self.meter = Meter(self.trade, Vouchers(self.deployment), self.write)
+        self.holder.network.serve(USE_METHOD, self.meter.on_use)
+        await self.payer.network.connect(self.holder.network.addresses[0])
+        self.add_adapter()
+        order = {"adapter": "elsin", "price": "0.01", "license": "metered"}
+        assert (await self.run(self.holder, "publish", **order)).state is JobState.DONE
+        raw = self.holder.catalogue.known()[0]
+        self.payer.catalogue.check_announcement(raw)
+        self.payer.catalogue.take_in(raw)
+
+    async def start_node(self, node: Node) -> None:
+        await node.network.start()
+        self.group = await asyncio.TaskGroup().__aenter__()
+        node.jobs.start(self.group)
+
+    async def stop(self) -> None:
+        for node in (self.holder, self.payer):
+            await node.jobs.stop()
+            await node.network.stop()
+            node.store.close()
+
+    def add_adapter(self) -> None:
+        directory = self.directory / "holder" / "adapters" / "elsin"
+        directory.mkdir()
+        for name in FILE_NAMES:
+            (directory / name).write_bytes(name.encode() * 100)
+        self.holder.store.save_adapter(AdapterRecord("elsin", None, "small", "ab" * 32, str(directory), "trained"))
+
+    async def run(self, node: Node, operation: str, **order: Any) -> Job:
+        answer = await node.operations.table()[operation](**order)
+        assert isinstance(answer, dict)
+        return await node.jobs.follow(answer["job_id"], lambda _: None)
+
+    async def open(self, deposit: str = "0.05") -> int:
+        job = await self.run(self.payer, "channel_open", adapter="elsin", deposit=deposit)
+        assert job.state is JobState.DONE, job
+        return int(job.result["channel"])
+
+    async def use(self, prompt: str) -> Job:
+        return await self.run(self.payer, "generate_metered", adapter="elsin", prompt=prompt)
+
+    def request(self, uses: int, prompt: str = "p", channel: int = 1) -> UseRequest:
+        adapter_id = self.holder.store.find_adapter("elsin").adapter_id
+        return UseRequest(str(adapter_id), channel, uses, prompt, 8)
+
+    def signed(self, uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
+        """The payer's voucher over that many of its receipts."""
+        ((key, body),) = self.payer.store.channels_with(PAID).items()
+        tree = UsageTree()
+        for row in self.payer.store.receipts_of(key)[:receipts]:
+            tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
+        session = self.payer.publisher._trade.sealing.open(bytes.fromhex(body["key"]))
+        voucher = Voucher(channel, uses * price, uses, tree.root())
+        return Vouchers(self.deployment).sign(session, voucher)
+
+    async def ask(self, raw: bytes) -> bytes:
+        return await self.payer.network.request(self.holder.network.peer_id, USE_METHOD, raw)
+
+    def pass_time(self, seconds: int) -> None:
+        rpc = JsonRpc(self.chain.rpc_urls[0])
+        rpc.call("evm_increaseTime", seconds)
+        rpc.call("evm_mine")
+        rpc.close()
+
+    @property
+    def tokens(self) -> int:
+        return int(self.payer.operations.market.balances(keys_of("payer").account).token)
+
+
+@pytest.fixture
+async def pair(tmp_path: Path, chain: Chain) -> AsyncIterator[Pair]:
+    both = Pair(tmp_path, chain)
+    await both.start()
+    try:
+        yield both
+    finally:
+        await both.stop()
+
+
+async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_rest(pair: Pair) -> None:
+    number = await pair.open()
+    texts = [(await pair.use(f"year {year}")).result["text"] for year in range(3)]
+    assert texts == [f"year {year} … 80" for year in range(3)]
+    shown = await pair.payer.operations.do_channel_show(channel=number)
+    assert (shown["uses"], shown["spent"], len(shown["receipts"])) == (3, "0.03", 3)
+
+    await pair.meter.watch()
+    assert pair.trade.market.channel(number).uses == 0  # not worth its gas yet
+    closing = await pair.run(pair.payer, "channel_close", channel=number)
+    assert closing.state is JobState.DONE
+    await pair.meter.watch()
+    assert pair.trade.market.channel(number).uses == 3
+    await pair.meter.watch()
+    metered = pair.payer.operations.metered
+    await metered.watch()
+    assert pair.tokens == MONEY - 50_000
+    pair.pass_time(pair.trade.market.facts().close_window_seconds)
+    await metered.watch()
+    await metered.watch()
+    assert pair.tokens == MONEY - 30_000
+    assert [row["state"] for row in await metered.rows()] == ["closed"]
+    due = await pair.holder.operations.do_royalties()
+    assert due["due"] == "0.0291"  # without the platform's three percent
+
+
+async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_nothing_is_paid_twice(pair: Pair) -> None:
+    await pair.open()
+
+    async def lose(peer_id: Any, payload: bytes) -> bytes:
+        await pair.meter.on_use(peer_id, payload)
+        raise RefusedError("the answer is lost")
+
+    pair.holder.network.serve(USE_METHOD, lose)
+    lost = await pair.use("first")
+    assert lost.state is JobState.FAILED
+    pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
+    pair.payer.jobs.resume(lost.job_id)
+    again = await pair.payer.jobs.follow(lost.job_id, lambda _: None)
+    assert (again.result["text"], pair.prompts) == ("first … 80", ["first"])
+
+    pair.holder.network.serve(USE_METHOD, lose)
+    assert (await pair.use("second")).state is JobState.FAILED
+    pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
+    other = await pair.use("third")
+    assert (other.result["text"], pair.prompts) == ("third … 80", ["first", "second", "third"])
+    ((_, earned),) = pair.holder.store.channels_with(EARNED).items()
+    assert (earned["uses"], earned["cumulative"]) == (3, 30_000)
+
+
+async def test_use__hostile_payer__is_refused_before_the_model_is_asked(pair: Pair) -> None:
+    await pair.open()
+    assert (await pair.use("honest")).state is JobState.DONE
+    await pair.open("0.02")
+    ((first, _), (second, _)) = pair.payer.store.channels_with(PAID).items()
+    pair.payer.store.save_channel(second, pair.payer.store.channels_with(first)[first] | {"number": None})
+    bodies = pair.payer.store.channels_with(PAID)
+    pair.payer.store.save_channel(second, bodies[second] | {"closed": True})
+
+    def signed(uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
+        session = pair.payer.publisher._trade.sealing.open(bytes.fromhex(bodies[first]["key"]))
+        tree = UsageTree()
+        for row in pair.payer.store.receipts_of(first)[:receipts]:
+            tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
+        return Vouchers(pair.deployment).sign(session, Voucher(channel, uses * price, uses, tree.root()))
+
+    hostile = {
+        "an earlier number": pair.request(1).to_bytes(signed(1, 0)).replace(b'"uses":1', b'"uses":0'),
+        "a number left out": pair.request(3).to_bytes(signed(3, 1)),
+        "a cheaper voucher": pair.request(2).to_bytes(signed(2, 1, price=9_999)),
+        "a root without the receipt": pair.request(2).to_bytes(signed(2, 0)),
+        "another channel's key": pair.request(1, channel=2).to_bytes(signed(1, 0, channel=2)),
+        "no such channel": pair.request(1, channel=99).to_bytes(signed(1, 0, channel=99)),
+        "a replayed voucher": pair.request(2).to_bytes(signed(1, 0)),
+        "a huge prompt": pair.request(2).to_bytes(signed(2, 1)).replace(b'"p"', b'"' + b"p" * 40_000 + b'"'),
+        "too many tokens": pair.request(2).to_bytes(signed(2, 1)).replace(b":8,", b":100000,"),
+        "no JSON": b"{",
+        "nested": b"[" * 100_000,
+    }
+    for name, raw in hostile.items():
+        with pytest.raises(VizNodeError) as raised:
+            await pair.ask(raw)
+        assert type(raised.value) not in (VizNodeError, PeerUnreachableError), (name, raised.value)
+    assert pair.prompts == ["honest"]
+    await pair.ask(pair.request(2).to_bytes(signed(2, 1)))
+    assert pair.prompts == ["honest", "p"]
+
+
+async def test_use__answer_of_another_peer__is_not_given_to_whoever_knows_the_number(pair: Pair) -> None:
+    await pair.open()
+    assert (await pair.use("secret")).state is JobState.DONE
+    raw = pair.request(1).to_bytes(pair.signed(1, 0))
+    with pytest.raises(VerificationError):
+        await pair.meter.on_use(keys_of("stranger").peer_id, raw)
+    assert b"secret" in await pair.meter.on_use(keys_of("payer").peer_id, raw)
+
+
+async def test_use__many_at_once__one_per_peer_and_the_rest_is_told_to_wait(pair: Pair) -> None:
+    await pair.open()
+    release = asyncio.Event()
+
+    async def wait(adapter: str, prompt: str, max_new_tokens: int) -> str:
+        await release.wait()
+        return await pair.write(adapter, prompt, max_new_tokens)
+
+    meter = Meter(pair.trade, Vouchers(pair.deployment), wait)
+    peer_id, raw = keys_of("payer").peer_id, pair.request(1).to_bytes(pair.signed(1, 0))
+    running = asyncio.create_task(meter.on_use(peer_id, raw))
+    await asyncio.sleep(0)
+    with pytest.raises(RefusedError):
+        await meter.on_use(peer_id, raw)
+    release.set()
+    await running
+    assert pair.prompts == ["p"]
+
+
+async def test_use__hostile_holder__no_use_is_counted(pair: Pair) -> None:
+    await pair.open()
+
+    def lying(change: Callable[[bytes], bytes]) -> Callable[[Any, bytes], Awaitable[bytes]]:
+        async def lie(peer_id: Any, payload: bytes) -> bytes:
+            return change(await pair.meter.on_use(peer_id, payload))
+
+        return lie
+
+    lies: list[Callable[[bytes], bytes]] = [
+        lambda raw: raw.replace("… 80".encode(), "… 81".encode()),
+        lambda raw: raw.replace(b'"uses":1', b'"uses":2'),
+        lambda raw: raw.replace(b'"request":"', b'"request":"0'),
+        lambda raw: raw[:-130] + b"00" + raw[-128:],
+        lambda _: b"{}",
+    ]
+    for change in lies:
+        pair.holder.network.serve(USE_METHOD, lying(change))
+        job = await pair.use("truth")
+        assert job.state is JobState.FAILED and job.error.startswith("VerificationError"), job
+        assert [row["uses"] for row in await pair.payer.operations.metered.rows()] == [0]
+    pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
+    assert (await pair.use("truth")).result["text"] == "truth … 80"
+    assert pair.prompts == ["truth"]
+
+
+async def test_use__deposit_used_up__is_refused_until_it_is_topped_up(pair: Pair) -> None:
+    number = await pair.open("0.01")
+    assert (await pair.use("one")).state is JobState.DONE
+    refused = await pair.use("two")
+    assert refused.error.startswith("LicenseRequiredError") and "top-up" in refused.result["hint"]
+    topped = await pair.run(pair.payer, "channel_top_up", channel=number, amount="0.01")
+    assert topped.state is JobState.DONE
+    assert (await pair.use("two")).result["text"] == "two … 80"

@@ -1,0 +1,79 @@
+"""`viz-node channel`: pay for an adapter by use."""
+
+import click
+
+from viz_node.cli.commands.market import print_job
+from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.domain.ids import parse_amount
+
+COLUMNS = ("channel", "adapter_id", "price", "uses", "spent", "deposit", "close_at", "state")
+
+
+@click.group("channel")
+def channel_command() -> None:
+    """Pay for an adapter by use: open a channel, then `generate ADAPTER PROMPT --metered`."""
+
+
+@channel_command.command("open")
+@click.argument("adapter")
+@click.option("--deposit", required=True, metavar="TOKENS", help="The most that the channel can pay.")
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Until it closes by itself.")
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def open_channel(
+    terminal: Terminal, /, adapter: str, deposit: str, days: int, yes: bool, dry_run: bool, detach: bool
+) -> None:
+    """Lock a deposit for uses of ADAPTER; what is not used comes back."""
+    parse_amount(deposit)
+    plan = {"adapter": adapter, "deposit": deposit}
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_channel", **plan), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("channel_open", **plan, days=days), detach)
+        print_job(terminal, job, f'viz-node generate {adapter} "…" --metered')
+
+
+@channel_command.command("list")
+@json_option
+@pass_terminal
+def list_channels(terminal: Terminal) -> None:
+    """Channels that this node pays for."""
+    empty = "no channels yet; open one: viz-node channel open ADAPTER --deposit 2.00"
+    terminal.output.rows(terminal.client.call_list("channel_list"), COLUMNS, empty)
+
+
+@channel_command.command("show")
+@click.argument("channel", type=click.IntRange(1))
+@json_option
+@pass_terminal
+def show_channel(terminal: Terminal, channel: int) -> None:
+    """One channel with the receipts of its uses."""
+    terminal.output.body(terminal.client.call("channel_show", channel=channel))
+
+
+@channel_command.command("top-up")
+@click.argument("channel", type=click.IntRange(1))
+@click.argument("amount")
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def top_up(terminal: Terminal, channel: int, amount: str, yes: bool, dry_run: bool, detach: bool) -> None:
+    """Add AMOUNT tokens to the deposit of CHANNEL."""
+    parse_amount(amount)
+    row = {"what": f"deposit for channel {channel}", "amount": amount, "gas": "", "consequence": "for further uses"}
+    if may_spend(terminal, lambda: [row], yes, dry_run):
+        job = terminal.run_job(terminal.client.call("channel_top_up", channel=channel, amount=amount), detach)
+        print_job(terminal, job, f"viz-node channel show {channel}")
+
+
+@channel_command.command("close")
+@click.argument("channel", type=click.IntRange(1))
+@detach_option
+@json_option
+@pass_terminal
+def close_channel(terminal: Terminal, channel: int, detach: bool) -> None:
+    """Ask for the close of CHANNEL; after the close window this node takes back what was not used."""
+    job = terminal.run_job(terminal.client.call("channel_close", channel=channel), detach)
+    print_job(terminal, job, "viz-node channel list")

@@ -1,0 +1,179 @@
+"""Metered use: what is asked, the receipt of what was answered, and what the payer's voucher commits to.
+
+Use n is asked with a voucher for n uses whose root is over the receipts of uses 1 to n - 1, and answered with receipt
+n. So neither side can go on without the other's signature on everything before, and at most one use is ever in dispute.
+The tree over the receipts is that of RFC 6962: it only grows, and its state is one digest per power of two.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from viz_node.domain.ids import is_hex_digest
+from viz_node.domain.strict_json import parse_json
+from viz_node.errors import UsageError, VerificationError
+
+RECEIPT_FORMAT = "viz-node/use-receipt/1"
+RECEIPT_CONTEXT = b"viz-node/use-receipt/1\0"
+MAX_PROMPT_BYTES = 32 * 1024
+MAX_NEW_TOKENS = 512
+MAX_REQUEST_BYTES = 256 * 1024
+MAX_ANSWER_BYTES = 256 * 1024
+_LARGEST = 2**53
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Voucher:
+    """What the payer owes for all uses of the channel so far; `usage_root` commits to the receipts before the last."""
+
+    channel: int
+    cumulative: int
+    uses: int
+    usage_root: bytes
+
+    def __post_init__(self) -> None:
+        fits = 0 < self.channel < 1 << 64 and 0 < self.cumulative < 1 << 128 and 0 < self.uses < 1 << 64
+        if not fits or len(self.usage_root) != 32:
+            raise UsageError("a voucher needs a channel, uses and an amount above zero, and a usage root of 32 bytes")
+
+
+@dataclass(frozen=True)
+class UseRequest:
+    """A prompt for an adapter, and the number of uses of the channel that are paid with it."""
+
+    adapter_id: str
+    channel: int
+    uses: int
+    prompt: str
+    max_new_tokens: int
+
+    def __post_init__(self) -> None:
+        numbers = (self.channel, self.uses, self.max_new_tokens)
+        if not all(type(number) is int and 0 < number < _LARGEST for number in numbers):
+            raise UsageError("channel, uses and tokens are whole numbers above zero")
+        if not is_hex_digest(self.adapter_id) or not isinstance(self.prompt, str):
+            raise UsageError("the adapter or the prompt of a use is malformed")
+        if not self.prompt.strip() or len(self.prompt.encode()) > MAX_PROMPT_BYTES:
+            raise UsageError(f"a prompt has 1 to {MAX_PROMPT_BYTES} bytes", "shorten it")
+        if self.max_new_tokens > MAX_NEW_TOKENS:
+            raise UsageError(f"one use writes at most {MAX_NEW_TOKENS} tokens", f"--max-new-tokens {MAX_NEW_TOKENS}")
+
+    def digest(self) -> str:
+        """What the receipt names it by."""
+        return hashlib.sha256(_canonical(asdict(self))).hexdigest()
+
+    def to_bytes(self, voucher_signature: bytes) -> bytes:
+        """The wire form."""
+        return _canonical(asdict(self) | {"signature": voucher_signature.hex()})
+
+
+@dataclass(frozen=True)
+class UseReceipt:
+    """What the holder signs for a use: digests of request and answer; `market` is the domain of its vouchers."""
+
+    market: str
+    channel: int
+    uses: int
+    adapter_id: str
+    request: str
+    answer: str
+
+    def payload(self) -> bytes:
+        """The canonical bytes, which follow `RECEIPT_CONTEXT` under the signature and are a leaf of the usage tree."""
+        return _canonical(asdict(self) | {"format": RECEIPT_FORMAT})
+
+
+@dataclass(frozen=True)
+class UseAnswer:
+    """The text of a use with its receipt."""
+
+    text: str
+    receipt: UseReceipt
+    signature: bytes
+
+    def to_bytes(self) -> bytes:
+        """The wire form."""
+        body = {"text": self.text, "receipt": asdict(self.receipt), "signature": self.signature.hex()}
+        return _canonical(body)
+
+
+class UsageTree:
+    """The receipts so far; `state` is JSON and makes the same tree again."""
+
+    def __init__(self, state: list[list[Any]] | None = None) -> None:
+        self._peaks = [(int(size), bytes.fromhex(digest)) for size, digest in state or []]
+
+    @property
+    def state(self) -> list[list[Any]]:
+        """Sizes and digests of the perfect subtrees, the largest first."""
+        return [[size, digest.hex()] for size, digest in self._peaks]
+
+    def append(self, receipt: UseReceipt) -> None:
+        """Add the next receipt."""
+        peak = 1, hashlib.sha256(b"\0" + receipt.payload()).digest()
+        while self._peaks and self._peaks[-1][0] == peak[0]:
+            size, left = self._peaks.pop()
+            peak = 2 * size, _node(left, peak[1])
+        self._peaks.append(peak)
+
+    def root(self) -> bytes:
+        """The RFC 6962 root; 32 zero bytes before the first receipt."""
+        if not self._peaks:
+            return bytes(32)
+        digest = self._peaks[-1][1]
+        for _, left in reversed(self._peaks[:-1]):
+            digest = _node(left, digest)
+        return digest
+
+
+def parse_use_request(raw: bytes) -> tuple[UseRequest, bytes]:
+    """A stranger's request and the signature of its voucher. Raises: VerificationError."""
+
+    def parse() -> tuple[UseRequest, bytes]:
+        body = _object(raw, MAX_REQUEST_BYTES)
+        signature = bytes.fromhex(body.pop("signature"))
+        return UseRequest(**body), signature
+
+    return _translated(parse, "the request for a use is malformed")
+
+
+def parse_use_answer(raw: bytes) -> UseAnswer:
+    """A stranger's answer; its signature is not checked, its text is the receipt's. Raises: VerificationError."""
+
+    def parse() -> UseAnswer:
+        body = _object(raw, 2 * MAX_ANSWER_BYTES)
+        answer = UseAnswer(body["text"], UseReceipt(**body["receipt"]), bytes.fromhex(body["signature"]))
+        if len(answer.text.encode()) > MAX_ANSWER_BYTES or text_digest(answer.text) != answer.receipt.answer:
+            raise ValueError("the text is not that of the receipt")
+        return answer
+
+    return _translated(parse, "the answer to a use is malformed")
+
+
+def text_digest(text: str) -> str:
+    """What a receipt says of the answer."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _object(raw: bytes, limit: int) -> dict[str, Any]:
+    if len(raw) > limit:
+        raise ValueError("too large")
+    return dict(parse_json(raw))
+
+
+def _translated(parse: Callable[[], _T], message: str) -> _T:
+    try:
+        return parse()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+        raise VerificationError(f"{message}: {error}") from error
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\1" + left + right).digest()
+
+
+def _canonical(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
