@@ -91,3 +91,18 @@ def test_audit__no_valid_deployment__could_not_run(tmp_path: Path, content: byte
     if content is not None:
         path.write_bytes(content)
     assert run(["audit", "--rpc-url", "http://127.0.0.1:1", "--deployment", str(path)]) == 2
+
+
+def test_audit_verify__report_of_an_audit__is_checked_again_offline(
+    chain: tuple[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, path = tmp_path / "key", tmp_path / "report.json"
+    key.write_text(secrets.token_bytes(32).hex())
+    command = ["audit", "--rpc-url", chain[0], "--deployment", str(chain[1]), "--report", str(path), "--key", str(key)]
+    assert run(command) == 0
+    assert run(["audit", "verify", str(path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.rpartition("verdict: every sale, split and claim holds")[2])["ok"] is True
+    path.write_bytes(path.read_bytes().replace(b'"findings":[]', b'"findings":[{}]'))
+    assert run(["audit", "verify", str(path)]) == 2
+    assert "was changed" in capsys.readouterr().err
+    assert run(["audit", "verify", str(tmp_path / "absent")]) == 2

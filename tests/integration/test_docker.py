@@ -77,7 +77,7 @@ def test_user__of_the_running_node__is_not_root() -> None:
 
 
 def test_install__same_command_on_this_machine__wants_nothing_more() -> None:
-    (line,) = [rest for name, rest in _instructions() if name == "RUN" and "'.[train]'" in rest]
+    (line,) = [rest for name, rest in _instructions() if name == "RUN" and "'.[node,train]'" in rest]
     words = shlex.split(line)
     assert words[:2] == ["pip", "install"]
     offline = [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--no-build-isolation"]

@@ -12,21 +12,18 @@ FINDINGS_STATUS = 1
 NOT_RUN_STATUS = 2
 
 
-class AuditGroup(click.Group):
-    """`viz-node audit [ADAPTER]` audits; `viz-node audit verify FILE` checks a report again."""
+class AuditCommand(click.Command):
+    """`viz-node audit [ADAPTER]`; `viz-node audit verify FILE` is a command of its own."""
 
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args[:1] != ["verify"]:
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-@click.group("audit", cls=AuditGroup)
-def audit_command() -> None:
-    """Re-derive every sale, split and claim; needs no node and no keys."""
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["verify"]:
+            return verify_command.make_context("audit verify", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
 
 
-@audit_command.command("run")
+@click.command("audit", cls=AuditCommand)
 @click.argument("adapter", required=False)
 @click.option(
     "--rpc-url",
@@ -48,7 +45,7 @@ def audit_command() -> None:
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
 @json_option
 @pass_terminal
-def run_command(
+def audit_command(
     terminal: Terminal,
     adapter: str | None,
     rpc_urls: tuple[str, ...],
@@ -73,7 +70,7 @@ def run_command(
     _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
 
 
-@audit_command.command("verify")
+@click.command("verify")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @json_option
 @pass_terminal
