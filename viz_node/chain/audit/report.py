@@ -13,7 +13,7 @@ from viz_node.chain.replay.splits import SplitState
 from viz_node.chain.rpc import to_hex
 from viz_node.domain.ids import Account
 
-_INCOME = {
+_INCOME: dict[int, str] = {
     EntryKind.SOLD: "license",
     EntryKind.SETTLED: "license by escrow",
     EntryKind.REDEEMED: "metered use",
@@ -206,7 +206,7 @@ def _splits_of(replay: LedgerReplay, adapter_id: str | None) -> set[int]:
 
 
 def _sale(replay: LedgerReplay, split_id: int, amount: int, entry: LedgerEntry) -> AuditSale:
-    offer_id = {EntryKind.SOLD: entry.key, EntryKind.SETTLED: entry.c}.get(EntryKind(entry.kind), 0)
+    offer_id = entry.key if entry.kind == EntryKind.SOLD else entry.c if entry.kind == EntryKind.SETTLED else 0
     if entry.kind == EntryKind.REDEEMED and entry.key in replay.channels.by_number:
         offer_id = replay.channels.by_number[entry.key].offer_id
     offer = replay.catalogue.offers.get(offer_id)
@@ -214,7 +214,7 @@ def _sale(replay: LedgerReplay, split_id: int, amount: int, entry: LedgerEntry) 
     expiry = entry.c if entry.kind == EntryKind.SOLD and entry.c != PERPETUAL else 0
     return AuditSale(
         entry.sequence,
-        _INCOME[EntryKind(entry.kind)],
+        _INCOME[entry.kind],
         offer_id,
         offer.adapter_number if offer is not None else 0,
         entry.who,
