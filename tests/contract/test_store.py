@@ -124,3 +124,14 @@ def test_federation_and_setting__saved__are_copies(store: Store) -> None:
     store.set_setting("s", "1")
     store.set_setting("s", "2")
     assert store.get_setting("s") == "2"
+
+
+def test_channel__saved_with_receipts__are_found_by_prefix_and_a_receipt_once_per_use(store: Store) -> None:
+    store.save_channel("pay:one", {"uses": 0})
+    store.save_channel("earn:7", {"uses": 4})
+    for uses in (1, 2, 2):
+        store.save_channel("pay:one", {"uses": uses, "price": 2**255}, {"uses": uses})
+    assert store.channels_with("pay:") == {"pay:one": {"uses": 2, "price": 2**255}}
+    assert store.channels_with("earn:7") == {"earn:7": {"uses": 4}}
+    assert store.receipts_of("pay:one") == [{"uses": 1}, {"uses": 2}]
+    assert store.receipts_of("earn:7") == []

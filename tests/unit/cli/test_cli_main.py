@@ -126,7 +126,17 @@ PRINTS_NO_DATA = {("start",), ("demo",)}
 
 
 def test_every_command__that_prints_data__has_json() -> None:
-    groups = {("keys",), ("content",), ("base",), ("jobs",), ("federation",), ("adapters",), ("license",), ("pricing",)}
+    groups = {
+        ("keys",),
+        ("content",),
+        ("base",),
+        ("jobs",),
+        ("federation",),
+        ("adapters",),
+        ("license",),
+        ("pricing",),
+        ("channel",),
+    }
     for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:
         assert "--json" in options_of(path), path
 

@@ -1,0 +1,97 @@
+"""Requests, receipts and the tree over receipts."""
+
+import hashlib
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from viz_node.domain.usage import (
+    UsageTree,
+    UseAnswer,
+    UseReceipt,
+    UseRequest,
+    parse_use_answer,
+    parse_use_request,
+    text_digest,
+)
+from viz_node.errors import UsageError, VerificationError
+
+ADAPTER = "ab" * 32
+
+
+def receipt(uses: int) -> UseReceipt:
+    return UseReceipt("cd" * 32, 7, uses, ADAPTER, "ef" * 32, text_digest("text"))
+
+
+def plain_root(leaves: list[bytes]) -> bytes:
+    """RFC 6962, section 2.1, as it is written there."""
+    if len(leaves) == 1:
+        return hashlib.sha256(b"\0" + leaves[0]).digest()
+    split = 1 << ((len(leaves) - 1).bit_length() - 1)
+    return hashlib.sha256(b"\1" + plain_root(leaves[:split]) + plain_root(leaves[split:])).digest()
+
+
+def test_usage_tree__of_any_size__has_the_root_of_the_specification_and_goes_on_from_its_state() -> None:
+    tree, leaves = UsageTree(), []
+    assert tree.root() == bytes(32)
+    for uses in range(1, 40):
+        tree = UsageTree(json.loads(json.dumps(tree.state)))
+        tree.append(receipt(uses))
+        leaves.append(receipt(uses).payload())
+        assert tree.root() == plain_root(leaves)
+        assert len(tree.state) == uses.bit_count()
+
+
+def test_use_request__to_bytes_and_back__is_the_same() -> None:
+    request = UseRequest(ADAPTER, 7, 3, "In year é", 16)
+    assert parse_use_request(request.to_bytes(b"\1" * 64)) == (request, b"\1" * 64)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"prompt": " \n"},
+        {"prompt": "x" * 32_769},
+        {"prompt": "\ud800"},
+        {"max_new_tokens": 513},
+        {"max_new_tokens": True},
+        {"uses": 0},
+        {"uses": 2.0},
+        {"channel": 2**53},
+        {"adapter_id": "AB" * 32},
+        {"signature": "zz"},
+        {"signature": None},
+        {"more": 1},
+    ],
+)
+def test_use_request__of_a_stranger__only_exact_ones_are_read(change: dict[str, object]) -> None:
+    body = json.loads(UseRequest(ADAPTER, 7, 3, "p", 16).to_bytes(b"\1" * 64)) | change
+    with pytest.raises(VerificationError):
+        parse_use_request(json.dumps(body).encode())
+
+
+def test_use_request__of_this_node__bad_prompt_is_its_own_error() -> None:
+    with pytest.raises(UsageError):
+        UseRequest(ADAPTER, 7, 3, "", 16)
+
+
+@given(st.text(max_size=200).filter(lambda text: text.isprintable()))
+def test_use_answer__to_bytes_and_back__is_the_same(text: str) -> None:
+    said = UseReceipt("cd" * 32, 7, 1, ADAPTER, "ef" * 32, text_digest(text))
+    answer = UseAnswer(text, said, b"\2" * 64)
+    assert parse_use_answer(answer.to_bytes()) == answer
+
+
+@given(st.binary(max_size=200))
+def test_parsing__any_bytes__is_refused_as_one_error(raw: bytes) -> None:
+    for parse in (parse_use_request, parse_use_answer):
+        with pytest.raises(VerificationError):
+            parse(raw)
+
+
+def test_use_answer__other_text_than_its_receipt__is_refused() -> None:
+    raw = UseAnswer("text", receipt(1), b"\2" * 64).to_bytes()
+    with pytest.raises(VerificationError):
+        parse_use_answer(raw.replace(b'"text":"text"', b'"text":"test"'))
