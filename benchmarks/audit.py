@@ -1,8 +1,8 @@
 """Speed of an audit, end to end, on a chain that this program fills; next to web3.py reading the same logs.
 
-Run: python benchmarks/audit.py [--entries 20000]. A local Anvil gets that many renewals of one license, four hundred to a
-block. The audit then reads every log, replays the ledger and verifies the proofs; web3.py only reads and decodes the
-entries (`contract.events.Entry.get_logs`), verifying nothing. web3.py is installed into an environment of its own.
+Run: python benchmarks/audit.py [--entries 20000]. A local Anvil gets that many renewals of one license, four hundred to
+a block. The audit then reads every log, replays the ledger and verifies the proofs; web3.py only reads and decodes
+the entries (`contract.events.Entry.get_logs`), verifying nothing. web3.py is installed into an environment of its own.
 """
 
 import json
@@ -78,7 +78,9 @@ def fill(rpc_url: str, entries: int) -> Deployment:
         anvil.fund(rpc_url, deployment, buyer, 10**12)
     rpc.call("anvil_setBlockGasLimit", hex(BLOCK * GAS * 2))
     rpc.call("evm_setAutomine", False)
-    _send(rpc, [(buyer, deployment.token, token.call_data("approve", deployment.market, 2**256 - 1)) for buyer in buyers])
+    _send(
+        rpc, [(buyer, deployment.token, token.call_data("approve", deployment.market, 2**256 - 1)) for buyer in buyers]
+    )
     calls = [
         (buyer, deployment.market, market.call_data("buy", 1, buyer, 5, number.to_bytes(32, "big")))
         for number, buyer in ((number, buyers[number % len(buyers)]) for number in range(entries))
