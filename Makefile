@@ -48,7 +48,7 @@ test: setup ## everything: check, contracts, integration and end-to-end tests
 	$(BIN)/python -m pytest -q tests
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
-	for program in startup gas transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+	for program in startup gas audit transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
 
 docs: setup ## write the reference pages that come from the code
 	$(BIN)/python docs/reference/generate.py
