@@ -14,7 +14,7 @@ setup: .venv/.installed contracts/node_modules/.installed ## install everything 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[node,train,economics,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[audit,node,train,economics,dev]'
 	@touch $@
 
 contracts/node_modules/.installed: contracts/package-lock.json
