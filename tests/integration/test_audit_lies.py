@@ -165,6 +165,9 @@ LIES: dict[str, Callable[[str, Any], Any]] = {
     "views that contradict": lambda method, result: (
         result[:-1] + ("0" if result[-1] != "0" else "1") if method == "eth_call" and len(result) > 66 else result
     ),
+    "other windows": lambda method, result: (
+        f"0x{601:064x}" if method == "eth_call" and result == f"0x{600:064x}" else result
+    ),
     "answers of null": lambda method, result: None,
 }
 

@@ -80,19 +80,20 @@ def _code_faults(evidence: Evidence, proven: dict[str, ProvenAccount]) -> Iterat
     for name in ("market", "annex"):
         if name in proven and keccak(to_bytes(evidence.codes.get(name))).hex() != proven[name].code_digest:
             yield f"the told code of the {name} is not the proven one"
-    words = {market[start : start + size] for start, size in load_artifact("Market").immutables}
-    terms = evidence.terms
-    told = {
-        "annex": int(evidence.proofs["annex"].address, 16) if "annex" in evidence.proofs else 0,
-        "platform": int(terms.platform, 16),
-        "platform's fee": terms.platform_fee,
+    annex, annex_code = load_artifact("Annex"), to_bytes(evidence.codes.get("annex"))
+    terms, address = evidence.terms, evidence.proofs["annex"].address if "annex" in evidence.proofs else "0x0"
+    of_market = {"annex": int(address, 16), "platform": int(terms.platform, 16), "platform's fee": terms.platform_fee}
+    windows = {
         "window for closing": terms.close_window,
+        "window for deliveries": terms.delivery_window,
+        "window for disputes": terms.dispute_window,
+        "window for vetoes": terms.veto_window,
     }
-    for name, value in told.items():
-        if value.to_bytes(32, "big") not in words:
+    for artifact, code, told in ((load_artifact("Market"), market, of_market), (annex, annex_code, windows)):
+        words = {code[start : start + size] for start, size in artifact.immutables}
+        for name in [name for name, value in told.items() if value.to_bytes(32, "big") not in words]:
             yield f"the told {name} does not stand in the market's code"
-    annex = load_artifact("Annex")
-    if "annex" in proven and annex.masked(to_bytes(evidence.codes["annex"])) != annex.masked(annex.deployed):
+    if "annex" in proven and annex.masked(annex_code) != annex.masked(annex.deployed):
         yield "the annex has other code than this program knows"
 
 
