@@ -75,6 +75,11 @@ def test_escrow__seller_killed_before_the_delivery__key_and_money_arrive_by_them
 
     holder.call("pricing", "set", "elsin", "--price", "7.00", "--ceiling", "7.70", "--target", "20")
     assert [row["is_open"] for row in peer.call("pricing", "show", "elsin")["offers"]] == [True, False]
+    (tmp_path / "complaint.txt").write_text("These works are mine.")
+    peer.call("notice", "file", "elsin", str(tmp_path / "complaint.txt"), "--yes")
+    (notice,) = holder.call("notice", "show", "elsin")
+    holder.call("notice", "counter", "elsin", str(notice["notice"]), str(tmp_path / "complaint.txt"), "--yes")
+    assert [row["answers"] for row in peer.call("notice", "show", "elsin")] == [None, notice["notice"]]
     holder.call("withdraw", "elsin", "--yes")
     assert peer.try_call("license", "elsin", "--max-price", "8.00", "--yes").returncode != 0
     assert peer.stop() == 0

@@ -40,6 +40,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "publish": ("market", "Sign, seal, register and announce an adapter."),
         "pricing": ("pricing", "What an adapter costs and how the price moves: show, set."),
         "withdraw": ("market", "End the sales of an adapter; what licensees hold stays."),
+        "notice": ("notice", "Complaints about adapters, and answers: file, counter, show."),
         "search": ("market", "Find adapters that peers announce."),
         "show": ("market", "One adapter: manifest, price and terms."),
         "license": ("market", "Buy a license for an adapter, or renew it."),

@@ -31,6 +31,7 @@ from viz_node.p2p.network import PeerNetwork
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.deliver_orders import Deliveries
+from viz_node.services.file_notice import Notices
 from viz_node.services.first_start import FirstStart
 from viz_node.services.jobs import JobRunner
 from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
@@ -64,6 +65,7 @@ LANES = {
     "close": "market",
     "use": "metered",
     "withdraw": "market",
+    "notice": "market",
     "claim": "market",
     "fetch": "transfer",
     "federate": "federation",
@@ -117,7 +119,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     publisher = Publisher(trade, home / "bundles", blob_id_of)
     key_orders = KeyOrders(trade)
     buyer = Buyer(trade, key_orders, home, check_adapter)
-    prices = Prices(trade)
+    prices, notices = Prices(trade), Notices(trade)
     vouchers = Vouchers(chain.deployment)
     metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)
     federations = Federations(store, keys, network, jobs, works, workshop)
@@ -135,6 +137,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     jobs.register("use", metered.use)
     network.serve(USE_METHOD, meter.on_use)
     jobs.register("withdraw", prices.withdraw)
+    jobs.register("notice", notices.file)
     jobs.register("fetch", buyer.fetch)
     jobs.register("claim", royalties.claim)
     jobs.register("federate", rounds.federate)
@@ -147,7 +150,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
-        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices,
+        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices, notices=notices,
         metered=metered,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),

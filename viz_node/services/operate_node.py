@@ -13,6 +13,7 @@ from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
 from viz_node.services.catalogue import Catalogue
+from viz_node.services.file_notice import Notices
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
@@ -43,6 +44,7 @@ class Operations:
     catalogue: Catalogue
     plans: PurchasePlans
     prices: Prices
+    notices: Notices
     metered: Metered
     royalties_service: Royalties
     federations: Federations
@@ -184,6 +186,18 @@ class Operations:
     ) -> Answer:
         """Sell at another price from now on."""
         return _order(self.jobs, "price", await self.prices.check_change(adapter, price, ceiling, target))
+
+    async def do_notice_show(self, *, adapter: str) -> Rows:
+        """Complaints and answers."""
+        return await self.notices.show(adapter)
+
+    async def do_notice_file(self, *, adapter: str, digest: str, answers: int | None = None) -> Answer:
+        """Put a complaint or an answer on record."""
+        return _order(self.jobs, "notice", await self.notices.check(adapter, digest, answers))
+
+    async def do_plan_notice(self, *, adapter: str, digest: str, answers: int | None = None) -> Rows:
+        """What putting it on record costs and means."""
+        return await self.notices.plan(adapter, digest, answers)
 
     async def do_withdraw(self, *, adapter: str) -> Answer:
         """End the sales of an adapter."""

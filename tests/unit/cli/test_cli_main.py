@@ -135,6 +135,7 @@ def test_every_command__that_prints_data__has_json() -> None:
         ("adapters",),
         ("license",),
         ("pricing",),
+        ("notice",),
         ("channel",),
     }
     for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:

@@ -1,0 +1,60 @@
+"""`viz-node notice`: complaints about adapters, and their owners' answers."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+
+_text = click.argument("text", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+
+
+@click.group("notice")
+def notice_command() -> None:
+    """Complaints about adapters, and their owners' answers: the digest of a text, on record for ever."""
+
+
+@notice_command.command("show")
+@click.argument("adapter")
+@json_option
+@pass_terminal
+def show(terminal: Terminal, adapter: str) -> None:
+    """What is on record about ADAPTER."""
+    rows = terminal.client.call_list("notice_show", adapter=adapter)
+    terminal.output.rows(rows, ("notice", "answers", "sender", "digest"), "nothing is on record")
+
+
+@notice_command.command("file")
+@click.argument("adapter")
+@_text
+@spending_options
+@json_option
+@pass_terminal
+def file(terminal: Terminal, adapter: str, text: Path, yes: bool, dry_run: bool) -> None:
+    """Put the digest of TEXT, a complaint about ADAPTER, on record; keep the file and send it to the owner."""
+    _file(terminal, {"adapter": adapter, "digest": _digest(text), "answers": None}, yes, dry_run)
+
+
+@notice_command.command("counter")
+@click.argument("adapter")
+@click.argument("number", type=click.IntRange(1))
+@_text
+@spending_options
+@json_option
+@pass_terminal
+def counter(terminal: Terminal, adapter: str, number: int, text: Path, yes: bool, dry_run: bool) -> None:
+    """Put the digest of TEXT, the owner's answer to notice NUMBER about ADAPTER, on record."""
+    _file(terminal, {"adapter": adapter, "digest": _digest(text), "answers": number}, yes, dry_run)
+
+
+def _file(terminal: Terminal, order: dict[str, Any], yes: bool, dry_run: bool) -> None:
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_notice", **order), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("notice_file", **order), False) or {}
+        terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
