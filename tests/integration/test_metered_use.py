@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from viz_node.daemon.config import Config
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
+from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher, parse_use_request
 from viz_node.errors import PeerUnreachableError, RefusedError, VerificationError, VizNodeError
 from viz_node.services.pay_uses import PAID
 from viz_node.services.serve_uses import EARNED, USE_METHOD, Meter
@@ -83,12 +84,12 @@ class Pair:
             await node.network.stop()
             node.store.close()
 
-    def add_adapter(self) -> None:
-        directory = self.directory / "holder" / "adapters" / "elsin"
+    def add_adapter(self, adapter: str = "elsin") -> None:
+        directory = self.directory / "holder" / "adapters" / adapter
         directory.mkdir()
         for name in FILE_NAMES:
             (directory / name).write_bytes(name.encode() * 100)
-        self.holder.store.save_adapter(AdapterRecord("elsin", None, "small", "ab" * 32, str(directory), "trained"))
+        self.holder.store.save_adapter(AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained"))
 
     async def run(self, node: Node, operation: str, **order: Any) -> Job:
         answer = await node.operations.table()[operation](**order)
@@ -291,3 +292,35 @@ async def test_use__deposit_used_up__is_refused_until_it_is_topped_up(pair: Pair
     topped = await pair.run(pair.payer, "channel_top_up", channel=number, amount="0.01")
     assert topped.state is JobState.DONE
     assert (await pair.use("two")).result["text"] == "two … 80"
+
+
+async def test_use__channel_that_is_about_to_close__is_refused(pair: Pair) -> None:
+    number = await pair.open()
+    await pair.run(pair.payer, "channel_close", channel=number)
+    assert (await pair.use("in time")).state is JobState.DONE
+    pair.pass_time(pair.trade.market.facts().close_window_seconds * 3 // 4)
+    late = await pair.use("late")
+    assert late.error.startswith("RefusedError") and "about to close" in late.error
+    assert pair.prompts == ["in time"]
+
+
+async def test_use__adapter_that_the_channel_does_not_pay_for__is_refused(pair: Pair) -> None:
+    await pair.open()
+    pair.add_adapter("other")
+    await pair.run(pair.holder, "publish", adapter="other", price="0.02", license="metered")
+    other = replace(pair.request(1), adapter_id=str(pair.holder.store.find_adapter("other").adapter_id))
+    with pytest.raises(RefusedError, match="another adapter"):
+        await pair.ask(other.to_bytes(pair.signed(1, 0)))
+    assert pair.prompts == []
+
+
+async def test_use__signed_receipt_for_what_was_not_asked__is_refused(pair: Pair) -> None:
+    await pair.open()
+
+    async def answer_something_else(peer_id: Any, payload: bytes) -> bytes:
+        request, _ = parse_use_request(payload)
+        return pair.meter._answer(replace(request, prompt="cheaper"), "cheaper").to_bytes()
+
+    pair.holder.network.serve(USE_METHOD, answer_something_else)
+    assert "not asked" in (await pair.use("dear")).error
+    assert [row["uses"] for row in await pair.payer.operations.metered.rows()] == [0]
