@@ -1,7 +1,9 @@
-"""How a second development node finds the first: its addresses, and its base models."""
+"""How nodes on this machine find each other, and this one itself: addresses, the port of last time, base models."""
 
 import json
+import re
 import shutil
+import socket
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +29,30 @@ def join_neighbour(config: Config) -> Config:
     for source in sorted((config.join / "bases").glob("*/provenance.json")):
         _copy_base(source.parent, config.home / "bases" / source.parent.name)
     return replace(config, bootstrap=(*config.bootstrap, *addresses))
+
+
+def keep_port(config: Config) -> Config:
+    """A node whose port the system chooses takes that of last time again while it is free, so that peers find it."""
+    given = re.fullmatch(r"/ip4/([0-9.]+)/tcp/0", config.listen)
+    if given is None:
+        return config
+    try:
+        known = re.search(r"/tcp/(\d{1,5})/", (config.home / ADDRESSES).read_text(errors="replace"))
+    except OSError:
+        return config
+    if known is None or not _is_free(given[1], int(known[1])):
+        return config
+    return replace(config, listen=f"/ip4/{given[1]}/tcp/{known[1]}")
+
+
+def _is_free(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except (OSError, OverflowError):
+            return False
+    return True
 
 
 def _copy_base(source: Path, target: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from viz_node.api import issue_login_path, make_app
 from viz_node.api.server import serve
-from viz_node.daemon.bootstrap import join_neighbour, write_addresses
+from viz_node.daemon.bootstrap import join_neighbour, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
@@ -87,7 +87,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     chain = await asyncio.to_thread(join_chain, config, keys.account)
     api_file = config.home / "api.json"
     try:
-        config = await asyncio.to_thread(join_neighbour, config)
+        config = keep_port(await asyncio.to_thread(join_neighbour, config))
         node = build(config, keys, chain)
         async with AsyncExitStack() as stack:
             await node.network.start()
