@@ -45,7 +45,7 @@ contracts: setup ## build and test the contracts, check gas and ABI freshness
 test: setup ## everything: check, contracts, integration and end-to-end tests
 	$(MAKE) check
 	cd contracts && $(FORGE) build && $(FORGE) test
-	$(BIN)/python -m pytest -q tests
+	$(BIN)/python -m pytest -q tests/contract tests/integration tests/e2e
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
 	for program in startup gas audit transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
