@@ -22,8 +22,11 @@ VizNodeError
 └── StorageError               the disk or the database failed: stop the node
 
 `EXIT_STATUS` gives the process exit status of each class and `HTTP_STATUS` its status in the local API; a subclass
-without an entry has its parent's.
+without an entry has its parent's. `describe_error` and `error_from` carry an error from one process to another.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 
 class VizNodeError(Exception):
@@ -148,3 +151,20 @@ HTTP_STATUS: dict[type[VizNodeError], int] = {
 def status_for(error: VizNodeError, table: dict[type[VizNodeError], int]) -> int:
     """The entry of the error's class, or of its nearest ancestor that has one."""
     return next(table[cls] for cls in type(error).__mro__ if cls in table)
+
+
+def describe_error(error: VizNodeError) -> dict[str, str]:
+    """The error as `{"error", "message", "hint"}`, for JSON."""
+    return {"error": type(error).__name__, "message": error.message, "hint": error.hint}
+
+
+def error_from(body: Mapping[str, Any], unknown: type[VizNodeError] = VizNodeError) -> VizNodeError:
+    """The error that `describe_error` described; one of no class of the tree becomes `unknown`."""
+    cls = class_named(str(body.get("error", ""))) or unknown
+    return cls(str(body.get("message", "it gave no reason")), str(body.get("hint", "")))
+
+
+def class_named(name: str) -> type[VizNodeError] | None:
+    """The class of the tree with this name."""
+    found = globals().get(name)
+    return found if isinstance(found, type) and issubclass(found, VizNodeError) else None

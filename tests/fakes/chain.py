@@ -272,6 +272,10 @@ class MemoryMarket(MemoryEscrow):
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)
 
+    def subscriptions_of(self, holder: Account) -> dict[int, list[int]]:
+        """This market has no pools; those of the contract are in tests/integration/test_pools.py."""
+        return {}
+
     def allowance(self, account: Account) -> TokenAmount:
         return TokenAmount(self._chain.state.allowed.get(account, 0))
 

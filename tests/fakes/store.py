@@ -22,6 +22,7 @@ class MemoryStore:
         self._federations: dict[str, str] = {}
         self._settings: dict[str, str] = {}
         self._channels: dict[str, str] = {}
+        self._pool_records: dict[str, str] = {}
         self._receipts: dict[str, dict[int, str]] = {}
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None:
@@ -104,6 +105,15 @@ class MemoryStore:
 
     def receipts_of(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(receipt) for receipt in self._receipts.get(key, {}).values()]
+
+    def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
+        self._pool_records[key] = json.dumps(body)
+
+    def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
+        return {key: json.loads(body) for key, body in self._pool_records.items() if key.startswith(prefix)}
+
+    def remove_pool_records(self, prefix: str) -> None:
+        self._pool_records = {key: body for key, body in self._pool_records.items() if not key.startswith(prefix)}
 
     def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
         self._federations[federation_id] = json.dumps(body)

@@ -24,17 +24,23 @@ from viz_node.p2p.blobs import blob_id_of
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.deliver_orders import Deliveries
-from viz_node.services.jobs import JobRunner
+from viz_node.services.jobs import JobRunner, Report
+from viz_node.services.join_pool import PoolMembers
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.order_key import KeyOrders
+from viz_node.services.pool_desk import PoolDesk
+from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.run_pool import PoolOperator
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
+from viz_node.services.subscribe_pool import Subscriptions
 from viz_node.services.trade import Trade
 from viz_node.services.transact import Patience, Treasury
 
 NOW = 1_800_000_000
-LANES = dict.fromkeys(["publish", "license", "price", "withdraw", "claim"], "market") | {"fetch": "transfer"}
+MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide", "collect")
+LANES = dict.fromkeys(MARKET_KINDS, "market") | {"fetch": "transfer", "generate": "inference"}
 
 
 class Killed(BaseException):
@@ -99,7 +105,7 @@ class Member:
     def __init__(self, world: "World", name: str, home: Path) -> None:
         self.world, self.home, self.now = world, home, NOW
         self.depths = 0, 0
-        for folder in ("adapters", "bundles"):
+        for folder in ("adapters", "bundles", "pools"):
             (home / folder).mkdir(parents=True)
         self.keys = keys_of(name)
         self.store = MemoryStore()
@@ -116,16 +122,21 @@ class Member:
         money = market, self.treasury, self.catalogue, delivery
         trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
         self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
-        self.orders = KeyOrders(trade, patience_seconds=0.05)
+        self.orders = KeyOrders(trade, patience_seconds=self.world.patience_seconds)
         self.deliveries = Deliveries(trade, self.publisher)
-        self.buyer = Buyer(trade, self.orders, self.home, lambda _: None)
+        desk = PoolDesk(trade, self.home / "pools")
+        self.pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
+        self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None)
         self.prices = Prices(trade)
         self.royalties = Royalties(market, self.treasury, self.keys.account)
         self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
-        self.network.serve(KEY_METHOD, KeyDesk(trade).on_key)
+        self.network.serve(KEY_METHOD, KeyDesk(trade, self.pools.members).on_key)
+        for method, answer in self.pools.answers().items():
+            self.network.serve(method, answer)
         self.jobs = JobRunner(store, self.clock, LANES)
         handlers = {"publish": self.publisher.publish, "license": self.buyer.license, "fetch": self.buyer.fetch}
         handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw}
+        handlers |= {"generate": self.pools.subscriptions.timed(_generate)} | self.pools.handlers()
         for kind, handler in (handlers | {"claim": self.royalties.claim}).items():
             self.jobs.register(kind, handler)
 
@@ -180,6 +191,11 @@ class Member:
         return self.world.chain.state.tokens.get(self.keys.account, 0)
 
 
+async def _generate(job: Job, report: Report) -> dict[str, Any]:
+    """What a model would take minutes for."""
+    return {"text": f"after {job.order['prompt']}"}
+
+
 @cache
 def keys_of(name: str) -> NodeKeys:
     """The same keys for the same name, without a keystore's slow lock."""
@@ -192,6 +208,8 @@ def keys_of(name: str) -> NodeKeys:
 
 class World:
     """One chain, one network, and the nodes on it."""
+
+    patience_seconds = 0.05
 
     def __init__(self, directory: Path) -> None:
         self.chain, self.hub = MemoryChain(), MemoryHub()

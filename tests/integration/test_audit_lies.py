@@ -4,6 +4,7 @@ import copy
 import json
 import secrets
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,21 @@ def test_report__sealed_anew_around_a_lie__does_not_follow_from_its_evidence(
     write_report(report, without_last, forged, None)
     with pytest.raises(VerificationError, match="follow"):
         verify_report(forged)
+
+
+@pytest.mark.parametrize("part", ["totals", "sales", "claims", "splits", "checks", "counts"])
+def test_report__says_less_or_more_than_its_evidence__is_refused(
+    market: AnvilMarket, tmp_path: Path, part: str
+) -> None:
+    report, evidence = audit([market.rpc_url], market.deployment, block="latest")
+    path = tmp_path / "forged.json"
+    write_report(replace(report, **{part: getattr(report, part).__class__()}), evidence, path, None)
+    with pytest.raises(VerificationError, match="follow"):
+        verify_report(path)
+
+
+def test_report__about_one_adapter__is_checked_as_such(market: AnvilMarket, tmp_path: Path) -> None:
+    report, evidence = audit([market.rpc_url], market.deployment, (b"\7" * 32).hex(), block="latest")
+    path = tmp_path / "report.json"
+    write_report(report, evidence, path, None)
+    assert (verify_report(path)[0], report.sales) == (report, ())

@@ -221,14 +221,15 @@ def test_pool__fees_are_divided_by_the_adopted_root_and_refunded_when_nobody_pos
     market.pass_time(DAY)
     assert pool.period_at(gateway.block_time()) == 1
     totals = {1: 999_999}
-    market.do(owner, gateway.prepare_post_root(1, 0, pool_root(totals), b"\2" * 32, "bafy-data"))
-    pending = gateway.pending_root(1)
-    assert pending is not None
+    market.do(owner, gateway.prepare_post_root(1, 0, totals, b"\2" * 32, "bafy-data"))
+    (pending,) = gateway.posted_roots(1)
     assert (pending.root, pending.amount, pending.first, pending.through) == (pool_root(totals), fee, 0, 0)
-    assert [(data.uri, data.digest) for data in gateway.pool_data(1)] == [("bafy-data", b"\2" * 32)]
+    assert (pending.uri, pending.data_digest, pending.state) == ("bafy-data", b"\2" * 32, "pending")
+    assert gateway.subscribers_of(1, 0, 0) == {0: [buyer.account]}
+    assert gateway.subscriptions_of(buyer.account) == {1: [0, 1]}
     market.pass_time(WINDOW + 1)
     market.do(buyer, gateway.prepare_adopt_root(1))
-    assert gateway.pending_root(1) is None
+    assert [root.state for root in gateway.posted_roots(1)] == ["adopted"]
     market.do(buyer, gateway.prepare_claim_pool(1, 1, totals))
     assert gateway.pool_credit(1, 1) == 999_999 == gateway.royalties_of(owner.account)[0].accrued
     assert (gateway.pool(1).next_period, gateway.pool(1).credited) == (1, 999_999)
@@ -237,6 +238,7 @@ def test_pool__fees_are_divided_by_the_adopted_root_and_refunded_when_nobody_pos
     before = gateway.balances(buyer.account).token
     market.do(owner, gateway.prepare_refund_period(1, 1, buyer.account))
     assert gateway.balances(buyer.account).token == before + fee
+    assert gateway.subscribers_of(1, 0, 9) == {0: [buyer.account]}
     with pytest.raises(NotFoundError):
         gateway.pool(2)
 
@@ -245,9 +247,9 @@ def test_pool__challenger__vetoes_a_posted_root(market: AnvilMarket) -> None:
     gateway, challenger = market.gateway, market.sender()
     market.do(market.owner, gateway.prepare_create_pool(challenger.account, TokenAmount(5), DAY, b"\1" * 32))
     market.pass_time(DAY)
-    market.do(market.owner, gateway.prepare_post_root(1, 0, b"\3" * 32, b"\2" * 32, "x"))
+    market.do(market.owner, gateway.prepare_post_root(1, 0, {1: 5}, b"\2" * 32, "x"))
     market.do(challenger, gateway.prepare_veto(1))
-    assert gateway.pending_root(1) is None
+    assert [root.state for root in gateway.posted_roots(1)] == ["vetoed"]
 
 
 def test_notices__complaint_and_answer__stand_in_order_and_the_offer_closes(market: AnvilMarket) -> None:

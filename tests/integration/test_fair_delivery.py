@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.anvil_market import ANVIL, AnvilMarket
-from tests.fakes.world import Member, World
-from viz_node.chain.anvil import DevChain, fund, start_anvil, stop_anvil
-from viz_node.chain.transactions import TransactionSender
+from tests.anvil_market import ANVIL
+from tests.anvil_world import AnvilWorld
+from tests.fakes.world import Member
+from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.job import JobState
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
@@ -26,31 +25,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevChain]:
     directory = tmp_path_factory.mktemp("anvil")
     yield start_anvil(directory, ANVIL)
     stop_anvil(directory)
-
-
-class AnvilWorld(World):
-    """Nodes on one real chain."""
-
-    def __init__(self, directory: Path, rpc_url: str) -> None:
-        super().__init__(directory)
-        self.anvil = AnvilMarket(rpc_url)
-
-    def market(self) -> Any:
-        return self.anvil.gateway
-
-    def sender(self, member: Member) -> TransactionSender:
-        return TransactionSender(self.anvil.rpc_url, self.anvil.deployment, member.keys.account_key)
-
-    def node(self, name: str, tokens: int = 0) -> Member:
-        member = super().node(name)
-        fund(self.anvil.rpc_url, self.anvil.deployment, member.keys.account, tokens)
-        return member
-
-    def tokens(self, member: Member) -> int:
-        return self.anvil.gateway.balances(member.keys.account).token
-
-    def states(self, member: Member) -> list[str]:
-        return [str(order.state) for order in self.anvil.gateway.orders_paid_by(member.keys.account)]
 
 
 async def ordered(chain: DevChain, tmp_path: Path, kind: str = "perpetual") -> tuple[AnvilWorld, Member, Member, str]:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from viz_node import errors
-from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, VizNodeError
+from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, VizNodeError, error_from
 
 CALL_TIMEOUT_SECONDS = 600.0
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -95,11 +94,3 @@ def _answer_from(status: int, raw: bytes) -> Any:
     if not isinstance(answer, dict):
         raise VizNodeError(f"the node answered with status {status} and no reason")
     raise error_from(answer)
-
-
-def error_from(body: dict[str, Any]) -> VizNodeError:
-    """The error that `{"error", "message", "hint"}` describes; a class that we do not know becomes VizNodeError."""
-    cls = getattr(errors, str(body.get("error", "")), VizNodeError)
-    if not (isinstance(cls, type) and issubclass(cls, VizNodeError)):
-        cls = VizNodeError
-    return cls(str(body.get("message", "the node gave no reason")), str(body.get("hint", "")))

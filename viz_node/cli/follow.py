@@ -3,10 +3,8 @@
 import time
 from typing import Any, Protocol, Self
 
-from viz_node import errors
-from viz_node.cli.client import error_from
 from viz_node.cli.output import Output
-from viz_node.errors import TrainingError, VizNodeError
+from viz_node.errors import TrainingError, VizNodeError, class_named, error_from
 
 POLL_SECONDS = 0.4
 PLAIN_LINE_SECONDS = 5.0
@@ -56,8 +54,8 @@ def job_error(job: dict[str, Any]) -> VizNodeError:
         return error
     message, _, hint = str(job.get("error") or "it gave no reason").partition("\n")
     name, colon, rest = message.partition(": ")
-    known = getattr(errors, name, None)
-    if colon and isinstance(known, type) and issubclass(known, VizNodeError):
+    known = class_named(name) if colon else None
+    if known is not None:
         return known(rest, hint or f"then: {resume}")
     cls = TrainingError if job.get("kind") in TRAINING_KINDS else VizNodeError
     return cls(message, hint or f"then: {resume}")

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.audit import FINALIZED, AuditReport, Evidence, audit, from_document, judge, to_document
+from viz_node.chain.audit import FINALIZED, AuditReport, Evidence, Published, audit, from_document, judge, to_document
 from viz_node.chain.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
-from viz_node.domain.ids import Account
+from viz_node.domain.division import MAX_DIVISION_BYTES
+from viz_node.domain.ids import Account, is_hex_digest
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import StorageError, UsageError, VerificationError
@@ -32,10 +33,29 @@ def run_audit(rpc_url: str, deployment_path: Path, adapter: str | None) -> Audit
 
 
 def run_full_audit(
-    rpc_urls: Sequence[str], deployment_path: Path, adapter: str | None, block: str
+    rpc_urls: Sequence[str], deployment_path: Path, adapter: str | None, block: str, pool_data: Sequence[Path] = ()
 ) -> tuple[AuditReport, Evidence]:
-    """The report with the evidence behind it. Raises: NotFoundError, VerificationError, ChainUnavailableError."""
-    return audit(rpc_urls, read_deployment(deployment_path), adapter, block)
+    """The report with the evidence behind it; `pool_data` are files and folders of published divisions.
+
+    Raises: NotFoundError, VerificationError, ChainUnavailableError, StorageError.
+    """
+    published = Published(_read_divisions(pool_data), recover_account)
+    return audit(rpc_urls, read_deployment(deployment_path), adapter, block, published)
+
+
+def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
+    """The published divisions in these files and folders, by their SHA-256. Raises: StorageError."""
+    found = {}
+    try:
+        files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
+        for file in files:
+            if file.stat().st_size > MAX_DIVISION_BYTES:
+                raise StorageError(f"{file} is larger than the published data of a pool may be")
+            raw = file.read_bytes()
+            found[hashlib.sha256(raw).digest()] = raw
+    except OSError as error:
+        raise StorageError(f"cannot read {error.filename}: {error.strerror}", "check --pool-data") from error
+    return found
 
 
 def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: Path | None) -> dict[str, str]:
@@ -64,16 +84,13 @@ def verify_report(path: Path) -> tuple[AuditReport, Account | None]:
     """
     body = _read(path)
     signer = _checked_seal(body)
-    evidence = from_document(body["evidence"])
-    report = judge(evidence)
-    told = body["report"]
-    again = json.loads(canonical_bytes(report.to_dict()))
-    whole = {key: value for key, value in told.items() if key not in ("sales", "splits", "claims", "totals", "notes")}
-    if {key: again[key] for key in whole} != whole:
+    evidence, told = from_document(body["evidence"]), body["report"]
+    adapter_id = told.get("adapter_id")
+    if adapter_id is not None and not is_hex_digest(adapter_id):
+        raise VerificationError(f"{path} is about an adapter without an id")
+    report = judge(evidence, recover_account, adapter_id)
+    if canonical_bytes(report.to_dict()) != canonical_bytes(told):
         raise VerificationError("the report says what does not follow from its evidence", "ask for another audit")
-    for name in ("sales", "splits", "claims", "totals"):
-        if name != "totals" and any(row not in again[name] for row in told[name]):
-            raise VerificationError(f"a row of the report's {name} does not follow from its evidence")
     return report, signer
 
 

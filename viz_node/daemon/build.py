@@ -35,17 +35,22 @@ from viz_node.services.file_notice import Notices
 from viz_node.services.first_start import FirstStart
 from viz_node.services.jobs import JobRunner
 from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.join_pool import PoolMembers
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
 from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_purchase import PurchasePlans
+from viz_node.services.pool_desk import PoolDesk
+from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.run_federation import Rounds
+from viz_node.services.run_pool import PoolOperator
 from viz_node.services.serve_uses import USE_METHOD, Meter
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
+from viz_node.services.subscribe_pool import Subscriptions
 from viz_node.services.trade import Trade
 from viz_node.services.train_adapter import Workshop
 from viz_node.services.transact import Treasury
@@ -68,10 +73,14 @@ LANES = {
     "notice": "market",
     "claim": "market",
     "fetch": "transfer",
+    "pool": "market",
+    "subscribe": "market",
+    "divide": "market",
+    "collect": "market",
     "federate": "federation",
 }
 _UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
-DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs")
+DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs", "pools")
 
 
 @dataclass(frozen=True)
@@ -117,47 +126,59 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     )  # fmt: skip
     trade = Trade(store, keys, sealing, network, market, treasury, catalogue, delivery, now)
     publisher = Publisher(trade, home / "bundles", blob_id_of)
+    desk = PoolDesk(trade, home / "pools")
+    pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
     key_orders = KeyOrders(trade)
-    buyer = Buyer(trade, key_orders, home, check_adapter)
+    buyer = Buyer(trade, key_orders, pools.subscriptions, home, check_adapter)
     prices, notices = Prices(trade), Notices(trade)
     vouchers = Vouchers(chain.deployment)
     metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)
     federations = Federations(store, keys, network, jobs, works, workshop)
     rounds = Rounds(store, keys, network, workshop, home, workers.run)
     royalties = Royalties(market, treasury, keys.account)
-    jobs.register("base_build", workshop.build_base)
-    jobs.register("train", workshop.train)
-    jobs.register("generate", workshop.generate)
-    jobs.register("publish", publisher.publish)
-    jobs.register("license", buyer.license)
-    jobs.register("price", prices.set)
-    jobs.register("channel", metered.open)
-    jobs.register("top_up", metered.top_up)
-    jobs.register("close", metered.close)
-    jobs.register("use", metered.use)
-    network.serve(USE_METHOD, meter.on_use)
-    jobs.register("withdraw", prices.withdraw)
-    jobs.register("notice", notices.file)
-    jobs.register("fetch", buyer.fetch)
-    jobs.register("claim", royalties.claim)
-    jobs.register("federate", rounds.federate)
-    network.serve(TERMS_METHOD, federations.on_terms)
-    network.serve(JOIN_METHOD, federations.on_join)
-    network.serve(MANIFEST_METHOD, publisher.on_manifest)
-    network.serve(KEY_METHOD, KeyDesk(trade).on_key)
+    handlers = {
+        "base_build": workshop.build_base,
+        "train": workshop.train,
+        "generate": pools.subscriptions.timed(workshop.generate),
+        "publish": publisher.publish,
+        "license": buyer.license,
+        "price": prices.set,
+        "channel": metered.open,
+        "top_up": metered.top_up,
+        "close": metered.close,
+        "use": metered.use,
+        "withdraw": prices.withdraw,
+        "notice": notices.file,
+        "fetch": buyer.fetch,
+        "claim": royalties.claim,
+        "federate": rounds.federate,
+        **pools.handlers(),
+    }
+    for kind, handler in handlers.items():
+        jobs.register(kind, handler)
+    answers = {
+        USE_METHOD: meter.on_use,
+        TERMS_METHOD: federations.on_terms,
+        JOIN_METHOD: federations.on_join,
+        MANIFEST_METHOD: publisher.on_manifest,
+        KEY_METHOD: KeyDesk(trade, pools.members).on_key,
+        **pools.answers(),
+    }
+    for method, answer in answers.items():
+        network.serve(method, answer)
     network.on_announcement(catalogue.take_in)
     facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_urls[0],
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices, notices=notices,
-        metered=metered,
+        metered=metered, pools=pools,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
-    watchers = key_orders.watch, Deliveries(trade, publisher).watch, metered.watch, meter.watch
+    watchers = key_orders.watch, Deliveries(trade, publisher).watch, metered.watch, meter.watch, pools.watch
     return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from viz_node.errors import UsageError, VizNodeError
+from viz_node.errors import UsageError, VizNodeError, describe_error
 from viz_node.federation.trainer import Agreement, Layout
 
 _log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def main() -> int:
             raise UsageError("the order is neither coordinate nor member")
         report({"event": "done", **action(order, report)})
     except VizNodeError as error:
-        report({"event": "error", "error": type(error).__name__, "message": error.message, "hint": error.hint})
+        report({"event": "error", **describe_error(error)})
         return 1
     except Exception as error:  # noqa: BLE001 - the edge of the process: the parent must learn of it as an event
         _log.exception("the federation worker failed")

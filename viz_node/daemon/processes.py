@@ -13,8 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from viz_node import errors
-from viz_node.errors import TrainingError, VizNodeError
+from viz_node.errors import TrainingError, error_from
 
 _PR_SET_PDEATHSIG = 1
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -81,7 +80,7 @@ class WorkerRunner:
         async for line in process.stdout:
             event = json.loads(line)
             if event.get("event") == "error":
-                raise error_from(event)
+                raise error_from(event, unknown=TrainingError)
             if event.get("event") == "done":
                 result = event
             else:
@@ -90,14 +89,6 @@ class WorkerRunner:
         if result is None:
             raise TrainingError(f"{module} ended with status {status} and no result", f"read {self._log_path}")
         return result
-
-
-def error_from(body: Mapping[str, Any]) -> VizNodeError:
-    """The error that a child or a node describes as `{"error", "message", "hint"}`."""
-    cls = getattr(errors, str(body.get("error", "")), TrainingError)
-    if not (isinstance(cls, type) and issubclass(cls, VizNodeError)):
-        cls = TrainingError
-    return cls(str(body.get("message", "no message")), str(body.get("hint", "")))
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

@@ -153,6 +153,7 @@ async def _recover(node: Node) -> None:
             await node.treasury.recover()
             node.catalogue.forget_expired()
             await node.publisher.serve_library()
+            await node.operations.pools.desk.serve_divisions()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)
         except UnreachableError as error:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from viz_node.errors import TrainingError, UsageError, VizNodeError
+from viz_node.errors import TrainingError, UsageError, VizNodeError, describe_error
 from viz_node.models.bases import base_shapes, resolve_base
 from viz_node.models.recipes import parse_recipe
 
@@ -49,7 +49,7 @@ def main() -> int:
     try:
         result = carry_out(read_order(sys.stdin.buffer), emit)
     except VizNodeError as error:
-        emit({"event": "error", "error": type(error).__name__, "message": error.message, "hint": error.hint})
+        emit({"event": "error", **describe_error(error)})
         return 1
     except Exception as error:  # noqa: BLE001 (the edge of the process: nothing may leave it but an event)
         traceback.print_exc()

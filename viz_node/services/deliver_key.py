@@ -8,6 +8,7 @@ from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, NotFoundError, UsageError, VerificationError
+from viz_node.services.join_pool import PoolMembers
 from viz_node.services.library import adapter_named
 from viz_node.services.trade import Trade
 
@@ -41,10 +42,11 @@ class KeyRequest:
 
 
 class KeyDesk:
-    """Answers the requests of licensees."""
+    """Answers the requests of licensees, and of those who subscribe to a catalogue that has the adapter."""
 
-    def __init__(self, trade: Trade) -> None:
+    def __init__(self, trade: Trade, pools: PoolMembers) -> None:
         self._trade = trade
+        self._pools = pools
 
     async def on_key(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A licensee asks for the key of an adapter; the chain decides."""
@@ -66,7 +68,10 @@ class KeyDesk:
     async def _is_licensed(self, manifest: AdapterManifest, account: Account) -> bool:
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
-        return on_chain is not None and await self._trade.catalogue.is_licensed(on_chain.number, account)
+        if on_chain is None:
+            return False
+        is_licensed = await self._trade.catalogue.is_licensed(on_chain.number, account)
+        return is_licensed or await self._pools.may_open(on_chain.number, account)
 
 
 def parse_key_request(payload: bytes, now: int) -> tuple[KeyRequest, str]:

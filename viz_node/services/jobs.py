@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from viz_node.domain.job import Job, JobState, check_transition
-from viz_node.errors import UsageError, VizNodeError
+from viz_node.errors import UsageError, VizNodeError, describe_error
 from viz_node.ports import Store
 
 log = logging.getLogger(__name__)
@@ -150,8 +150,3 @@ def describe_job(job: Job) -> dict[str, Any]:
     body = asdict(job)
     del body["order"]
     return body | {"name": job.order.get("name") or job.order.get("adapter") or ""}
-
-
-def describe_error(error: VizNodeError) -> dict[str, Any]:
-    """The error as `{"error", "message", "hint"}`."""
-    return {"error": type(error).__name__, "message": error.message, "hint": error.hint}

@@ -21,6 +21,7 @@ from viz_node.services.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named
 from viz_node.services.order_key import KeyOrders
+from viz_node.services.subscribe_pool import Subscriptions
 from viz_node.services.trade import Trade
 
 CheckAdapter = Callable[[Path], object]
@@ -30,9 +31,17 @@ _KEY_SECONDS = 240
 class Buyer:
     """The licensee's side of the market."""
 
-    def __init__(self, trade: Trade, orders: KeyOrders, directory: Path, check_adapter: CheckAdapter) -> None:
+    def __init__(
+        self,
+        trade: Trade,
+        orders: KeyOrders,
+        subscriptions: Subscriptions,
+        directory: Path,
+        check_adapter: CheckAdapter,
+    ) -> None:
         self._trade = trade
         self._orders = orders
+        self._subscriptions = subscriptions
         self._directory = directory
         self._check_adapter = check_adapter
 
@@ -126,7 +135,8 @@ class Buyer:
         if existing is not None:
             return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
         key = await self._orders.collect(manifest.key_hash)
-        if not await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account):
+        is_licensed = await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account)
+        if not is_licensed and not await self._subscriptions.covers(listing.adapter_number):
             raise LicenseRequiredError(
                 f"this node holds no license for {manifest.name}",
                 f"viz-node license {manifest.name} --max-price {format_amount(listing.offer.price)}",

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
@@ -19,7 +20,9 @@ from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_purchase import PurchasePlans
+from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.run_pool import AskedPool
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
@@ -46,6 +49,7 @@ class Operations:
     prices: Prices
     notices: Notices
     metered: Metered
+    pools: Pools
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -264,6 +268,67 @@ class Operations:
     async def do_channel_close(self, *, channel: int) -> Answer:
         """Ask for the close of a channel."""
         return _order(self.jobs, "close", {"channel": channel})
+
+    async def do_pool_list(self) -> Rows:
+        """All catalogue subscriptions of the market."""
+        return await self.pools.rows()
+
+    async def do_pool_show(self, *, pool: int) -> Answer:
+        """One pool with its adapters and roots."""
+        return await self.pools.show(pool)
+
+    async def do_pool_create(
+        self, *, name: str, fee: str, challenger: str, days: int = 30, rule: str = "user-centric",
+        share: str = "70", grace_hours: int = 24,
+    ) -> Answer:  # fmt: skip
+        """Open a pool."""
+        asked = AskedPool(name, parse_amount(fee), days, challenger, rule, share, grace_hours)
+        return _order(self.jobs, "pool", self.pools.operator.check_new(asked))
+
+    async def do_plan_pool_create(
+        self, *, name: str, fee: str, challenger: str, days: int = 30, rule: str = "user-centric",
+        share: str = "70", grace_hours: int = 24,
+    ) -> Rows:  # fmt: skip
+        """What opening a pool costs and means."""
+        asked = AskedPool(name, parse_amount(fee), days, challenger, rule, share, grace_hours)
+        return await self.pools.operator.plan_new(asked)
+
+    async def do_pool_join(self, *, pool: int, adapter: str) -> Answer:
+        """Give an adapter to a pool's subscribers."""
+        return await self.pools.members.join(pool, adapter)
+
+    async def do_pool_leave(self, *, pool: int, adapter: str) -> Answer:
+        """Give it to no more subscribers."""
+        return await self.pools.members.leave(pool, adapter)
+
+    async def do_pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Answer:
+        """Pay the next periods of a pool."""
+        order = {"pool": pool, "periods": periods, "max_price": parse_amount(max_price)}
+        return _order(self.jobs, "subscribe", order)
+
+    async def do_plan_pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Rows:
+        """What subscribing costs and means."""
+        return await self.pools.subscriptions.plan(pool, periods, parse_amount(max_price))
+
+    async def do_pool_divide(self, *, pool: int) -> Answer:
+        """Post the division that is due."""
+        return _order(self.jobs, "divide", {"pool": pool})
+
+    async def do_plan_pool_divide(self, *, pool: int) -> Rows:
+        """What is due, and what posting it costs."""
+        return await self.pools.operator.plan_division(pool)
+
+    async def do_pool_collect(self) -> Answer:
+        """Have own splits credited from pools."""
+        return _order(self.jobs, "collect", {"name": "pools"})
+
+    async def do_plan_pool_collect(self) -> Rows:
+        """What pools give to own splits."""
+        return await self.pools.members.plan_collect()
+
+    async def do_pool_data(self, *, pool: int, directory: str) -> Answer:
+        """Write the data behind a pool's roots."""
+        return await self.pools.export(pool, Path(directory))
 
     async def do_export(self, *, adapter: str, directory: str) -> Answer:
         """Write a folder that PEFT loads."""

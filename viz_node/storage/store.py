@@ -47,7 +47,8 @@ CREATE TABLE channels (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE receipts (id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE INDEX receipts_by_channel ON receipts (channel)
 """
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_POOLS = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _POOLS)
 
 
 class Store:
@@ -200,6 +201,22 @@ class Store:
         """The receipts of a channel, oldest first."""
         rows = self._db.query("SELECT body FROM receipts WHERE channel = ? ORDER BY rowid", (key,))
         return [dict(json.loads(body)) for (body,) in rows]
+
+    # pools
+
+    def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
+        """Insert or replace what the node knows of a pool under a key like `member/1/2`."""
+        self._db.execute(_upsert("pool_records", ("id", "body")), (key, _json(body)))
+
+    def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
+        """The records whose keys begin so, by key, oldest first."""
+        rows = self._db.query("SELECT id, body FROM pool_records WHERE substr(id, 1, ?) = ? ORDER BY rowid",
+                              (len(prefix), prefix))  # fmt: skip
+        return {key: dict(json.loads(body)) for key, body in rows}
+
+    def remove_pool_records(self, prefix: str) -> None:
+        """Forget the records whose keys begin so."""
+        self._db.execute("DELETE FROM pool_records WHERE substr(id, 1, ?) = ?", (len(prefix), prefix))
 
     # federations and settings
 

@@ -12,19 +12,26 @@ from dataclasses import replace
 
 from viz_node.chain.audit.collect import FINALIZED, TIMEOUT_SECONDS, collect, translated
 from viz_node.chain.audit.conclude import conclude, with_state
-from viz_node.chain.audit.evidence import Evidence, from_document, to_document
+from viz_node.chain.audit.evidence import DIVISION_ENCODING, Evidence, from_document, to_document
 from viz_node.chain.audit.report import AuditReport, make_report
 from viz_node.chain.audit.state import compare_state
+from viz_node.chain.companions import POOL_DATA_TOPIC, pool_data_of
 from viz_node.chain.deployment import Deployment
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError
+from viz_node.chain.replay.divisions import NOTHING_PUBLISHED, Published
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_hex
+from viz_node.domain.division import Recover
 from viz_node.domain.ids import is_hex_digest
 from viz_node.errors import UsageError
 
-__all__ = ["FINALIZED", "AuditReport", "Evidence", "audit", "from_document", "judge", "to_document"]
+__all__ = ["FINALIZED", "AuditReport", "Evidence", "Published", "audit", "from_document", "judge", "to_document"]
 
 
 def audit(
-    rpc_urls: Sequence[str], deployment: Deployment, adapter_id: str | None = None, block: str = FINALIZED
+    rpc_urls: Sequence[str],
+    deployment: Deployment,
+    adapter_id: str | None = None,
+    block: str = FINALIZED,
+    published: Published = NOTHING_PUBLISHED,
 ) -> tuple[AuditReport, Evidence]:
     """Audit the market up to `block` (`latest`, `safe`, `finalized` or a number), which all endpoints must name.
 
@@ -36,7 +43,8 @@ def audit(
     rpcs = [JsonRpc(url, TIMEOUT_SECONDS) for url in rpc_urls]
     try:
         evidence = collect(rpcs, deployment, hex(int(block)) if block.isdecimal() else block)
-        conclusion = conclude(evidence)
+        evidence = replace(evidence, divisions=_named(evidence, published))
+        conclusion = conclude(evidence, published.recover)
         state = compare_state(rpcs[0], deployment.market, conclusion.block.number, conclusion.replay)
         evidence = replace(evidence, state=state)
         return make_report(evidence, with_state(conclusion, state), adapter_id), evidence
@@ -47,6 +55,13 @@ def audit(
             rpc.close()
 
 
-def judge(evidence: Evidence, adapter_id: str | None = None) -> AuditReport:
+def judge(evidence: Evidence, recover: Recover, adapter_id: str | None = None) -> AuditReport:
     """The report that follows from the evidence alone. Raises: VerificationError, ChainUnavailableError."""
-    return make_report(evidence, with_state(conclude(evidence), evidence.state), adapter_id)
+    return make_report(evidence, with_state(conclude(evidence, recover), evidence.state), adapter_id)
+
+
+def _named(evidence: Evidence, published: Published) -> tuple[str, ...]:
+    """The divisions that a posted root names; what else is at hand is none of this market's."""
+    data = [pool_data_of(log) for log in evidence.logs if log.topics[:1] == (to_hex(POOL_DATA_TOPIC),)]
+    digests = sorted({item.digest for item in data} & set(published.divisions))
+    return tuple(published.divisions[digest].decode(DIVISION_ENCODING) for digest in digests)

@@ -1,15 +1,25 @@
 """What follows from the evidence: proofs verified, ledger replayed, money matched. It asks nobody, so it repeats."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from viz_node.chain.audit.evidence import BALANCE_SLOTS, Evidence, History, StateCheck, decode_history
+from viz_node.chain.audit.evidence import (
+    BALANCE_SLOTS,
+    DIVISION_ENCODING,
+    Evidence,
+    History,
+    StateCheck,
+    decode_history,
+)
 from viz_node.chain.audit.money import Ledgers, compare_transfers
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.hashing import keccak
 from viz_node.chain.proofs import BlockRef, ProvenAccount, check_block, verify_proof
 from viz_node.chain.replay import CHECKS, Finding, LedgerReplay
+from viz_node.chain.replay.divisions import Published
 from viz_node.chain.rpc import to_bytes
+from viz_node.domain.division import Recover
 from viz_node.errors import VerificationError
 
 
@@ -24,9 +34,10 @@ class Conclusion:
     findings: tuple[Finding, ...]
     checked: dict[str, int]
     is_proven: bool
+    notes: tuple[str, ...]
 
 
-def conclude(evidence: Evidence) -> Conclusion:
+def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
     """Judge the evidence; what is wrong with the market is a finding.
 
     Raises: VerificationError, ChainUnavailableError for evidence that cannot be judged at all.
@@ -36,6 +47,10 @@ def conclude(evidence: Evidence) -> Conclusion:
     times = {number: time for number, (_, time) in evidence.blocks.items()}
     replay = LedgerReplay(evidence.deployment.market, evidence.terms, history.companions, times)
     replay.run(history.entries)
+    texts = [text.encode(DIVISION_ENCODING) for text in evidence.divisions]
+    divisions = {hashlib.sha256(raw).digest(): raw for raw in texts}
+    missing = replay.check_divisions(evidence.deployment.chain_id, Published(divisions, recover))
+    notes = (f"the data of {missing} roots of pools is not at hand: --pool-data derives them again",) if missing else ()
     money = compare_transfers(history.entries, history.transfers, evidence.deployment.market)
     proven, faults = _proven(evidence, block)
     faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
@@ -44,7 +59,7 @@ def conclude(evidence: Evidence) -> Conclusion:
     checked = {check: replay.book.checked[check] for check in CHECKS}
     checked |= {"C2": int("token" in proven), "C5": money.checked, "C12": len(history.transfers)}
     findings = (*replay.findings, *money.findings, *faults)
-    return Conclusion(block, history, replay, money, findings, checked, "market" in proven)
+    return Conclusion(block, history, replay, money, findings, checked, "market" in proven, evidence.notes + notes)
 
 
 def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:

@@ -29,6 +29,9 @@ MARKET_TOPICS = tuple(
 # Where tokens keep the mapping of balances: a low slot, or that of OpenZeppelin's upgradeable ERC-20.
 BALANCE_SLOTS = (*range(24), 0x52C63247E1F47DB19D5CE0460030C497F067CA4CEBF71BA98EEADABE20BACE00)
 
+# Keeps any bytes as they are: what was published need not be text.
+DIVISION_ENCODING = "latin-1"
+
 
 @dataclass(frozen=True)
 class StateCheck:
@@ -43,7 +46,8 @@ class Evidence:
     """What endpoints said about one market at one block; nothing in it is trusted.
 
     `proofs` and `codes` are of `market`, `annex` and `token`; `blocks` gives hash and time of every block with logs;
-    `witnesses` are the endpoints that named the same block hash.
+    `witnesses` are the endpoints that named the same block hash. `divisions` are texts from outside the chain: the
+    published data behind roots of pools.
     """
 
     deployment: Deployment
@@ -56,6 +60,7 @@ class Evidence:
     blocks: Mapping[int, tuple[str, int]]
     witnesses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    divisions: tuple[str, ...] = ()
     state: StateCheck = field(default_factory=StateCheck)
 
 
@@ -111,6 +116,7 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
         "blocks": [[number, *facts] for number, facts in sorted(evidence.blocks.items())],
         "witnesses": list(evidence.witnesses),
         "notes": list(evidence.notes),
+        "divisions": list(evidence.divisions),
         "state": {"checked": evidence.state.checked, "differences": list(evidence.state.differences)},
     }
 
@@ -133,6 +139,7 @@ def from_document(body: Any) -> Evidence:
             blocks,
             tuple(map(str, body["witnesses"])),
             tuple(map(str, body["notes"])),
+            tuple(str(text).encode(DIVISION_ENCODING).decode(DIVISION_ENCODING) for text in body["divisions"]),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:

@@ -98,6 +98,7 @@ class AccountTotal:
 class AuditReport:
     """Sales, splits, claims and totals of the adapter asked for; checks and findings of the whole market."""
 
+    adapter_id: str | None
     chain_id: int
     market: Account
     token: Account
@@ -126,7 +127,7 @@ class AuditReport:
 def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | None) -> AuditReport:
     """The report on one adapter, or on all."""
     replay, block = conclusion.replay, conclusion.block
-    notes = evidence.notes
+    notes = conclusion.notes
     if conclusion.money.strays:
         notes += (f"{conclusion.money.strays} units came to the market without an entry; nobody can claim them",)
     known = {adapter.manifest.hex() for adapter in replay.catalogue.adapters.values()}
@@ -144,6 +145,7 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
     )
     deployment = evidence.deployment
     return AuditReport(
+        adapter_id,
         deployment.chain_id,
         deployment.market,
         deployment.token,

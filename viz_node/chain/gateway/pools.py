@@ -1,19 +1,34 @@
 """Pools: one fee for many adapters, divided per period by a posted root."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from viz_node.chain.companions import PoolData, pool_data_of
+from viz_node.chain.companions import pool_data_of
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.hashing import pool_proof
+from viz_node.chain.hashing import pool_proof, pool_root, split_root
+from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.errors import NotFoundError
+from viz_node.domain.pool import pool_place
+from viz_node.domain.royalty import RoyaltySplit
+from viz_node.errors import ChainUnavailableError, NotFoundError
+
+SILENCE_SECONDS = 180 * 86_400
+"""Of the contract: this long after its end a period may be allocated, and then it can only be refunded."""
+MAX_AHEAD = 24
+"""Of the contract: so many periods can be paid ahead, the running one included."""
+_NUMBER = (1 << 64) - 1
+PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
+_ENDS = {EntryKind.ROOT_VETOED: VETOED, EntryKind.ROOT_ADOPTED: ADOPTED}
 
 
 @dataclass(frozen=True)
 class Pool:
-    """A pool; `start` is when period 0 began, `next_period` the one after the last that an adopted root covers."""
+    """A pool; `start` is when period 0 began, `next_period` the one after the last that an adopted root covers.
+
+    `rules` is the digest of the document with its rule of division, `place` what tells it from all other pools.
+    """
 
     number: int
     operator: Account
@@ -25,6 +40,16 @@ class Pool:
     allocated: TokenAmount
     credited: TokenAmount
     root: bytes
+    rules: bytes
+    place: str
+
+    def end_of(self, period: int) -> int:
+        """When the period ends, seconds since 1970."""
+        return self.start + (period + 1) * self.period_seconds
+
+    def first_allocable(self, time: int) -> int:
+        """The first period that was not adopted and whose time to be allocated is not over."""
+        return max(self.next_period, (time - self.start - SILENCE_SECONDS) // self.period_seconds)
 
     def period_at(self, time: int) -> int:
         """The number of the period that runs at `time`."""
@@ -32,14 +57,20 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class PendingRoot:
-    """A posted root that awaits its veto window: fees of periods `first` to `through`."""
+class PostedRoot:
+    """A root over periods `first` to `through`, which brought `amount`; its data is the blob that `uri` names.
+
+    `state` is `pending` while its veto window may run, then `vetoed` or `adopted`.
+    """
 
     root: bytes
+    data_digest: bytes
+    uri: str
     amount: TokenAmount
     first: int
     through: int
     adoptable_at: int
+    state: str = PENDING
 
 
 class PoolsGateway(MarketReader):
@@ -47,15 +78,67 @@ class PoolsGateway(MarketReader):
 
     def pool(self, number: int) -> Pool:
         """One pool. Raises: NotFoundError."""
+        created = self._entries(EntryKind.POOL_CREATED, number)
         values = self._view("pools", number)
-        if values[0] == NOBODY:
-            raise NotFoundError(f"the market has no pool {number}")
-        return Pool(number, *values)
+        if values[0] == NOBODY or not created:
+            raise NotFoundError(f"the market has no pool {number}", "viz-node pool list")
+        fields: list[Any] = [number, *values, created[0].d, self.pool_place(number)]
+        return Pool(*fields)
 
-    def pending_root(self, number: int) -> PendingRoot | None:
-        """The posted root that awaits its veto window."""
-        values = self._view("pendingRoots", number)
-        return PendingRoot(*values) if any(values[0]) else None
+    def pools(self) -> list[Pool]:
+        """All pools, oldest first."""
+        return [self.pool(entry.key) for entry in self._entries(EntryKind.POOL_CREATED)]
+
+    def pools_of(self, account: str) -> list[Pool]:
+        """The pools that the account runs or watches, oldest first."""
+        entries = self._entries(EntryKind.POOL_CREATED)
+        return [self.pool(entry.key) for entry in entries if account in (entry.who, f"0x{entry.c:040x}")]
+
+    def pool_place(self, number: int) -> str:
+        """What documents of the pool are signed for."""
+        return pool_place(self.deployment.chain_id, self.deployment.market, number)
+
+    def posted_roots(self, number: int) -> list[PostedRoot]:
+        """All roots that were ever posted, oldest first. Raises: ChainUnavailableError."""
+        posted = self._entries(EntryKind.ROOT_POSTED, number)
+        data = [pool_data_of(log) for log in self._logs("PoolData", number)]
+        if [(entry.d, entry.c.to_bytes(32, "big")) for entry in posted] != [(item.root, item.digest) for item in data]:
+            raise ChainUnavailableError("the chain's endpoint contradicts itself about posted roots", "use another RPC")
+        ends = sorted(
+            (entry for kind in _ENDS for entry in self._entries(kind, number)), key=lambda entry: entry.sequence
+        )
+        roots = [_posted(entry, item.uri) for entry, item in zip(posted, data, strict=True)]
+        # A root must have its end before the next is posted, so the ends stand in the same order.
+        return [
+            replace(root, state=_ENDS[EntryKind(ends[position].kind)]) if position < len(ends) else root
+            for position, root in enumerate(roots)
+        ]
+
+    def subscribers_of(self, number: int, first: int, through: int) -> dict[int, list[Account]]:
+        """Who has paid for each of these periods, without those who have it back; periods with nobody are left out."""
+        refunded = {(entry.b, entry.c) for entry in self._entries(EntryKind.PERIOD_REFUNDED, number)}
+        holders: dict[int, list[Account]] = {}
+        for entry in self._entries(EntryKind.SUBSCRIBED, number):
+            for period in _periods(entry):
+                if first <= period <= through and (period, int(entry.who, 16)) not in refunded:
+                    holders.setdefault(period, []).append(entry.who)
+        return dict(sorted(holders.items()))
+
+    def subscriptions_of(self, holder: str) -> dict[int, list[int]]:
+        """The periods by pool that were paid for the holder, ascending; some may have been refunded."""
+        periods: dict[int, list[int]] = {}
+        for entry in self._entries(EntryKind.SUBSCRIBED, who=holder):
+            periods.setdefault(entry.key, []).extend(_periods(entry))
+        return {pool: sorted(numbers) for pool, numbers in sorted(periods.items())}
+
+    def find_split(self, split: RoyaltySplit) -> int | None:
+        """The oldest split with exactly this table; tables never change, so any of them serves."""
+        root = split_root(split.shares)
+        return next((entry.key for entry in self._entries(EntryKind.SPLIT_CREATED) if entry.d == root), None)
+
+    def root_of(self, totals: Mapping[int, int]) -> bytes:
+        """The root over totals by split, of which there is at least one."""
+        return pool_root(totals)
 
     def pool_income(self, number: int, period: int) -> TokenAmount:
         """Fees that wait in a period."""
@@ -70,10 +153,6 @@ class PoolsGateway(MarketReader):
         """Units credited from the pool to a split so far."""
         return TokenAmount(self._view("poolCredits", number, split_id)[0])
 
-    def pool_data(self, number: int) -> list[PoolData]:
-        """Where the data behind each posted root is, oldest first."""
-        return [pool_data_of(log) for log in self._logs("PoolData", number)]
-
     def prepare_create_pool(self, challenger: str, fee: TokenAmount, period_seconds: int, rules: bytes) -> Call:
         """Open a pool of which the sender is the operator; `rules` is the digest of its rule of division."""
         description = f"open a pool for {format_amount(fee)} per period"
@@ -84,9 +163,11 @@ class PoolsGateway(MarketReader):
         values = number, holder, first, count, order_ref
         return self._to_market(f"subscribe to pool {number} for {count} periods", "subscribe", *values)
 
-    def prepare_post_root(self, number: int, through: int, root: bytes, data_digest: bytes, uri: str) -> Call:
-        """Post the root that allocates all open periods up to `through`."""
-        values = number, through, root, data_digest, uri
+    def prepare_post_root(
+        self, number: int, through: int, totals: Mapping[int, int], data_digest: bytes, uri: str
+    ) -> Call:
+        """Post the root over these totals, which allocates all open periods up to `through`."""
+        values = number, through, pool_root(totals), data_digest, uri
         return self._to_market(f"post the division of pool {number} up to period {through}", "postRoot", *values)
 
     def prepare_veto(self, number: int) -> Call:
@@ -108,3 +189,16 @@ class PoolsGateway(MarketReader):
         """Send the fee of a period that was never allocated back to whoever paid it."""
         description = f"refund period {period} of pool {number} for {holder}"
         return self._to_market(description, "refundPeriod", number, period, holder)
+
+
+def _posted(entry: LedgerEntry, uri: str) -> PostedRoot:
+    first, through, adoptable_at = entry.b & _NUMBER, entry.b >> 64 & _NUMBER, entry.b >> 128
+    digest = entry.c.to_bytes(32, "big")
+    return PostedRoot(entry.d, digest, uri, TokenAmount(entry.a), first, through, adoptable_at)
+
+
+def _periods(entry: LedgerEntry) -> Iterator[int]:
+    first, count = entry.b & _NUMBER, entry.b >> 64
+    if count > MAX_AHEAD:
+        raise ChainUnavailableError("the chain gave a malformed subscription", "use another RPC")
+    yield from range(first, first + count)

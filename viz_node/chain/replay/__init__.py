@@ -9,6 +9,7 @@ from viz_node.chain.ledger import INITIAL_HEAD, SEQUENCE_MASK, LedgerEntry, next
 from viz_node.chain.replay.book import CHECKS, Book, Companions, Finding, MarketTerms
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.channels import Channels
+from viz_node.chain.replay.divisions import Published, check_divisions
 from viz_node.chain.replay.escrow import Escrow
 from viz_node.chain.replay.licenses import Licenses
 from viz_node.chain.replay.pools import Pools
@@ -58,6 +59,10 @@ class LedgerReplay:
         """Apply all entries."""
         for entry in entries:
             self.apply(entry)
+
+    def check_divisions(self, chain_id: int, published: Published) -> int:
+        """Derive roots of pools from published data; how many could not be, for want of it."""
+        return check_divisions(self.book, self.pools, self.catalogue, chain_id, published)
 
     def apply(self, entry: LedgerEntry) -> None:
         """Check the entry against the rules and take it over."""

@@ -13,18 +13,23 @@ LONGEST_PERIOD = 366 * DAY_SECONDS
 MAX_AHEAD = 24
 MAX_RANGE = 64
 SILENCE_SECONDS = 180 * DAY_SECONDS
+PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
 _NUMBER = (1 << 64) - 1
 
 
-@dataclass(frozen=True)
-class PendingRoot:
-    """A root that waits for its veto window."""
+@dataclass
+class PostedRoot:
+    """A root by the entry that posted it, with the subscribers of its periods then; `digest` is that of its data."""
 
+    sequence: int
     root: bytes
+    digest: bytes
     amount: int
     first: int
     through: int
     adoptable_at: int
+    subscribers: dict[int, list[Account]]
+    state: str = PENDING
 
 
 @dataclass
@@ -37,14 +42,20 @@ class PoolState:
     fee: int
     period_seconds: int
     start: int
+    rules: bytes
     next_period: int = 0
     allocated: int = 0
     credited: int = 0
     root: bytes = bytes(32)
-    pending: PendingRoot | None = None
+    roots: list[PostedRoot] = field(default_factory=list)
     income: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-    payers: dict[tuple[int, Account], Account] = field(default_factory=dict)
+    payers: dict[int, dict[Account, Account]] = field(default_factory=lambda: defaultdict(dict))
     credits: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    @property
+    def pending(self) -> PostedRoot | None:
+        """The root whose veto window may run."""
+        return self.roots[-1] if self.roots and self.roots[-1].state == PENDING else None
 
     @property
     def held(self) -> int:
@@ -104,7 +115,7 @@ class Pools:
         }
         for fault in [fault for fault, holds in rules.items() if not holds]:
             self._book.fail("C10", entry, f"pool {entry.key} {fault}")
-        self.by_number[entry.key] = PoolState(entry.key, entry.who, challenger, entry.a, max(period, 1), start)
+        self.by_number[entry.key] = PoolState(entry.key, entry.who, challenger, entry.a, max(period, 1), start, entry.d)
 
     def _subscribe(self, entry: LedgerEntry, pool: PoolState) -> str:
         first, periods = entry.b & _NUMBER, entry.b >> 64
@@ -114,9 +125,9 @@ class Pools:
             return f"{entry.a} was paid for {periods} periods from {first}"
         fault = "sales were paused" if self._book.paused else ""
         for period in range(first, first + periods):
-            if pool.payers.get((period, entry.who)):
+            if entry.who in pool.payers[period]:
                 fault = f"{entry.who} had paid for period {period}"
-            pool.payers[period, entry.who] = account_of(entry.c)
+            pool.payers[period][entry.who] = account_of(entry.c)
             pool.income[period] += pool.fee
         return fault
 
@@ -125,7 +136,11 @@ class Pools:
         if not first <= through < first + MAX_RANGE or until >= LAST_TIME:
             return f"a root over periods {first} to {through}"
         was_pending, time = pool.pending is not None, self._book.time_of(entry)
-        pool.pending = PendingRoot(entry.d, entry.a, first, through, until)
+        subscribers = {
+            period: list(pool.payers[period]) for period in range(first, through + 1) if pool.payers.get(period)
+        }
+        digest = entry.c.to_bytes(32, "big")
+        pool.roots.append(PostedRoot(entry.sequence, entry.d, digest, entry.a, first, through, until, subscribers))
         amount = sum(pool.income.get(period, 0) for period in range(first, through + 1))
         if entry.who != pool.operator or was_pending:
             return "a root was posted by somebody else, or over one that waits"
@@ -133,20 +148,23 @@ class Pools:
             return f"a root gives out {entry.a} of periods {first} to {through}, which brought {amount}"
         if until != time + self._book.terms.veto_window:
             return "a root can be adopted at another time than the veto window says"
-        has_data = (pool.number, entry.d, entry.c.to_bytes(32, "big")) in self._digests
+        has_data = (pool.number, entry.d, digest) in self._digests
         return "" if has_data else "no published data belongs to the root"
 
     def _veto(self, entry: LedgerEntry, pool: PoolState) -> str:
-        pending, pool.pending = pool.pending, None
+        pending = pool.pending
+        if pending is not None:
+            pending.state = VETOED
         if pending is None or (entry.a, entry.d) != (pending.amount, pending.root):
             return "another root was vetoed than the one that waits"
         is_right = entry.who == pool.challenger and self._book.time_of(entry) < pending.adoptable_at
         return "" if is_right else "a root was vetoed too late or by somebody else than the challenger"
 
     def _adopt(self, entry: LedgerEntry, pool: PoolState) -> str:
-        pending, pool.pending = pool.pending, None
+        pending = pool.pending
         if pending is None:
             return "no root waits to be adopted"
+        pending.state = ADOPTED
         for period in range(pending.first, pending.through + 1):
             pool.income.pop(period, None)
         pool.root, pool.next_period = pending.root, pending.through + 1
@@ -167,7 +185,7 @@ class Pools:
 
     def _refund(self, entry: LedgerEntry, pool: PoolState) -> str:
         period, holder = entry.b, account_of(entry.c)
-        payer = pool.payers.pop((period, holder), None)
+        payer = pool.payers.get(period, {}).pop(holder, None)
         pool.income[period] -= entry.a
         if (entry.a, entry.who) != (pool.fee, payer) or pool.income[period] < 0:
             return f"{entry.a} of period {period} went back to {entry.who}, who did not pay it"

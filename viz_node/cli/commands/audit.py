@@ -35,24 +35,26 @@ class AuditCommand(click.Command):
 )
 @click.option(
     "--deployment",
+    "deployment_path",
     required=True,
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     help="Chain id, contract addresses and code digest.",
 )
 @click.option("--block", default="finalized", show_default=True, help="finalized, safe, latest or a number.")
+@click.option(
+    "--pool-data",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="Published data of pools, a folder or a file, to derive their roots again: viz-node pool data POOL --out DIR.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all evidence to a file.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
 @json_option
 @pass_terminal
 def audit_command(
-    terminal: Terminal,
-    adapter: str | None,
-    rpc_urls: tuple[str, ...],
-    deployment: Path,
-    block: str,
-    report: Path | None,
-    key: Path | None,
+    terminal: Terminal, /, adapter: str | None, report: Path | None, key: Path | None, **asked: Any
 ) -> None:
     """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
 
@@ -65,7 +67,7 @@ def audit_command(
 
     if key is not None and report is None:
         raise click.UsageError("--key signs a --report FILE")
-    result, evidence = run_full_audit(rpc_urls, deployment, adapter, block)
+    result, evidence = run_full_audit(adapter=adapter, **asked)
     seal = {} if report is None else write_report(result, evidence, report, key)
     _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
 

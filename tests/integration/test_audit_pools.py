@@ -1,0 +1,116 @@
+"""Roots of pools derived again by an auditor: from published data, with the chain and nothing else."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.anvil_market import ANVIL
+from tests.integration.test_pools import WINDOW, Scene, done, used_and_over
+from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.cli.main import run
+from viz_node.daemon.audit import run_full_audit, verify_report, write_report
+from viz_node.domain.division import Division
+from viz_node.errors import VerificationError
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevChain]:
+    directory = tmp_path_factory.mktemp("anvil")
+    yield start_anvil(directory, ANVIL)
+    stop_anvil(directory)
+
+
+def deployment_of(made: Scene, folder: Path) -> Path:
+    path = folder / "deployment.json"
+    path.write_bytes(made.world.anvil.deployment.to_bytes())
+    return path
+
+
+async def adopted(made: Scene) -> None:
+    made.pass_time(WINDOW)
+    await made.watch(made.operator)
+    assert made.root_states()[-1] == "adopted"
+
+
+def audited(made: Scene, folder: Path, data: Path | None) -> dict:
+    paths = [data] if data else []
+    report, _ = run_full_audit([made.world.anvil.rpc_url], deployment_of(made, folder), None, "latest", paths)
+    return report.to_dict()
+
+
+async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path / "world")
+    await made.watch(made.operator)
+    await adopted(made)
+    await done(made.owners[0], "collect", {"name": "pools"})
+    data = tmp_path / "data"
+    assert len((await made.readers[0].pools.export(1, data))["files"]) == 1
+    assert (await made.readers[0].pools.export(1, data))["missing"] == []
+    without, given = audited(made, tmp_path, None), audited(made, tmp_path, data)
+    assert (without["findings"], given["findings"]) == ([], [])
+    assert any("1 roots of pools" in note for note in without["notes"])
+    assert not any("roots of pools" in note for note in given["notes"])
+    looked = [next(row["looked_at"] for row in body["checks"] if row["check"] == "C10") for body in (without, given)]
+    assert looked[1] == looked[0] + 1
+
+    report, evidence = run_full_audit(
+        [made.world.anvil.rpc_url], deployment_of(made, tmp_path), None, "latest", [data, *data.glob("*.json")]
+    )
+    path = tmp_path / "report.json"
+    write_report(report, evidence, path, None)
+    again, _ = verify_report(path)
+    assert again.to_dict() == report.to_dict()
+    body = json.loads(path.read_text())
+    body["evidence"]["divisions"] = []
+    path.write_text(json.dumps(body))
+    with pytest.raises(VerificationError):
+        verify_report(path)
+
+
+async def lie(made: Scene, change: Division) -> None:
+    """The operator posts it, nobody challenges, and it is adopted."""
+    through, _ = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+    digest, uri = await made.operator.pools.desk.publish(change)
+    call = made.gateway.prepare_post_root(1, through, change.totals, digest, uri)
+    await made.operator.treasury.execute("lie", lambda: call, {"kind": "lie"})
+    await adopted(made)
+
+
+async def test_pool_data__operator_and_challenger_collude__the_auditor_finds_it(
+    chain: DevChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = await used_and_over(chain, tmp_path / "world")
+    _, right = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+    reserve = right.rules.reserve_split
+    await lie(made, replace(right, totals={reserve: sum(right.totals.values())}))
+    data = tmp_path / "data"
+    await made.operator.pools.export(1, data)
+    assert audited(made, tmp_path, None)["findings"] == []
+    (finding,) = audited(made, tmp_path, data)["findings"]
+    assert (finding["check"], "not what the rule gives" in finding["message"]) == ("C10", True)
+    command = ["audit", "--rpc-url", made.world.anvil.rpc_url, "--deployment", str(tmp_path / "deployment.json")]
+    assert run([*command, "--block", "latest", "--pool-data", str(data)]) == 1
+    assert "C10" in capsys.readouterr().out
+    assert run([*command, "--pool-data", str(tmp_path / "nothing")]) == 2
+
+
+async def test_pool_data__not_text_at_all__is_a_finding(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path / "world")
+    _, right = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+
+    class Noise(Division):
+        def payload(self) -> bytes:
+            return b"\xff\x00\xfe"
+
+    noise = Noise(**vars(right))
+    await lie(made, noise)
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "noise.json").write_bytes(noise.payload())
+    (finding,) = audited(made, tmp_path, data)["findings"]
+    assert (finding["check"], "malformed" in finding["message"]) == ("C10", True)

@@ -1,0 +1,359 @@
+"""Catalogue subscriptions by the nodes' services on a real Anvil: paid, used, stated, divided, watched, credited."""
+
+import copy
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.anvil_market import ANVIL
+from tests.anvil_world import AnvilWorld
+from tests.fakes.world import Fuse, Killed, Member, every_fuse
+from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.domain.ids import TokenAmount
+from viz_node.domain.job import JobState
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.pool import UseStatement
+from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VerificationError
+from viz_node.services.pool_desk import USES_METHOD
+from viz_node.services.run_pool import AskedPool
+
+pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
+
+DAY, WINDOW = 86_400, 600
+FEE = TokenAmount(10_000_000)
+MONEY = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevChain]:
+    directory = tmp_path_factory.mktemp("anvil")
+    yield start_anvil(directory, ANVIL)
+    stop_anvil(directory)
+
+
+class Scene:
+    """An operator, a challenger, two owners whose adapters are in pool 1, and two subscribers of its period 0."""
+
+    def __init__(self, world: AnvilWorld) -> None:
+        self.world, self.gateway = world, world.anvil.gateway
+        self.operator, self.challenger = world.node("operator"), world.node("challenger")
+        self.owners = [world.node("ann"), world.node("bob")]
+        self.readers = [world.node("rita", MONEY), world.node("rob", MONEY)]
+        self.adapters: list[str] = []
+
+    async def open(self, rule: str = "user-centric", subscribed: bool = True) -> None:
+        watcher = f"{self.challenger.keys.account}@{self.challenger.keys.peer_id}"
+        asked = AskedPool("poems", FEE, 1, watcher, rule, "70", 1)
+        (plan,) = await self.operator.pools.operator.plan_new(asked)
+        assert plan["gas"] != "0"
+        await done(self.operator, "pool", self.operator.pools.operator.check_new(asked))
+        for owner in self.owners:
+            self.adapters.append(await owner.sell(f"poems-of-{len(self.adapters)}"))
+        for member in (*self.owners, *self.readers, self.operator, self.challenger):
+            member.hear()
+        for owner, adapter_id in zip(self.owners, self.adapters, strict=True):
+            assert (await owner.pools.members.join(1, adapter_id))["told"] == 2
+        for reader in self.readers if subscribed else []:
+            await done(reader, "subscribe", {"pool": 1, "periods": 1, "max_price": FEE})
+
+    async def read(self, reader: Member, adapter: int, times: int) -> None:
+        """Fetch an adapter of the pool and use it so often."""
+        result = await done(reader, "fetch", {"adapter": self.adapters[adapter]})
+        for number in range(times):
+            await done(reader, "generate", {"adapter": result["name"], "prompt": f"line {number}"})
+
+    def pass_time(self, seconds: int) -> None:
+        self.world.anvil.pass_time(seconds)
+
+    async def watch(self, *members: Member) -> None:
+        for member in members:
+            await member.pools.watch()
+
+    def root_states(self) -> list[str]:
+        return [root.state for root in self.gateway.posted_roots(1)]
+
+    def accrued(self, owner: Member) -> int:
+        return sum(row.accrued for row in self.gateway.royalties_of(owner.keys.account))
+
+
+async def done(member: Member, kind: str, order: dict[str, Any]) -> dict[str, Any]:
+    job = (await member.live((kind, order)))[0]
+    assert (job.kind, job.state) == (kind, JobState.DONE), job
+    return dict(job.result)
+
+
+async def scene(chain: DevChain, tmp_path: Path, **options: Any) -> Scene:
+    made = Scene(AnvilWorld(tmp_path, chain.rpc_url))
+    await made.open(**options)
+    return made
+
+
+async def used_and_over(chain: DevChain, tmp_path: Path, **options: Any) -> Scene:
+    """Rita has used Ann's adapter three times and Bob's once, Rob Bob's once; the period and its grace are over."""
+    made = await scene(chain, tmp_path, **options)
+    rita, rob = made.readers
+    await made.read(rita, 0, 3)
+    await made.read(rita, 1, 1)
+    await made.read(rob, 1, 1)
+    made.pass_time(DAY)
+    await made.watch(*made.readers)
+    made.pass_time(3601)
+    return made
+
+
+async def test_period__used_stated_divided__pays_each_adapter_by_each_subscribers_uses(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await used_and_over(chain, tmp_path)
+    ann, bob = made.owners
+    await made.watch(made.operator)
+    assert made.root_states() == ["pending"]
+    await made.watch(made.challenger, made.operator)
+    assert made.root_states() == ["pending"]
+    made.pass_time(WINDOW)
+    await made.watch(made.operator, made.challenger)
+    assert made.root_states() == ["adopted"]
+    for member in (ann, bob, made.operator):
+        plan = await member.pools.members.plan_collect()
+        assert len(plan) == 1
+        await done(member, "collect", {"name": "pools"})
+        assert await member.pools.members.plan_collect() == []
+    # Rita's 7.00 go 3:1, Rob's all to Bob; the operator's reserve has the other 30 percent of both.
+    assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
+    assert made.accrued(made.operator) == 6_000_000
+    assert made.gateway.pool(1).credited == 2 * FEE
+    shown = await bob.pools.show(1)
+    assert [root["state"] for root in shown["roots"]] == ["adopted"]
+    assert {row["units"] for row in shown["roots"][0]["given"]} == {"5.25", "8.75", "6.00"}
+
+
+async def test_key__subscriber__gets_it_while_the_period_runs_and_nobody_else(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path, subscribed=False)
+    rita, rob = made.readers
+    await done(rita, "subscribe", {"pool": 1, "periods": 1, "max_price": FEE})
+    await made.read(rita, 0, 0)
+    refused, *_ = await rob.live(("fetch", {"adapter": made.adapters[0]}))
+    assert refused.error.startswith("LicenseRequiredError")
+    number = made.gateway.find_adapter(bytes.fromhex(made.adapters[1]), made.owners[1].keys.account).number
+    bob = made.owners[1].pools.members
+    assert await bob.may_open(number, rita.keys.account)
+    assert not await bob.may_open(number, rob.keys.account)
+    assert not await bob.may_open(number + 1, rita.keys.account)
+    await bob.leave(1, made.adapters[1])
+    assert not await bob.may_open(number, rita.keys.account)
+    with pytest.raises(NotFoundError):
+        await bob.leave(1, made.adapters[1])
+    made.pass_time(DAY)
+    assert not await made.owners[0].pools.members.may_open(1, rita.keys.account)
+    late, *_ = await rita.live(("fetch", {"adapter": made.adapters[1]}))
+    assert late.error.startswith("LicenseRequiredError")
+
+
+async def test_subscribe__more_periods__follow_each_other_and_stay_within_the_limit(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await scene(chain, tmp_path)
+    rita = made.readers[0]
+    plans = rita.pools.subscriptions
+    with pytest.raises(PriceAboveLimitError, match="cost 20"):
+        await plans.plan(1, 2, 2 * FEE - 1)
+    with pytest.raises(UsageError):
+        await plans.plan(1, 25, MONEY * 10)
+    (row,) = await plans.plan(1, 2, 2 * FEE)
+    assert (row["amount"], "period 1 to 2" in row["what"]) == ("20.00", True)
+    result = await done(rita, "subscribe", {"pool": 1, "periods": 2, "max_price": 2 * FEE})
+    assert (result["first_period"], result["paid"]) == (1, "20.00")
+    assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0, 1, 2]}
+    with pytest.raises(RefusedError, match="paid up to"):
+        await plans.plan(1, 24, 24 * FEE)
+
+
+async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+    pool, desk = made.gateway.pool(1), made.operator.pools.desk
+    through, right = await made.operator.pools.operator._due(pool, [])
+    forged = UseStatement(pool.place, 0, made.readers[1].keys.account, {1: 5}).signed(
+        made.operator.pools.desk.trade.sealing.sign_as_account
+    )
+    swapped = tuple(forged if item.holder == forged.holder else item for item in right.statements)
+    lies = {
+        "totals": replace(right, totals={split: units + 1 for split, units in right.totals.items()}),
+        "statement": replace(right, statements=right.statements[:1]),
+        "member": replace(right, members=right.members[:1]),
+        "signature": replace(right, statements=swapped),
+        "twice": replace(right, statements=(right.statements[0], *right.statements)),
+        "before": replace(right, before={1: 1}),
+        "rules": replace(right, rules=replace(right.rules, adapters_share=6000)),
+    }
+    for count, (name, lie) in enumerate(lies.items(), 1):
+        digest, uri = await desk.publish(lie)
+        call = made.gateway.prepare_post_root(1, through, lie.totals, digest, uri)
+        await made.operator.treasury.execute(f"lie:{name}", lambda call=call: call, {"kind": "lie"})
+        await made.watch(made.challenger)
+        assert made.root_states() == ["vetoed"] * count, name
+    await made.watch(made.operator)
+    await made.watch(made.challenger)
+    assert made.root_states() == ["vetoed"] * len(lies) + ["pending"]
+
+
+async def test_withheld_data__challenger__waits_and_then_strikes_out(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+    await made.watch(made.operator)
+    made.operator.network.is_up = False
+    await made.watch(made.challenger)
+    assert made.root_states() == ["pending"]
+    made.pass_time(WINDOW // 2 + 1)
+    await made.watch(made.challenger)
+    assert made.root_states() == ["vetoed"]
+    made.operator.network.is_up = True
+    await made.watch(made.operator)
+    assert made.root_states() == ["vetoed"], "what was struck out is not posted again as it is"
+
+
+async def test_statement__only_the_challenger_has_it__the_operator_asks_for_it(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path)
+    await made.read(made.readers[0], 0, 1)
+    made.pass_time(DAY)
+    made.operator.network.is_up = False
+    await made.watch(made.readers[0])
+    made.operator.network.is_up = True
+    made.pass_time(3601)
+    await made.watch(made.operator, made.challenger)
+    division = await made.operator.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
+    assert [item.uses for item in division.statements] == [{1: 1}]
+    assert made.root_states() == ["pending"]
+
+
+async def test_nobody_divides__subscriber__has_the_fee_back_by_himself(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path)
+    rita = made.readers[0]
+    before = made.world.tokens(rita)
+    made.pass_time(182 * DAY)
+    await made.watch(rita)
+    await made.watch(rita)
+    assert made.world.tokens(rita) == before + FEE
+    await made.watch(made.operator)
+    assert made.root_states() == [], "what can be refunded is not divided any more"
+
+
+async def test_uses__of_others_or_of_running_periods__are_refused(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path)
+    pool, (rita, rob) = made.gateway.pool(1), made.readers
+    sign = rita.pools.desk.trade.sealing.sign_as_account
+
+    async def send(period: int, holder: Member, uses: dict[int, int], sender: Member = rita) -> None:
+        row = UseStatement(pool.place, period, holder.keys.account, uses).signed(sign).row()
+        body = canonical_bytes({"pool": 1, "row": row})
+        await sender.network.request(made.operator.keys.peer_id, USES_METHOD, body)
+
+    with pytest.raises(RefusedError, match="is not over"):
+        await send(0, rita, {1: 1})
+    made.pass_time(DAY)
+    with pytest.raises(RefusedError, match="not signed by"):
+        await send(0, rob, {1: 1})
+    with pytest.raises(RefusedError, match="is not over"):
+        await send(1, rita, {1: 1})
+    with pytest.raises(VerificationError, match="malformed"):
+        await send(0, rita, {})
+    await send(0, rita, {1: 1})
+    body = canonical_bytes({"pool": 1, "first": 0, "through": 0, "after": 0})
+    with pytest.raises(RefusedError, match="operator only"):
+        await rita.network.request(made.challenger.keys.peer_id, "pool-statements", body)
+    with pytest.raises(NotFoundError):
+        await rita.network.request(rob.keys.peer_id, USES_METHOD, canonical_bytes({"pool": 1, "row": {}}))
+
+
+async def test_membership__of_another_owners_adapter__is_refused(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path)
+    ann, bob = made.owners
+    with pytest.raises(RefusedError, match="another's"):
+        await ann.pools.members.join(1, made.adapters[1])
+    pool = made.gateway.pool(1)
+    row = next(member for member in made.operator.pools.desk.members(pool) if member.adapter == 1).row()
+    desk = made.operator.pools.desk
+    for change in (
+        {"adapter": 2},
+        {"split_id": row["split_id"] + 1},
+        {"account": bob.keys.account},
+        {"signature": "0x00"},
+    ):
+        with pytest.raises(VerificationError):
+            await desk.take_member(pool, row | change)
+    assert (await desk.take_member(pool, row)).adapter == 1
+
+
+async def _killed_everywhere(
+    made: Scene, member: Member, act: Callable[[], Awaitable[Any]], check: Callable[[], Any]
+) -> int:
+    """Let the member die before and after every call of `act`, start again, act again; then `check` must hold."""
+    ask, stores = made.world.anvil.ask, [(node, copy.deepcopy(node.store)) for node in nodes_of(made)]
+    counting, point = Fuse(), ask("evm_snapshot")
+    member.start(counting)
+    await act()
+    check()
+    for deadly in every_fuse(len(counting.calls)):
+        ask("evm_revert", point)
+        point = ask("evm_snapshot")
+        for node, store in stores:
+            node.store = copy.deepcopy(store)
+            node.start(deadly if node is member else None)
+        with suppress(Killed, BaseExceptionGroup):
+            await act()
+        member.start()
+        await member.treasury.recover()
+        await act()
+        check()
+    return len(counting.calls)
+
+
+def nodes_of(made: Scene) -> list[Member]:
+    return [made.operator, made.challenger, *made.owners, *made.readers]
+
+
+async def test_subscribe__killed_at_every_call__is_paid_once(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path, subscribed=False)
+    rita = made.readers[0]
+    order = {"pool": 1, "periods": 1, "max_price": FEE}
+
+    async def act() -> None:
+        started = [job for job in rita.store.list_jobs() if job.kind == "subscribe"]
+        await rita.live(*([] if started else [("subscribe", order)]))
+
+    def check() -> None:
+        assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0]}
+        assert made.world.tokens(rita) == MONEY - FEE
+
+    assert await _killed_everywhere(made, rita, act, check) > 10
+
+
+async def test_divide__killed_at_every_call__is_posted_once(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+
+    def check() -> None:
+        assert made.root_states() == ["pending"]
+
+    async def act() -> None:
+        await made.operator.pools.operator.watch()
+
+    assert await _killed_everywhere(made, made.operator, act, check) > 10
+
+
+async def test_collect__killed_at_every_call__is_credited_once(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+    await made.watch(made.operator)
+    made.pass_time(WINDOW)
+    await made.watch(made.operator)
+    ann = made.owners[0]
+
+    async def act() -> None:
+        started = [job for job in ann.store.list_jobs() if job.kind == "collect"]
+        await ann.live(*([] if started else [("collect", {"name": "pools"})]))
+
+    def check() -> None:
+        assert made.accrued(ann) == 5_250_000
+
+    assert await _killed_everywhere(made, ann, act, check) > 5

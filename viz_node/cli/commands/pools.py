@@ -1,0 +1,149 @@
+"""`viz-node pool`: many adapters for one fee per period, divided by what is used."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from viz_node.cli.commands.market import print_job
+from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.domain.ids import parse_amount
+from viz_node.domain.pool import RULES_OF_POOLS
+
+COLUMNS = ("pool", "name", "fee", "days", "rule", "adapters_share", "period", "period_ends", "paid_periods", "roles")
+_pool = click.argument("pool", type=click.IntRange(1))
+
+
+@click.group("pool")
+def pool_command() -> None:
+    """Catalogue subscriptions: many adapters for one fee per period, divided among them by what is used."""
+
+
+@pool_command.command("list")
+@json_option
+@pass_terminal
+def list_pools(terminal: Terminal) -> None:
+    """The pools of the market."""
+    empty = "no pools yet; open one: viz-node pool create NAME --fee 9.99 --challenger ACCOUNT@PEER"
+    terminal.output.rows(terminal.client.call_list("pool_list"), COLUMNS, empty)
+
+
+@pool_command.command("show")
+@_pool
+@json_option
+@pass_terminal
+def show_pool(terminal: Terminal, pool: int) -> None:
+    """One POOL: rules, adapters, how past periods were divided, and your own uses."""
+    body = terminal.client.call("pool_show", pool=pool)
+    if terminal.output.is_json:
+        terminal.output.document(body)
+        return
+    tables = {"members": ("adapter", "name", "account", "split", "my_uses"),
+              "roots": ("periods", "fees", "state", "adoptable_at", "data")}  # fmt: skip
+    terminal.output.body({key: value for key, value in body.items() if key not in tables})
+    for name, columns in tables.items():
+        terminal.output.line(f"\n{name}")
+        terminal.output.rows(body[name], columns, "none yet")
+
+
+@pool_command.command("create")
+@click.argument("name")
+@click.option("--fee", required=True, metavar="TOKENS", help="Of one subscriber for one period.")
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Length of a period.")
+@click.option(
+    "--challenger",
+    required=True,
+    metavar="ACCOUNT@PEER",
+    help="Who derives each division again and can strike it out; see `viz-node id` there.",
+)
+@click.option("--rule", type=click.Choice([str(rule) for rule in RULES_OF_POOLS]), default="user-centric",
+              show_default=True, help="How a period is divided; see docs/explanation/economics.md.")  # fmt: skip
+@click.option("--share", default="70", show_default=True, metavar="PERCENT", help="For adapters; the rest is yours.")
+@click.option("--grace-hours", type=click.IntRange(0, 720), default=24, show_default=True,
+              help="How long statements of uses are awaited after a period.")  # fmt: skip
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, **asked: Any) -> None:
+    """Open a pool called NAME; its terms never change."""
+    parse_amount(asked["fee"])
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_create", **asked), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("pool_create", **asked), detach)
+        print_job(terminal, job, "viz-node pool join POOL ADAPTER")
+
+
+@pool_command.command("join")
+@_pool
+@click.argument("adapter")
+@json_option
+@pass_terminal
+def join_pool(terminal: Terminal, pool: int, adapter: str) -> None:
+    """Give POOL's subscribers your ADAPTER, for its part of their fees."""
+    terminal.output.body(terminal.client.call("pool_join", pool=pool, adapter=adapter))
+
+
+@pool_command.command("leave")
+@_pool
+@click.argument("adapter")
+@json_option
+@pass_terminal
+def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
+    """Give ADAPTER to no more subscribers of POOL; uses of those who have it are still paid."""
+    terminal.output.body(terminal.client.call("pool_leave", pool=pool, adapter=adapter))
+
+
+@pool_command.command("subscribe")
+@_pool
+@click.option("--periods", type=click.IntRange(1, 24), default=1, show_default=True)
+@click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this for all periods.")
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def subscribe(
+    terminal: Terminal, /, pool: int, periods: int, max_price: str, yes: bool, dry_run: bool, detach: bool
+) -> None:
+    """Pay the next periods of POOL; then `fetch` and `generate` its adapters."""
+    parse_amount(max_price)
+    order = {"pool": pool, "periods": periods, "max_price": max_price}
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_subscribe", **order), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("pool_subscribe", **order), detach)
+        print_job(terminal, job, f"viz-node pool show {pool}, then viz-node fetch ADAPTER")
+
+
+@pool_command.command("divide")
+@_pool
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def divide_pool(terminal: Terminal, pool: int, yes: bool, dry_run: bool, detach: bool) -> None:
+    """Post how the periods of POOL that are over are divided; your node does it by itself, too."""
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_divide", pool=pool), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("pool_divide", pool=pool), detach)
+        print_job(terminal, job, f"viz-node pool show {pool}")
+
+
+@pool_command.command("collect")
+@spending_options
+@detach_option
+@json_option
+@pass_terminal
+def collect(terminal: Terminal, yes: bool, dry_run: bool, detach: bool) -> None:
+    """Have your splits credited what adopted divisions give them."""
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_collect"), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("pool_collect"), detach)
+        print_job(terminal, job, "viz-node royalties claim")
+
+
+@pool_command.command("data")
+@_pool
+@click.option("--out", "directory", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR")
+@json_option
+@pass_terminal
+def write_data(terminal: Terminal, pool: int, directory: Path) -> None:
+    """Write the published data of POOL for auditors: viz-node audit … --pool-data DIR."""
+    answer = terminal.client.call("pool_data", pool=pool, directory=str(directory.absolute()))
+    terminal.output.body(answer)

@@ -1,0 +1,224 @@
+"""What the parties of a catalogue subscription sign or fix: the pool's rules, its adapters, its subscribers' uses.
+
+A pool's money is divided by what its subscribers say that they used. Nobody has to be believed about anybody else: a
+statement is signed by its subscriber's account, and under the rules that a pool may have (`distribution.py`) it directs
+no more than his own fee. Adapters are named by their numbers on the chain, which have one owner each: anybody could
+register the digest of another's manifest. How totals follow from these documents stands in `division.py`.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
+
+from viz_node.domain.distribution import PoolRule
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, parse_account
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.strict_json import parse_json
+from viz_node.errors import UsageError, VerificationError
+
+RULES_FORMAT = "viz-node/pool-rules/1"
+MEMBER_CONTEXT = "viz-node/pool-member/1"
+USES_CONTEXT = "viz-node/pool-uses/1"
+MAX_RULES_BYTES = 4096
+MAX_ROW_BYTES = 32 * 1024
+MAX_ADAPTERS_USED = 512
+MAX_GRACE_SECONDS = 30 * 86_400
+RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
+"""Pro-rata pays whoever runs bots; it is there to be compared with, not to be chosen."""
+
+_LARGEST = 2**53
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class PoolRules:
+    """How a pool divides; fixed for ever by its digest on the chain.
+
+    `reserve_split` gets what is not for adapters and what nobody directs. Both peers take statements and memberships,
+    for `grace_seconds` after a period.
+    """
+
+    name: str
+    rule: PoolRule
+    adapters_share: BasisPoints
+    reserve_split: int
+    operator_peer: PeerId
+    challenger_peer: PeerId
+    grace_seconds: int
+    created: int
+
+    def payload(self) -> bytes:
+        """The canonical bytes that are hashed."""
+        return canonical_bytes(asdict(self) | {"format": RULES_FORMAT})
+
+    def digest(self) -> bytes:
+        """SHA-256; the chain keeps it."""
+        return hashlib.sha256(self.payload()).digest()
+
+
+@dataclass(frozen=True)
+class PoolMember:
+    """An owner's word that subscribers get his adapter's key, and the split to credit; `place` as `pool_place`."""
+
+    place: str
+    adapter: int
+    account: Account
+    split_id: int
+    signature: str = ""
+
+    def text(self) -> str:
+        """What the account signs."""
+        return "\n".join((MEMBER_CONTEXT, self.place, str(self.adapter), self.account, str(self.split_id)))
+
+    def row(self) -> dict[str, Any]:
+        """The wire form, without the place, which both sides know."""
+        return {key: value for key, value in asdict(self).items() if key != "place"}
+
+    def signed(self, sign: Callable[[str], str]) -> "PoolMember":
+        """The same with its signature."""
+        return replace(self, signature=sign(self.text()))
+
+
+@dataclass(frozen=True)
+class UseStatement:
+    """How often a subscriber used which adapters in a period; at least one, or there is nothing to state."""
+
+    place: str
+    period: int
+    holder: Account
+    uses: Mapping[int, int]
+    signature: str = ""
+
+    def text(self) -> str:
+        """What the account signs."""
+        rows = [f"{adapter} {count}" for adapter, count in sorted(self.uses.items())]
+        return "\n".join((USES_CONTEXT, self.place, str(self.period), self.holder, *rows))
+
+    def row(self) -> dict[str, Any]:
+        """The wire form, without the place."""
+        uses = {str(adapter): count for adapter, count in self.uses.items()}
+        return {"period": self.period, "holder": self.holder, "uses": uses, "signature": self.signature}
+
+    def signed(self, sign: Callable[[str], str]) -> "UseStatement":
+        """The same with its signature."""
+        return replace(self, signature=sign(self.text()))
+
+
+def pool_place(chain_id: int, market: Account, pool: int) -> str:
+    """What tells a pool from all others; part of everything that is signed for it."""
+    return f"{chain_id}:{market}:{pool}"
+
+
+def check_rules(rules: PoolRules) -> PoolRules:
+    """The rules, if a pool may have them. Raises: UsageError."""
+    if rules.rule not in RULES_OF_POOLS:
+        raise UsageError(f"a pool does not divide {rules.rule}", f"choose one of {', '.join(RULES_OF_POOLS)}")
+    if not 0 < rules.adapters_share <= WHOLE:
+        raise UsageError("the adapters' share is 0.01 to 100 percent", "--share 70")
+    if rules.operator_peer == rules.challenger_peer:
+        raise UsageError("a pool is watched by another node than its operator's", "--challenger ACCOUNT@PEER")
+    if not 0 <= rules.grace_seconds <= MAX_GRACE_SECONDS:
+        raise UsageError("a pool waits at most 30 days for statements of uses", "--grace-hours 24")
+    return rules
+
+
+def parse_rules(raw: bytes) -> PoolRules:
+    """A stranger's rules. Raises: VerificationError."""
+
+    def parse() -> PoolRules:
+        rules = rules_of(_object(raw, MAX_RULES_BYTES))
+        if rules.payload() != raw:
+            raise ValueError("not in canonical form")
+        return rules
+
+    return translated(parse, "the pool's rules are malformed")
+
+
+def parse_row(raw: bytes, limit: int = MAX_ROW_BYTES) -> dict[str, Any]:
+    """The JSON object of a stranger's message, at most `limit` bytes. Raises: VerificationError."""
+    return translated(lambda: _object(raw, limit), "the message is malformed")
+
+
+def parse_member(body: Any, place: str) -> PoolMember:
+    """A stranger's membership; its signature is not checked. Raises: VerificationError."""
+    return translated(lambda: member_of(body, place), "the membership is malformed")
+
+
+def parse_statement(body: Any, place: str) -> UseStatement:
+    """A stranger's statement; its signature is not checked. Raises: VerificationError."""
+    return translated(lambda: statement_of(body, place), "the statement of uses is malformed")
+
+
+def rules_of(body: Any) -> PoolRules:
+    """Rules from JSON. Raises: ValueError, TypeError, KeyError, UsageError."""
+    if body["format"] != RULES_FORMAT:
+        raise ValueError("unknown format")
+    fields = {name: value for name, value in body.items() if name != "format"}
+    rules = PoolRules(**fields | {"rule": PoolRule(body["rule"])})
+    for text in (rules.name, rules.operator_peer, rules.challenger_peer):
+        text_of(text)
+    for number in (rules.adapters_share, rules.reserve_split, rules.grace_seconds, rules.created):
+        number_of(number, 0)
+    return check_rules(rules)
+
+
+def member_of(body: Any, place: str) -> PoolMember:
+    """A membership from JSON. Raises: ValueError, TypeError, KeyError, UsageError."""
+    member = PoolMember(place=place, **body)
+    number_of(member.adapter, 1)
+    number_of(member.split_id, 1)
+    _check_signer(member.account, member.signature)
+    return member
+
+
+def statement_of(body: Any, place: str) -> UseStatement:
+    """A statement from JSON. Raises: ValueError, TypeError, KeyError, UsageError."""
+    statement = UseStatement(place=place, **body | {"uses": counts_of(body["uses"])})
+    number_of(statement.period, 0)
+    if not 1 <= len(statement.uses) <= MAX_ADAPTERS_USED:
+        raise ValueError(f"a statement names 1 to {MAX_ADAPTERS_USED} adapters")
+    _check_signer(statement.holder, statement.signature)
+    return statement
+
+
+def counts_of(body: Any) -> dict[int, int]:
+    """Counts above zero by number above zero, from JSON, ascending. Raises: ValueError, TypeError."""
+    counts = {number_of(int(key), 1): number_of(count, 1, 2**128) for key, count in body.items()}
+    if [str(key) for key in counts] != list(body):
+        raise ValueError("a key is not a number in its usual form")
+    return dict(sorted(counts.items()))
+
+
+def text_of(value: Any) -> str:
+    """A short printable text. Raises: ValueError."""
+    if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 200:
+        raise ValueError("a text is missing, too long or not printable")
+    return value
+
+
+def number_of(value: Any, least: int, end: int = _LARGEST) -> int:
+    """A whole number from `least` and below `end`. Raises: ValueError."""
+    if type(value) is not int or not least <= value < end:
+        raise ValueError("a number is out of range")
+    return value
+
+
+def translated(parse: Callable[[], _T], message: str) -> _T:
+    """What `parse` returns. Raises: VerificationError for whatever malformed data makes it raise."""
+    try:
+        return parse()
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
+        raise VerificationError(f"{message}: {error}") from error
+
+
+def _check_signer(account: Any, signature: Any) -> None:
+    text_of(signature)
+    if parse_account(account) != account:
+        raise ValueError("an account is malformed")
+
+
+def _object(raw: bytes, limit: int) -> dict[str, Any]:
+    if len(raw) > limit:
+        raise ValueError("too large")
+    return dict(parse_json(raw))

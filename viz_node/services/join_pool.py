@@ -1,0 +1,140 @@
+"""An owner's side of pools: join with an adapter, give its key to subscribers, take what the pool gives its split.
+
+Kept records: `joined/POOL/ADAPTER`, the membership and the peers that have it.
+"""
+
+import asyncio
+from typing import Any
+
+from viz_node.domain.ids import Account, PeerId, format_amount, format_coin
+from viz_node.domain.job import Job
+from viz_node.domain.pool import PoolMember
+from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VizNodeError
+from viz_node.ports import Pool
+from viz_node.services.jobs import Report
+from viz_node.services.pool_desk import JOIN_METHOD, PoolDesk
+
+
+class PoolMembers:
+    """The adapters of this node that pools have."""
+
+    def __init__(self, desk: PoolDesk) -> None:
+        self._desk = desk
+        self._trade = desk.trade
+
+    async def join(self, number: int, adapter: str) -> dict[str, Any]:
+        """Give subscribers of a pool the key of an adapter from now on, for its part of the fees.
+
+        Raises: NotFoundError, RefusedError (another's adapter, or not for sale), PeerUnreachableError.
+        """
+        pool, listing = await self._desk.pool(number), await self._trade.catalogue.listing(adapter)
+        if listing.manifest.account != self._trade.keys.account:
+            raise RefusedError(f"{listing.manifest.name} is another's to give", "see `viz-node adapters list`")
+        place = pool.place, listing.adapter_number, self._trade.keys.account, listing.offer.split_id
+        member = await asyncio.to_thread(PoolMember(*place).signed, self._trade.sealing.sign_as_account)
+        key = f"joined/{number}/{listing.adapter_number}"
+        record = {"row": member.row(), "told": [], "adapter_id": listing.adapter_id}
+        self._trade.store.save_pool_record(key, record)
+        told = await self._tell(pool, key, record)
+        return {"pool": number, "adapter": listing.manifest.name, "split": listing.offer.split_id, "told": len(told)}
+
+    async def leave(self, number: int, adapter: str) -> dict[str, Any]:
+        """Give nobody the key any more for being a subscriber; what they have stays, and its uses are still paid."""
+        listing = await self._trade.catalogue.listing(adapter)
+        key = f"joined/{number}/{listing.adapter_number}"
+        if not self._trade.store.pool_records_with(key):
+            raise NotFoundError(f"{listing.manifest.name} is not in pool {number}", f"viz-node pool show {number}")
+        self._trade.store.remove_pool_records(key)
+        return {"pool": number, "adapter": listing.manifest.name}
+
+    async def may_open(self, adapter_number: int, account: Account) -> bool:
+        """Whether the account subscribes now to a pool that has the adapter. Raises: ChainUnavailableError."""
+        for key in self._trade.store.pool_records_with("joined/"):
+            _, number, adapter = key.split("/")
+            if int(adapter) == adapter_number and await is_subscribed(self._desk, int(number), account):
+                return True
+        return False
+
+    async def watch(self) -> None:
+        """Tell operators and challengers what they did not hear yet. Raises: VizNodeError."""
+        for key, record in self._trade.store.pool_records_with("joined/").items():
+            if len(record["told"]) < 2:
+                await self._tell(await self._desk.pool(int(key.split("/")[1])), key, record)
+
+    async def _tell(self, pool: Pool, key: str, record: dict[str, Any]) -> list[PeerId]:
+        told: list[PeerId] = list(record["told"])
+        rules = await self._desk.rules(pool)
+        for peer_id in (rules.operator_peer, rules.challenger_peer):
+            if peer_id not in told:
+                try:
+                    await self._say(pool, peer_id, record["row"])
+                except VizNodeError:  # the watch says it again
+                    continue
+                told.append(peer_id)
+        self._trade.store.save_pool_record(key, record | {"told": told})
+        return told
+
+    async def _say(self, pool: Pool, peer_id: PeerId, row: dict[str, Any]) -> None:
+        if peer_id == self._trade.keys.peer_id:
+            await self._desk.take_member(pool, row)
+        else:
+            await self._desk.ask(peer_id, JOIN_METHOD, {"pool": pool.number, "row": row})
+
+    # Money.
+
+    async def plan_collect(self) -> list[dict[str, Any]]:
+        """What crediting own splits from pools costs and brings. Raises: VizNodeError."""
+        rows = []
+        for pool, split_id, units, totals in await self._due():
+            call = self._trade.market.prepare_claim_pool(pool.number, split_id, totals)
+            gas = format_coin(await self._trade.treasury.quote_wei(call))
+            what, after = f"credit split {split_id} from pool {pool.number}", "then: viz-node royalties claim"
+            rows.append({"what": what, "amount": f"+{format_amount(units)}", "gas": gas, "consequence": after})
+        return rows
+
+    async def collect(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: have own splits credited what adopted roots give them; repeated after a crash, each once."""
+        due, hashes, units = await self._due(), [], 0
+        for step, (pool, split_id, amount, totals) in enumerate(due, 1):
+            report({"phase": "credit", "step": step, "steps": len(due)})
+            tx_hash = await self._credit(job, pool, split_id, totals)
+            hashes += [tx_hash] if tx_hash else []
+            units += amount
+        return {"credited": format_amount(units), "tx_hashes": hashes}
+
+    async def _credit(self, job: Job, pool: Pool, split_id: int, totals: dict[int, int]) -> str | None:
+        detail = {"kind": "pool credit", "pool": pool.number, "split_id": split_id, "job": job.job_id}
+        order_id = f"pool-credit:{pool.number}:{split_id}:{totals[split_id]}"
+        prepare = self._trade.market.prepare_claim_pool
+        try:
+            return await self._trade.treasury.execute(order_id, lambda: prepare(pool.number, split_id, totals), detail)
+        except TransactionRevertedError:
+            # Anyone may credit a split: then it is done.
+            if await self._left(pool, split_id, totals):
+                raise
+            return None
+
+    async def _due(self) -> list[tuple[Pool, int, int, dict[int, int]]]:
+        """Pool, split, units and totals of each split of this account that an adopted root gives more than it has."""
+        market, account = self._trade.market, self._trade.keys.account
+        joined = {int(key.split("/")[1]) for key in self._trade.store.pool_records_with("joined/")}
+        run = {pool.number for pool in await asyncio.to_thread(market.pools_of, account)}
+        own = {row.split_id for row in await asyncio.to_thread(market.royalties_of, account)}
+        found = []
+        for number in sorted(joined | run):
+            pool = await self._desk.pool(number)
+            totals = await self._desk.totals(pool, await asyncio.to_thread(market.posted_roots, number))
+            for split_id in sorted(own & set(totals)):
+                if left := await self._left(pool, split_id, totals):
+                    found.append((pool, split_id, left, totals))
+        return found
+
+    async def _left(self, pool: Pool, split_id: int, totals: dict[int, int]) -> int:
+        return totals[split_id] - await asyncio.to_thread(self._trade.market.pool_credit, pool.number, split_id)
+
+
+async def is_subscribed(desk: PoolDesk, number: int, account: Account) -> bool:
+    """Whether the running period of the pool is paid for the account. Raises: ChainUnavailableError."""
+    pool = await desk.pool(number)
+    period = pool.period_at(await desk.now())
+    return await asyncio.to_thread(desk.trade.market.subscription_payer, number, period, account) is not None
