@@ -50,6 +50,8 @@ class PoolDesk:
 
     async def pool(self, number: int) -> Pool:
         """A pool of the market. Raises: NotFoundError, ChainUnavailableError."""
+        if not 0 < number < 1 << 64:
+            raise NotFoundError(f"{number} is not the number of a pool", "viz-node pool list")
         return await asyncio.to_thread(self.trade.market.pool, number)
 
     async def now(self) -> int:

@@ -160,7 +160,7 @@ class PoolOperator:
 
     async def _responsible(self, number: object) -> Pool:
         """A pool that this account runs or watches. Raises: NotFoundError."""
-        if type(number) is int and number > 0:
+        if type(number) is int:
             pool = await self._desk.pool(number)
             if self._trade.keys.account in (pool.operator, pool.challenger):
                 return pool

@@ -23,7 +23,7 @@ CHECKS = {
     "C7": "licenses and times follow from the sales",
     "C8": "channels: uses times price, rising, within the deposit",
     "C9": "orders end once, in time, with the evidence for it",
-    "C10": "pools: roots and claims within what was paid in",
+    "C10": "pools: roots follow from their data, claims from roots",
     "C11": "acts of owners and steward are theirs to do",
     "C12": "no money came in beside the ledger",
     "C13": "the contract's own state is what the ledger leads to",
