@@ -19,7 +19,9 @@ from viz_node.chain.ledger import EntryKind
 from viz_node.cli.main import viz_node
 from viz_node.domain import federation
 from viz_node.domain.announcement import MAX_ANNOUNCEMENT_BYTES, MAX_LIFETIME_SECONDS, Announcement
+from viz_node.domain.division import MAX_DIVISION_BYTES, Division
 from viz_node.domain.manifest import MAX_MANIFEST_BYTES, AdapterManifest
+from viz_node.domain.pool import MAX_ADAPTERS_USED, MAX_RULES_BYTES, PoolMember, PoolRules, UseStatement
 from viz_node.identity.sealing import FRAME_BYTES
 from viz_node.p2p import wire
 from viz_node.p2p.blobs import CHUNK_BYTES
@@ -131,6 +133,9 @@ def test_protocol__fields_of_documents__are_all_named() -> None:
     assert _names(Announcement) <= set(re.findall(r"`(\w+)`", announcement))
     key_request = PROTOCOL.split("## Key delivery")[1].split("## ")[0]
     assert set(re.findall(r'"(\w+)"', key_request)) == _names(KeyRequest) | {"signature"}
+    pools = PROTOCOL.split("## Pools")[1].split("\n## ")[0]
+    documents = _names(PoolRules) | (_names(PoolMember) | _names(UseStatement) | _names(Division)) - {"place"}
+    assert documents <= set(re.findall(r"`(\w+)`", pools))
     agreed = PROTOCOL.split("## Federation")[1].split("## ")[0]
     stated = set(re.findall(r'"(\w+)"', agreed))
     assert stated == federation._TERMS | federation._INVITATION | {"digest"}
@@ -148,6 +153,9 @@ def test_protocol__numbers__are_those_of_the_code() -> None:
         f"chunks of {CHUNK_BYTES >> 20} MiB",
         f'"chunk":{CHUNK_BYTES}',
         f"frames of {FRAME_BYTES >> 20} MiB of plaintext",
+        f"at most {MAX_RULES_BYTES} bytes: `name`",
+        f"at most {MAX_ADAPTERS_USED} adapters",
+        f"`viz-node/pool-division/1`, at most {MAX_DIVISION_BYTES >> 20} MiB",
         f"at most {MAX_BODY_BYTES >> 20} MiB, within {BODY_SECONDS:g} s",
     ]
     assert [phrase for phrase in said if phrase not in text] == []

@@ -37,7 +37,7 @@ USES_METHOD = "pool-uses"
 STATEMENTS_METHOD = "pool-statements"
 PENDING, ADOPTED = "pending", "adopted"
 _PAGE_BYTES = 512 * 1024
-_MOST_PAGES = 128
+_MOST_PAGES = 32
 _URI = re.compile(r"viz-blob:([0-9a-f]{64}):([1-9][0-9]{0,7})")
 
 
