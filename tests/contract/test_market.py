@@ -170,6 +170,23 @@ def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:
     assert place.market.license_expiry(2, buyer.account) == first + 3600
 
 
+def test_permit__travels_with_a_purchase__is_used_once_and_by_its_signer_alone(place: Any) -> None:
+    publish(place)
+    buyer, other = place.sender(MONEY), place.sender(MONEY)
+    permit = place.market.permit_to_sign(buyer.account, PRICE, place.market.block_time() + 3600)
+    signature = buyer.sign_typed_data(permit)
+    assert place.market.takes_permit(permit, signature)
+    assert not place.market.takes_permit(permit, other.sign_typed_data(permit))
+    stolen = place.market.prepare_buy(1, other.account, PRICE, b"\4" * 32)
+    with pytest.raises(TransactionRevertedError):
+        other.sign(place.market.prepare_with_permit(stolen, permit, signature), other.next_nonce())
+    call = place.market.prepare_buy(1, buyer.account, PRICE, b"\4" * 32)
+    do(buyer, place.market.prepare_with_permit(call, permit, signature))
+    assert place.market.license_expiry(1, buyer.account) == PERPETUAL
+    assert (place.market.allowance(buyer.account), buyer.next_nonce()) == (0, 1)
+    assert not place.market.takes_permit(permit, signature)
+
+
 def escrowed(place: Any) -> tuple[Any, Any, NewOrder, bytes]:
     """Owner, buyer, a paid order and its secret."""
     owner, buyer, secret = publish(place, is_escrowed=True), place.sender(MONEY), delivery.new_order_secret()

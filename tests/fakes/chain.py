@@ -41,6 +41,7 @@ class State:
     licenses: dict[tuple[int, str], int] = field(default_factory=dict)
     sales: list[Sale] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
+    permits: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class MemoryChain:
 
     def __init__(self) -> None:
         self.mines = True
+        self.has_permits = True
         self.least_price = 1
         self.time = 1_800_000_000
         self.calls: list[MemoryCall] = []
@@ -122,6 +124,8 @@ class MemoryChain:
 class MemorySender:
     """One account's `TransactionSender`."""
 
+    asks_nobody = True
+
     def __init__(self, chain: MemoryChain, account: Account, shown: int = 0, booked: int = 0) -> None:
         self._chain = chain
         self._depths = shown, booked
@@ -157,7 +161,7 @@ class MemorySender:
         return self._signed(body | {"price": -(-body["price"] * RAISE_PERCENT // 1000)})
 
     def sign_typed_data(self, data: dict[str, Any]) -> bytes:
-        return hashlib.sha512(json.dumps([self.account, data], default=str).encode()).digest() + b"\x1b"
+        return permit_signature(self.account, data)
 
     @staticmethod
     def _signed(body: dict[str, Any]) -> SignedTransaction:
@@ -253,7 +257,39 @@ class MemoryEscrow:
         return MemoryCall("refund", refund)
 
 
-class MemoryMarket(MemoryEscrow):
+class MemoryPayments:
+    """Allowances and permits."""
+
+    def __init__(self, chain: MemoryChain) -> None:
+        self._chain = chain
+
+    def allowance(self, account: Account) -> TokenAmount:
+        return TokenAmount(self._chain.state.allowed.get(account, 0))
+
+    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> dict[str, Any] | None:
+        nonce = self._chain.state.permits.get(account, 0)
+        message = {"owner": account, "value": amount, "nonce": nonce, "deadline": deadline}
+        return {"message": message} if self._chain.has_permits else None
+
+    def takes_permit(self, permit: dict[str, Any], signature: bytes) -> bool:
+        return _use_permit(copy.deepcopy(self._chain.state), permit, signature, self._chain.time)
+
+    def prepare_with_permit(self, call: MemoryCall, permit: dict[str, Any], signature: bytes) -> MemoryCall:
+        def pay(state: State, account: str, now: int) -> None:
+            if permit["message"]["owner"] == account:
+                _use_permit(state, permit, signature, now)
+            call.apply(state, account, now)
+
+        return MemoryCall(call.description, pay)
+
+    def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
+        def approve(state: State, account: str, _: int) -> None:
+            state.allowed[account] = amount
+
+        return MemoryCall("approve", approve)
+
+
+class MemoryMarket(MemoryEscrow, MemoryPayments):
     """The market's `MarketGateway`."""
 
     def facts(self) -> MarketFacts:
@@ -271,9 +307,6 @@ class MemoryMarket(MemoryEscrow):
 
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)
-
-    def allowance(self, account: Account) -> TokenAmount:
-        return TokenAmount(self._chain.state.allowed.get(account, 0))
 
     def royalties_of(self, account: Account) -> list[Royalty]:
         state, rows = self._chain.state, []
@@ -317,12 +350,6 @@ class MemoryMarket(MemoryEscrow):
                 state.offers[number - 1] = replace(state.offers[number - 1], is_withdrawn=True)
 
         return MemoryCall("withdraw", withdraw)
-
-    def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
-        def approve(state: State, account: str, _: int) -> None:
-            state.allowed[account] = amount
-
-        return MemoryCall("approve", approve)
 
     def prepare_buy(self, offer_id: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> MemoryCall:
         def buy(state: State, account: str, now: int) -> None:
@@ -373,6 +400,20 @@ def _offer(state: State, adapter_number: int, split_id: int, terms: OfferTerms) 
 def _require_owner(state: State, adapter_number: int, account: str) -> None:
     if state.adapters[adapter_number - 1].owner != account:
         raise TransactionRevertedError("the contract refused: NotOwner()")
+
+
+def permit_signature(account: str, permit: dict[str, Any]) -> bytes:
+    return hashlib.sha512(json.dumps([account, permit], default=str).encode()).digest() + b"\x1b"
+
+
+def _use_permit(state: State, permit: dict[str, Any], signature: bytes, now: int) -> bool:
+    message = permit["message"]
+    owner, is_signed = message["owner"], signature == permit_signature(message["owner"], permit)
+    if not is_signed or now > message["deadline"] or message["nonce"] != state.permits.get(owner, 0):
+        return False
+    state.permits[owner] = message["nonce"] + 1
+    state.allowed[owner] = message["value"]
+    return True
 
 
 def _pull(state: State, account: str, price: int) -> None:

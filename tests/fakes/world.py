@@ -114,7 +114,7 @@ class Member:
         self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
         money = market, self.treasury, self.catalogue, delivery
-        trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
+        trade = self.trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
         self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
         self.orders = KeyOrders(trade, patience_seconds=0.05)
         self.deliveries = Deliveries(trade, self.publisher)
