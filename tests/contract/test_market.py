@@ -251,6 +251,18 @@ def test_order__wrong_key_or_none__pays_back(place: Any) -> None:
     assert [order.state for order in place.market.orders_paid_by(buyer.account)] == ["disputed", "refunded"]
 
 
+def test_price_history__direct_and_in_escrow__each_with_the_price_of_its_rule(place: Any) -> None:
+    _, buyer, *_ = escrowed(place)
+    publish(place)
+    buy(place, buyer, 2)
+    sales, paths = place.market.price_history([1, 2])
+    told = {(sale.offer_id, sale.paid, sale.derived, sale.order, sale.outcome) for sale in sales}
+    assert told == {(1, PRICE, PRICE, 1, "open"), (2, PRICE, PRICE, 0, "sold")}
+    assert {sale.holder for sale in sales} == {buyer.account}
+    assert [(path.offer_id, path.at(place.market.block_time())) for path in paths] == [(1, PRICE), (2, PRICE)]
+    assert [sale.offer_id for sale in place.market.price_history([2])[0]] == [2]
+
+
 def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> None:
     owner, buyer = publish(place), place.sender(MONEY)
     number = place.market.find_adapter(DIGESTS[0], owner.account).number

@@ -17,14 +17,16 @@ from viz_node.chain.signing import SignedTransaction
 from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep
 from viz_node.domain.purchase import NewOrder
-from viz_node.domain.royalty import RoyaltySplit
+from viz_node.domain.royalty import SPLIT_NUMBERS, RoyaltySplit
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
 from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prove_wrong_key
 
 PLATFORM = Account("0x" + "f0" * 20)
 PLATFORM_FEE = BasisPoints(300)
 WINDOW_SECONDS = 600
+START = 1_800_000_000
 
 
 @dataclass
@@ -59,7 +61,7 @@ class MemoryChain:
         self.mines = True
         self.has_permits = True
         self.least_price = 1
-        self.time = 1_800_000_000
+        self.time = START
         self.calls: list[MemoryCall] = []
         self.forget()
 
@@ -321,6 +323,22 @@ class MemoryMarket(MemoryEscrow, MemoryPayments):
     def sales(self) -> list[Sale]:
         return list(self._chain.state.sales)
 
+    def price_history(self, offer_ids: Sequence[int]) -> tuple[list[PricedSale], list[PricePath]]:
+        """Prices of this market are fixed."""
+        state, rows = self._chain.state, []
+        for sale in state.sales:
+            rows.append((sale.offer_id, sale.holder, sale.price, 0, "sold"))
+        for order in state.orders:
+            outcome = "open" if order.state is OrderState.ORDERED else str(order.state)
+            rows.append((order.terms.offer_id, order.terms.holder, order.terms.price, order.number, outcome))
+        sales = [
+            PricedSale(number, START + number, offer, holder, TokenAmount(price), TokenAmount(price), *rest, "0x")
+            for number, (offer, holder, price, *rest) in enumerate(rows, 1)
+            if offer in offer_ids
+        ]
+        first = (PriceStep(START, PriceState()),)
+        return sales, [PricePath(number, state.offers[number - 1].floor, None, first) for number in offer_ids]
+
     def prepare_publish(
         self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms
     ) -> MemoryCall:
@@ -370,15 +388,25 @@ class MemoryMarket(MemoryEscrow, MemoryPayments):
         return MemoryCall("buy", buy)
 
     def prepare_claim(self, split_id: int, account: Account) -> MemoryCall:
+        return self.prepare_claim_many([(split_id, account)])
+
+    def prepare_claim_many(self, claims: Sequence[tuple[int, Account]]) -> MemoryCall:
         def claim(state: State, _: str, __: int) -> None:
-            due = state.splits[split_id - 1].entitlement(account, TokenAmount(state.accrued.get(split_id, 0)))
-            due = TokenAmount(due - state.claimed.get((split_id, account), 0))
-            if not due:
+            if not sum(_pay_due(state, split_id, account) for split_id, account in claims):
                 raise TransactionRevertedError("the contract refused: NothingDue()")
-            state.claimed[split_id, account] = state.claimed.get((split_id, account), 0) + due
-            state.tokens[account] = state.tokens.get(account, 0) + due
 
         return MemoryCall("claim", claim)
+
+
+def _pay_due(state: State, split_id: int, account: Account) -> int:
+    entitled = state.splits[split_id - 1].entitlement(account, TokenAmount(state.accrued.get(split_id, 0)))
+    due = entitled - state.claimed.get((split_id, account), 0)
+    state.claimed[split_id, account] = entitled
+    if int(account, 16) < SPLIT_NUMBERS:
+        state.accrued[int(account, 16)] = state.accrued.get(int(account, 16), 0) + due
+    else:
+        state.tokens[account] = state.tokens.get(account, 0) + due
+    return due
 
 
 def _offer(state: State, adapter_number: int, split_id: int, terms: OfferTerms) -> Offer:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node import __version__
+from viz_node.chain.audit.collect import DEVELOPMENT_CHAINS
 from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
@@ -40,6 +41,7 @@ from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
 from viz_node.services.pay_uses import Metered
+from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.run_federation import Rounds
@@ -147,10 +149,12 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     network.serve(KEY_METHOD, KeyDesk(trade).on_key)
     network.on_announcement(catalogue.take_in)
     facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_urls[0],
-             "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
+             "chain_id": chain.deployment.chain_id, "market": chain.deployment.market,
+             "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
-        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices, notices=notices,
+        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
+        publications=PublicationPlans(trade, publisher), prices=prices, notices=notices,
         metered=metered,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.domain.terms import DAY_SECONDS
@@ -42,7 +42,7 @@ class PurchasePlans:
             "amount": format_amount(offer.price),
             "gas": format_coin(quote.call_wei),
             "consequence": await self._consequence(listing, offer, is_order, facts),
-            "paid_to": parts_of(offer, listing, facts),
+            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts),
         }
         if not quote.approval_wei:
             return [pay]
@@ -79,17 +79,19 @@ class PurchasePlans:
         return True
 
 
-def parts_of(offer: Offer, listing: Listing, facts: MarketFacts) -> Sequence[dict[str, str]]:
+def parts_of(
+    price: int, shares: Sequence[tuple[Account, BasisPoints]], seller: Account, facts: MarketFacts
+) -> list[dict[str, str]]:
     """Who is credited how much of one payment, each part rounded down as the contract does."""
-    roles = {listing.manifest.account: "the seller"}
+    roles = {seller: "the seller"}
     if facts.platform is not None:
         roles[facts.platform] = f"the platform: {facts.platform_fee / 100:g} %, fixed for ever"
     rows = []
-    for account, share in offer.shares:
+    for account, share in shares:
         number = int(account, 16)
-        of_split = f"those who share in split {number}" if number < SPLIT_NUMBERS else ""
-        part = {"account": account, "share": f"{share / 100:g} %", "who": of_split or roles.get(account, "")}
-        rows.append(part | {"amount": format_amount(offer.price * share // WHOLE)})
+        who = f"those who share in split {number}" if number < SPLIT_NUMBERS else roles.get(account, "")
+        part = {"account": account, "share": f"{share / 100:g} %", "who": who}
+        rows.append(part | {"amount": format_amount(price * share // WHOLE)})
     return rows
 
 
