@@ -170,6 +170,23 @@ def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:
     assert place.market.license_expiry(2, buyer.account) == first + 3600
 
 
+def test_permit__travels_with_a_purchase__is_used_once_and_by_its_signer_alone(place: Any) -> None:
+    publish(place)
+    buyer, other = place.sender(MONEY), place.sender(MONEY)
+    permit = place.market.permit_to_sign(buyer.account, PRICE, place.market.block_time() + 3600)
+    signature = buyer.sign_typed_data(permit)
+    assert place.market.takes_permit(permit, signature)
+    assert not place.market.takes_permit(permit, other.sign_typed_data(permit))
+    stolen = place.market.prepare_buy(1, other.account, PRICE, b"\4" * 32)
+    with pytest.raises(TransactionRevertedError):
+        other.sign(place.market.prepare_with_permit(stolen, permit, signature), other.next_nonce())
+    call = place.market.prepare_buy(1, buyer.account, PRICE, b"\4" * 32)
+    do(buyer, place.market.prepare_with_permit(call, permit, signature))
+    assert place.market.license_expiry(1, buyer.account) == PERPETUAL
+    assert (place.market.allowance(buyer.account), buyer.next_nonce()) == (0, 1)
+    assert not place.market.takes_permit(permit, signature)
+
+
 def escrowed(place: Any) -> tuple[Any, Any, NewOrder, bytes]:
     """Owner, buyer, a paid order and its secret."""
     owner, buyer, secret = publish(place, is_escrowed=True), place.sender(MONEY), delivery.new_order_secret()
@@ -232,6 +249,18 @@ def test_order__wrong_key_or_none__pays_back(place: Any) -> None:
         owner.sign(place.market.prepare_deliver(late, new.point, b"\1" * 32), owner.next_nonce())
     do(owner, place.market.prepare_refund(late))
     assert [order.state for order in place.market.orders_paid_by(buyer.account)] == ["disputed", "refunded"]
+
+
+def test_price_history__direct_and_in_escrow__each_with_the_price_of_its_rule(place: Any) -> None:
+    _, buyer, *_ = escrowed(place)
+    publish(place)
+    buy(place, buyer, 2)
+    sales, paths = place.market.price_history([1, 2])
+    told = {(sale.offer_id, sale.paid, sale.derived, sale.order, sale.outcome) for sale in sales}
+    assert told == {(1, PRICE, PRICE, 1, "open"), (2, PRICE, PRICE, 0, "sold")}
+    assert {sale.holder for sale in sales} == {buyer.account}
+    assert [(path.offer_id, path.at(place.market.block_time())) for path in paths] == [(1, PRICE), (2, PRICE)]
+    assert [sale.offer_id for sale in place.market.price_history([2])[0]] == [2]
 
 
 def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> None:

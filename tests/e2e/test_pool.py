@@ -66,9 +66,9 @@ def test_pool__three_nodes__fees_reach_the_adapter_and_the_auditor_derives_it(tm
     until_blocking(lambda: watcher.call("pool", "show", "1")["roots"], bool, 60, "the posted root")
     later(WINDOW)
     until_blocking(lambda: state(holder), lambda state: state == "adopted", 60, "the adoption")
-    assert holder.call("pool", "collect", "--yes")["result"]["credited"] == "10.00"
+    assert holder.call("royalties")["in_pools"] == "10.00"
     # 97 percent of ten tokens: 7.00 for the adapter, and the reserve, which is the same account's here.
-    assert holder.call("royalties")["due"] == "9.70"
+    assert holder.call("royalties", "claim", "--yes")["result"]["claimed"] == "9.70"
 
     data = tmp_path / "data"
     assert len(watcher.call("pool", "data", "1", "--out", str(data))["files"]) == 1

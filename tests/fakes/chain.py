@@ -17,14 +17,16 @@ from viz_node.chain.signing import SignedTransaction
 from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep
 from viz_node.domain.purchase import NewOrder
-from viz_node.domain.royalty import RoyaltySplit
+from viz_node.domain.royalty import SPLIT_NUMBERS, RoyaltySplit
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
 from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prove_wrong_key
 
 PLATFORM = Account("0x" + "f0" * 20)
 PLATFORM_FEE = BasisPoints(300)
 WINDOW_SECONDS = 600
+START = 1_800_000_000
 
 
 @dataclass
@@ -41,6 +43,7 @@ class State:
     licenses: dict[tuple[int, str], int] = field(default_factory=dict)
     sales: list[Sale] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
+    permits: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,9 @@ class MemoryChain:
 
     def __init__(self) -> None:
         self.mines = True
+        self.has_permits = True
         self.least_price = 1
-        self.time = 1_800_000_000
+        self.time = START
         self.calls: list[MemoryCall] = []
         self.forget()
 
@@ -122,6 +126,8 @@ class MemoryChain:
 class MemorySender:
     """One account's `TransactionSender`."""
 
+    asks_nobody = True
+
     def __init__(self, chain: MemoryChain, account: Account, shown: int = 0, booked: int = 0) -> None:
         self._chain = chain
         self._depths = shown, booked
@@ -157,7 +163,7 @@ class MemorySender:
         return self._signed(body | {"price": -(-body["price"] * RAISE_PERCENT // 1000)})
 
     def sign_typed_data(self, data: dict[str, Any]) -> bytes:
-        return hashlib.sha512(json.dumps([self.account, data], default=str).encode()).digest() + b"\x1b"
+        return permit_signature(self.account, data)
 
     @staticmethod
     def _signed(body: dict[str, Any]) -> SignedTransaction:
@@ -253,7 +259,39 @@ class MemoryEscrow:
         return MemoryCall("refund", refund)
 
 
-class MemoryMarket(MemoryEscrow):
+class MemoryPayments:
+    """Allowances and permits."""
+
+    def __init__(self, chain: MemoryChain) -> None:
+        self._chain = chain
+
+    def allowance(self, account: Account) -> TokenAmount:
+        return TokenAmount(self._chain.state.allowed.get(account, 0))
+
+    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> dict[str, Any] | None:
+        nonce = self._chain.state.permits.get(account, 0)
+        message = {"owner": account, "value": amount, "nonce": nonce, "deadline": deadline}
+        return {"message": message} if self._chain.has_permits else None
+
+    def takes_permit(self, permit: dict[str, Any], signature: bytes) -> bool:
+        return _use_permit(copy.deepcopy(self._chain.state), permit, signature, self._chain.time)
+
+    def prepare_with_permit(self, call: MemoryCall, permit: dict[str, Any], signature: bytes) -> MemoryCall:
+        def pay(state: State, account: str, now: int) -> None:
+            if permit["message"]["owner"] == account:
+                _use_permit(state, permit, signature, now)
+            call.apply(state, account, now)
+
+        return MemoryCall(call.description, pay)
+
+    def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
+        def approve(state: State, account: str, _: int) -> None:
+            state.allowed[account] = amount
+
+        return MemoryCall("approve", approve)
+
+
+class MemoryMarket(MemoryEscrow, MemoryPayments):
     """The market's `MarketGateway`."""
 
     def facts(self) -> MarketFacts:
@@ -272,12 +310,13 @@ class MemoryMarket(MemoryEscrow):
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)
 
+    def pools_of(self, account: Account) -> list[Any]:
+        """None, as below."""
+        return []
+
     def subscriptions_of(self, holder: Account) -> dict[int, list[int]]:
         """This market has no pools; those of the contract are in tests/integration/test_pools.py."""
         return {}
-
-    def allowance(self, account: Account) -> TokenAmount:
-        return TokenAmount(self._chain.state.allowed.get(account, 0))
 
     def royalties_of(self, account: Account) -> list[Royalty]:
         state, rows = self._chain.state, []
@@ -291,6 +330,22 @@ class MemoryMarket(MemoryEscrow):
 
     def sales(self) -> list[Sale]:
         return list(self._chain.state.sales)
+
+    def price_history(self, offer_ids: Sequence[int]) -> tuple[list[PricedSale], list[PricePath]]:
+        """Prices of this market are fixed."""
+        state, rows = self._chain.state, []
+        for sale in state.sales:
+            rows.append((sale.offer_id, sale.holder, sale.price, 0, "sold"))
+        for order in state.orders:
+            outcome = "open" if order.state is OrderState.ORDERED else str(order.state)
+            rows.append((order.terms.offer_id, order.terms.holder, order.terms.price, order.number, outcome))
+        sales = [
+            PricedSale(number, START + number, offer, holder, TokenAmount(price), TokenAmount(price), *rest, "0x")
+            for number, (offer, holder, price, *rest) in enumerate(rows, 1)
+            if offer in offer_ids
+        ]
+        first = (PriceStep(START, PriceState()),)
+        return sales, [PricePath(number, state.offers[number - 1].floor, None, first) for number in offer_ids]
 
     def prepare_publish(
         self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms
@@ -322,12 +377,6 @@ class MemoryMarket(MemoryEscrow):
 
         return MemoryCall("withdraw", withdraw)
 
-    def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
-        def approve(state: State, account: str, _: int) -> None:
-            state.allowed[account] = amount
-
-        return MemoryCall("approve", approve)
-
     def prepare_buy(self, offer_id: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> MemoryCall:
         def buy(state: State, account: str, now: int) -> None:
             offer, held = state.offers[offer_id - 1], state.licenses.get((offer_id, holder), 0)
@@ -347,15 +396,25 @@ class MemoryMarket(MemoryEscrow):
         return MemoryCall("buy", buy)
 
     def prepare_claim(self, split_id: int, account: Account) -> MemoryCall:
+        return self.prepare_claim_many([(split_id, account)])
+
+    def prepare_claim_many(self, claims: Sequence[tuple[int, Account]]) -> MemoryCall:
         def claim(state: State, _: str, __: int) -> None:
-            due = state.splits[split_id - 1].entitlement(account, TokenAmount(state.accrued.get(split_id, 0)))
-            due = TokenAmount(due - state.claimed.get((split_id, account), 0))
-            if not due:
+            if not sum(_pay_due(state, split_id, account) for split_id, account in claims):
                 raise TransactionRevertedError("the contract refused: NothingDue()")
-            state.claimed[split_id, account] = state.claimed.get((split_id, account), 0) + due
-            state.tokens[account] = state.tokens.get(account, 0) + due
 
         return MemoryCall("claim", claim)
+
+
+def _pay_due(state: State, split_id: int, account: Account) -> int:
+    entitled = state.splits[split_id - 1].entitlement(account, TokenAmount(state.accrued.get(split_id, 0)))
+    due = entitled - state.claimed.get((split_id, account), 0)
+    state.claimed[split_id, account] = entitled
+    if int(account, 16) < SPLIT_NUMBERS:
+        state.accrued[int(account, 16)] = state.accrued.get(int(account, 16), 0) + due
+    else:
+        state.tokens[account] = state.tokens.get(account, 0) + due
+    return due
 
 
 def _offer(state: State, adapter_number: int, split_id: int, terms: OfferTerms) -> Offer:
@@ -377,6 +436,20 @@ def _offer(state: State, adapter_number: int, split_id: int, terms: OfferTerms) 
 def _require_owner(state: State, adapter_number: int, account: str) -> None:
     if state.adapters[adapter_number - 1].owner != account:
         raise TransactionRevertedError("the contract refused: NotOwner()")
+
+
+def permit_signature(account: str, permit: dict[str, Any]) -> bytes:
+    return hashlib.sha512(json.dumps([account, permit], default=str).encode()).digest() + b"\x1b"
+
+
+def _use_permit(state: State, permit: dict[str, Any], signature: bytes, now: int) -> bool:
+    message = permit["message"]
+    owner, is_signed = message["owner"], signature == permit_signature(message["owner"], permit)
+    if not is_signed or now > message["deadline"] or message["nonce"] != state.permits.get(owner, 0):
+        return False
+    state.permits[owner] = message["nonce"] + 1
+    state.allowed[owner] = message["value"]
+    return True
 
 
 def _pull(state: State, account: str, price: int) -> None:

@@ -39,7 +39,7 @@ from viz_node.services.trade import Trade
 from viz_node.services.transact import Patience, Treasury
 
 NOW = 1_800_000_000
-MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide", "collect")
+MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide")
 LANES = dict.fromkeys(MARKET_KINDS, "market") | {"fetch": "transfer", "generate": "inference"}
 
 
@@ -120,7 +120,7 @@ class Member:
         self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
         money = market, self.treasury, self.catalogue, delivery
-        trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
+        trade = self.trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
         self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
         self.orders = KeyOrders(trade, patience_seconds=self.world.patience_seconds)
         self.deliveries = Deliveries(trade, self.publisher)
@@ -128,7 +128,7 @@ class Member:
         self.pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
         self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None)
         self.prices = Prices(trade)
-        self.royalties = Royalties(market, self.treasury, self.keys.account)
+        self.royalties = Royalties(market, self.treasury, self.keys.account, self.pools.members)
         self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
         self.network.serve(KEY_METHOD, KeyDesk(trade, self.pools.members).on_key)
         for method, answer in self.pools.answers().items():

@@ -47,7 +47,7 @@ async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(cha
     made = await used_and_over(chain, tmp_path / "world")
     await made.watch(made.operator)
     await adopted(made)
-    await done(made.owners[0], "collect", {"name": "pools"})
+    await done(made.owners[0], "claim", {"name": "royalties"})
     data = tmp_path / "data"
     assert len((await made.readers[0].pools.export(1, data))["files"]) == 1
     assert (await made.readers[0].pools.export(1, data))["missing"] == []

@@ -1,8 +1,6 @@
 """Every other entry point of the market through the gateway, against a real Anvil, with its typed reads."""
 
-import hashlib
 import secrets
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +16,7 @@ from viz_node.chain.signing import account_of_key
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
+from viz_node.domain.purchase import NewChannel, NewOrder
 from viz_node.domain.royalty import split_from_shares
 from viz_node.errors import NotFoundError, TransactionRevertedError, VerificationError
 
@@ -289,28 +287,3 @@ def test_split__of_a_derived_adapter__passes_on_to_its_parent(market: AnvilMarke
     share = dict(gateway.offer(offer_id).shares)[parent]
     market.do(child, gateway.prepare_claim_many([(2, parent), (2, child.account)]))
     assert gateway.royalties_of(market.owner.account)[0].accrued == PRICE * share // 10_000
-
-
-def test_buy__by_permit_and_by_signed_payment__one_transaction_each(market: AnvilMarket) -> None:
-    gateway, buyer, deadline = market.gateway, market.buyer, int(time.time()) + 10**9
-    offers = [market.publish(), market.publish(digests=(b"\7" * 32, *DIGESTS[1:]))]
-    permit = gateway.permit_to_sign(buyer.account, PRICE, deadline)
-    purchase = Purchase(offers[0], buyer.account, PRICE, REF)
-    signature = buyer.signer.sign_typed_data(permit)
-    market.do(buyer, gateway.prepare_buy_with_permit(purchase, permit, signature))
-
-    purchase = Purchase(offers[1], buyer.account, TokenAmount(PRICE + 5), hashlib.sha256(b"order").digest())
-    payment = gateway.payment_to_sign(purchase, buyer.account, deadline)
-    signature = buyer.signer.sign_typed_data(payment)
-    before = gateway.balances(buyer.account).token
-    market.do(market.owner, gateway.prepare_buy_with_authorization(purchase, payment, signature))
-    assert gateway.balances(buyer.account).token == before - PRICE
-    assert [gateway.license_expiry(offer_id, buyer.account) for offer_id in offers] == [PERPETUAL, PERPETUAL]
-    metered = market.publish(OfferTerms(TokenAmount(5), is_metered=True), (b"\x08" * 32, *DIGESTS[1:]))
-    new = NewChannel(metered, OTHERS[0], TokenAmount(5_000), DAY, TokenAmount(5))
-    permit = gateway.permit_to_sign(buyer.account, TokenAmount(5_000), deadline)
-    call = gateway.prepare_with_permit(gateway.prepare_open_channel(new), permit, buyer.signer.sign_typed_data(permit))
-    market.do(buyer, call)
-    assert gateway.channels_of(buyer.account)[0].deposit == 5_000
-    with pytest.raises(VerificationError):
-        gateway.prepare_buy_with_authorization(purchase, payment, signature[:64])

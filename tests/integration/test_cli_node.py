@@ -144,7 +144,8 @@ def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node:
     assert node.fails(5, "royalties")["error"] == "ChainUnavailableError"
     assert node.call("status")["chain"]["ok"] is False
     assert node.call("content", "list") == []
-    claim = node.call("royalties", "claim", "--detach")["job_id"]
+    assert node.fails(5, "royalties", "claim")["error"] == "ChainUnavailableError"
+    claim = node.call("royalties", "claim", "--detach", "--yes")["job_id"]
     failed = until_blocking(lambda: node.call("jobs", "show", claim), lambda job: job["state"] == "failed", 30)
     assert failed["error"].startswith("ChainUnavailableError")
     anvil.adopt_or_start(node.chain, ANVIL)

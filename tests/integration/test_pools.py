@@ -118,10 +118,11 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
     await made.watch(made.operator, made.challenger)
     assert made.root_states() == ["adopted"]
     for member in (ann, bob, made.operator):
-        plan = await member.pools.members.plan_collect()
-        assert len(plan) == 1
-        await done(member, "collect", {"name": "pools"})
-        assert await member.pools.members.plan_collect() == []
+        assert "are added to" in (await member.royalties.plan_claim())[0]["consequence"]
+        await made.watch(member)
+        assert (await member.royalties.show())["in_pools"] != "0.00"
+        await done(member, "claim", {"name": "royalties"})
+        assert await member.royalties.plan_claim() == []
     # Rita's 7.00 go 3:1, Rob's all to Bob; the operator's reserve has the other 30 percent of both.
     assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
     assert made.accrued(made.operator) == 6_000_000
@@ -342,7 +343,7 @@ async def test_divide__killed_at_every_call__is_posted_once(chain: DevChain, tmp
     assert await _killed_everywhere(made, made.operator, act, check) > 10
 
 
-async def test_collect__killed_at_every_call__is_credited_once(chain: DevChain, tmp_path: Path) -> None:
+async def test_claim__from_a_pool_killed_at_every_call__is_paid_once(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path)
     await made.watch(made.operator)
     made.pass_time(WINDOW)
@@ -350,10 +351,11 @@ async def test_collect__killed_at_every_call__is_credited_once(chain: DevChain, 
     ann = made.owners[0]
 
     async def act() -> None:
-        started = [job for job in ann.store.list_jobs() if job.kind == "collect"]
-        await ann.live(*([] if started else [("collect", {"name": "pools"})]))
+        started = [job for job in ann.store.list_jobs() if job.kind == "claim"]
+        await ann.live(*([] if started else [("claim", {"name": "royalties"})]))
 
     def check() -> None:
         assert made.accrued(ann) == 5_250_000
+        assert made.world.tokens(ann) == 5_250_000 * 97 // 100
 
     assert await _killed_everywhere(made, ann, act, check) > 5

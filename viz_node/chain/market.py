@@ -4,12 +4,16 @@ from viz_node.chain.gateway.catalogue import ChainAdapter, Offer
 from viz_node.chain.gateway.channels import ChannelsGateway
 from viz_node.chain.gateway.escrow import EscrowGateway
 from viz_node.chain.gateway.notices import NoticesGateway
+from viz_node.chain.gateway.payments import PaymentsGateway
 from viz_node.chain.gateway.pools import PoolsGateway
+from viz_node.chain.gateway.prices import PricesGateway
 from viz_node.chain.gateway.royalties import Royalty
 from viz_node.chain.gateway.sales import Balances, Sale, SalesGateway
 
 __all__ = ["Balances", "ChainAdapter", "MarketGateway", "Offer", "Royalty", "Sale"]
 
 
-class MarketGateway(SalesGateway, NoticesGateway, EscrowGateway, ChannelsGateway, PoolsGateway):
+class MarketGateway(
+    SalesGateway, PaymentsGateway, PricesGateway, NoticesGateway, EscrowGateway, ChannelsGateway, PoolsGateway
+):
     """One deployed market, composed of the parts that the contract is composed of."""

@@ -1,20 +1,18 @@
 """Signed permissions of token holders as EIP-712 typed data: permits (ERC-2612) and payments (ERC-3009).
 
-Typed data rather than a digest, because signers outside the node show a person what is signed. The payment token's
-domain has version "1", as in OpenZeppelin's tokens. The test token accepts these signatures in
-`tests/integration/test_chain_payments.py`.
+Typed data rather than a digest, because signers outside the node show a person what is signed. What tokens take and
+refuse: `tests/integration/test_chain_payments.py`.
 """
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from viz_node.chain.codec import encode
 from viz_node.chain.hashing import keccak
 from viz_node.errors import VerificationError
 
-if TYPE_CHECKING:
-    from viz_node.chain.deployment import Deployment
-
 TOKEN_VERSION = "1"
+"""The version of a token that does not tell one."""
 _DOMAIN = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
 _PERMIT = [
     ("owner", "address"),
@@ -31,23 +29,45 @@ _PAYMENT = [
     ("validBefore", "uint256"),
     ("nonce", "bytes32"),
 ]
+_Fields = list[tuple[str, str]]
 
 
-def permit_data(deployment: "Deployment", token_name: str, values: tuple[str, int, int, int]) -> dict[str, Any]:
-    """A permit for the market; `values` are owner, value, nonce and deadline."""
-    owner, value, nonce, deadline = values
-    message = {"owner": owner, "spender": deployment.market, "value": value, "nonce": nonce, "deadline": deadline}
-    return _typed(deployment, token_name, ("Permit", _PERMIT), message)
+def type_hash(name: str, fields: _Fields) -> bytes:
+    """The hash of a struct's type."""
+    return keccak(f"{name}({','.join(f'{kind} {field}' for field, kind in fields)})".encode())
 
 
-def authorization_data(
-    deployment: "Deployment", token_name: str, values: tuple[str, int, int, bytes]
-) -> dict[str, Any]:
-    """A payment to the market; `values` are payer, value, the second from which it is void, and nonce."""
-    payer, value, valid_before, nonce = values
-    message = {"from": payer, "to": deployment.market, "value": value, "validAfter": 0}
+PERMIT_TYPE = type_hash("Permit", _PERMIT)
+
+
+@dataclass(frozen=True)
+class TokenDomain:
+    """What signatures for a token are bound to."""
+
+    name: str
+    version: str
+    chain_id: int
+    token: str
+
+    @property
+    def separator(self) -> bytes:
+        """Its hash, as the token has it."""
+        kinds = ("bytes32", "bytes32", "bytes32", "uint256", "address")
+        names = keccak(self.name.encode()), keccak(self.version.encode())
+        return keccak(encode(kinds, (type_hash("EIP712Domain", _DOMAIN), *names, self.chain_id, self.token)))
+
+
+def permit_data(domain: TokenDomain, values: tuple[str, str, int, int, int]) -> dict[str, Any]:
+    """A permit; `values` are owner, spender, value, nonce and deadline."""
+    return _typed(domain, ("Permit", _PERMIT), dict(zip((name for name, _ in _PERMIT), values, strict=True)))
+
+
+def authorization_data(domain: TokenDomain, values: tuple[str, str, int, int], nonce: bytes) -> dict[str, Any]:
+    """A payment; `values` are payer, recipient, value, and the second from which it is void."""
+    payer, recipient, value, valid_before = values
+    message: dict[str, Any] = {"from": payer, "to": recipient, "value": value, "validAfter": 0}
     message |= {"validBefore": valid_before, "nonce": "0x" + nonce.hex()}
-    return _typed(deployment, token_name, ("ReceiveWithAuthorization", _PAYMENT), message)
+    return _typed(domain, ("ReceiveWithAuthorization", _PAYMENT), message)
 
 
 def purchase_nonce(offer_id: int, holder: str, max_price: int, order_ref: bytes) -> bytes:
@@ -62,15 +82,17 @@ def signature_parts(signature: bytes) -> tuple[int, bytes, bytes]:
     return signature[64], signature[:32], signature[32:64]
 
 
-def _typed(
-    deployment: "Deployment", token_name: str, kind: tuple[str, list[tuple[str, str]]], message: dict[str, Any]
-) -> dict[str, Any]:
+def _typed(domain: TokenDomain, kind: tuple[str, _Fields], message: dict[str, Any]) -> dict[str, Any]:
     name, fields = kind
-    domain = {"name": token_name, "version": TOKEN_VERSION, "chainId": deployment.chain_id}
     types = {"EIP712Domain": _DOMAIN, name: fields}
     return {
         "types": {key: [{"name": field, "type": text} for field, text in items] for key, items in types.items()},
         "primaryType": name,
-        "domain": domain | {"verifyingContract": deployment.token},
+        "domain": {
+            "name": domain.name,
+            "version": domain.version,
+            "chainId": domain.chain_id,
+            "verifyingContract": domain.token,
+        },
         "message": message,
     }

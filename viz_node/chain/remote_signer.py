@@ -23,6 +23,8 @@ _QUANTITIES = ("chainId", "nonce", "gas", "maxFeePerGas", "maxPriorityFeePerGas"
 class RemoteSigner:
     """Signs through a signer's endpoint; fits `Signer`."""
 
+    asks_nobody = False
+
     def __init__(self, url: str, account: Account, timeout_seconds: float = 30) -> None:
         self._rpc = JsonRpc(url, timeout_seconds)
         # Errors are shown and logged, and an address may hold a password.

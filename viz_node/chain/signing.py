@@ -34,6 +34,11 @@ class Signer(Protocol):
 
     @property
     def account(self) -> Account: ...
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether it signs without asking a person or a program, so that a signature may be made only to simulate."""
+        ...
+
     def sign_transaction(self, fields: dict[str, Any]) -> SignedTransaction:
         """Sign a transaction of type 2, its fields as `transaction_fields` names them."""
         ...
@@ -49,6 +54,8 @@ class Signer(Protocol):
 
 class KeySigner:
     """Signs with a secp256k1 key in memory."""
+
+    asks_nobody = True
 
     def __init__(self, private_key: bytes) -> None:
         self._private_key = private_key

@@ -149,6 +149,11 @@ class TransactionSender:
         """A permit or a payment of the account: 65 bytes, r || s || v."""
         return self.signer.sign_typed_data(data)
 
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether a signature can be made only to simulate with it."""
+        return self.signer.asks_nobody
+
     def broadcast(self, raw: bytes) -> None:
         """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
         send(self._rpc, raw)

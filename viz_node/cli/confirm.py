@@ -1,7 +1,8 @@
 """Ask before anything is spent: one table of what it costs and what follows, `--yes`, and `--dry-run`.
 
 A plan is a list of rows `what`, `amount` (payment tokens), `gas` (in the chain's coin, estimated), `consequence`, which
-the node works out without doing anything.
+the node works out without doing anything. `paid_to` of a row says who gets the amount; `is_test_gas` that its gas is a
+development chain's, which nobody can lose.
 """
 
 import sys
@@ -14,6 +15,7 @@ from viz_node.cli.terminal import Command, Terminal
 from viz_node.errors import RefusedError
 
 COLUMNS = ("what", "amount", "gas", "consequence")
+MOST_PARTS = 8
 Plan = Sequence[Mapping[str, Any]]
 
 
@@ -25,20 +27,43 @@ def spending_options(command: Command) -> Command:
     )
 
 
-def may_spend(terminal: Terminal, make_plan: Callable[[], Plan], yes: bool, dry_run: bool) -> bool:
+def may_spend(
+    terminal: Terminal, make_plan: Callable[[], Plan], yes: bool, dry_run: bool, is_gas_only: bool = False
+) -> bool:
     """Whether to go on: False after a dry run, True with `--yes` or when the person at the terminal agrees.
 
+    With `is_gas_only` nobody is asked for the gas of a development chain; the table is shown all the same.
     Raises: RefusedError (the person declines, or nobody can be asked), and what `make_plan` raises.
     """
     if dry_run:
-        terminal.output.rows(make_plan(), COLUMNS, "nothing would be spent")
+        _show(terminal, make_plan(), "nothing would be spent")
         return False
     if yes:
         return True
-    if terminal.output.is_json or not sys.stdin.isatty():
-        raise RefusedError("nothing is spent without a yes, and nobody can be asked here", "add --yes, or --dry-run")
+    can_ask = sys.stdin.isatty() and not terminal.output.is_json
+    if not can_ask and not is_gas_only:
+        raise _nobody()
     plan = make_plan()
-    terminal.output.rows(plan, COLUMNS, "nothing will be spent")
-    if plan and not click.confirm("Go on?", default=False, err=True):
+    must_ask = not (is_gas_only and all(row.get("is_test_gas") for row in plan))
+    if must_ask and not can_ask:
+        raise _nobody()
+    if not terminal.output.is_json:
+        _show(terminal, plan, "nothing will be spent")
+    if plan and must_ask and not click.confirm("Go on?", default=False, err=True):
         raise RefusedError("you declined; nothing was spent")
     return True
+
+
+def _show(terminal: Terminal, plan: Plan, empty: str) -> None:
+    terminal.output.rows(plan, COLUMNS, empty)
+    for row in plan:
+        parts = row.get("paid_to", ())
+        for part in parts[:MOST_PARTS]:
+            who = f"  ({part['who']})" if part["who"] else ""
+            terminal.output.line(f"  {part['amount']} of it to {part['account']}, {part['share']}{who}")
+        if len(parts) > MOST_PARTS:
+            terminal.output.line(f"  and the rest to {len(parts) - MOST_PARTS} others; --json lists them")
+
+
+def _nobody() -> RefusedError:
+    return RefusedError("nothing is spent without a yes, and nobody can be asked here", "add --yes, or --dry-run")

@@ -45,7 +45,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "show": ("market", "One adapter: manifest, price and terms."),
         "license": ("market", "Buy a license for an adapter, or renew it."),
         "channel": ("channels", "Pay for an adapter by use: open, list, show, top-up, close."),
-        "pool": ("pools", "A catalogue for one fee per period: create, list, join, subscribe, divide, collect."),
+        "pool": ("pools", "A catalogue for one fee per period: create, list, join, subscribe, divide."),
         "fetch": ("market", "Download a licensed adapter, verified."),
         "royalties": ("royalties", "What is owed to this account: show, claim, statement."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node import __version__
+from viz_node.chain.audit.collect import DEVELOPMENT_CHAINS
 from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.transactions import TransactionSender
@@ -41,6 +42,7 @@ from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
 from viz_node.services.pay_uses import Metered
+from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pool_desk import PoolDesk
 from viz_node.services.pools import Pools
@@ -76,7 +78,6 @@ LANES = {
     "pool": "market",
     "subscribe": "market",
     "divide": "market",
-    "collect": "market",
     "federate": "federation",
 }
 _UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
@@ -135,7 +136,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)
     federations = Federations(store, keys, network, jobs, works, workshop)
     rounds = Rounds(store, keys, network, workshop, home, workers.run)
-    royalties = Royalties(market, treasury, keys.account)
+    royalties = Royalties(market, treasury, keys.account, pools.members)
     handlers = {
         "base_build": workshop.build_base,
         "train": workshop.train,
@@ -168,10 +169,12 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         network.serve(method, answer)
     network.on_announcement(catalogue.take_in)
     facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_urls[0],
-             "chain_id": chain.deployment.chain_id, "market": chain.deployment.market}  # fmt: skip
+             "chain_id": chain.deployment.chain_id, "market": chain.deployment.market,
+             "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
-        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices, notices=notices,
+        publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
+        publications=PublicationPlans(trade, publisher), prices=prices, notices=notices,
         metered=metered, pools=pools,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),

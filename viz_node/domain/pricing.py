@@ -4,10 +4,14 @@ Theory, and why a seller cannot gain by buying from himself: contracts/src/libra
 steps of contracts/test/vectors/pricing.json. Integers only: a price that differs by one unit is another price.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NewType
 
-from viz_node.domain.ids import WHOLE, TokenAmount
+from viz_node.domain.ids import WHOLE, Account, TokenAmount
+from viz_node.errors import UsageError
 
 EPOCH_SECONDS = 86_400
 PriceWord = NewType("PriceWord", int)
@@ -81,3 +85,69 @@ def count(rule: PriceRule, state: PriceState, time: int) -> PriceState:
     if sold > rule.target:
         credit = min(credit + rule.step, rule.max_credit)
     return PriceState(now.day, sold, credit)
+
+
+@dataclass(frozen=True)
+class PricedSale:
+    """A payment for an offer: what was paid, and what the rule derives from the ledger.
+
+    `order` is 0 and `outcome` is `sold` when it was sold directly; else `outcome` is where the order stands.
+    """
+
+    sequence: int
+    time: int
+    offer_id: int
+    holder: Account
+    paid: TokenAmount
+    derived: TokenAmount
+    order: int
+    outcome: str
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class PriceStep:
+    """What an offer's price follows from, from a time on."""
+
+    time: int
+    state: PriceState
+
+
+@dataclass(frozen=True)
+class PricePath:
+    """How an offer's price has moved since its first step, which created it; `rule` is None for a fixed price."""
+
+    offer_id: int
+    floor: TokenAmount
+    rule: PriceRule | None
+    steps: tuple[PriceStep, ...]
+
+    @property
+    def created(self) -> int:
+        """When it was offered."""
+        return self.steps[0].time
+
+    def at(self, time: int) -> TokenAmount:
+        """The price at a time, if nobody bought since the last step before it."""
+        position = bisect_right(self.steps, time, key=lambda step: step.time)
+        if self.rule is None or position == 0:
+            return self.floor
+        return quote(self.rule, self.steps[position - 1].state, time)
+
+
+def price_at(paths: Sequence[PricePath], time: int) -> TokenAmount | None:
+    """The price of the newest offer that there was at a time; None before the first."""
+    created = [path for path in paths if path.created <= time]
+    return created[-1].at(time) if created else None
+
+
+def parse_time(text: str) -> int:
+    """Read `2026-12-31` or `2026-12-31T18:00`, in UTC unless it says otherwise. Raises: UsageError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        seconds = int(moment.replace(tzinfo=moment.tzinfo or UTC).timestamp())
+    except (ValueError, OverflowError) as error:
+        raise UsageError(f"{text!r} is not a time", "write it like 2026-12-31 or 2026-12-31T18:00") from error
+    if seconds < 0:
+        raise UsageError(f"{text} is before 1970")
+    return seconds

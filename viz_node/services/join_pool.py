@@ -4,15 +4,27 @@ Kept records: `joined/POOL/ADAPTER`, the membership and the peers that have it.
 """
 
 import asyncio
+import logging
+from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.ids import Account, PeerId, format_amount, format_coin
 from viz_node.domain.job import Job
 from viz_node.domain.pool import PoolMember
-from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VizNodeError
+from viz_node.errors import (
+    DeadlineError,
+    NotFoundError,
+    PeerUnreachableError,
+    RefusedError,
+    TransactionRevertedError,
+    VerificationError,
+    VizNodeError,
+)
 from viz_node.ports import Pool
 from viz_node.services.jobs import Report
 from viz_node.services.pool_desk import JOIN_METHOD, PoolDesk
+
+log = logging.getLogger(__name__)
 
 
 class PoolMembers:
@@ -56,10 +68,14 @@ class PoolMembers:
         return False
 
     async def watch(self) -> None:
-        """Tell operators and challengers what they did not hear yet. Raises: VizNodeError."""
+        """Tell operators and challengers what they did not hear, and get what was divided. Raises: VizNodeError."""
         for key, record in self._trade.store.pool_records_with("joined/").items():
+            pool = await self._desk.pool(int(key.split("/")[1]))
             if len(record["told"]) < 2:
-                await self._tell(await self._desk.pool(int(key.split("/")[1])), key, record)
+                await self._tell(pool, key, record)
+            roots = await asyncio.to_thread(self._trade.market.posted_roots, pool.number)
+            if not self._desk.has_data(roots):  # whoever is paid by a root keeps its data
+                await self._desk.totals(pool, roots)
 
     async def _tell(self, pool: Pool, key: str, record: dict[str, Any]) -> list[PeerId]:
         told: list[PeerId] = list(record["told"])
@@ -82,55 +98,84 @@ class PoolMembers:
 
     # Money.
 
-    async def plan_collect(self) -> list[dict[str, Any]]:
-        """What crediting own splits from pools costs and brings. Raises: VizNodeError."""
+    async def plan(self) -> list[dict[str, Any]]:
+        """What crediting own splits from pools brings and costs. Raises: ChainUnavailableError."""
         rows = []
-        for pool, split_id, units, totals in await self._due():
-            call = self._trade.market.prepare_claim_pool(pool.number, split_id, totals)
-            gas = format_coin(await self._trade.treasury.quote_wei(call))
-            what, after = f"credit split {split_id} from pool {pool.number}", "then: viz-node royalties claim"
-            rows.append({"what": what, "amount": f"+{format_amount(units)}", "gas": gas, "consequence": after})
+        for due in await self._dues():
+            call = self._trade.market.prepare_claim_pool(due.pool.number, due.split_id, due.totals)
+            rows.append(
+                {
+                    "what": f"credit split {due.split_id} from pool {due.pool.number}",
+                    "amount": "",
+                    "gas": format_coin(await self._trade.treasury.quote_wei(call)),
+                    "consequence": f"{format_amount(due.units)} are added to what the split pays",
+                }
+            )
         return rows
 
-    async def collect(self, job: Job, report: Report) -> dict[str, Any]:
-        """Job: have own splits credited what adopted roots give them; repeated after a crash, each once."""
-        due, hashes, units = await self._due(), [], 0
-        for step, (pool, split_id, amount, totals) in enumerate(due, 1):
-            report({"phase": "credit", "step": step, "steps": len(due)})
-            tx_hash = await self._credit(job, pool, split_id, totals)
-            hashes += [tx_hash] if tx_hash else []
-            units += amount
-        return {"credited": format_amount(units), "tx_hashes": hashes}
+    async def owed(self) -> int:
+        """Units that own splits do not have yet, of pools whose data is here. Raises: ChainUnavailableError."""
+        return sum(due.units for due in await self._dues(is_patient=False))
 
-    async def _credit(self, job: Job, pool: Pool, split_id: int, totals: dict[int, int]) -> str | None:
-        detail = {"kind": "pool credit", "pool": pool.number, "split_id": split_id, "job": job.job_id}
-        order_id = f"pool-credit:{pool.number}:{split_id}:{totals[split_id]}"
+    async def collect(self, job: Job, report: Report) -> list[str]:
+        """Have own splits credited what adopted roots give them, each once; the transactions' hashes."""
+        dues, hashes = await self._dues(), []
+        for step, due in enumerate(dues, 1):
+            report({"phase": "credit", "step": step, "steps": len(dues)})
+            tx_hash = await self._credit(job, due)
+            hashes += [tx_hash] if tx_hash else []
+        return hashes
+
+    async def _credit(self, job: Job, due: "_Due") -> str | None:
+        detail = {"kind": "pool credit", "pool": due.pool.number, "split_id": due.split_id, "job": job.job_id}
+        order_id = f"pool-credit:{due.pool.number}:{due.split_id}:{due.totals[due.split_id]}"
         prepare = self._trade.market.prepare_claim_pool
         try:
-            return await self._trade.treasury.execute(order_id, lambda: prepare(pool.number, split_id, totals), detail)
+            return await self._trade.treasury.execute(
+                order_id, lambda: prepare(due.pool.number, due.split_id, due.totals), detail
+            )
         except TransactionRevertedError:
             # Anyone may credit a split: then it is done.
-            if await self._left(pool, split_id, totals):
+            if await self._left(due.pool, due.split_id, due.totals):
                 raise
             return None
 
-    async def _due(self) -> list[tuple[Pool, int, int, dict[int, int]]]:
-        """Pool, split, units and totals of each split of this account that an adopted root gives more than it has."""
+    async def _dues(self, is_patient: bool = True) -> list["_Due"]:
+        """What the pools that this node is in, or runs, give its splits; a pool whose data is away comes later.
+
+        Data that is not here is fetched, which may take a while, unless the caller has no patience.
+        """
         market, account = self._trade.market, self._trade.keys.account
         joined = {int(key.split("/")[1]) for key in self._trade.store.pool_records_with("joined/")}
         run = {pool.number for pool in await asyncio.to_thread(market.pools_of, account)}
         own = {row.split_id for row in await asyncio.to_thread(market.royalties_of, account)}
         found = []
         for number in sorted(joined | run):
-            pool = await self._desk.pool(number)
-            totals = await self._desk.totals(pool, await asyncio.to_thread(market.posted_roots, number))
+            pool, roots = await self._desk.pool(number), await asyncio.to_thread(market.posted_roots, number)
+            if not is_patient and not self._desk.has_data(roots):
+                continue
+            try:
+                totals = await self._desk.totals(pool, roots)
+            except (VerificationError, NotFoundError, PeerUnreachableError, DeadlineError) as error:
+                log.warning("pool %d: %s", number, error.message)
+                continue
             for split_id in sorted(own & set(totals)):
                 if left := await self._left(pool, split_id, totals):
-                    found.append((pool, split_id, left, totals))
+                    found.append(_Due(pool, split_id, left, totals))
         return found
 
     async def _left(self, pool: Pool, split_id: int, totals: dict[int, int]) -> int:
         return totals[split_id] - await asyncio.to_thread(self._trade.market.pool_credit, pool.number, split_id)
+
+
+@dataclass(frozen=True)
+class _Due:
+    """Units that a pool's adopted root gives a split beyond what it was credited; `totals` are behind the root."""
+
+    pool: Pool
+    split_id: int
+    units: int
+    totals: dict[int, int]
 
 
 async def is_subscribed(desk: PoolDesk, number: int, account: Account) -> bool:

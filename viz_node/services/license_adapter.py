@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import secrets
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +20,7 @@ from viz_node.services.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named
 from viz_node.services.order_key import KeyOrders
+from viz_node.services.pay_price import Payments
 from viz_node.services.subscribe_pool import Subscriptions
 from viz_node.services.trade import Trade
 
@@ -40,6 +40,7 @@ class Buyer:
         check_adapter: CheckAdapter,
     ) -> None:
         self._trade = trade
+        self._payments = Payments(trade)
         self._orders = orders
         self._subscriptions = subscriptions
         self._directory = directory
@@ -68,10 +69,8 @@ class Buyer:
             "job": job.job_id,
             "kind": "order" if is_order else "buy",
         }
-        report({"phase": "approve", "step": 1, "steps": 2})
-        await self._approve(job, detail)
-        report({"phase": "buy", "step": 2, "steps": 2})
-        return _result(detail, await trade.treasury.execute(order_id, call, detail))
+        report({"phase": "buy", "step": 1, "steps": 1})
+        return _result(detail, await self._payments.execute(order_id, TokenAmount(offer.price), call, detail))
 
     async def choose(self, listing: Listing, is_renewal: bool) -> Offer:
         """The offer to pay for; of a renewal the one that is held. Raises: RefusedError, UsageError, NotFoundError."""
@@ -115,16 +114,6 @@ class Buyer:
             order = self._orders.new_order(listing, offer, order_ref)
             return lambda: market.prepare_order(order)
         return lambda: market.prepare_buy(offer.offer_id, account, offer.price, order_ref)
-
-    async def _approve(self, job: Job, detail: dict[str, Any]) -> None:
-        """Let the market take the price, unless it may: another purchase may have used what was approved before."""
-        # Nothing to repeat after a crash: what was signed settles first, and to approve twice does no harm.
-        market, price = self._trade.market, TokenAmount(detail["price"])
-        if await asyncio.to_thread(market.allowance, self._trade.keys.account) < price:
-            order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
-            await self._trade.treasury.execute(
-                order_id, lambda: market.prepare_approve(price), detail | {"kind": "approve"}
-            )
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""

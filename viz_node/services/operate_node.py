@@ -9,6 +9,7 @@ from typing import Any
 from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.permissions import parse_permissions
+from viz_node.domain.pricing import parse_time
 from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
@@ -19,6 +20,7 @@ from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.join_federation import Federations
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.pay_uses import Metered
+from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
@@ -46,6 +48,7 @@ class Operations:
     publisher: Publisher
     catalogue: Catalogue
     plans: PurchasePlans
+    publications: PublicationPlans
     prices: Prices
     notices: Notices
     metered: Metered
@@ -141,6 +144,10 @@ class Operations:
         }
         return _order(self.jobs, "train", order)
 
+    def _only_gas(self, plan: Rows) -> Rows:
+        """The plan of what costs gas alone; on a development chain that is nothing."""
+        return [row | {"is_test_gas": self.facts["is_test_chain"]} for row in plan]
+
     def _building(self) -> list[Job]:
         open_jobs = (job for job in self.jobs.list_jobs() if job.state in {JobState.QUEUED, JobState.RUNNING})
         return [job for job in open_jobs if job.kind == "base_build"]
@@ -173,23 +180,43 @@ class Operations:
         terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
-        record = self.workshop.find_adapter(adapter)
         asked = AskedTerms(
             price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
         )
-        lineage = await self.publisher.lineage(parents or [])
-        order = self.publisher.check_order(record.name, asked, lineage)
-        return _order(self.jobs, "publish", {"adapter": record.name} | order)
+        return _order(self.jobs, "publish", await self._publication(adapter, asked, parents))
 
-    async def do_pricing_show(self, *, adapter: str) -> Answer:
-        """Offers, how their prices move, and what was paid."""
-        return await self.prices.show(adapter)
+    async def do_plan_publish(  # noqa: PLR0913 - the same
+        self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
+        terms: dict[str, Any] | None = None, parents: list[str] | None = None,
+    ) -> Rows:  # fmt: skip
+        """What offering an adapter costs and means."""
+        asked = AskedTerms(
+            price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
+        )
+        order = await self._publication(adapter, asked, parents)
+        return self._only_gas(await self.publications.publish(order["adapter"], order["terms"]))
+
+    async def _publication(self, adapter: str, asked: AskedTerms, parents: list[str] | None) -> dict[str, Any]:
+        name = self.workshop.find_adapter(adapter).name
+        return {"adapter": name} | self.publisher.check_order(name, asked, await self.publisher.lineage(parents or []))
+
+    async def do_pricing_show(self, *, adapter: str, at: str | None = None) -> Answer:
+        """Offers, how their prices move, what was paid, and what their rules say."""
+        return await self.prices.show(adapter, None if at is None else parse_time(at))
 
     async def do_pricing_set(
         self, *, adapter: str, price: str, ceiling: str | None = None, target: int | None = None
     ) -> Answer:
         """Sell at another price from now on."""
         return _order(self.jobs, "price", await self.prices.check_change(adapter, price, ceiling, target))
+
+    async def do_plan_pricing(
+        self, *, adapter: str, price: str, ceiling: str | None = None, target: int | None = None
+    ) -> Rows:
+        """What another price costs and means."""
+        order = await self.prices.check_change(adapter, price, ceiling, target)
+        return self._only_gas(await self.prices.plan_change(order))
 
     async def do_notice_show(self, *, adapter: str) -> Rows:
         """Complaints and answers."""
@@ -318,14 +345,6 @@ class Operations:
         """What is due, and what posting it costs."""
         return await self.pools.operator.plan_division(pool)
 
-    async def do_pool_collect(self) -> Answer:
-        """Have own splits credited from pools."""
-        return _order(self.jobs, "collect", {"name": "pools"})
-
-    async def do_plan_pool_collect(self) -> Rows:
-        """What pools give to own splits."""
-        return await self.pools.members.plan_collect()
-
     async def do_pool_data(self, *, pool: int, directory: str) -> Answer:
         """Write the data behind a pool's roots."""
         return await self.pools.export(pool, Path(directory))
@@ -349,6 +368,10 @@ class Operations:
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""
         return _order(self.jobs, "claim", {"name": "royalties"})
+
+    async def do_plan_claim(self) -> Rows:
+        """What claiming brings and costs."""
+        return self._only_gas(await self.royalties_service.plan_claim())
 
     async def do_federation_create(
         self, *, name: str, content: list[str], members: int, rounds: int, split: str = "equal", base: str | None = None

@@ -1,49 +1,103 @@
-"""What a purchase costs and means, before it is ordered; nothing is signed or sent here."""
+"""What a purchase costs and means, before it is ordered; nothing is sent here."""
 
 import asyncio
+import secrets
+from collections.abc import Sequence
 from typing import Any
 
-from viz_node.domain.ids import TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
+from viz_node.domain.purchase import NewOrder
+from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.ports import Offer
+from viz_node.errors import VizNodeError
+from viz_node.ports import MarketFacts, Offer
+from viz_node.services.catalogue import MANIFEST_METHOD, Listing
 from viz_node.services.license_adapter import Buyer, require_price
+from viz_node.services.pay_price import MakeCall, Payments
 from viz_node.services.trade import Trade
 
-# An order takes 97 439 gas (contracts/snapshots/Parts.json), an approval half; before it no order can be simulated.
-PURCHASE_PER_APPROVAL = 3
+_ANSWER_SECONDS = 5.0
+"""How long a person waits to hear whether the holder's node is there."""
 
 
 class PurchasePlans:
-    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to."""
+    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to; `paid_to` says who gets the amount."""
 
     def __init__(self, trade: Trade, buyer: Buyer) -> None:
         self._trade = trade
         self._buyer = buyer
 
     async def license(self, adapter: str, limit: int, is_renewal: bool) -> list[dict[str, Any]]:
-        """The steps of buying or extending a license; none if it is held already. Raises: as the job."""
+        """The transactions of buying or extending a license; none if it is held already. Raises: as the job."""
         listing = await self._trade.catalogue.listing(adapter)
         offer, name = await self._buyer.choose(listing, is_renewal), listing.manifest.name
         if await self._buyer.already(listing, offer) is not None:
             return []
         require_price(name, offer, limit)
         is_order = await self._buyer.is_ordered(offer)
-        market, account, price = self._trade.market, self._trade.keys.account, TokenAmount(offer.price)
-        approval = await self._trade.treasury.quote_wei(market.prepare_approve(price))
-        buy = _row(
-            f"{'order' if is_order else 'buy'} {name}", PURCHASE_PER_APPROVAL * approval, _given(offer, is_order)
-        )
-        buy["amount"] = format_amount(price)
-        if await asyncio.to_thread(market.allowance, account) >= price:
-            return [buy]
-        return [_row("allow the market to take the price", approval, "nothing is paid yet"), buy]
+        quote = await Payments(self._trade).quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
+        facts = await asyncio.to_thread(self._trade.market.facts)
+        pay = {
+            "what": f"{'order' if is_order else 'buy'} {name}",
+            "amount": format_amount(offer.price),
+            "gas": format_coin(quote.call_wei),
+            "consequence": await self._consequence(listing, offer, is_order, facts),
+            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts),
+        }
+        if not quote.approval_wei:
+            return [pay]
+        allow = {"what": "allow the market to take the price", "amount": "", "gas": format_coin(quote.approval_wei)}
+        return [allow | {"consequence": "nothing is paid yet"}, pay]
+
+    def _call(self, listing: Listing, offer: Offer, is_order: bool) -> MakeCall:
+        """A call of the same cost as the one that would be sent; its secret is thrown away."""
+        market, account, reference = self._trade.market, self._trade.keys.account, secrets.token_bytes(32)
+        if not is_order:
+            return lambda: market.prepare_buy(offer.offer_id, account, offer.price, reference)
+        delivery, key_hash = self._trade.delivery, bytes.fromhex(listing.manifest.key_hash)
+        point = delivery.point_of(delivery.new_order_secret())
+        order = NewOrder(offer.offer_id, account, offer.price, key_hash, point, reference)
+        return lambda: market.prepare_order(order)
+
+    async def _consequence(self, listing: Listing, offer: Offer, is_order: bool, facts: MarketFacts) -> str:
+        days = offer.duration_seconds // DAY_SECONDS
+        given = f"a license for {days} days" if days else "a license for ever"
+        if is_order:
+            window = _span(facts.delivery_window_seconds)
+            return f"{given}, once the key is delivered; the money comes back if that takes longer than {window}"
+        state = "answers now" if await self._is_there(listing) else "does not answer now"
+        return f"{given}; the money is the seller's at once, the key comes from the seller's node, which {state}"
+
+    async def _is_there(self, listing: Listing) -> bool:
+        peer_id, question = listing.manifest.peer_id, listing.adapter_id.encode()
+        if peer_id == self._trade.keys.peer_id:
+            return True
+        try:
+            await self._trade.network.request(peer_id, MANIFEST_METHOD, question, timeout_seconds=_ANSWER_SECONDS)
+        except VizNodeError:
+            return False
+        return True
 
 
-def _row(what: str, wei: int, consequence: str) -> dict[str, Any]:
-    return {"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}
+def parts_of(
+    price: int, shares: Sequence[tuple[Account, BasisPoints]], seller: Account, facts: MarketFacts
+) -> list[dict[str, str]]:
+    """Who is credited how much of one payment, each part rounded down as the contract does."""
+    roles = {seller: "the seller"}
+    if facts.platform is not None:
+        roles[facts.platform] = f"the platform: {facts.platform_fee / 100:g} %, fixed for ever"
+    rows = []
+    for account, share in shares:
+        number = int(account, 16)
+        who = f"those who share in split {number}" if number < SPLIT_NUMBERS else roles.get(account, "")
+        part = {"account": account, "share": f"{share / 100:g} %", "who": who}
+        rows.append(part | {"amount": format_amount(price * share // WHOLE)})
+    return rows
 
 
-def _given(offer: Offer, is_order: bool) -> str:
-    days = offer.duration_seconds // DAY_SECONDS
-    given = f"a license for {days} days" if days else "a license for ever"
-    return f"{given}, once the key is delivered; else the money comes back" if is_order else given
+def _span(seconds: int) -> str:
+    """A time span in its largest whole unit."""
+    for size, unit in ((DAY_SECONDS, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

@@ -194,8 +194,13 @@ class PoolDesk:
 
     async def totals(self, pool: Pool, roots: Sequence[PostedRoot]) -> dict[int, int]:
         """The totals by split of the newest adopted root. Raises: as `division`."""
-        adopted = [root for root in roots if root.state == ADOPTED]
-        return dict((await self.division(pool, adopted[-1])).totals) if adopted else {}
+        adopted = _adopted(roots)
+        return dict((await self.division(pool, adopted)).totals) if adopted else {}
+
+    def has_data(self, roots: Sequence[PostedRoot]) -> bool:
+        """Whether nothing is missing to know the totals."""
+        adopted = _adopted(roots)
+        return adopted is None or self.path_of(adopted.data_digest).exists()
 
     async def division(self, pool: Pool, posted: PostedRoot) -> Division:
         """The published data behind a root, by its digest; its root is the posted one.
@@ -251,6 +256,10 @@ class PoolDesk:
             raise VerificationError(f"the data of pool {pool.number} has another digest than the chain says")
         await asyncio.to_thread(partial.replace, path)
         await self._serve(path)
+
+
+def _adopted(roots: Sequence[PostedRoot]) -> PostedRoot | None:
+    return next((root for root in reversed(roots) if root.state == ADOPTED), None)
 
 
 def page_of(rows: Sequence[Any], after: Any) -> bytes:

@@ -43,7 +43,6 @@ class Pools:
             "pool": self.operator.create,
             "divide": self.operator.divide,
             "subscribe": self.subscriptions.subscribe,
-            "collect": self.members.collect,
         }
 
     def answers(self) -> dict[str, Any]:

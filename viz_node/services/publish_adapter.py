@@ -200,7 +200,7 @@ class Publisher:
             license=LicenseTerms(
                 str(terms["kind"]), int(terms["duration_seconds"]), parse_permissions(terms["permissions"])
             ),
-            split=with_platform(_shared(terms), facts.platform, facts.platform_fee),
+            split=with_platform(shared_split(terms), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},
             evaluation=dict(record.evaluation),
@@ -222,7 +222,7 @@ def offer_of(terms: Mapping[str, Any]) -> OfferTerms:
     return OfferTerms(**{field.name: terms[field.name] for field in fields(OfferTerms)})
 
 
-def _shared(terms: Mapping[str, Any]) -> RoyaltySplit:
+def shared_split(terms: Mapping[str, Any]) -> RoyaltySplit:
     """The owner's split with its parents' part, before the platform's."""
     share_by_split = {int(parent["split_id"]): BasisPoints(parent["share"]) for parent in terms["parents"]}
     return with_lineage(_split_of(terms["split"]), share_by_split)

@@ -5,19 +5,25 @@ were bought stay as they are.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import WHOLE, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
 from viz_node.ports import Offer
 from viz_node.services.jobs import Report
+from viz_node.services.plan_purchase import parts_of
 from viz_node.services.publish_adapter import offer_of
 from viz_node.services.trade import Trade
+
+CURVE_STEPS = 59
+"""One less than the points of the curve, which a terminal shows in one line."""
 
 
 class Prices:
@@ -26,19 +32,25 @@ class Prices:
     def __init__(self, trade: Trade) -> None:
         self._trade = trade
 
-    async def show(self, adapter: str) -> dict[str, Any]:
-        """The offers of an adapter, newest first, with what was paid directly. Raises: as `Catalogue.listing`."""
-        listing = await self._trade.catalogue.listing(adapter)
-        offers = await asyncio.to_thread(self._trade.market.offers_of, listing.adapter_number)
-        sales = await asyncio.to_thread(self._trade.market.sales)
-        mine = {offer.offer_id for offer in offers}
-        history = [
-            {"offer": sale.offer_id, "holder": sale.holder, "price": format_amount(sale.price), "block": sale.block}
-            for sale in sales
-            if sale.offer_id in mine
-        ]
-        rows = [_row(offer) for offer in reversed(offers)]
-        return {"adapter_id": listing.adapter_id, "name": listing.manifest.name, "offers": rows, "sales": history}
+    async def show(self, adapter: str, at: int | None = None) -> dict[str, Any]:
+        """The offers of an adapter, newest first; every payment with the price that its rule derives from the ledger;
+        the price over time, and at `at` if nobody buys before.
+
+        Raises: as `Catalogue.listing`.
+        """
+        listing, market = await self._trade.catalogue.listing(adapter), self._trade.market
+        offers = await asyncio.to_thread(market.offers_of, listing.adapter_number)
+        sales, paths = await asyncio.to_thread(market.price_history, [offer.offer_id for offer in offers])
+        now = await asyncio.to_thread(market.block_time)
+        derived = {path.offer_id: path.at(now) for path in paths}
+        return {
+            "adapter_id": listing.adapter_id,
+            "name": listing.manifest.name,
+            "offers": [_row(offer, derived[offer.offer_id]) for offer in reversed(offers)],
+            "sales": [_sale_row(sale) for sale in sales],
+            "curve": _curve(paths, now),
+            "at": None if at is None else _point(at, price_at(paths, at)),
+        }
 
     async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
         """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
@@ -47,6 +59,28 @@ class Prices:
         is_escrowed = bool(offers) and offers[-1].is_escrowed
         asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
         return {"adapter": name, "terms": asdict(asked.offer())}
+
+    async def plan_change(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What carrying out this checked order costs and means. Raises: NotFoundError, as `Treasury.quote_wei`."""
+        name, _, number, offers = await self._own(str(order["adapter"]))
+        if not offers:
+            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        terms, market, treasury = offer_of(order["terms"]), self._trade.market, self._trade.treasury
+        facts = await asyncio.to_thread(market.facts)
+        price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
+        offered = await treasury.quote_wei(market.prepare_offer(number, offers[0].split_id, terms))
+        row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
+        row |= {"consequence": "what is sold from then on costs this"}
+        rows: list[dict[str, Any]] = [
+            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._trade.keys.account, facts)}
+        ]
+        ids = [offer.offer_id for offer in offers if offer.is_open]
+        if ids:
+            gas = format_coin(await treasury.quote_wei(market.prepare_withdraw(number, ids)))
+            consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
+            rows.append({"what": f"withdraw offers {', '.join(map(str, ids))}", "amount": "", "gas": gas,
+                         "consequence": consequence})  # fmt: skip
+        return rows
 
     async def set(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
@@ -104,7 +138,37 @@ class Prices:
         return record.name, manifest, on_chain.number, offers
 
 
-def _row(offer: Offer) -> dict[str, Any]:
+def _curve(paths: Sequence[PricePath], now: int) -> list[dict[str, Any]]:
+    """The price at even distances from the first offer until now."""
+    first = paths[0].created
+    times = sorted({first + (now - first) * step // CURVE_STEPS for step in range(CURVE_STEPS + 1)})
+    return [_point(time, price_at(paths, time)) for time in times]
+
+
+def _point(time: int, price: TokenAmount | None) -> dict[str, Any]:
+    return {"time": _moment(time), "price": None if price is None else format_amount(price)}
+
+
+def _moment(time: int) -> str:
+    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+
+
+def _sale_row(sale: PricedSale) -> dict[str, Any]:
+    return {
+        "entry": sale.sequence,
+        "time": _moment(sale.time),
+        "offer": sale.offer_id,
+        "holder": sale.holder,
+        "paid": format_amount(sale.paid),
+        "derived": format_amount(sale.derived),
+        "matches": sale.paid == sale.derived,
+        "order": sale.order or None,
+        "outcome": sale.outcome,
+        "tx_hash": sale.tx_hash,
+    }
+
+
+def _row(offer: Offer, derived: TokenAmount) -> dict[str, Any]:
     moves = "fixed"
     if offer.max_rise:
         moves = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
@@ -112,6 +176,8 @@ def _row(offer: Offer) -> dict[str, Any]:
     return {
         "offer": offer.offer_id,
         "price": format_amount(offer.price),
+        "derived": format_amount(derived),
+        "matches": offer.price == derived,
         "floor": format_amount(offer.floor),
         "ceiling": format_amount(offer.ceiling),
         "target": offer.target,

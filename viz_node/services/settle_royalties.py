@@ -1,24 +1,32 @@
 """What this account earns: read from the chain, claimed through the outbox."""
 
 import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin
 from viz_node.domain.job import Job
+from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import split_recipient
 from viz_node.domain.statement import StatementLine, statement
 from viz_node.errors import TransactionRevertedError
-from viz_node.ports import MarketGateway
+from viz_node.ports import Call, MarketGateway
 from viz_node.services.jobs import Report
+from viz_node.services.join_pool import PoolMembers
 from viz_node.services.transact import Treasury
+
+# About sixty thousand gas each: a full transaction fits several times into any chain's block.
+MOST_CLAIMS = 50
 
 
 class Royalties:
     """The recipient's side of every sale."""
 
-    def __init__(self, market: MarketGateway, treasury: Treasury, account: Account) -> None:
+    def __init__(self, market: MarketGateway, treasury: Treasury, account: Account, pools: PoolMembers) -> None:
         self._market = market
+        self._pools = pools
         self._treasury = treasury
         self._account = account
 
@@ -30,6 +38,7 @@ class Royalties:
         return {
             "account": self._account,
             "due": format_amount(sum(row.due for row in rows)),
+            "in_pools": format_amount(await self._pools.owed()),
             "rows": [
                 {
                     "split_id": row.split_id,
@@ -60,44 +69,90 @@ class Royalties:
         return [_line(line) for line in statement(movements, shares) if first <= line.movement.time < end]
 
     async def claim(self, job: Job, report: Report) -> dict[str, Any]:
-        """Job: claim everything that is due; a split that was claimed before the crash has nothing left to claim."""
-        for step, (split_id, recipient) in enumerate(await self._owed_by_derived(), 1):
-            report({"phase": "pass on", "step": step, "steps": step})
-            await self._claim_one(split_id, recipient, job)
-        rows, hashes = await self._due_rows(), []
-        for step, row in enumerate(rows, 1):
-            report({"phase": "claim", "step": step, "steps": len(rows)})
-            hashes += await self._claim_one(row.split_id, self._account, job)
-        return {"claimed": format_amount(sum(row.due for row in rows)), "tx_hashes": hashes}
+        """Job: claim everything that is due, in as few transactions as it takes; whoever else claims does no harm.
 
-    async def _claim_one(self, split_id: int, recipient: Account, job: Job) -> list[str]:
-        rows = await asyncio.to_thread(self._market.royalties_of, recipient)
-        row = next(row for row in rows if row.split_id == split_id)
+        What pools give to own splits is credited first.
+        """
+        credits = await self._pools.collect(job, report)
+        done: list[OutboxEntry] = []
+        while (entry := await self._claim_next(f"claim:{job.job_id}:{len(done)}", job)) is not None:
+            done.append(entry)
+            report({"phase": "claim", "step": len(done), "steps": len(done)})
+        claimed = sum(int(entry.detail["due"]) for entry in done)
+        return {"claimed": format_amount(claimed), "tx_hashes": [*credits, *(entry.tx_hash for entry in done)]}
+
+    async def plan_claim(self) -> list[dict[str, Any]]:
+        """What claiming brings and costs, split by split; the first of each transaction bears its base cost.
+
+        Raises: ChainUnavailableError.
+        """
+        dues, rows, total = await self._dues(), await self._pools.plan(), 0
+        for start in range(0, len(dues), MOST_CLAIMS):
+            before = 0
+            for end in range(start + 1, min(start + MOST_CLAIMS, len(dues)) + 1):
+                wei = await self._treasury.quote_wei(await asyncio.to_thread(self._call, dues[start:end]))
+                rows.append(_plan_row(dues[end - 1], max(0, wei - before)))
+                before = wei
+            total += before
+        if len(rows) > 1:
+            what = f"all of it, in {-(-len(dues) // MOST_CLAIMS)} transaction(s)"
+            brought = sum(due.amount for due in dues if not due.is_passed_on)
+            rows.append({"what": what, "amount": f"+{format_amount(brought)}", "gas": format_coin(total),
+                         "consequence": f"comes to {self._account}"})  # fmt: skip
+        return rows
+
+    async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
+        """Claim what one transaction can; None if nothing is due."""
         try:
-            tx_hash = await self._treasury.execute(
-                f"claim:{split_id}:{recipient}:{row.claimed}",
-                lambda: self._market.prepare_claim(split_id, recipient),
-                {"kind": "claim", "split_id": split_id, "due": row.due, "job": job.job_id},
-            )
+            entry = await self._treasury.finish(order_id)
+            if entry is not None:
+                return entry
+            dues = (await self._dues())[:MOST_CLAIMS]
+            if not dues:
+                return None
+            brought = sum(due.amount for due in dues if not due.is_passed_on)
+            detail = {"kind": "claim", "splits": [due.split_id for due in dues], "due": brought, "job": job.job_id}
+            await self._treasury.execute(order_id, lambda: self._call(dues), detail)
+            return await self._treasury.finish(order_id)
         except TransactionRevertedError:
-            # Anyone may claim for this account: then the money is here already.
-            rows = await asyncio.to_thread(self._market.royalties_of, recipient)
-            if any(left.split_id == split_id and left.due > 0 for left in rows):
+            if await self._dues():
                 raise
-            return []
-        return [tx_hash]
+            return None  # anyone may claim for this account: then the money is here already
 
-    async def _owed_by_derived(self) -> list[tuple[int, Account]]:
-        """What splits of derived adapters owe to the splits of this account: each split, and its recipient."""
-        found = []
-        for own in await asyncio.to_thread(self._market.royalties_of, self._account):
-            recipient = split_recipient(own.split_id)
-            rows = await asyncio.to_thread(self._market.royalties_of, recipient)
-            found += [(row.split_id, recipient) for row in rows if row.due > 0]
-        return found
+    def _call(self, dues: Sequence["_Due"]) -> Call:
+        if len(dues) == 1:
+            return self._market.prepare_claim(dues[0].split_id, dues[0].recipient)
+        return self._market.prepare_claim_many([(due.split_id, due.recipient) for due in dues])
 
-    async def _due_rows(self) -> list[Any]:
-        return [row for row in await asyncio.to_thread(self._market.royalties_of, self._account) if row.due > 0]
+    async def _dues(self) -> list["_Due"]:
+        """What derived adapters owe to the splits of this account, and then what those owe to it."""
+        passed, own = [], []
+        for row in await asyncio.to_thread(self._market.royalties_of, self._account):
+            recipient = split_recipient(row.split_id)
+            derived = await asyncio.to_thread(self._market.royalties_of, recipient)
+            passed += [_Due(item.split_id, recipient, item.due, is_passed_on=True) for item in derived if item.due]
+            accrued = row.accrued + sum(item.due for item in derived)
+            own.append(_Due(row.split_id, self._account, accrued * row.share // WHOLE - row.claimed))
+        return passed + [due for due in own if due.amount > 0]
+
+
+@dataclass(frozen=True)
+class _Due:
+    """What one split owes to a recipient, which is another split if it is passed on."""
+
+    split_id: int
+    recipient: Account
+    amount: int
+    is_passed_on: bool = False
+
+
+def _plan_row(due: _Due, wei: int) -> dict[str, Any]:
+    amount, target = format_amount(due.amount), int(due.recipient, 16)
+    if due.is_passed_on:
+        what, consequence = f"pass on from split {due.split_id}", f"{amount} of a derived adapter go to split {target}"
+        return {"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}
+    what, consequence = f"claim from split {due.split_id}", "your part of what was paid into it"
+    return {"what": what, "amount": f"+{amount}", "gas": format_coin(wei), "consequence": consequence}
 
 
 def _line(line: StatementLine) -> dict[str, Any]:

@@ -7,7 +7,6 @@ made once per period, signed, kept (`stated/POOL/PERIOD`) and sent until both pa
 import asyncio
 import hashlib
 import logging
-import secrets
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -16,9 +15,10 @@ from viz_node.domain.ids import PeerId, TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.pool import UseStatement, parse_statement
 from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VizNodeError
-from viz_node.ports import Pool
+from viz_node.ports import Call, Pool
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named
+from viz_node.services.pay_price import Payments
 from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 SILENCE_SECONDS = 180 * 86_400
 MAX_AHEAD = 24
 _AGAIN_SECONDS = 60
-_SUBSCRIPTION_PER_APPROVAL = 2
 Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
 
 
@@ -36,6 +35,7 @@ class Subscriptions:
     def __init__(self, desk: PoolDesk) -> None:
         self._desk = desk
         self._trade = desk.trade
+        self._payments = Payments(desk.trade)
         self._rest_until: dict[str, int] = {}
         self._ended: set[tuple[int, int]] = set()
 
@@ -44,11 +44,8 @@ class Subscriptions:
     async def plan(self, number: int, periods: int, limit: int) -> list[dict[str, Any]]:
         """What subscribing costs and means. Raises: as the job."""
         pool, first = await self._checked(number, periods, limit)
-        rules, market = await self._desk.rules(pool), self._trade.market
-        fee = TokenAmount(pool.fee * periods)
-        approval = await self._trade.treasury.quote_wei(market.prepare_approve(fee))
-        is_allowed = await asyncio.to_thread(market.allowance, self._trade.keys.account) >= fee
-        wei = approval * (_SUBSCRIPTION_PER_APPROVAL + (0 if is_allowed else 1))
+        rules, fee = await self._desk.rules(pool), TokenAmount(pool.fee * periods)
+        quote = await self._payments.quote(fee, lambda: self._call(number, first, periods, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
         what = f"subscribe to {rules.name} (pool {number}), period {first}"
         what += f" to {first + periods - 1}" if periods > 1 else ""
@@ -56,7 +53,14 @@ class Subscriptions:
             f"{len(members)} adapters to fetch while it runs; {rules.adapters_share / 100:g} % go to what you use, "
             "which your node states, signed, when a period is over"
         )
-        return [{"what": what, "amount": format_amount(fee), "gas": format_coin(wei), "consequence": consequence}]
+        return [
+            {
+                "what": what,
+                "amount": format_amount(fee),
+                "gas": format_coin(quote.approval_wei + quote.call_wei),
+                "consequence": consequence,
+            }
+        ]
 
     async def subscribe(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: pay the next periods, once. Raises: PriceAboveLimitError, UsageError, and as a transaction does."""
@@ -66,19 +70,17 @@ class Subscriptions:
         if paid is not None:
             return _result(paid.detail, paid.tx_hash)
         pool, first = await self._checked(number, periods, int(job.order["max_price"]))
-        fee, market = TokenAmount(pool.fee * periods), self._trade.market
-        report({"phase": "approve", "step": 1, "steps": 2})
-        await self._allow(job, fee)
-        report({"phase": "subscribe", "step": 2, "steps": 2})
+        fee = TokenAmount(pool.fee * periods)
+        report({"phase": "subscribe", "step": 1, "steps": 1})
         reference = hashlib.sha256(job.job_id.encode()).digest()
         detail = {"kind": "subscribe", "pool": number, "first": first, "periods": periods, "paid": fee}
-        account = self._trade.keys.account
-        tx_hash = await self._trade.treasury.execute(
-            order_id,
-            lambda: market.prepare_subscribe(number, account, first, periods, reference),
-            detail | {"job": job.job_id},
-        )
+        call = self._call(number, first, periods, reference)
+        tx_hash = await self._payments.execute(order_id, fee, lambda: call, detail | {"job": job.job_id})
         return _result(detail, tx_hash)
+
+    def _call(self, number: int, first: int, periods: int, reference: bytes) -> Call:
+        prepare = self._trade.market.prepare_subscribe
+        return prepare(number, self._trade.keys.account, first, periods, reference)
 
     async def _checked(self, number: int, periods: int, limit: int) -> tuple[Pool, int]:
         """The pool and the first period that is not paid yet."""
@@ -101,13 +103,6 @@ class Subscriptions:
     async def _periods(self, number: int) -> Sequence[int]:
         found = await asyncio.to_thread(self._trade.market.subscriptions_of, self._trade.keys.account)
         return list(found.get(number, ()))
-
-    async def _allow(self, job: Job, fee: TokenAmount) -> None:
-        market = self._trade.market
-        if await asyncio.to_thread(market.allowance, self._trade.keys.account) < fee:
-            order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
-            detail = {"kind": "approve", "job": job.job_id}
-            await self._trade.treasury.execute(order_id, lambda: market.prepare_approve(fee), detail)
 
     # Using.
 

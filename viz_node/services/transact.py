@@ -86,6 +86,11 @@ class Treasury:
         """A permit or a payment of the account, for the call of an order; blocks."""
         return self._sender.sign_typed_data(data)
 
+    @property
+    def asks_nobody(self) -> bool:
+        """Whether a signature can be made only to simulate with it."""
+        return self._sender.asks_nobody
+
     async def heads(self) -> Heads:
         """Where the chain is. Raises: ChainUnavailableError."""
         return await asyncio.to_thread(self._sender.heads)

@@ -63,3 +63,39 @@ def test_may_spend__dry_run__shows_the_plan_and_never_goes_on(
 ) -> None:
     assert may_spend(Terminal(tmp_path, is_json=True), lambda: PLAN, yes=yes, dry_run=True) is False
     assert json.loads(capsys.readouterr().out) == PLAN
+
+
+def gas_only(is_test_gas: bool) -> list[dict[str, Any]]:
+    return [{"what": "publish", "amount": "", "gas": "0.0001", "consequence": "public", "is_test_gas": is_test_gas}]
+
+
+@pytest.mark.parametrize("stdin", [io.StringIO(""), Typed("n\n")], ids=["nobody", "person"])
+def test_may_spend__only_gas_of_a_development_chain__is_shown_and_not_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], stdin: io.StringIO
+) -> None:
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert may_spend(Terminal(tmp_path), lambda: gas_only(True), yes=False, dry_run=False, is_gas_only=True)
+    assert "0.0001" in capsys.readouterr().out
+    assert may_spend(Terminal(tmp_path, True), lambda: gas_only(True), yes=False, dry_run=False, is_gas_only=True)
+    assert capsys.readouterr().out == ""  # the one JSON document is that of the job
+
+
+@pytest.mark.parametrize(
+    ("plan", "is_gas_only"), [(gas_only(False), True), ([*gas_only(True), *PLAN], True), (gas_only(True), False)]
+)
+def test_may_spend__more_than_test_gas__needs_a_yes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plan: list[dict[str, Any]], is_gas_only: bool
+) -> None:
+    for stdin, said in ((io.StringIO(""), "nobody can be asked"), (Typed("n\n"), "you declined")):
+        monkeypatch.setattr("sys.stdin", stdin)
+        with pytest.raises(RefusedError, match=said):
+            may_spend(Terminal(tmp_path), lambda: plan, yes=False, dry_run=False, is_gas_only=is_gas_only)
+
+
+def test_may_spend__amount_is_divided__says_who_gets_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    part = {"account": "0xaa", "share": "9.7 %", "amount": "0.485", "who": "the seller"}
+    plan = [PLAN[0] | {"paid_to": [part] * 10}]
+    may_spend(Terminal(tmp_path), lambda: plan, yes=False, dry_run=True)
+    shown = capsys.readouterr().out
+    assert shown.count("0.485 of it to 0xaa, 9.7 %  (the seller)") == 8
+    assert "the rest to 2 others" in shown

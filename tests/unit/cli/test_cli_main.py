@@ -137,6 +137,7 @@ def test_every_command__that_prints_data__has_json() -> None:
         ("pricing",),
         ("notice",),
         ("channel",),
+        ("pool",),
     }
     for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:
         assert "--json" in options_of(path), path

@@ -12,8 +12,11 @@ from viz_node.domain.manifest import FILE_NAMES
 PRICE, MONEY = 5_000_000, 20_000_000
 
 
-async def market(tmp_path: Path, kind: str = "perpetual") -> tuple[World, Member, Member, str]:
+async def market(
+    tmp_path: Path, kind: str = "perpetual", has_permits: bool = True
+) -> tuple[World, Member, Member, str]:
     world = World(tmp_path)
+    world.chain.has_permits = has_permits
     holder, peer = world.node("holder"), world.node("peer", MONEY)
     adapter_id = await holder.sell("elsin", kind=kind)
     peer.hear()
@@ -24,8 +27,8 @@ def orders(adapter_id: str) -> list[tuple[str, dict]]:
     return [("license", {"adapter": adapter_id, "max_price": 6_000_000}), ("fetch", {"adapter": adapter_id})]
 
 
-async def calls_of(tmp_path: Path, order_number: int, kind: str) -> int:
-    _, _, peer, adapter_id = await market(tmp_path / "count", kind)
+async def calls_of(tmp_path: Path, order_number: int, kind: str, has_permits: bool = True) -> int:
+    _, _, peer, adapter_id = await market(tmp_path / "count", kind, has_permits)
     if order_number == 1:
         await peer.live(orders(adapter_id)[0])
     fuse = Fuse()
@@ -35,12 +38,14 @@ async def calls_of(tmp_path: Path, order_number: int, kind: str) -> int:
     return len(fuse.calls)
 
 
-@pytest.mark.parametrize("kind", ["perpetual", "subscription"])
-async def test_license__killed_at_every_call__is_paid_exactly_once(tmp_path: Path, kind: str) -> None:
-    calls = await calls_of(tmp_path, 0, kind)
+@pytest.mark.parametrize(("kind", "has_permits"), [("perpetual", True), ("perpetual", False), ("subscription", True)])
+async def test_license__killed_at_every_call__is_paid_exactly_once(
+    tmp_path: Path, kind: str, has_permits: bool
+) -> None:
+    calls = await calls_of(tmp_path, 0, kind, has_permits)
     assert calls > 25
     for number, fuse in enumerate(every_fuse(calls)):
-        world, holder, peer, adapter_id = await market(tmp_path / str(number), kind)
+        world, holder, peer, adapter_id = await market(tmp_path / str(number), kind, has_permits)
         peer.start(fuse)
         jobs = await peer.survive(orders(adapter_id)[0])
 
@@ -74,7 +79,7 @@ async def test_license__paid_and_then_withdrawn_before_the_restart__is_done(tmp_
     _, _, peer, adapter_id = await market(tmp_path)
     sends = [number for number, name in enumerate((await fused_calls(peer, adapter_id)).calls) if "broadcast" in name]
     world, holder, peer, adapter_id = await market(tmp_path / "again")
-    peer.start(Fuse(sends[1], after=True))
+    peer.start(Fuse(sends[0], after=True))
     with pytest.raises(BaseExceptionGroup):
         await peer.live(orders(adapter_id)[0])
     world.chain.state.offers[0] = replace(world.chain.state.offers[0], price=9_000_000)
@@ -88,9 +93,9 @@ async def test_license__paid_and_then_withdrawn_before_the_restart__is_done(tmp_
 
 
 async def test_license__approval_was_used_by_another_purchase__approves_again(tmp_path: Path) -> None:
-    _, _, peer, adapter_id = await market(tmp_path)
+    _, _, peer, adapter_id = await market(tmp_path, has_permits=False)
     signs = [number for number, name in enumerate((await fused_calls(peer, adapter_id)).calls) if "Sender.sign" in name]
-    world, _, peer, adapter_id = await market(tmp_path / "again")
+    world, _, peer, adapter_id = await market(tmp_path / "again", has_permits=False)
     peer.start(Fuse(signs[1]))
     with pytest.raises(BaseExceptionGroup):
         await peer.live(orders(adapter_id)[0])

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.fakes.chain import PLATFORM
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import InvalidSplitError, NotFoundError, UsageError
+from viz_node.services.plan_publication import PublicationPlans
 
 OTHER = "0x" + "22" * 20
 
@@ -43,6 +45,18 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
             assert set(holder.network.blobs) == {
                 entry.blob_id for entry in holder.catalogue.manifest_of(holder.store.find_adapter("elsin")).files
             }
+
+
+async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothing(holder: Member) -> None:
+    holder.add_adapter("elsin")
+    plans, (_, asked) = PublicationPlans(holder.trade, holder.publisher), order(holder, split=f"{OTHER}=100")
+    (row,) = await plans.publish("elsin", asked["terms"])
+    assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
+    assert "sold at 5.00 until withdrawn" in row["consequence"]
+    assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}
+    assert (holder.store.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
+    await holder.live(order(holder, split=f"{OTHER}=100"))
+    assert await plans.publish("elsin", asked["terms"]) == []
 
 
 async def test_publish__other_terms_than_before__is_refused(holder: Member) -> None:

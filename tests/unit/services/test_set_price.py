@@ -40,6 +40,16 @@ async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) 
             assert row["price"] == "7.00"
 
 
+async def test_plan_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path: Path) -> None:
+    world, holder, _, _ = await market(tmp_path)
+    before = world.chain.block
+    offer, withdraw = await holder.prices.plan_change((await change(holder))[1])
+    assert (offer["what"], withdraw["what"]) == ("offer elsin at 7.00 to 7.70", "withdraw offers 1")
+    assert [part["amount"] for part in offer["paid_to"]] == ["6.79", "0.21"]
+    assert "licenses that were bought stay" in withdraw["consequence"]
+    assert (world.chain.block, all(row["gas"] for row in (offer, withdraw))) == (before, True)
+
+
 async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path: Path) -> None:
     _, holder, peer, adapter_id = await market(tmp_path)
     await holder.live(await change(holder))
@@ -48,7 +58,12 @@ async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path:
     assert [row["is_open"] for row in shown["offers"]] == [True, False]
     first = shown["offers"][0]
     assert (first["price"], first["ceiling"], first["target"]) == ("7.00", "7.70", 20)
-    assert [(sale["offer"], sale["price"]) for sale in shown["sales"]] == [(2, "7.00")]
+    assert [(sale["offer"], sale["paid"], sale["derived"], sale["matches"]) for sale in shown["sales"]] == [
+        (2, "7.00", "7.00", True)
+    ]
+    assert ({point["price"] for point in shown["curve"]}, shown["at"]) == ({"7.00"}, None)
+    shown = await peer.prices.show("elsin", at=1)
+    assert shown["at"] == {"time": "1970-01-01T00:00:01+00:00", "price": None}
 
 
 async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp_path: Path) -> None:

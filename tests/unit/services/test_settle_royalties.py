@@ -1,12 +1,18 @@
 """What is due is claimed once, whatever kills the node, and whoever else claims it."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.fakes.chain import MemoryCall, MemoryMarket, MemorySender
 from tests.fakes.world import Fuse, Member, World, every_fuse
-from viz_node.domain.ids import Account
+from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import JobState
+from viz_node.domain.terms import AskedTerms
 from viz_node.services.settle_royalties import Royalties
+from viz_node.services.transact import Patience
 
 
 async def earned(directory: Path) -> tuple[World, Member]:
@@ -60,12 +66,61 @@ async def test_claim__somebody_else_claims_first__is_done_and_the_money_is_there
     stranger = MemorySender(world.chain, Account("0x" + "33" * 20))
 
     class Racing(MemoryMarket):
-        def prepare_claim(self, split_id: int, account: Account) -> MemoryCall:
-            call = super().prepare_claim(split_id, account)
+        def prepare_claim_many(self, claims: Sequence[tuple[int, Account]]) -> MemoryCall:
+            call = super().prepare_claim_many(claims)
             stranger.broadcast(stranger.sign(call, stranger.next_nonce()).raw)
             return call
 
-    holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account)
+    holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account, holder.pools.members)
     holder.jobs.register("claim", holder.royalties.claim)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (job.state, job.result["tx_hashes"], holder.tokens) == (JobState.DONE, [], 9_700_000)
+
+
+async def test_claim__somebody_else_claims_part_of_it_before_it_is_mined__the_rest_comes(tmp_path: Path) -> None:
+    world, holder = await earned(tmp_path)
+    stranger = MemorySender(world.chain, Account("0x" + "33" * 20))
+    world.chain.mines = False
+    holder.treasury._patience = Patience(mined_seconds=0.05)
+    (job, *_) = await holder.live(("claim", {}))
+    assert job.error.startswith("DeadlineError")
+    early = MemoryMarket(world.chain).prepare_claim(1, holder.keys.account)
+    early.apply(world.chain.state, stranger.account, 0)
+    world.chain.mines = True
+    world.chain.mine()
+    holder.store.save_job(replace(job, state=JobState.QUEUED))
+    holder.start()
+    job = next(job for job in await holder.live() if job.kind == "claim")
+    assert (job.state, len(job.result["tx_hashes"]), holder.tokens) == (JobState.DONE, 1, 9_700_000)
+
+
+async def test_claim__more_splits_than_one_transaction_takes__all_are_claimed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, holder = await earned(tmp_path)
+    monkeypatch.setattr("viz_node.services.settle_royalties.MOST_CLAIMS", 1)
+    (*_, total) = await holder.royalties.plan_claim()
+    assert total["what"] == "all of it, in 2 transaction(s)"
+    job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
+    assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (2, "9.70", 9_700_000)
+
+
+async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_one_transaction(tmp_path: Path) -> None:
+    world, holder = await earned(tmp_path)
+    maker, buyer = world.node("maker"), world.node("buyer", 5_000_000)
+    maker.add_adapter("child")
+    terms = maker.publisher.check_order(
+        "child", AskedTerms("5.00"), [{"adapter_id": "ab" * 32, "split_id": 1, "share": 1000}]
+    )
+    await maker.live(("publish", {"adapter": "child"} | terms))
+    buyer.hear()
+    await buyer.live(("license", {"adapter": "child", "max_price": 5_000_000}))
+    plan = await holder.royalties.plan_claim()
+    # A tenth of what the platform leaves, and 97 percent of that.
+    brought = 9_700_000 + 5_000_000 * 970 // 10_000 * 9700 // 10_000
+    assert [row["what"] for row in plan][:3] == ["pass on from split 3", "claim from split 1", "claim from split 2"]
+    assert plan[-1]["amount"] == "+" + format_amount(brought)
+    assert (holder.tokens, world.chain.nonces[holder.keys.account]) == (0, 2)
+    job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
+    assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (1, format_amount(brought), brought)
+    assert await holder.royalties.plan_claim() == []

@@ -46,10 +46,11 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     help="What licensees may do; examples in configs/terms/.",
 )
 @click.option("--escrow", is_flag=True, help="The buyer's money waits in the market until the key is delivered.")
+@spending_options
 @detach_option
 @json_option
 @pass_terminal
-def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: Any) -> None:
+def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool, dry_run: bool, **asked: Any) -> None:
     """Sign, seal and register ADAPTER, offer it at a price, and announce it."""
     kind, days, terms_file = asked.pop("kind"), asked.pop("days"), asked.pop("terms_file")
     asked["parents"] = list(asked["parents"])
@@ -62,8 +63,10 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, **asked: 
     if days is not None and kind != "subscription":
         raise UsageError("--days needs --license subscription", "a perpetual license does not expire")
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None
-    answer = terminal.client.call("publish", adapter=adapter, license=kind, duration_days=duration, **asked)
-    print_job(terminal, terminal.run_job(answer, detach), "viz-node royalties, once it sells")
+    order = {"adapter": adapter, "license": kind, "duration_days": duration, **asked}
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_publish", **order), yes, dry_run, True):
+        job = terminal.run_job(terminal.client.call("publish", **order), detach)
+        print_job(terminal, job, "viz-node royalties, once it sells")
 
 
 def _read_terms(path: Path) -> dict[str, Any]:

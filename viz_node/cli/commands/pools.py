@@ -126,18 +126,6 @@ def divide_pool(terminal: Terminal, pool: int, yes: bool, dry_run: bool, detach:
         print_job(terminal, job, f"viz-node pool show {pool}")
 
 
-@pool_command.command("collect")
-@spending_options
-@detach_option
-@json_option
-@pass_terminal
-def collect(terminal: Terminal, yes: bool, dry_run: bool, detach: bool) -> None:
-    """Have your splits credited what adopted divisions give them."""
-    if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_collect"), yes, dry_run):
-        job = terminal.run_job(terminal.client.call("pool_collect"), detach)
-        print_job(terminal, job, "viz-node royalties claim")
-
-
 @pool_command.command("data")
 @_pool
 @click.option("--out", "directory", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="DIR")

@@ -1,11 +1,19 @@
 """`viz-node pricing`: what an adapter costs, how the price moves, and another price from now on."""
 
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
 import click
 
+from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.pricing import parse_time
 
-OFFER_COLUMNS = ("offer", "price", "floor", "ceiling", "moves", "delivery", "is_open")
+OFFER_COLUMNS = ("offer", "price", "derived", "matches", "floor", "ceiling", "moves", "delivery", "is_open")
+SALE_COLUMNS = ("entry", "time", "offer", "holder", "paid", "derived", "matches", "order", "outcome")
+BARS = "▁▂▃▄▅▆▇█"
 
 
 def price_rule_options(command: Command) -> Command:
@@ -24,35 +32,55 @@ def pricing_command() -> None:
 
 @pricing_command.command("show")
 @click.argument("adapter")
+@click.option("--at", metavar="TIME", help="Also the price then, if nobody buys before: 2026-12-31T18:00, in UTC.")
 @json_option
 @pass_terminal
-def show(terminal: Terminal, adapter: str) -> None:
-    """The offers of ADAPTER, the newest first, and what was paid for them directly."""
-    answer, output = terminal.client.call("pricing_show", adapter=adapter), terminal.output
+def show(terminal: Terminal, adapter: str, at: str | None) -> None:
+    """The offers of ADAPTER, and every price that was paid, each derived again from the ledger by its rule."""
+    if at is not None:
+        parse_time(at)
+    answer, output = terminal.client.call("pricing_show", adapter=adapter, at=at), terminal.output
     if output.is_json:
         output.document(answer)
         return
     output.rows(answer["offers"], OFFER_COLUMNS)
     if answer["sales"]:
         output.line("")
-        output.rows(answer["sales"], ("offer", "price", "holder", "block"))
+        output.rows(answer["sales"], SALE_COLUMNS)
+    output.line("")
+    output.line(plot(answer["curve"]))
+    if answer["at"] is not None:
+        output.line(f"at {answer['at']['time']}: {answer['at']['price'] or 'not offered yet'}")
+    wrong = [row for row in (*answer["offers"], *answer["sales"]) if not row["matches"]]
+    checked = len(answer["offers"]) + len(answer["sales"])
+    output.line(f"{checked} prices derived from the ledger; {len(wrong) or 'none'} of them differ")
+
+
+def plot(curve: Sequence[Mapping[str, Any]]) -> str:
+    """One line: the price over time, in eight heights between the lowest and the highest."""
+    prices = [Decimal(point["price"]) for point in curve]
+    low, high = min(prices), max(prices)
+    span = f"{curve[0]['time']} to {curve[-1]['time']}"
+    if low == high:
+        return f"{curve[0]['price']} all the time, {span}"
+    heights = [int((price - low) * (len(BARS) - 1) / (high - low)) for price in prices]
+    return f"{low} {''.join(BARS[height] for height in heights)} {high}, {span}"
 
 
 @pricing_command.command("set")
 @click.argument("adapter")
 @click.option("--price", required=True, metavar="TOKENS", help="As 5.00; the lowest one if the price moves.")
 @price_rule_options
+@spending_options
 @detach_option
 @json_option
 @pass_terminal
-def set_price(
-    terminal: Terminal, adapter: str, price: str, ceiling: str | None, target: int | None, detach: bool
-) -> None:
+def set_price(terminal: Terminal, /, detach: bool, yes: bool, dry_run: bool, **asked: Any) -> None:
     """Sell ADAPTER at another price from now on: a new offer, and the older ones are withdrawn."""
-    for text in (price, ceiling):
+    for text in (asked["price"], asked["ceiling"]):
         if text is not None:
             parse_amount(text)
-    answer = terminal.client.call("pricing_set", adapter=adapter, price=price, ceiling=ceiling, target=target)
-    job = terminal.run_job(answer, detach)
-    if job is not None:
-        terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_pricing", **asked), yes, dry_run, True):
+        job = terminal.run_job(terminal.client.call("pricing_set", **asked), detach)
+        if job is not None:
+            terminal.output.body(job if terminal.output.is_json else job.get("result") or {})

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
 
 STATEMENT_COLUMNS = ("entry", "time", "what", "split", "paid", "share", "earned", "taken", "tx_hash")
@@ -28,14 +29,19 @@ def royalties_command(ctx: click.Context) -> None:
         output.line("")
         output.rows(answer["sales"], ("adapter", "holder", "price", "block", "tx_hash"))
     output.line(f"due to {answer['account']}: {answer['due']}")
+    if answer["in_pools"] != "0.00":
+        output.line(f"and {answer['in_pools']} that pools give to your splits; royalties claim credits them, too")
 
 
 @royalties_command.command("claim")
+@spending_options
 @detach_option
 @json_option
 @pass_terminal
-def claim(terminal: Terminal, detach: bool) -> None:
+def claim(terminal: Terminal, detach: bool, yes: bool, dry_run: bool) -> None:
     """Take everything that is due, to this node's account."""
+    if not may_spend(terminal, lambda: terminal.client.call_list("plan_claim"), yes, dry_run, True):
+        return
     job = terminal.run_job(terminal.client.call("royalties_claim"), detach)
     if job is not None:
         terminal.output.body(job if terminal.output.is_json else job.get("result") or {})

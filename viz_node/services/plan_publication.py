@@ -1,0 +1,48 @@
+"""What offering an adapter costs and means, before anything is sealed; nothing is signed or sent here."""
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from viz_node.domain.ids import format_amount, format_coin
+from viz_node.domain.manifest import LicenseTerms
+from viz_node.domain.permissions import parse_permissions
+from viz_node.domain.royalty import with_platform
+from viz_node.services.plan_purchase import parts_of
+from viz_node.services.publish_adapter import Publisher, offer_of, shared_split
+from viz_node.services.trade import Trade
+
+
+class PublicationPlans:
+    """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
+
+    def __init__(self, trade: Trade, publisher: Publisher) -> None:
+        self._trade = trade
+        self._publisher = publisher
+
+    async def publish(self, adapter: str, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What publishing at these checked terms costs; nothing if it is published so already.
+
+        Raises: TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
+        """
+        record = self._trade.store.find_adapter(adapter)
+        if any(published.name == record.name for published in self._publisher.published()):
+            return []
+        facts = await asyncio.to_thread(self._trade.market.facts)
+        split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), offer_of(terms)
+        permissions = parse_permissions(terms["permissions"])
+        digest = LicenseTerms(str(terms["kind"]), offer.duration_seconds, permissions).digest()
+        # The manifest's digest comes with the sealing; any other of its length costs the same.
+        digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
+        call = self._trade.market.prepare_publish(digests, split, offer)
+        price = format_amount(offer.price) + (f" to {format_amount(offer.ceiling)}" if offer.max_rise else "")
+        return [
+            {
+                "what": f"publish {record.name}",
+                "amount": "",
+                "gas": format_coin(await self._trade.treasury.quote_wei(call)),
+                "consequence": f"name, terms and split are public for ever; sold at {price} until withdrawn",
+                "paid_to": parts_of(offer.price, split.shares, self._trade.keys.account, facts),
+            }
+        ]
