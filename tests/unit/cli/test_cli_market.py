@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from tests.fakes.world import World
 from viz_node.cli.commands.market import license_command, publish_command, search_command, show_command
 from viz_node.cli.commands.pricing import plot, pricing_command
-from viz_node.cli.commands.royalties import royalties_command
+from viz_node.cli.commands.royalties import royalties_command, with_worth
 from viz_node.cli.terminal import Terminal
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
@@ -140,6 +141,15 @@ def test_royalties_claim__dry_run__shows_what_each_split_brings(show: Show) -> N
     shown = show(royalties_command, "claim", "--dry-run")
     assert "claim from split 1" in shown
     assert "+4.85" in shown
+    assert "costs more" not in show(royalties_command, "claim", "--dry-run", "--coin-price", "1")
+
+
+@pytest.mark.parametrize(("coin_price", "is_marked"), [("2000", False), ("2000.000001", True), ("0", False)])
+def test_with_worth__claim_that_brings_two_tokens_for_a_thousandth_coin(coin_price: str, is_marked: bool) -> None:
+    row = {"what": "claim from split 1", "amount": "+2.00", "gas": "0.001", "consequence": "your part"}
+    assert with_worth(row, Decimal(coin_price))["consequence"].startswith("costs more gas") == is_marked
+    passed_on = row | {"amount": ""}
+    assert with_worth(passed_on, Decimal(coin_price)) == passed_on
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool
         raise UsageError("--days needs --license subscription", "a perpetual license does not expire")
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None
     order = {"adapter": adapter, "license": kind, "duration_days": duration, **asked}
-    if may_spend(terminal, lambda: terminal.client.call_list("plan_publish", **order), yes, dry_run, True):
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_publish", **order), yes, dry_run, is_gas_only=True):
         job = terminal.run_job(terminal.client.call("publish", **order), detach)
         print_job(terminal, job, "viz-node royalties, once it sells")
 
