@@ -251,6 +251,37 @@ def test_order__wrong_key_or_none__pays_back(place: Any) -> None:
     assert [order.state for order in place.market.orders_paid_by(buyer.account)] == ["disputed", "refunded"]
 
 
+def test_grants__bought_ordered_disputed_and_bought_again__are_told_with_what_was_kept(place: Any) -> None:
+    owner, buyer, new, secret = escrowed(place)
+    assert place.market.grants_to(buyer.account) == []
+    shared = delivery.prove_wrong_key(secret, deliver(place, owner, b"\6" * 32).delivery).shared
+    assert [grant.expiry for grant in place.market.grants_to(buyer.account)] == [PERPETUAL]
+    (order,) = place.market.orders_for([1])
+    do(buyer, place.market.prepare_dispute(order, int.from_bytes(secret, "big"), shared))
+    assert [(grant.expiry, grant.paid) for grant in place.market.grants_to(buyer.account)] == [(0, 0)]
+    do(buyer, place.market.prepare_approve(PRICE))
+    do(buyer, place.market.prepare_order(new))
+    order = place.market.orders_for([1])[1]
+    given = delivery.wrap_for_order(KEY, order.terms.point)
+    do(owner, place.market.prepare_deliver(order, given.point, given.wrapped))
+    other = publish(place, duration=3600)
+    buy(place, buyer, 2)
+    grants = sorted(place.market.grants_to(buyer.account), key=lambda grant: grant.offer_id)
+    assert [(grant.offer_id, grant.holder, grant.paid) for grant in grants] == [
+        (1, buyer.account, PRICE),
+        (2, buyer.account, PRICE),
+    ]
+    assert (grants[0].expiry, 0 < grants[1].expiry - place.market.block_time() <= 3600) == (PERPETUAL, True)
+    assert place.market.grants_by([2]) == grants[1:]
+    assert place.market.grants_by([]) == place.market.grants_to(owner.account) == []
+    assert (place.market.offers_by(owner.account), place.market.offers_by(other.account)) == ([1], [2])
+    sold = place.market.sold_by([1, 2])
+    assert [(sold[number].adapter_id, sold[number].duration_seconds) for number in (1, 2)] == [
+        (DIGESTS[0].hex(), 0),
+        (DIGESTS[0].hex(), 3600),
+    ]
+
+
 def test_price_history__direct_and_in_escrow__each_with_the_price_of_its_rule(place: Any) -> None:
     _, buyer, *_ = escrowed(place)
     publish(place)

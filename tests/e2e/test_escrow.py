@@ -55,8 +55,9 @@ def test_escrow__seller_killed_before_the_delivery__key_and_money_arrive_by_them
     until_blocking(lambda: peer.call("search"), bool, 60, "the listing")
     assert peer.try_call("license", "elsin", "--max-price", "6.00").returncode == 4  # nobody said yes
     plan = peer.call("license", "elsin", "--max-price", "6.00", "--dry-run")
-    assert [row["amount"] for row in plan] == ["", "5.00"]
-    assert "comes back" in plan[1]["consequence"]
+    assert [row["amount"] for row in plan] == ["5.00"]
+    assert "comes back" in plan[0]["consequence"]
+    assert sorted(part["amount"] for part in plan[0]["paid_to"]) == ["0.15", "4.85"]
 
     bought = peer.call("license", "elsin", "--max-price", "6.00", "--yes")
     assert bought["result"]["state"] == "ordered"
@@ -74,7 +75,15 @@ def test_escrow__seller_killed_before_the_delivery__key_and_money_arrive_by_them
     assert [(row["what"], row["earned"]) for row in told] == [("delivered and settled", "4.85"), ("sold", "4.85")]
 
     holder.call("pricing", "set", "elsin", "--price", "7.00", "--ceiling", "7.70", "--target", "20")
-    assert [row["is_open"] for row in peer.call("pricing", "show", "elsin")["offers"]] == [True, False]
+    priced = peer.call("pricing", "show", "elsin")
+    assert [row["is_open"] for row in priced["offers"]] == [True, False]
+    assert [(row["outcome"], row["paid"], row["matches"]) for row in priced["sales"]] == [
+        ("settled", "5.00", True),
+        ("sold", "5.00", True),
+    ]
+    (held,) = peer.call("license", "list")
+    assert (held["state"], held["paid"], held["order_state"]) == ("held", "10.00", "settled")
+    assert holder.call("license", "list", "--sold") == [held]
     (tmp_path / "complaint.txt").write_text("These works are mine.")
     peer.call("notice", "file", "elsin", str(tmp_path / "complaint.txt"), "--yes")
     (notice,) = holder.call("notice", "show", "elsin")

@@ -11,6 +11,7 @@ from viz_node.chain.companions import Delivery, OrderTerms
 from viz_node.chain.fees import RAISE_PERCENT
 from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.gateway.reader import MarketFacts
+from viz_node.chain.gateway.sales import Grant, Sold
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
 from viz_node.chain.signing import SignedTransaction
@@ -330,6 +331,33 @@ class MemoryMarket(MemoryEscrow, MemoryPayments):
 
     def sales(self) -> list[Sale]:
         return list(self._chain.state.sales)
+
+    def grants_to(self, holder: Account) -> list[Grant]:
+        return [grant for grant in self._grants() if grant.holder == holder]
+
+    def grants_by(self, offer_ids: Sequence[int]) -> list[Grant]:
+        return [grant for grant in self._grants() if grant.offer_id in offer_ids]
+
+    def offers_by(self, owner: Account) -> list[int]:
+        state = self._chain.state
+        return [item.offer_id for item in state.offers if state.adapters[item.adapter_number - 1].owner == owner]
+
+    def sold_by(self, offer_ids: Sequence[int]) -> dict[int, Sold]:
+        state = self._chain.state
+        found = {}
+        for offer in (state.offers[offer_id - 1] for offer_id in offer_ids):
+            adapter = state.adapters[offer.adapter_number - 1]
+            found[offer.offer_id] = Sold(adapter.number, adapter.manifest.hex(), offer.duration_seconds)
+        return found
+
+    def _grants(self) -> list[Grant]:
+        state, paid = self._chain.state, {}
+        for sale in state.sales:
+            paid[sale.offer_id, sale.holder] = paid.get((sale.offer_id, sale.holder), 0) + sale.price
+        for terms, end in ((order.terms, order.state) for order in state.orders if order.delivery):
+            price = 0 if end is OrderState.DISPUTED else terms.price
+            paid[terms.offer_id, terms.holder] = paid.get((terms.offer_id, terms.holder), 0) + price
+        return [Grant(*place, state.licenses.get(place, 0), TokenAmount(amount)) for place, amount in paid.items()]
 
     def price_history(self, offer_ids: Sequence[int]) -> tuple[list[PricedSale], list[PricePath]]:
         """Prices of this market are fixed."""

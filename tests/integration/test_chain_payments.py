@@ -9,15 +9,16 @@ import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.anvil import DevChain, fund, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.payments import signature_parts
+from viz_node.chain.remote_signer import RemoteSigner
 from viz_node.chain.rpc import to_bytes, to_hex
 from viz_node.chain.transactions import Call, TransactionSender
-from viz_node.domain.ids import TokenAmount
+from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
 from viz_node.errors import TransactionRevertedError, VerificationError
@@ -53,8 +54,8 @@ def market(chain: DevChain) -> Iterator[AnvilMarket]:
 class Payer:
     """An account that pays as a node does."""
 
-    def __init__(self, market: AnvilMarket) -> None:
-        self.market, self.sender = market, market.buyer
+    def __init__(self, market: AnvilMarket, sender: TransactionSender | None = None) -> None:
+        self.market, self.sender = market, sender or market.buyer
         treasury = Treasury(MemoryStore(), self.sender, lambda: 1)
         others: Any = None
         self.payments = Payments(
@@ -130,6 +131,23 @@ async def test_execute__token_claims_another_domain__nothing_is_signed_for_it(ma
     with pytest.raises(VerificationError, match="domain"):
         market.gateway.payment_to_sign(Purchase(offer_id, payer.sender.account, PRICE, REF), OTHERS[0], LATER)
     assert await payer.buy(offer_id) == 2
+
+
+async def test_execute__signer_elsewhere__signs_permit_and_transaction_and_is_not_asked_for_the_plan(
+    market: AnvilMarket,
+) -> None:
+    account, offer_id = Account(str(market.ask("eth_accounts")[0]).lower()), market.publish()
+    fund(market.rpc_url, market.deployment, account, PRICE)
+    remote = RemoteSigner(market.rpc_url, account)
+    payer = Payer(market, TransactionSender(market.rpc_url, market.deployment, remote))
+    remote.sign_typed_data = lambda data: pytest.fail("a plan asked for a signature")  # type: ignore[method-assign]
+    quote = await payer.payments.quote(PRICE, lambda: payer.purchase(offer_id))
+    del remote.sign_typed_data
+    before = market.gateway.balances(account)
+    assert await payer.buy(offer_id) == 1
+    after = market.gateway.balances(account)
+    assert (quote.approval_wei, after.token) == (0, before.token - PRICE)
+    assert before.gas_wei - after.gas_wei <= quote.call_wei
 
 
 def test_permit__used_up_by_a_stranger_first__purchase_goes_through(market: AnvilMarket) -> None:

@@ -7,6 +7,7 @@ development chain's, which nobody can lose.
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from decimal import ROUND_UP, Decimal
 from typing import Any
 
 import click
@@ -55,14 +56,23 @@ def may_spend(
 
 
 def _show(terminal: Terminal, plan: Plan, empty: str) -> None:
-    terminal.output.rows(plan, COLUMNS, empty)
+    rows = plan if terminal.output.is_json else [{**row, "gas": rounded_up(str(row["gas"]))} for row in plan]
+    terminal.output.rows(rows, COLUMNS, empty)
     for row in plan:
-        parts = row.get("paid_to", ())
+        parts, whole = row.get("paid_to", ()), "it" if row["amount"] else "each sale"
         for part in parts[:MOST_PARTS]:
             who = f"  ({part['who']})" if part["who"] else ""
-            terminal.output.line(f"  {part['amount']} of it to {part['account']}, {part['share']}{who}")
+            terminal.output.line(f"  {part['amount']} of {whole} to {part['account']}, {part['share']}{who}")
         if len(parts) > MOST_PARTS:
             terminal.output.line(f"  and the rest to {len(parts) - MOST_PARTS} others; --json lists them")
+
+
+def rounded_up(gas: str) -> str:
+    """An amount of gas money in three significant digits, never less than it is; no amount as it is."""
+    if not gas:
+        return gas
+    exact = Decimal(gas)
+    return f"{exact.quantize(Decimal(1).scaleb(exact.adjusted() - 2), ROUND_UP):f}" if exact else gas
 
 
 def _nobody() -> RefusedError:

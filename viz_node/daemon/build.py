@@ -38,6 +38,7 @@ from viz_node.services.jobs import JobRunner
 from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.join_pool import PoolMembers
 from viz_node.services.license_adapter import Buyer
+from viz_node.services.list_licenses import LicenseList
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
@@ -174,7 +175,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
-        publications=PublicationPlans(trade, publisher), prices=prices, notices=notices,
+        publications=PublicationPlans(trade, publisher), licenses=LicenseList(market, catalogue, keys.account),
+        prices=prices, notices=notices,
         metered=metered, pools=pools,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),

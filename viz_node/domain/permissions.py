@@ -14,6 +14,7 @@ from viz_node.errors import UsageError
 LONGEST_TEXT = 4000
 LONGEST_URI = 500
 MOST_TERRITORIES = 250
+SHOWN_TERRITORIES = 3
 DEFAULT_TEXT = (
     "The licensee may run and adapt the model with this adapter for its own purposes, commercial ones included. "
     "It may not pass on the adapter or its key."
@@ -54,6 +55,35 @@ class Permissions:
         _check_text(self.uri, LONGEST_URI)
         if self.uri and not self.uri.startswith("https://"):
             raise UsageError("the uri of the terms does not begin with https://")
+
+    def summary(self) -> str:
+        """What a licensee may and must, in a few words."""
+        allowed = {
+            "commercial": self.commercial_use,
+            "derivatives": self.derivatives,
+            "training": self.training_use,
+        }
+        words = [name if is_allowed else f"no {name}" for name, is_allowed in allowed.items()]
+        words += ["attribution"] * self.attribution
+        if self.derivative_share:
+            words[1] += f" for {self.derivative_share / 100:g} %"
+        if self.territories:
+            words.append("only in " + " ".join(self.territories[:SHOWN_TERRITORIES]))
+            words[-1] += " …" * (len(self.territories) > SHOWN_TERRITORIES)
+        return ", ".join(words)
+
+    def sentences(self) -> dict[str, str]:
+        """Every field as people read it."""
+        share = f", for {self.derivative_share / 100:g} % of what they earn" if self.derivative_share else ""
+        return {
+            "commercial use": "allowed" if self.commercial_use else "not allowed",
+            "attribution": "required" if self.attribution else "not required",
+            "derived adapters": f"allowed{share}" if self.derivatives else "not allowed",
+            "training on what it writes": "allowed" if self.training_use else "not allowed",
+            "territory": ", ".join(self.territories) or "everywhere",
+            "more at": self.uri or "-",
+            "in words": self.text,
+        }
 
     def body(self) -> dict[str, Any]:
         """As JSON holds it."""

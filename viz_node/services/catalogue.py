@@ -13,16 +13,18 @@ from typing import Any
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, parse_announcement
-from viz_node.domain.ids import Account, AdapterId, PeerId, format_amount, is_hex_digest
+from viz_node.domain.ids import WHOLE, Account, AdapterId, PeerId, format_amount, is_hex_digest
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
     AdapterManifest,
+    LicenseTerms,
     canonical_bytes,
     parse_manifest,
 )
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
+from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError
 from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
 from viz_node.services.library import adapter_named
@@ -88,9 +90,13 @@ class Catalogue:
         return [entry for entry in found if isinstance(entry, dict) and entry.get("is_open", True)]
 
     async def show(self, adapter: str) -> dict[str, Any]:
-        """One listing with its manifest. Raises: NotFoundError, VerificationError, UnreachableError."""
+        """One listing with its manifest, and its terms as people read them.
+
+        Raises: NotFoundError, VerificationError, UnreachableError.
+        """
         listing = await self.listing(adapter)
-        return self._row(listing) | {"manifest": json.loads(listing.manifest.payload())}
+        told = {"permissions": listing.manifest.license.permissions.sentences()}
+        return self._row(listing) | told | {"manifest": json.loads(listing.manifest.payload())}
 
     async def listing(self, adapter: str) -> Listing:
         """The verified listing of an adapter by id, unique prefix or name.
@@ -124,6 +130,12 @@ class Catalogue:
     def name_of(self, adapter_number: int) -> str:
         """The name under which an adapter of the chain was listed here; empty if it was not yet."""
         return self._name_by_number.get(adapter_number, "")
+
+    def names(self) -> dict[str, str]:
+        """Names by adapter id: those of this node's library, else those that are announced."""
+        announced = [parse_announcement(raw, self._now()).announcement for raw in self.known()]
+        own = {str(record.adapter_id): record.name for record in self._store.list_adapters() if record.adapter_id}
+        return {str(item.adapter_id): item.name for item in announced} | own
 
     async def manifest(self, item: Announcement) -> AdapterManifest:
         """The verified manifest, from the store or the announcing peer. Raises: VerificationError, UnreachableError."""
@@ -200,7 +212,12 @@ class Catalogue:
             "peer_id": manifest.peer_id,
             "account": manifest.account,
             "price": format_amount(listing.offer.price),
+            "floor": format_amount(listing.offer.floor),
+            "ceiling": format_amount(listing.offer.ceiling),
+            "moves": moves_of(listing.offer),
             "license": manifest.license.kind,
+            "expires": _expiry(manifest.license),
+            "terms": manifest.license.permissions.summary(),
             "is_open": listing.offer.is_open,
             "delivery": "escrow" if listing.offer.is_escrowed else "direct",
             "offer": listing.offer.offer_id,
@@ -208,6 +225,19 @@ class Catalogue:
             "split": {account: share / 100 for account, share in manifest.split.shares},
             "size_bytes": sum(entry.size_bytes for entry in manifest.files),
         }
+
+
+def moves_of(offer: Offer) -> str:
+    """How the price of an offer moves, in words."""
+    if not offer.max_rise:
+        return "fixed"
+    rise = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
+    return f"{rise} while more than {offer.target} new licensees come per day"
+
+
+def _expiry(license_terms: LicenseTerms) -> str:
+    days = license_terms.duration_seconds // DAY_SECONDS
+    return {"perpetual": "never", "metered": "with each use"}.get(license_terms.kind, f"{days} days after each payment")
 
 
 def _is_promised(offer: Offer, manifest: AdapterManifest) -> bool:

@@ -18,6 +18,7 @@ from viz_node.services.catalogue import Catalogue
 from viz_node.services.file_notice import Notices
 from viz_node.services.jobs import JobRunner, describe_job
 from viz_node.services.join_federation import Federations
+from viz_node.services.list_licenses import LicenseList
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_publication import PublicationPlans
@@ -49,6 +50,7 @@ class Operations:
     catalogue: Catalogue
     plans: PurchasePlans
     publications: PublicationPlans
+    licenses: LicenseList
     prices: Prices
     notices: Notices
     metered: Metered
@@ -254,6 +256,10 @@ class Operations:
     async def do_plan_license(self, *, adapter: str, max_price: str, renew: bool = False) -> Rows:
         """What buying costs and means."""
         return await self.plans.license(adapter, parse_amount(max_price), renew)
+
+    async def do_license_list(self, *, sold: bool = False) -> Rows:
+        """Licenses of this account, or those of its adapters."""
+        return await (self.licenses.sold() if sold else self.licenses.held())
 
     async def do_fetch(self, *, adapter: str) -> Answer:
         """Download a licensed adapter."""

@@ -10,13 +10,14 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
 from viz_node.ports import Offer
+from viz_node.services.catalogue import moves_of
 from viz_node.services.jobs import Report
 from viz_node.services.plan_purchase import parts_of
 from viz_node.services.publish_adapter import offer_of
@@ -169,10 +170,6 @@ def _sale_row(sale: PricedSale) -> dict[str, Any]:
 
 
 def _row(offer: Offer, derived: TokenAmount) -> dict[str, Any]:
-    moves = "fixed"
-    if offer.max_rise:
-        moves = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
-        moves += f" while more than {offer.target} new licensees come per day"
     return {
         "offer": offer.offer_id,
         "price": format_amount(offer.price),
@@ -181,7 +178,7 @@ def _row(offer: Offer, derived: TokenAmount) -> dict[str, Any]:
         "floor": format_amount(offer.floor),
         "ceiling": format_amount(offer.ceiling),
         "target": offer.target,
-        "moves": moves,
+        "moves": moves_of(offer),
         "delivery": "escrow" if offer.is_escrowed else "direct",
         "is_open": offer.is_open,
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from viz_node.cli.confirm import may_spend
+from viz_node.cli.confirm import may_spend, rounded_up
 from viz_node.cli.terminal import Terminal
 from viz_node.errors import RefusedError
 
@@ -99,3 +99,18 @@ def test_may_spend__amount_is_divided__says_who_gets_what(tmp_path: Path, capsys
     shown = capsys.readouterr().out
     assert shown.count("0.485 of it to 0xaa, 9.7 %  (the seller)") == 8
     assert "the rest to 2 others" in shown
+
+
+@pytest.mark.parametrize(
+    ("gas", "shown"),
+    [
+        ("0.000512258672309055", "0.000513"),
+        ("0.0001", "0.000100"),
+        ("12.341", "12.4"),
+        ("1234.5", "1240"),
+        ("0", "0"),
+        ("", ""),
+    ],
+)
+def test_rounded_up__gas__is_never_less(gas: str, shown: str) -> None:
+    assert rounded_up(gas) == shown

@@ -52,3 +52,17 @@ def test_parse__incomplete_terms_of_a_manifest__are_refused() -> None:
     del body["uri"]
     with pytest.raises(UsageError, match="not complete"):
         parse_permissions(body, is_whole=True)
+
+
+def test_sentences__every_field__is_told_and_the_summary_names_what_is_not_usual() -> None:
+    plain, strict = Permissions(), Permissions(
+        commercial_use=False, attribution=True, derivatives=True, derivative_share=250, training_use=True,
+        territories=("AT", "CH", "DE", "FR"), uri="https://terms.example", text="Be kind.",
+    )  # fmt: skip
+    assert plain.summary() == "commercial, no derivatives, no training"
+    assert strict.summary() == "no commercial, derivatives for 2.5 %, training, attribution, only in AT CH DE …"
+    differing = [name for name in plain.sentences() if plain.sentences()[name] == strict.sentences()[name]]
+    assert differing == []
+    # Each field but the share, which is told with derivatives, has a sentence.
+    assert len(strict.sentences()) == len(strict.body()) - 1
+    assert strict.sentences()["derived adapters"] == "allowed, for 2.5 % of what they earn"

@@ -1,9 +1,10 @@
 """Licenses: who holds one until when, and direct sales."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from viz_node.chain.gateway.catalogue import CatalogueGateway
-from viz_node.chain.ledger import EntryKind
+from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 
@@ -31,6 +32,25 @@ class Sale:
     order_ref: bytes
     tx_hash: str
     block: int
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What an account holds or held by one offer, and what was paid for it; `expiry` is 0 after a proven wrong key."""
+
+    offer_id: int
+    holder: Account
+    expiry: int
+    paid: TokenAmount
+
+
+@dataclass(frozen=True)
+class Sold:
+    """What an offer sells; `adapter_id` is the digest of the adapter's manifest, in hex."""
+
+    adapter_number: int
+    adapter_id: str
+    duration_seconds: int
 
 
 class SalesGateway(CatalogueGateway):
@@ -61,6 +81,46 @@ class SalesGateway(CatalogueGateway):
                 entry.block_number,
             )
             for entry in self._entries(EntryKind.SOLD, from_block=from_block)
+        ]
+
+    def grants_to(self, holder: str) -> list[Grant]:
+        """Every license that the account was ever granted, oldest first."""
+        sold = self._entries(EntryKind.SOLD, who=holder)
+        return self._grants([*sold, *self._entries(EntryKind.DELIVERED, who=holder)])
+
+    def grants_by(self, offer_ids: Sequence[int]) -> list[Grant]:
+        """Every license that was ever granted by these offers, oldest first."""
+        granted = [entry for entry in self._entries(EntryKind.SOLD) if entry.key in offer_ids]
+        return self._grants(granted + [entry for entry in self._entries(EntryKind.DELIVERED) if entry.a in offer_ids])
+
+    def offers_by(self, owner: str) -> list[int]:
+        """The numbers of all offers of the account's adapters."""
+        return [entry.key for entry in self._entries(EntryKind.OFFER_CREATED, who=owner)]
+
+    def sold_by(self, offer_ids: Sequence[int]) -> dict[int, Sold]:
+        """What these offers sell."""
+        facts = self._views([(name, (offer_id,)) for offer_id in offer_ids for name in ("offers", "adapterOfOffer")])
+        places = [(terms[2], number) for terms, (number,) in zip(facts[::2], facts[1::2], strict=True)]
+        numbers = sorted({number for _, number in places})
+        adapters = self._views([("adapters", (number,)) for number in numbers])
+        ids = {number: row[3].hex() for number, row in zip(numbers, adapters, strict=True)}
+        return {
+            offer_id: Sold(number, ids[number], duration)
+            for offer_id, (duration, number) in zip(offer_ids, places, strict=True)
+        }
+
+    def _grants(self, granted: Sequence[LedgerEntry]) -> list[Grant]:
+        returned = {entry.key for entry in self._entries(EntryKind.DISPUTED)}
+        price_by_order = {entry.key: entry.a for entry in self._entries(EntryKind.ORDERED) if entry.key not in returned}
+        paid: dict[tuple[int, Account], int] = {}
+        for entry in sorted(granted, key=lambda entry: entry.sequence):
+            is_sale = entry.kind == EntryKind.SOLD
+            place = entry.key if is_sale else entry.a, entry.who
+            paid[place] = paid.get(place, 0) + (entry.a if is_sale else price_by_order.get(entry.key, 0))
+        ends = self._views([("licenses", place) for place in paid])
+        return [
+            Grant(offer_id, holder, int(expiry), TokenAmount(amount))
+            for ((offer_id, holder), amount), (expiry,) in zip(paid.items(), ends, strict=True)
         ]
 
     def prepare_buy(self, offer_id: int, holder: str, max_price: TokenAmount, order_ref: bytes) -> Call:

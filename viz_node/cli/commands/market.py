@@ -8,12 +8,23 @@ import click
 
 from viz_node.cli.commands.pricing import price_rule_options
 from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.output import flattened
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.royalty import parse_split
 from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
 from viz_node.errors import UsageError
+
+LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", "paid", "order", "order_state",
+                   "order_until")  # fmt: skip
+
+SHOWN_FACTS = ("name", "adapter_id", "base_model", "license", "expires", "is_open", "account", "peer_id", "evaluation")
+DELIVERIES = {
+    "direct": "direct: the money is the seller's at once, the key comes from the seller's node",
+    "escrow": "escrow: the money waits in the market until the key is delivered, and comes back if it is not",
+}
+TOLD = {"name", "account", "peer_id", "license", "split", "evaluation"}
 
 
 def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) -> None:
@@ -64,7 +75,7 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool
         raise UsageError("--days needs --license subscription", "a perpetual license does not expire")
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None
     order = {"adapter": adapter, "license": kind, "duration_days": duration, **asked}
-    if may_spend(terminal, lambda: terminal.client.call_list("plan_publish", **order), yes, dry_run, True):
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_publish", **order), yes, dry_run, is_gas_only=True):
         job = terminal.run_job(terminal.client.call("publish", **order), detach)
         print_job(terminal, job, "viz-node royalties, once it sells")
 
@@ -84,9 +95,12 @@ def _read_terms(path: Path) -> dict[str, Any]:
 @pass_terminal
 def search_command(terminal: Terminal, text: str) -> None:
     """Adapters that peers announce, by TEXT in their names; verified, with price and terms from the chain."""
-    columns = ("adapter_id", "name", "base_model", "price", "license", "account", "licensed")
+    columns = ("adapter_id", "name", "base_model", "price", "range", "license", "delivery", "terms", "licensed")
     empty = "nothing found; are there peers? viz-node peers"
-    terminal.output.rows(terminal.client.call_list("search", text=text), columns, empty)
+    rows = terminal.client.call_list("search", text=text)
+    ranges = [f"{row.get('floor', '-')}..{row.get('ceiling', '-')}" for row in rows]
+    shown = rows if terminal.is_json else [row | {"range": text} for row, text in zip(rows, ranges, strict=True)]
+    terminal.output.rows(shown, columns, empty)
 
 
 @click.command("show")
@@ -94,8 +108,24 @@ def search_command(terminal: Terminal, text: str) -> None:
 @json_option
 @pass_terminal
 def show_command(terminal: Terminal, adapter: str) -> None:
-    """What is known of ADAPTER: manifest, price and terms."""
-    terminal.output.body(terminal.client.call("show", adapter=adapter))
+    """What is known of ADAPTER: price, terms in words, who is paid, and the manifest."""
+    answer = terminal.client.call("show", adapter=adapter)
+    output = terminal.output
+    if output.is_json:
+        output.document(answer)
+        return
+    facts = [(name.replace("_", " "), answer[name]) for name in SHOWN_FACTS]
+    facts[3:3] = [("price", f"{answer['price']}, {answer['moves']}; {answer['floor']} to {answer['ceiling']}")]
+    facts.append(("delivery", DELIVERIES[answer["delivery"]]))
+    output.facts(answer, facts)
+    for title, body in (
+        ("What a licensee may do", answer["permissions"]),
+        ("Who is paid, in percent", answer["split"]),
+    ):
+        output.line(f"\n{title}")
+        output.facts(body, list(body.items()))
+    output.line("\nThe manifest, which the seller signed")
+    output.facts(answer, flattened({key: value for key, value in answer["manifest"].items() if key not in TOLD}))
 
 
 class _LicenseGroup(click.Group):
@@ -137,6 +167,17 @@ def renew(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: b
     """Extend the subscription for ADAPTER that this account has, at its offer."""
     order = {"adapter": adapter, "max_price": max_price, "renew": True}
     _purchase(terminal, order, detach, yes, dry_run)
+
+
+@license_command.command("list")
+@click.option("--sold", is_flag=True, help="Who holds what of this account's adapters.")
+@json_option
+@pass_terminal
+def list_licenses(terminal: Terminal, sold: bool) -> None:
+    """Licenses of this account, and its orders in escrow, as the chain has them."""
+    empty = "nothing is sold yet" if sold else "no licenses yet; find adapters: viz-node search"
+    columns = ("holder", *LICENSE_COLUMNS) if sold else LICENSE_COLUMNS
+    terminal.output.rows(terminal.client.call_list("license_list", sold=sold), columns, empty)
 
 
 def _purchase(terminal: Terminal, order: dict[str, Any], detach: bool, yes: bool, dry_run: bool) -> None:

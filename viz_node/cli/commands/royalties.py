@@ -2,11 +2,14 @@
 
 import csv
 import sys
+from decimal import Decimal
+from typing import Any
 
 import click
 
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.domain.ids import format_amount, parse_amount
 
 STATEMENT_COLUMNS = ("entry", "time", "what", "split", "paid", "share", "earned", "taken", "tx_hash")
 
@@ -34,13 +37,19 @@ def royalties_command(ctx: click.Context) -> None:
 
 
 @royalties_command.command("claim")
+@click.option("--coin-price", metavar="TOKENS", help="What a coin of the chain is worth: marks claims that cost more.")
 @spending_options
 @detach_option
 @json_option
 @pass_terminal
-def claim(terminal: Terminal, detach: bool, yes: bool, dry_run: bool) -> None:
+def claim(terminal: Terminal, coin_price: str | None, detach: bool, yes: bool, dry_run: bool) -> None:
     """Take everything that is due, to this node's account."""
-    if not may_spend(terminal, lambda: terminal.client.call_list("plan_claim"), yes, dry_run, True):
+    worth = Decimal(0) if coin_price is None else Decimal(format_amount(parse_amount(coin_price)))
+
+    def plan() -> list[dict[str, Any]]:
+        return [with_worth(row, worth) for row in terminal.client.call_list("plan_claim")]
+
+    if not may_spend(terminal, plan, yes, dry_run, is_gas_only=True):
         return
     job = terminal.run_job(terminal.client.call("royalties_claim"), detach)
     if job is not None:
@@ -62,3 +71,11 @@ def show_statement(terminal: Terminal, period: str | None, is_csv: bool) -> None
         writer.writerows(rows)
         return
     terminal.output.rows(rows, STATEMENT_COLUMNS, "no split that names this account was paid yet")
+
+
+def with_worth(row: dict[str, Any], coin_price: Decimal) -> dict[str, Any]:
+    """The row of a plan, marked if it brings fewer tokens than its gas is worth."""
+    is_claim = str(row["amount"]).startswith("+")
+    if not is_claim or Decimal(row["gas"]) * coin_price <= Decimal(row["amount"]):
+        return row
+    return row | {"consequence": f"costs more gas than it brings; {row['consequence']}"}
