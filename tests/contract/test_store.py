@@ -135,3 +135,14 @@ def test_channel__saved_with_receipts__are_found_by_prefix_and_a_receipt_once_pe
     assert store.channels_with("earn:7") == {"earn:7": {"uses": 4}}
     assert store.receipts_of("pay:one") == [{"uses": 1}, {"uses": 2}]
     assert store.receipts_of("earn:7") == []
+
+
+def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_another(store: Store) -> None:
+    store.save_channel("earn:7", {"uses": 1}, {"uses": 1}, "first")
+    store.save_channel("earn:70", {"uses": 9})
+    store.save_channel("earn:7", {"uses": 1, "note": 1})
+    assert (store.find_channel("earn:7"), store.answer_of("earn:7")) == ({"uses": 1, "note": 1}, "first")
+    store.save_channel("earn:7", {"uses": 2}, {"uses": 2}, "second")
+    assert store.answer_of("earn:7") == "second"
+    assert (store.find_channel("earn:70"), store.answer_of("earn:70")) == ({"uses": 9}, None)
+    assert (store.find_channel("earn:"), store.answer_of("earn:")) == (None, None)

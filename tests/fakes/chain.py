@@ -3,10 +3,12 @@
 import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
+from tests.fakes.channels import MemoryChannels
+from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull
 from viz_node.chain.companions import Delivery, OrderTerms
 from viz_node.chain.fees import RAISE_PERCENT
 from viz_node.chain.gateway.escrow import Order, OrderState
@@ -26,33 +28,7 @@ from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prov
 
 PLATFORM = Account("0x" + "f0" * 20)
 PLATFORM_FEE = BasisPoints(300)
-WINDOW_SECONDS = 600
 START = 1_800_000_000
-
-
-@dataclass
-class State:
-    """What a transaction may change."""
-
-    tokens: dict[str, int] = field(default_factory=dict)
-    allowed: dict[str, int] = field(default_factory=dict)
-    adapters: list[ChainAdapter] = field(default_factory=list)
-    offers: list[Offer] = field(default_factory=list)
-    splits: list[RoyaltySplit] = field(default_factory=list)
-    accrued: dict[int, int] = field(default_factory=dict)
-    claimed: dict[tuple[int, str], int] = field(default_factory=dict)
-    licenses: dict[tuple[int, str], int] = field(default_factory=dict)
-    sales: list[Sale] = field(default_factory=list)
-    orders: list[Order] = field(default_factory=list)
-    permits: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class MemoryCall:
-    """`apply` changes the state for an account at a time, or raises."""
-
-    description: str
-    apply: Callable[[State, str, int], None]
 
 
 class MemoryChain:
@@ -187,21 +163,26 @@ class MemoryEscrow:
     def orders_paid_by(self, account: str) -> list[Order]:
         return [order for order in self._chain.state.orders if order.terms.payer == account]
 
-    def orders_for(self, offer_ids: Sequence[int]) -> list[Order]:
-        return [order for order in self._chain.state.orders if order.terms.offer_id in offer_ids]
+    def orders_for(self, offer_ids: Collection[int]) -> list[Order]:
+        running = {OrderState.ORDERED, OrderState.DELIVERED}
+        orders = self._chain.state.orders
+        return [order for order in orders if order.terms.offer_id in offer_ids and order.state in running]
+
+    def order(self, number: int) -> Order:
+        return self._chain.state.orders[number - 1]
 
     def prepare_order(self, new: NewOrder) -> MemoryCall:
         def order(state: State, account: str, now: int) -> None:
             offer = state.offers[new.offer_id - 1]
             if not offer.is_open or offer.price > new.max_price or (new.offer_id, new.holder) in state.licenses:
                 raise TransactionRevertedError("the contract refused: OfferWithdrawn(), PriceAboveMax(), …")
-            _pull(state, account, offer.price)
+            pull(state, account, offer.price)
             parties = Account(account), new.holder, int(offer.price)
             place = new.offer_id, offer.split_id, now + WINDOW_SECONDS
             number = len(state.orders) + 1
             encoded = repr((number, new)).encode()
             terms = OrderTerms(*place, *parties, new.key_hash, new.order_ref, new.point, encoded)
-            state.orders.append(Order(number, OrderState.ORDERED, terms, None))
+            state.orders.append(Order(number, OrderState.ORDERED, terms, None, self._chain.block))
 
         return MemoryCall("order", order)
 
@@ -292,7 +273,7 @@ class MemoryPayments:
         return MemoryCall("approve", approve)
 
 
-class MemoryMarket(MemoryEscrow, MemoryPayments):
+class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
     """The market's `MarketGateway`."""
 
     def facts(self) -> MarketFacts:
@@ -414,7 +395,7 @@ class MemoryMarket(MemoryEscrow, MemoryPayments):
                 raise TransactionRevertedError("the contract refused: OfferWithdrawn() or OfferEscrowed()")
             if held and not offer.duration_seconds:
                 raise TransactionRevertedError("the contract refused: AlreadyLicensed()")
-            _pull(state, account, offer.price)
+            pull(state, account, offer.price)
             expiry = max(held, now) + offer.duration_seconds if offer.duration_seconds else PERPETUAL
             state.licenses[offer_id, holder] = expiry
             state.accrued[offer.split_id] = state.accrued.get(offer.split_id, 0) + offer.price
@@ -478,15 +459,6 @@ def _use_permit(state: State, permit: dict[str, Any], signature: bytes, now: int
     state.permits[owner] = message["nonce"] + 1
     state.allowed[owner] = message["value"]
     return True
-
-
-def _pull(state: State, account: str, price: int) -> None:
-    if state.allowed.get(account, 0) < price:
-        raise TransactionRevertedError("the contract refused: ERC20InsufficientAllowance()")
-    if state.tokens.get(account, 0) < price:
-        raise InsufficientFundsError("too few tokens")
-    state.tokens[account] -= price
-    state.allowed[account] -= price
 
 
 def _in_state(state: State, order: Order, wanted: OrderState) -> Order:

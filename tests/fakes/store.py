@@ -24,6 +24,7 @@ class MemoryStore:
         self._channels: dict[str, str] = {}
         self._pool_records: dict[str, str] = {}
         self._receipts: dict[str, dict[int, str]] = {}
+        self._answers: dict[str, str] = {}
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None:
         _refuse_second(self._works, work.work_id)
@@ -95,10 +96,20 @@ class MemoryStore:
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
         return [entry for entry in self._outbox.values() if entry.order_id == order_id]
 
-    def save_channel(self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None) -> None:
+    def save_channel(
+        self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
+    ) -> None:
         self._channels[key] = json.dumps(body)
         if receipt is not None:
             self._receipts.setdefault(key, {})[body["uses"]] = json.dumps(receipt)
+        if answer is not None:
+            self._answers[key] = answer
+
+    def find_channel(self, key: str) -> dict[str, Any] | None:
+        return json.loads(self._channels[key]) if key in self._channels else None
+
+    def answer_of(self, key: str) -> str | None:
+        return self._answers.get(key)
 
     def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
         return {key: json.loads(body) for key, body in self._channels.items() if key.startswith(prefix)}

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.channels import VOUCHERS
 from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.fakes.store import MemoryStore
 from viz_node.chain.signing import account_of_key
 from viz_node.daemon.secrets import Sealing
+from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
+from viz_node.errors import PeerUnreachableError
 from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
@@ -28,10 +31,12 @@ from viz_node.services.jobs import JobRunner, Report
 from viz_node.services.join_pool import PoolMembers
 from viz_node.services.license_adapter import Buyer
 from viz_node.services.order_key import KeyOrders
+from viz_node.services.pay_uses import Metered
 from viz_node.services.pool_desk import PoolDesk
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.run_pool import PoolOperator
+from viz_node.services.serve_uses import USE_METHOD, Meter
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.subscribe_pool import Subscriptions
@@ -40,7 +45,9 @@ from viz_node.services.transact import Patience, Treasury
 
 NOW = 1_800_000_000
 MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide")
-LANES = dict.fromkeys(MARKET_KINDS, "market") | {"fetch": "transfer", "generate": "inference"}
+CHANNEL_KINDS = ("channel", "top_up", "close")
+LANES = dict.fromkeys((*MARKET_KINDS, *CHANNEL_KINDS), "market")
+LANES |= {"fetch": "transfer", "generate": "inference", "use": "metered"}
 
 
 class Killed(BaseException):
@@ -105,6 +112,7 @@ class Member:
     def __init__(self, world: "World", name: str, home: Path) -> None:
         self.world, self.home, self.now = world, home, NOW
         self.depths = 0, 0
+        self.prompts: list[str] = []
         for folder in ("adapters", "bundles", "pools"):
             (home / folder).mkdir(parents=True)
         self.keys = keys_of(name)
@@ -127,18 +135,34 @@ class Member:
         desk = PoolDesk(trade, self.home / "pools")
         self.pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
         self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None)
+        self.metered = Metered(trade, VOUCHERS, verify_bytes)
+        self.meter = Meter(trade, VOUCHERS, self.write)
         self.prices = Prices(trade)
         self.royalties = Royalties(market, self.treasury, self.keys.account, self.pools.members)
         self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
         self.network.serve(KEY_METHOD, KeyDesk(trade, self.pools.members).on_key)
+        self.network.serve(USE_METHOD, self.answer_use)
         for method, answer in self.pools.answers().items():
             self.network.serve(method, answer)
         self.jobs = JobRunner(store, self.clock, LANES)
         handlers = {"publish": self.publisher.publish, "license": self.buyer.license, "fetch": self.buyer.fetch}
-        handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw}
+        handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw, "use": self.metered.use}
         handlers |= {"generate": self.pools.subscriptions.timed(_generate)} | self.pools.handlers()
+        handlers |= {"channel": self.metered.open, "top_up": self.metered.top_up, "close": self.metered.close}
         for kind, handler in (handlers | {"claim": self.royalties.claim}).items():
             self.jobs.register(kind, handler)
+
+    async def answer_use(self, peer_id: PeerId, payload: bytes) -> bytes:
+        """To others, a node that dies is one that is away."""
+        try:
+            return await self.meter.on_use(peer_id, payload)
+        except Killed as death:
+            raise PeerUnreachableError("the peer broke off", "try again") from death
+
+    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+        """What the model writes."""
+        self.prompts.append(prompt)
+        return f"{prompt} … {max_new_tokens}"
 
     def confirm_after(self, blocks: int) -> None:
         """Start again, and believe a block only under so many others."""

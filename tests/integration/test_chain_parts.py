@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from coincurve import PrivateKey, PublicKey
@@ -9,9 +10,10 @@ from coincurve import PrivateKey, PublicKey
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
-from viz_node.chain.gateway.escrow import Order, OrderState
+from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
+from viz_node.chain.logs import Log
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
@@ -141,7 +143,8 @@ def test_escrow__operator_delivers_and_many_are_settled_at_once(market: AnvilMar
     market.pass_time(WINDOW + 1)
     orders = market.gateway.orders_for([trade.offer_id])
     market.do(operator, market.gateway.prepare_settle(orders))
-    assert {order.state for order in market.gateway.orders_for([trade.offer_id])} == {OrderState.SETTLED}
+    assert market.gateway.orders_for([trade.offer_id]) == []
+    assert {market.gateway.order(order.number).state for order in orders} == {OrderState.SETTLED}
     assert market.gateway.royalties_of(market.owner.account)[0].accrued == 2 * PRICE
 
 
@@ -149,25 +152,28 @@ def test_order__endpoint_alters_the_buyers_point__is_not_believed(
     market: AnvilMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade = Trade(market)
-    logs = market.gateway._logs
+    logs = market.gateway._events
 
-    def lie(event: str, number: int | None = None):
-        return [log._replace(data=log.data[:-2] + "77") for log in logs(event, number)]
+    def lie(*asked: Any) -> list[Log]:
+        return [log._replace(data=log.data[:-2] + "77") for log in logs(*asked)]
 
-    monkeypatch.setattr(market.gateway, "_logs", lie)
+    monkeypatch.setattr(market.gateway, "_events", lie)
     with pytest.raises(VerificationError, match="not what was paid"):
         trade.now()
 
 
-def test_order__endpoint_hides_how_it_ended__is_not_believed(
+def test_order__endpoint_hides_the_order_or_how_it_ended__is_not_told_as_running(
     market: AnvilMarket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trade = Trade(market)
+    with monkeypatch.context() as patch:
+        patch.setattr(market.gateway, "_events", lambda *_: [])
+        with pytest.raises(VerificationError, match="hides what order"):
+            trade.now()
+    placed = market.gateway._placed(_ALL, key=trade.number)
     market.pass_time(WINDOW + 1)
     market.do(market.owner, market.gateway.prepare_refund(trade.now()))
-    monkeypatch.setattr(market.gateway, "_entries", lambda *_: [])
-    with pytest.raises(VerificationError, match="hides how order"):
-        trade.now()
+    assert market.gateway._orders(placed) == []
 
 
 def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMarket) -> None:
@@ -179,7 +185,9 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     new = NewChannel(offer_id, account_of_key(session), TokenAmount(50_000), DAY, price)
     numbers = [market.do(buyer, gateway.prepare_open_channel(new)).logs[0].key for _ in range(2)]
     assert [row.number for row in gateway.channels_of(buyer.account)] == numbers
-    assert gateway.channels_for([offer_id]) == gateway.channels_of(buyer.account)
+    assert gateway.open_channels([*numbers, 99]) == gateway.channels_of(buyer.account)
+    opened_in = gateway.block_number() - 1
+    assert [gateway.deposit_through(numbers[0], opened_in - back) for back in (0, 1)] == [50_000, 0]
 
     domain = domain_separator(market.deployment.chain_id, market.deployment.market)
     vouchers = [Voucher(number, 3 * price, 3, b"\1" * 32) for number in numbers]
@@ -190,7 +198,7 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     channel = gateway.channel(numbers[0])
     assert (channel.uses, channel.redeemed, channel.deposit, channel.payer) == (4, 40_000, 50_000, buyer.account)
     market.do(buyer, gateway.prepare_top_up(numbers[0], TokenAmount(7)))
-    assert gateway.channel(numbers[0]).deposit == 50_007
+    assert gateway.channel(numbers[0]).deposit == gateway.deposit_through(numbers[0], gateway.block_number()) == 50_007
 
     market.do(buyer, gateway.prepare_ask_close(numbers[0]))
     market.pass_time(WINDOW + 1)
@@ -198,6 +206,8 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     market.do(market.owner, gateway.prepare_close_channel(numbers[0]))
     assert gateway.balances(buyer.account).token == before + 10_007
     assert [row.number for row in gateway.channels_of(buyer.account)] == numbers[1:]
+    assert gateway.open_channels(numbers) == gateway.channels_of(buyer.account)
+    assert gateway.deposit_through(numbers[0], gateway.block_number()) == 0
     with pytest.raises(NotFoundError):
         gateway.channel(numbers[0])
     assert gateway.royalties_of(market.owner.account)[0].accrued == 7 * price

@@ -188,6 +188,10 @@ async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_not
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     other = await pair.use("third")
     assert (other.result["text"], pair.prompts) == ("third … 80", ["first", "second", "third"])
+    second = next(job for job in pair.payer.jobs.list_jobs() if job.order.get("prompt") == "second")
+    pair.payer.jobs.resume(second.job_id)
+    resumed = await pair.payer.jobs.follow(second.job_id, lambda _: None)
+    assert (resumed.result["text"], pair.prompts) == ("second … 80", ["first", "second", "third"])
     ((_, earned),) = pair.holder.store.channels_with(EARNED).items()
     assert (earned["uses"], earned["cumulative"]) == (3, 30_000)
 
@@ -296,12 +300,38 @@ async def test_use__deposit_used_up__is_refused_until_it_is_topped_up(pair: Pair
 
 async def test_use__channel_that_is_about_to_close__is_refused(pair: Pair) -> None:
     number = await pair.open()
-    await pair.run(pair.payer, "channel_close", channel=number)
     assert (await pair.use("in time")).state is JobState.DONE
-    pair.pass_time(pair.trade.market.facts().close_window_seconds * 3 // 4)
+    await pair.run(pair.payer, "channel_close", channel=number)
     late = await pair.use("late")
-    assert late.error.startswith("RefusedError") and "about to close" in late.error
+    assert late.error.startswith("LicenseRequiredError") and "no channel" in late.error
+    with pytest.raises(RefusedError, match="about to close"):
+        await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
     assert pair.prompts == ["in time"]
+
+
+async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: Pair) -> None:
+    table = pair.payer.operations.table()
+    allow, opening = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
+    assert (allow["amount"], allow["consequence"]) == ("", "nothing is paid yet")
+    assert (opening["what"], opening["amount"]) == ("deposit for elsin", "0.05")
+    assert opening["consequence"] == "5 uses at 0.01 within 29 days; what is not used comes back"
+    number = await pair.open()
+    await pair.use("first")
+    _, more = await table["plan_top_up"](channel=number, amount="0.02")
+    assert (more["what"], more["amount"]) == (f"deposit for channel {number}", "0.02")
+    assert more["consequence"] == "6 uses left at 0.01; it closes no later for it"
+    (closing,) = await table["plan_close"](channel=number)
+    assert closing["consequence"] == "no further uses; 0.04 comes back by itself after 10 minutes"
+    assert all(float(row["gas"]) > 0 for row in (allow, opening, more, closing))
+    await pair.run(pair.payer, "channel_close", channel=number)
+    assert await table["plan_close"](channel=number) == []
+
+
+async def test_plan__allowed_already__is_one_row_with_the_simulated_gas(pair: Pair) -> None:
+    trade = pair.payer.publisher._trade
+    await trade.treasury.execute("allow", lambda: trade.market.prepare_approve(MONEY), {"kind": "approve"})
+    (row,) = await pair.payer.operations.do_plan_channel(adapter="elsin", deposit="0.05")
+    assert row["amount"] == "0.05"
 
 
 async def test_use__adapter_that_the_channel_does_not_pay_for__is_refused(pair: Pair) -> None:

@@ -43,6 +43,7 @@ from viz_node.services.manage_works import WorkShelf
 from viz_node.services.operate_node import Operations
 from viz_node.services.order_key import KeyOrders
 from viz_node.services.pay_uses import Metered
+from viz_node.services.plan_channels import ChannelPlans
 from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pool_desk import PoolDesk
@@ -177,7 +178,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
         publications=PublicationPlans(trade, publisher), licenses=LicenseList(market, catalogue, keys.account),
         prices=prices, notices=notices,
-        metered=metered, pools=pools,
+        metered=metered, channel_plans=ChannelPlans(trade, metered), pools=pools,
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),

@@ -21,6 +21,7 @@ from viz_node.services.join_federation import Federations
 from viz_node.services.list_licenses import LicenseList
 from viz_node.services.manage_works import WorkShelf
 from viz_node.services.pay_uses import Metered
+from viz_node.services.plan_channels import ChannelPlans
 from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pools import Pools
@@ -55,6 +56,7 @@ class Operations:
     notices: Notices
     metered: Metered
     pools: Pools
+    channel_plans: ChannelPlans
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -278,13 +280,21 @@ class Operations:
 
     async def do_channel_open(self, *, adapter: str, deposit: str, days: int = 30) -> Answer:
         """Lock a deposit for uses."""
-        listing = await self.metered.check_open(adapter, parse_amount(deposit))
+        listing = await self.metered.check_open(adapter, parse_amount(deposit), days)
         order = {"adapter": listing.adapter_id, "deposit": parse_amount(deposit), "days": days}
         return _order(self.jobs, "channel", order)
 
-    async def do_plan_channel(self, *, adapter: str, deposit: str) -> Rows:
+    async def do_plan_channel(self, *, adapter: str, deposit: str, days: int = 30) -> Rows:
         """What a channel costs and means."""
-        return await self.metered.plan_open(adapter, parse_amount(deposit))
+        return await self.channel_plans.open(adapter, parse_amount(deposit), days)
+
+    async def do_plan_top_up(self, *, channel: int, amount: str) -> Rows:
+        """What adding to a deposit costs and means."""
+        return await self.channel_plans.top_up(channel, parse_amount(amount))
+
+    async def do_plan_close(self, *, channel: int) -> Rows:
+        """What closing a channel costs and means."""
+        return await self.channel_plans.close(channel)
 
     async def do_channel_list(self) -> Rows:
         """Channels that this node pays for."""

@@ -2,7 +2,8 @@
 
 Everything about an order is on the chain but its secret b, which is sealed into the store before the order is signed.
 So `watch` needs no memory: it takes each order of the account from where the chain says it stands, and may be killed
-anywhere. No delivery in time: the money is called back. A wrong key: disputed. A right one: kept, sealed.
+anywhere. No delivery in time: the money is called back. A wrong key: disputed. A right one: kept, sealed. It waits
+for no transaction, so that a slow one does not let another order's time run out.
 """
 
 import asyncio
@@ -72,7 +73,8 @@ class KeyOrders:
         """Take every order of the account one step on. Raises: ChainUnavailableError, VerificationError."""
         orders = await self._all()
         now = await asyncio.to_thread(self._trade.market.block_time)
-        for order in orders:
+        # What must be disputed soonest comes first: an account without gas money ends the look at the first order.
+        for order in sorted(orders, key=lambda order: order.state != DELIVERED):
             try:
                 await self._step(order, now)
             except TransactionRevertedError as error:  # somebody else was faster, or it is too late
@@ -80,9 +82,11 @@ class KeyOrders:
 
     async def _step(self, order: KeyOrder, now: int) -> None:
         if order.state == ORDERED and now > order.terms.deadline:
-            await self._execute("refund", order, lambda: self._trade.market.prepare_refund(order))
+            await self._send("refund", order, lambda: self._trade.market.prepare_refund(order))
+        if order.delivery is None or self._is_over_and_open(order):
+            return
         secret = self._secret(order.terms.order_ref)
-        if order.delivery is None or secret is None:
+        if secret is None:
             return
         try:
             key = self._trade.delivery.open_delivery(secret, order.delivery, order.terms.key_hash)
@@ -95,14 +99,19 @@ class KeyOrders:
         if self._trade.store.get_setting(name) is None:
             self._trade.store.set_setting(name, self._trade.sealing.seal(key).hex())
 
+    def _is_over_and_open(self, order: KeyOrder) -> bool:
+        """Whether there is nothing to look at: the money cannot come back, and the key is here."""
+        name = f"order-key:{order.terms.key_hash.hex()}"
+        return order.state != DELIVERED and self._trade.store.get_setting(name) is not None
+
     async def _dispute(self, order: KeyOrder, secret: bytes) -> None:
         shared = self._trade.delivery.prove_wrong_key(secret, order.delivery).shared
         number = int.from_bytes(secret, "big")
-        await self._execute("dispute", order, lambda: self._trade.market.prepare_dispute(order, number, shared))
+        await self._send("dispute", order, lambda: self._trade.market.prepare_dispute(order, number, shared))
 
-    async def _execute(self, kind: str, order: KeyOrder, make_call: Any) -> None:
+    async def _send(self, kind: str, order: KeyOrder, make_call: Any) -> None:
         detail = {"kind": kind, "order": order.number}
-        await self._trade.treasury.execute(f"{kind}:{order.number}", make_call, detail)
+        await self._trade.treasury.submit(f"{kind}:{order.number}", make_call, detail)
 
     def _secret(self, order_ref: bytes) -> bytes | None:
         sealed = self._trade.store.get_setting(f"order-secret:{order_ref.hex()}")

@@ -71,11 +71,18 @@ class Treasury:
 
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError, DeadlineError (state unknown).
         """
-        async with self._lock:
-            entry = entry_of(self._store, order_id)
-            if entry is None or entry.state == "failed":
-                await self._sign(order_id, make_call, detail)
+        await self._sign_once(order_id, make_call, detail)
         return (await self._settle(order_id)).tx_hash
+
+    async def submit(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> OutboxEntry:
+        """Send the call of this order, once, and wait for nothing: `recover` sees it through.
+
+        For those who look at the chain again anyway, and whose other orders must not wait until this one is shown.
+        Raises: TransactionRevertedError (it would be refused now), InsufficientFundsError, ChainUnavailableError.
+        """
+        if not await self._sign_once(order_id, make_call, detail):
+            return attempts_of(self._store, order_id)[-1]
+        return await self._step(order_id)
 
     async def finish(self, order_id: str) -> OutboxEntry | None:
         """Bring what was signed for this order to its success; None if nothing was. Raises: as `execute`."""
@@ -105,6 +112,15 @@ class Treasury:
             entry = await self._step(order_id)
             if entry.state in _NOT_IN_A_BLOCK:  # it may have been sent just now, and be mined at once
                 await self._step(order_id)
+
+    async def _sign_once(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> bool:
+        """Sign unless what was signed before may still succeed; whether it did."""
+        async with self._lock:
+            entry = entry_of(self._store, order_id)
+            if entry is not None and entry.state != "failed":
+                return False
+            await self._sign(order_id, make_call, detail)
+            return True
 
     async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> None:
         call = await asyncio.to_thread(make_call)

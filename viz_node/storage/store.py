@@ -47,8 +47,9 @@ CREATE TABLE channels (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE receipts (id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE INDEX receipts_by_channel ON receipts (channel)
 """
-_POOLS = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _POOLS)
+_VERSION_5 = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
+_VERSION_4 = "ALTER TABLE channels ADD COLUMN answer TEXT"
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 
 class Store:
@@ -183,13 +184,32 @@ class Store:
 
     # channels
 
-    def save_channel(self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None) -> None:
-        """Insert or replace what the node knows of a channel, and keep the receipt of its newest use, in one step."""
+    def save_channel(
+        self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
+    ) -> None:
+        """Insert or replace what the node knows of a channel, with receipt and answer of its newest use, in one step.
+
+        All receipts are kept, and the last answer.
+        """
+        sql = (
+            "INSERT INTO channels (id, body, answer) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET"
+            " body = excluded.body, answer = coalesce(excluded.answer, answer)"
+        )
         with self._db.transaction():
-            self._db.execute(_upsert("channels", ("id", "body")), (key, _json(body)))
+            self._db.execute(sql, (key, _json(body), answer))
             if receipt is not None:
                 values = (f"{key}/{body['uses']}", key, _json(receipt))
                 self._db.execute(_upsert("receipts", ("id", "channel", "body")), values)
+
+    def find_channel(self, key: str) -> dict[str, Any] | None:
+        """What the node knows of a channel."""
+        rows = self._db.query("SELECT body FROM channels WHERE id = ?", (key,))
+        return dict(json.loads(rows[0][0])) if rows else None
+
+    def answer_of(self, key: str) -> str | None:
+        """The answer that was kept with the channel's newest use."""
+        rows = self._db.query("SELECT answer FROM channels WHERE id = ?", (key,))
+        return rows[0][0] if rows else None
 
     def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
         """The channels whose keys begin so, by key, oldest first."""

@@ -4,13 +4,13 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from tests.fakes.chain import WINDOW_SECONDS
+from tests.fakes.state import WINDOW_SECONDS
+from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.gateway.escrow import OrderState
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.domain.job import JobState
+from viz_node.services.deliver_orders import LEAST_SECONDS_LEFT
 
 PRICE, MONEY = 5_000_000, 20_000_000
 
@@ -157,9 +157,60 @@ async def test_deliver__payment_is_not_safe_yet__waits_for_its_block(tmp_path: P
         await holder.deliveries.watch()
         assert states(world) == [OrderState.ORDERED]
         world.chain.mine()
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(holder.deliveries.watch(), 0.2)
+    await holder.deliveries.watch()
     assert states(world) == [OrderState.DELIVERED]
+
+
+async def test_deliver__almost_too_late__is_left_to_the_refund(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    world.chain.time = world.chain.state.orders[0].terms.deadline - LEAST_SECONDS_LEFT
+    await holder.deliveries.watch()
+    assert states(world) == [OrderState.ORDERED]
+    world.chain.time -= 1
+    await holder.deliveries.watch()
+    assert states(world) == [OrderState.DELIVERED]
+
+
+async def test_deliver__an_earlier_delivery_is_in_no_block_yet__does_not_wait_for_it(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    other = world.node("other", MONEY)
+    other.hear()
+    await peer.live(license_of(adapter_id))
+    await other.live(license_of(adapter_id))
+    world.chain.mines = False
+    await asyncio.wait_for(holder.deliveries.watch(), 1)
+    assert len(world.chain.pool) == 2
+    world.chain.mine()
+    assert states(world) == [OrderState.DELIVERED] * 2
+
+
+async def test_deliver__refused_by_the_market__is_tried_again_some_blocks_later(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    world.chain.state.licenses[1, peer.keys.account] = 1
+    await holder.deliveries.watch()
+    world.chain.state.licenses.clear()
+    await holder.deliveries.watch()
+    assert states(world) == [OrderState.ORDERED]
+    for _ in range(50):
+        world.chain.mine()
+    await holder.deliveries.watch()
+    assert states(world) == [OrderState.DELIVERED]
+    world.chain.time += WINDOW_SECONDS + 1
+    await holder.deliveries.watch()
+    await holder.deliveries.watch()
+    assert (states(world), holder.deliveries._refused_in) == ([OrderState.SETTLED], {})
+
+
+async def test_no_delivery__database_was_lost__is_refunded_all_the_same(tmp_path: Path) -> None:
+    world, _, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    peer.store = MemoryStore()
+    peer.start()
+    world.chain.time += WINDOW_SECONDS + 1
+    await peer.orders.watch()
+    assert (states(world), peer.tokens) == ([OrderState.REFUNDED], MONEY)
 
 
 async def test_renewal__escrowed_subscription__is_paid_directly_at_the_same_offer(tmp_path: Path) -> None:

@@ -136,6 +136,33 @@ async def test_execute__reorganised_and_killed_at_every_call__pays_exactly_once(
         assert (desk.paid, desk.states()) == (1, {"a": "final"}), deadly.calls[-1]
 
 
+async def test_submit__killed_at_every_call__waits_for_nothing_and_pays_exactly_once() -> None:
+    counted = Desk()
+    fuse = Fuse()
+    counted.start(fuse)
+    await counted.treasury.submit("a", payment, {"kind": "pay"})
+    for deadly in every_fuse(len(fuse.calls)):
+        desk = Desk()
+        desk.chain.mines = False
+        desk.start(deadly)
+        with pytest.raises(Killed):
+            await desk.treasury.submit("a", payment, {"kind": "pay"})
+        desk.start()
+        await desk.treasury.recover()
+        await desk.treasury.submit("a", payment, {"kind": "pay"})
+        desk.chain.mine()
+        await desk.treasury.recover()
+        await desk.treasury.submit("a", payment, {"kind": "pay"})
+        assert (desk.paid, desk.states()) == (1, {"a": "final"}), deadly.calls[-1]
+
+
+async def test_submit__would_be_refused__says_so_and_leaves_nothing(desk: Desk) -> None:
+    desk.chain.state.tokens[ME] = 0
+    with pytest.raises(TransactionRevertedError):
+        await desk.treasury.submit("a", payment, {"kind": "pay"})
+    assert desk.attempts() == []
+
+
 async def test_recover__sent_but_never_mined_in_time__is_booked_with_the_same_bytes(desk: Desk) -> None:
     desk.chain.mines = False
     await desk.pay_in_vain("a")

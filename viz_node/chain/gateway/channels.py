@@ -1,17 +1,37 @@
-"""Channels for metered use: deposits, vouchers that are redeemed, and what goes back."""
+"""Channels for metered use: deposits, vouchers that are redeemed, and what goes back.
+
+Which channels are open is an index over ledger entries that reads only the newest blocks; what is in them is asked of
+the market at every look.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.ledger import EntryKind
+from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
+from viz_node.chain.logs import Log
+from viz_node.chain.rpc import to_hex
 from viz_node.chain.transactions import Call
 from viz_node.chain.vouchers import Voucher
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.purchase import NewChannel
 from viz_node.errors import NotFoundError
 
-OFFER_MASK = (1 << 64) - 1
+Deposits = tuple[tuple[int, int], ...]
+"""Blocks, and what was locked in each."""
+
+
+def _note(open_channels: dict[int, Deposits], log: Log) -> None:
+    entry = entry_of(log)
+    if entry.kind == EntryKind.CHANNEL_CLOSED:
+        open_channels.pop(entry.key, None)
+    elif entry.kind == EntryKind.CHANNEL_OPENED or entry.key in open_channels:
+        open_channels[entry.key] = (*open_channels.get(entry.key, ()), (entry.block_number, entry.a))
+
+
+_OPEN = Fold(dict, _note)
+_KINDS = tuple(map(topic_of, (EntryKind.CHANNEL_OPENED, EntryKind.TOPPED_UP, EntryKind.CHANNEL_CLOSED)))
 
 
 @dataclass(frozen=True)
@@ -46,12 +66,16 @@ class ChannelsGateway(MarketReader):
 
     def channels_of(self, payer: str) -> list[Channel]:
         """The open channels of a payer, oldest first."""
-        return self._channels([entry.key for entry in self._entries(EntryKind.CHANNEL_OPENED, who=payer)])
+        return self._channels(list(self._deposits(payer)))
 
-    def channels_for(self, offer_ids: Sequence[int]) -> list[Channel]:
-        """The open channels of these offers, oldest first."""
-        opened = self._entries(EntryKind.CHANNEL_OPENED)
-        return self._channels([entry.key for entry in opened if entry.b & OFFER_MASK in offer_ids])
+    def open_channels(self, numbers: Sequence[int]) -> list[Channel]:
+        """Those of these channels that are open."""
+        opened = self._deposits()
+        return self._channels([number for number in numbers if number in opened])
+
+    def deposit_through(self, number: int, block: int) -> TokenAmount:
+        """What was locked in an open channel in blocks up to this one."""
+        return TokenAmount(sum(amount for when, amount in self._deposits().get(number, ()) if when <= block))
 
     def prepare_open_channel(self, channel: NewChannel) -> Call:
         """Open a channel out of the sender's allowance."""
@@ -77,6 +101,11 @@ class ChannelsGateway(MarketReader):
     def prepare_close_channel(self, number: int) -> Call:
         """End a channel whose time is over; the rest goes back to its payer."""
         return self._to_market(f"close channel {number}", "closeChannel", number)
+
+    def _deposits(self, payer: str | None = None) -> dict[int, Deposits]:
+        who = None if payer is None else topic_of(int(payer, 16))
+        opened: dict[int, Deposits] = self._follow((to_hex(ENTRY_TOPIC), _KINDS, None, who), _OPEN)
+        return opened
 
     def _channels(self, numbers: Sequence[int]) -> list[Channel]:
         answers = self._views([("channels", (number,)) for number in numbers])

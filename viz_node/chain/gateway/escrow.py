@@ -2,16 +2,24 @@
 
 The contract keeps one word per order, the hash of all that was published about it. Orders are read from the log and
 believed only if they hash to that word, so an endpoint cannot alter the buyer's point or the delivered key.
+
+Which orders run, and in which block each was placed, is an index over ledger entries that reads only the newest blocks;
+what an order says is read once, and again when the word is no longer its hash.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+from typing import NamedTuple
 
 from viz_node.chain.companions import Delivery, OrderTerms, delivery_of, order_of
+from viz_node.chain.gateway.index import Fold, Topics
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.hashing import keccak
-from viz_node.chain.ledger import EntryKind
+from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
+from viz_node.chain.logs import Log, read_logs
+from viz_node.chain.rpc import to_hex
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.purchase import NewOrder
@@ -37,33 +45,72 @@ _ENDS = {
 }
 
 
+_MOST_REMEMBERED = 10_000
+_NUMBERS_PER_FILTER = 100
+
+
 @dataclass(frozen=True)
 class Order:
-    """One order as the contract knows it; `delivery` is None until the key is delivered."""
+    """One order as the contract knows it, and the block of its payment; `delivery` is None until there is one."""
 
     number: int
     state: OrderState
     terms: OrderTerms
     delivery: Delivery | None
+    block: int = 0
+
+
+class _Placed(NamedTuple):
+    """What the ledger's entries say of an order."""
+
+    offer_id: int
+    block: int
+    end: OrderState | None = None
+
+
+def _note(placed: dict[int, _Placed], log: Log) -> None:
+    entry = entry_of(log)
+    if entry.kind == EntryKind.ORDERED:
+        placed[entry.key] = _Placed(entry.b, entry.block_number)
+    elif entry.key in placed:
+        placed[entry.key] = placed[entry.key]._replace(end=_ENDS[EntryKind(entry.kind)])
+
+
+def _note_running(placed: dict[int, _Placed], log: Log) -> None:
+    entry = entry_of(log)
+    if entry.kind == EntryKind.ORDERED:
+        placed[entry.key] = _Placed(entry.b, entry.block_number)
+    else:
+        placed.pop(entry.key, None)
+
+
+_ALL, _RUNNING = Fold(dict, _note), Fold(dict, _note_running)
+_KINDS = tuple(topic_of(kind) for kind in (EntryKind.ORDERED, *_ENDS))
 
 
 class EscrowGateway(MarketReader):
     """Orders and the calls of both sides."""
 
+    @cached_property
+    def _told_orders(self) -> tuple[dict[int, OrderTerms], dict[int, Delivery]]:
+        """Orders and deliveries that were read, by the order's number."""
+        return {}, {}
+
     def order(self, number: int) -> Order:
         """One order. Raises: NotFoundError, VerificationError."""
-        found = self._orders(number)
+        found = self._orders(self._placed(_ALL, key=number))
         if not found:
             raise NotFoundError(f"the market has no order {number}")
         return found[0]
 
     def orders_paid_by(self, account: str) -> list[Order]:
         """What the account ordered, oldest first. Raises: VerificationError."""
-        return [order for order in self._orders() if order.terms.payer == account]
+        return self._orders(self._placed(_ALL, who=account))
 
-    def orders_for(self, offer_ids: Sequence[int]) -> list[Order]:
-        """Orders of these offers, oldest first. Raises: VerificationError."""
-        return [order for order in self._orders() if order.terms.offer_id in offer_ids]
+    def orders_for(self, offer_ids: Collection[int]) -> list[Order]:
+        """The orders of these offers that are not over, oldest first. Raises: VerificationError."""
+        running = self._placed(_RUNNING)
+        return self._orders({number: order for number, order in running.items() if order.offer_id in offer_ids})
 
     def operator_of(self, adapter_number: int) -> Account | None:
         """Who may deliver keys of the adapter beside its owner."""
@@ -103,20 +150,66 @@ class EscrowGateway(MarketReader):
         """Send the money of an order that was not delivered in time back to its payer."""
         return self._to_market(f"refund order {order.number}", "refund", order.number, _terms(order.terms))
 
-    def _orders(self, number: int | None = None) -> list[Order]:
-        placed = [order_of(log) for log in self._logs("OrderPlaced", number)]
-        deliveries = dict(delivery_of(log) for log in self._logs("KeyDelivered", number))
-        words = self._views([("orders", (key,)) for key, _ in placed])
-        ends = {entry.key: state for kind, state in _ENDS.items() for entry in self._entries(kind, number)}
+    def _placed(self, fold: Fold, key: int | None = None, who: str | None = None) -> dict[int, _Placed]:
+        narrow = None if key is None else topic_of(key), None if who is None else topic_of(int(who, 16))
+        placed: dict[int, _Placed] = self._follow((to_hex(ENTRY_TOPIC), _KINDS, *narrow), fold)
+        return placed
+
+    def _orders(self, placed: Mapping[int, _Placed]) -> list[Order]:
+        answers = self._views([("orders", (number,)) for number in placed])
+        words: dict[int, bytes] = {number: word for number, (word,) in zip(placed, answers, strict=True)}
+        self._read_again(placed, words)
+        terms, deliveries = self._told_orders
         orders = []
-        for (key, terms), (word,) in zip(placed, words, strict=True):
-            delivery, state = deliveries.get(key), ends.get(key)
-            if any(word):
-                state = _living_state(key, word, terms, delivery)
-            elif state is None:
-                raise VerificationError(f"the chain's endpoint hides how order {key} ended", "use another RPC")
-            orders.append(Order(key, state, terms, delivery if state is not OrderState.ORDERED else None))
+        for number, (_, block, end) in placed.items():
+            if number not in terms:
+                raise VerificationError(f"the chain's endpoint hides what order {number} says", "use another RPC")
+            delivery = deliveries.get(number)
+            is_running = any(words[number])
+            state = _living_state(number, words[number], terms[number], delivery) if is_running else end
+            if state is not None:  # else it ended in this moment, and the next look knows how
+                shown = delivery if state not in (OrderState.ORDERED, OrderState.REFUNDED) else None
+                orders.append(Order(number, state, terms[number], shown, block))
         return orders
+
+    def _read_again(self, placed: Mapping[int, _Placed], words: Mapping[int, bytes]) -> None:
+        """Read what is not remembered, or is not what the market's word is the hash of."""
+        terms, deliveries = self._told_orders
+        if len(terms) > _MOST_REMEMBERED + len(placed):
+            terms.clear()
+            deliveries.clear()
+        unknown = [n for n in placed if n not in terms or _is_other(words[n], terms[n], deliveries.get(n))]
+        terms.update(map(order_of, self._events("OrderPlaced", unknown, placed, 0)))
+        unknown = [
+            number
+            for number, (_, _, end) in placed.items()
+            if end is not OrderState.REFUNDED
+            and number in terms
+            and words[number] != keccak(terms[number].encoded)
+            and (number not in deliveries or _is_other(words[number], terms[number], deliveries[number]))
+        ]
+        head = self.block_number() if unknown else 0
+        deliveries.update(map(delivery_of, self._events("KeyDelivered", unknown, placed, head)))
+
+    def _events(self, event: str, numbers: Sequence[int], placed: Mapping[int, _Placed], head: int) -> list[Log]:
+        """The logs of these orders from the blocks of their payment, at least up to `head`."""
+        logs: list[Log] = []
+        for start in range(0, len(numbers), _NUMBERS_PER_FILTER):
+            part = numbers[start : start + _NUMBERS_PER_FILTER]
+            blocks = [placed[number].block for number in part]
+            topics = to_hex(self._market.events[event]), tuple(map(topic_of, part))
+            logs += self._read_logs(topics, min(blocks), max(*blocks, head))
+        return logs
+
+    def _read_logs(self, topics: Topics, first: int, last: int) -> list[Log]:
+        market = self.deployment.market
+        return list(self._translated(lambda: list(read_logs(self._rpc, market, topics, first, last))))
+
+
+def _is_other(word: bytes, terms: OrderTerms, delivery: Delivery | None) -> bool:
+    ordered = keccak(terms.encoded)
+    known = [ordered] if delivery is None else [ordered, keccak(ordered + delivery.encoded)]
+    return any(word) and word not in known
 
 
 def _living_state(number: int, word: bytes, terms: OrderTerms, delivery: Delivery | None) -> OrderState:

@@ -1,4 +1,4 @@
-"""What all parts of the gateway share: typed answers of the market, its ledger and its logs, read once per block."""
+"""What all parts of the gateway share: typed answers of the market, its ledger and its logs."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,9 @@ from typing import Any
 from viz_node.chain.contract import Artifact, load_artifact
 from viz_node.chain.deployment import NOBODY, Deployment
 from viz_node.chain.endpoints import Endpoints
+from viz_node.chain.gateway.index import LOGS, Fold, LogIndex, Topics
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
-from viz_node.chain.logs import Log, read_logs
+from viz_node.chain.logs import Log
 from viz_node.chain.rpc import RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.chain.transactions import Call, translate_refusal
 from viz_node.domain.ids import Account, BasisPoints
@@ -42,7 +43,7 @@ class MarketReader:
         self._rpc = Endpoints([rpc], deployment, timeout_seconds) if isinstance(rpc, str) else rpc
         self._market = load_artifact("Market")
         self._token = load_artifact("TestToken")
-        self._read: tuple[str, dict[Any, list[Log]]] = ("", {})
+        self._index = LogIndex(self._rpc, deployment.market, deployment.block)
         self._facts: MarketFacts | None = None
 
     def close(self) -> None:
@@ -115,19 +116,15 @@ class MarketReader:
         narrow = () if number is None else (topic_of(number),)
         return self._scan((to_hex(self._market.events[event]), *narrow))
 
-    def _scan(self, topics: tuple[str | None, ...], start: int | None = None) -> list[Log]:
-        """Logs up to the head, read once per head: pages ask again every few seconds."""
+    def _scan(self, topics: Topics, start: int | None = None) -> list[Log]:
+        """Logs up to the head; only those of the newest blocks are read again for another head."""
+        logs: list[Log] = self._follow(topics, LOGS)
+        return [log for log in logs if log.block_number >= (start or 0)]
+
+    def _follow(self, topics: Topics, fold: Fold) -> Any:
+        """What the market's logs with these topics lead to; nobody may change it."""
         head = self._head()
-        memory = self._read
-        if memory[0] != head["hash"]:
-            memory = self._read = (head["hash"], {})
-        start, end = max(start or 0, self.deployment.block), to_int(head.get("number"))
-        known, key = memory[1], (start, topics)
-        if key not in known:
-            known[key] = self._translated(
-                lambda: list(read_logs(self._rpc, self.deployment.market, topics, start, end))
-            )
-        return list(known[key])
+        return self._translated(lambda: self._index.look(topics, fold, head))
 
     def _times(self, blocks: Iterable[int]) -> dict[int, int]:
         """The times of these blocks, seconds since 1970."""

@@ -7,7 +7,7 @@ from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
 
-COLUMNS = ("channel", "adapter_id", "price", "uses", "spent", "deposit", "close_at", "state")
+COLUMNS = ("channel", "adapter_id", "price", "uses", "uses_left", "spent", "deposit", "days_left", "state")
 
 
 @click.group("channel")
@@ -28,9 +28,9 @@ def open_channel(
 ) -> None:
     """Lock a deposit for uses of ADAPTER; what is not used comes back."""
     parse_amount(deposit)
-    plan = {"adapter": adapter, "deposit": deposit}
-    if may_spend(terminal, lambda: terminal.client.call_list("plan_channel", **plan), yes, dry_run):
-        job = terminal.run_job(terminal.client.call("channel_open", **plan, days=days), detach)
+    order = {"adapter": adapter, "deposit": deposit, "days": days}
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_channel", **order), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("channel_open", **order), detach)
         print_job(terminal, job, f'viz-node generate {adapter} "…" --metered')
 
 
@@ -38,7 +38,7 @@ def open_channel(
 @json_option
 @pass_terminal
 def list_channels(terminal: Terminal) -> None:
-    """Channels that this node pays for."""
+    """Channels that this account pays for, with what is left of them."""
     empty = "no channels yet; open one: viz-node channel open ADAPTER --deposit 2.00"
     terminal.output.rows(terminal.client.call_list("channel_list"), COLUMNS, empty)
 
@@ -48,7 +48,7 @@ def list_channels(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show_channel(terminal: Terminal, channel: int) -> None:
-    """One channel with the receipts of its uses."""
+    """One channel with the receipts of its uses, and the jobs whose answers wait for `viz-node jobs resume`."""
     terminal.output.body(terminal.client.call("channel_show", channel=channel))
 
 
@@ -59,21 +59,23 @@ def show_channel(terminal: Terminal, channel: int) -> None:
 @detach_option
 @json_option
 @pass_terminal
-def top_up(terminal: Terminal, channel: int, amount: str, yes: bool, dry_run: bool, detach: bool) -> None:
+def top_up(terminal: Terminal, /, channel: int, amount: str, yes: bool, dry_run: bool, detach: bool) -> None:
     """Add AMOUNT tokens to the deposit of CHANNEL."""
     parse_amount(amount)
-    row = {"what": f"deposit for channel {channel}", "amount": amount, "gas": "", "consequence": "for further uses"}
-    if may_spend(terminal, lambda: [row], yes, dry_run):
-        job = terminal.run_job(terminal.client.call("channel_top_up", channel=channel, amount=amount), detach)
+    order = {"channel": channel, "amount": amount}
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_top_up", **order), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("channel_top_up", **order), detach)
         print_job(terminal, job, f"viz-node channel show {channel}")
 
 
 @channel_command.command("close")
 @click.argument("channel", type=click.IntRange(1))
+@spending_options
 @detach_option
 @json_option
 @pass_terminal
-def close_channel(terminal: Terminal, channel: int, detach: bool) -> None:
+def close_channel(terminal: Terminal, channel: int, yes: bool, dry_run: bool, detach: bool) -> None:
     """Ask for the close of CHANNEL; after the close window this node takes back what was not used."""
-    job = terminal.run_job(terminal.client.call("channel_close", channel=channel), detach)
-    print_job(terminal, job, "viz-node channel list")
+    if may_spend(terminal, lambda: terminal.client.call_list("plan_close", channel=channel), yes, dry_run):
+        job = terminal.run_job(terminal.client.call("channel_close", channel=channel), detach)
+        print_job(terminal, job, "viz-node channel list")

@@ -37,7 +37,11 @@ def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_toke
     assert job is not None
     if terminal.output.is_json:
         terminal.output.document(job)
-    terminal.output.line(str(job["result"]["text"]))
+    result = job["result"]
+    terminal.output.line(str(result["text"]))
+    if metered:
+        paid, left, channel = result["paid"], result["uses_left"], result["channel"]
+        terminal.output.news(f"paid {paid}; channel {channel} pays for {left} more")
 
 
 @click.command("export")

@@ -1,0 +1,49 @@
+"""What the chain in memory keeps, and how a transaction changes it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from viz_node.chain.gateway.channels import Channel
+from viz_node.chain.gateway.escrow import Order
+from viz_node.chain.market import ChainAdapter, Offer, Sale
+from viz_node.domain.royalty import RoyaltySplit
+from viz_node.errors import InsufficientFundsError, TransactionRevertedError
+
+WINDOW_SECONDS = 600
+
+
+@dataclass
+class State:
+    """What a transaction may change."""
+
+    tokens: dict[str, int] = field(default_factory=dict)
+    allowed: dict[str, int] = field(default_factory=dict)
+    adapters: list[ChainAdapter] = field(default_factory=list)
+    offers: list[Offer] = field(default_factory=list)
+    splits: list[RoyaltySplit] = field(default_factory=list)
+    accrued: dict[int, int] = field(default_factory=dict)
+    claimed: dict[tuple[int, str], int] = field(default_factory=dict)
+    licenses: dict[tuple[int, str], int] = field(default_factory=dict)
+    sales: list[Sale] = field(default_factory=list)
+    orders: list[Order] = field(default_factory=list)
+    channels: dict[int, Channel] = field(default_factory=dict)
+    deposits: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    last_channel: int = 0
+    permits: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MemoryCall:
+    """`apply` changes the state for an account at a time, or raises."""
+
+    description: str
+    apply: Callable[[State, str, int], None]
+
+
+def pull(state: State, account: str, price: int) -> None:
+    if state.allowed.get(account, 0) < price:
+        raise TransactionRevertedError("the contract refused: ERC20InsufficientAllowance()")
+    if state.tokens.get(account, 0) < price:
+        raise InsufficientFundsError("too few tokens")
+    state.tokens[account] -= price
+    state.allowed[account] -= price
