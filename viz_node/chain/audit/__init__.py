@@ -7,7 +7,9 @@ an entry that is missing, altered, added or moved shows. `tests/integration/test
 does each of these.
 """
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from viz_node.chain.audit.collect import FINALIZED, TIMEOUT_SECONDS, collect, translated
@@ -35,11 +37,12 @@ def audit(
         raise UsageError(f"{adapter_id!r} is not an adapter id", "give the 64 hex digits of `viz-node adapters list`")
     rpcs = [JsonRpc(url, TIMEOUT_SECONDS) for url in rpc_urls]
     try:
-        evidence = collect(rpcs, deployment, hex(int(block)) if block.isdecimal() else block)
-        conclusion = conclude(evidence)
-        state = compare_state(rpcs[0], deployment.market, conclusion.block.number, conclusion.replay)
-        evidence = replace(evidence, state=state)
-        return make_report(evidence, with_state(conclusion, state), adapter_id), evidence
+        with _without_collections():
+            evidence = collect(rpcs, deployment, hex(int(block)) if block.isdecimal() else block)
+            conclusion = conclude(evidence)
+            state = compare_state(rpcs[0], deployment.market, conclusion.block.number, conclusion.replay)
+            evidence = replace(evidence, state=state)
+            return make_report(evidence, with_state(conclusion, state), adapter_id), evidence
     except RpcRefusedError as error:
         raise translated(error) from error
     finally:
@@ -49,4 +52,17 @@ def audit(
 
 def judge(evidence: Evidence, adapter_id: str | None = None) -> AuditReport:
     """The report that follows from the evidence alone. Raises: VerificationError, ChainUnavailableError."""
-    return make_report(evidence, with_state(conclude(evidence), evidence.state), adapter_id)
+    with _without_collections():
+        return make_report(evidence, with_state(conclude(evidence), evidence.state), adapter_id)
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """No search for cyclic garbage meanwhile: an audit keeps all that it reads, and the searches took half its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

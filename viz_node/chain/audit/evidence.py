@@ -26,6 +26,7 @@ from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 MARKET_TOPICS = tuple(
     to_hex(topic) for topic in (ENTRY_TOPIC, SPLIT_TABLE_TOPIC, ORDER_TOPIC, DELIVERY_TOPIC, POOL_DATA_TOPIC)
 )
+_TRANSFERS = (to_hex(TRANSFER_TOPIC),)
 # Where tokens keep the mapping of balances: a low slot, or that of OpenZeppelin's upgradeable ERC-20.
 BALANCE_SLOTS = (*range(24), 0x52C63247E1F47DB19D5CE0460030C497F067CA4CEBF71BA98EEADABE20BACE00)
 
@@ -86,7 +87,7 @@ def decode_history(logs: Sequence[Log], transfer_logs: Sequence[Log]) -> History
     numbers = [table.split_id for table in companions.tables]
     if len(set(numbers)) != len(numbers):
         raise ChainUnavailableError("the chain gave two tables for one split", "use another RPC")
-    if any(log.topics[:1] != (to_hex(TRANSFER_TOPIC),) for log in transfer_logs):
+    if any(log.topics[:1] != _TRANSFERS for log in transfer_logs):
         raise ChainUnavailableError("the chain gave a log that was not asked for", "use another RPC")
     return History([entry_of(log) for log in entries], companions, [transfer_of(log) for log in transfer_logs])
 
