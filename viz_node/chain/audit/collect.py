@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
+from viz_node.chain.audit.headers import HeaderCollector
 from viz_node.chain.contract import account_of_word, load_artifact, words
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.hashing import keccak
@@ -17,6 +17,7 @@ from viz_node.chain.proofs import (
     BlockRef,
     Header,
     check_block,
+    encode_header,
     fetch_header,
     fetch_proof,
     header_of,
@@ -96,7 +97,7 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
     header, notes = choose_block(rpcs, deployment, tag)
     source = Source(rpcs[0], deployment, check_block(header))
     logs, transfers = _all_logs(source)
-    blocks = _blocks_of(source, [*logs, *transfers])
+    found = _collect_headers(rpcs, source, header, [*logs, *transfers])
     annex = Account(account_of_word(source.view(deployment.market, "annex()")))
     balance = source.view(deployment.token, "balanceOf(address)", int(deployment.market, 16))
     return Evidence(
@@ -111,7 +112,8 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         _terms(source),
         tuple(logs),
         tuple(transfers),
-        blocks,
+        tuple(found.headers[number] for number in sorted(found.headers)),
+        found.histories,
         tuple(dict.fromkeys(endpoint_name(rpc) for rpc in rpcs)),
         notes,
     )
@@ -141,23 +143,28 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
     return logs, sorted([*incoming, *outgoing], key=lambda log: log.place)
 
 
-def _blocks_of(source: Source, logs: Sequence[Log]) -> dict[int, tuple[str, int]]:
-    """Hash and time of the blocks of the logs, after checking that the logs are where the blocks say they are."""
-    numbers = sorted({log.block_number for log in logs})
-    bodies = source.rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
-    blocks: dict[int, tuple[str, int]] = {}
-    transactions: dict[int, list[Any]] = {}
-    for number, body in zip(numbers, bodies, strict=True):
-        block = check_block(header_of(body))
-        listed = body.get("transactions")
-        if block.number != number or not isinstance(listed, list):
-            raise VerificationError(f"the endpoint gave another block than {number}", "use another RPC")
-        blocks[number], transactions[number] = (block.block_hash, block.timestamp), listed
+def _collect_headers(rpcs: Sequence[JsonRpc], source: Source, header: Header, logs: Sequence[Log]) -> HeaderCollector:
+    """Headers that link the blocks of the logs, after checking that the logs are where these blocks say they are."""
+    found = HeaderCollector(source.rpc, source.block, encode_header(header))
+    told = found.collect(sorted({log.block_number for log in logs}))
     for log in logs:
-        listed = transactions[log.block_number]
-        if log.block_hash != blocks[log.block_number][0] or listed[log.position : log.position + 1] != [log.tx_hash]:
+        listed = found.transactions[log.block_number]
+        is_listed = listed[log.position : log.position + 1] == [log.tx_hash]
+        if log.block_hash != found.blocks[log.block_number].block_hash or not is_listed:
             raise VerificationError(f"block {log.block_number} has no such log", "use another RPC")
-    return blocks
+    for rpc in rpcs[1:]:
+        _compare_blocks(rpc, [found.blocks[number] for number in sorted(told)])
+    return found
+
+
+def _compare_blocks(rpc: JsonRpc, blocks: Sequence[BlockRef]) -> None:
+    """Ask another endpoint for blocks that nothing links. Raises: VerificationError when it has others."""
+    bodies = rpc.batch([("eth_getBlockByNumber", [hex(block.number), False]) for block in blocks])
+    for block, body in zip(blocks, bodies, strict=True):
+        if check_block(header_of(body)).block_hash != block.block_hash:
+            raise VerificationError(
+                f"{endpoint_name(rpc)} names another block {block.number}", "one endpoint lies: ask a third"
+            )
 
 
 def _balance_proof(source: Source, balance: int) -> AccountProof:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from viz_node.chain.audit.ancestry import read_headers
 from viz_node.chain.companions import (
     DELIVERY_TOPIC,
     ORDER_TOPIC,
@@ -19,7 +20,7 @@ from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Tran
 from viz_node.chain.logs import Log, parse_log
 from viz_node.chain.proofs import AccountProof, Header
 from viz_node.chain.replay.book import Companions, MarketTerms
-from viz_node.chain.rpc import to_hex
+from viz_node.chain.rpc import to_bytes, to_hex
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 
@@ -43,7 +44,8 @@ class StateCheck:
 class Evidence:
     """What endpoints said about one market at one block; nothing in it is trusted.
 
-    `proofs` and `codes` are of `market`, `annex` and `token`; `blocks` gives hash and time of every block with logs;
+    `proofs` and `codes` are of `market`, `annex` and `token`; `headers` those of every block with logs and of the
+    blocks between that link them, `histories` the proofs of the history contract by block (see `ancestry`);
     `witnesses` are the endpoints that named the same block hash.
     """
 
@@ -54,7 +56,8 @@ class Evidence:
     terms: MarketTerms
     logs: tuple[Log, ...]
     transfer_logs: tuple[Log, ...]
-    blocks: Mapping[int, tuple[str, int]]
+    headers: tuple[bytes, ...]
+    histories: Mapping[int, AccountProof]
     witnesses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     state: StateCheck = field(default_factory=StateCheck)
@@ -97,19 +100,13 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
     return {
         "deployment": asdict(evidence.deployment),
         "header": dict(evidence.header),
-        "proofs": {
-            name: {
-                "address": proof.address,
-                "account": list(proof.account_nodes),
-                "slots": [[hex(slot), list(nodes)] for slot, nodes in proof.slot_nodes],
-            }
-            for name, proof in evidence.proofs.items()
-        },
+        "proofs": {name: _proof_body(proof) for name, proof in evidence.proofs.items()},
         "codes": dict(evidence.codes),
         "terms": asdict(evidence.terms),
         "logs": [_log_row(log) for log in evidence.logs],
         "transfers": [_log_row(log) for log in evidence.transfer_logs],
-        "blocks": [[number, *facts] for number, facts in sorted(evidence.blocks.items())],
+        "headers": [to_hex(raw) for raw in evidence.headers],
+        "histories": [[number, _proof_body(proof)] for number, proof in sorted(evidence.histories.items())],
         "witnesses": list(evidence.witnesses),
         "notes": list(evidence.notes),
         "state": {"checked": evidence.state.checked, "differences": list(evidence.state.differences)},
@@ -120,7 +117,8 @@ def from_document(body: Any) -> Evidence:
     """Read evidence back. Raises: VerificationError, whatever the document holds."""
     try:
         deployment = Deployment(**body["deployment"])
-        blocks = {int(number): (str(name), int(time)) for number, name, time in body["blocks"]}
+        headers = tuple(map(to_bytes, body["headers"]))
+        hashes = {block.number: block.block_hash for block in read_headers(headers).values()}
         terms = body["terms"]
         state = body["state"]
         return Evidence(
@@ -129,9 +127,10 @@ def from_document(body: Any) -> Evidence:
             {str(name): _proof(proof) for name, proof in body["proofs"].items()},
             {str(name): str(code) for name, code in body["codes"].items()},
             MarketTerms(Account(str(terms.pop("platform"))), **{name: int(value) for name, value in terms.items()}),
-            tuple(_log(row, deployment.market, blocks) for row in body["logs"]),
-            tuple(_log(row, deployment.token, blocks) for row in body["transfers"]),
-            blocks,
+            tuple(_log(row, deployment.market, hashes) for row in body["logs"]),
+            tuple(_log(row, deployment.token, hashes) for row in body["transfers"]),
+            headers,
+            {int(number): _proof(proof) for number, proof in body["histories"]},
             tuple(map(str, body["witnesses"])),
             tuple(map(str, body["notes"])),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
@@ -151,7 +150,7 @@ def _log_row(log: Log) -> list[Any]:
     return [list(log.topics), log.data, log.block_number, log.position, log.tx_hash, log.log_index]
 
 
-def _log(row: Any, address: str, blocks: Mapping[int, tuple[str, int]]) -> Log:
+def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
     topics, data, number, position, tx_hash, index = row
     return parse_log(
         {
@@ -159,12 +158,20 @@ def _log(row: Any, address: str, blocks: Mapping[int, tuple[str, int]]) -> Log:
             "topics": topics,
             "data": data,
             "blockNumber": hex(number),
-            "blockHash": blocks[number][0],
+            "blockHash": hashes[number],
             "transactionHash": tx_hash,
             "transactionIndex": hex(position),
             "logIndex": hex(index),
         }
     )
+
+
+def _proof_body(proof: AccountProof) -> dict[str, Any]:
+    return {
+        "address": proof.address,
+        "account": list(proof.account_nodes),
+        "slots": [[hex(slot), list(nodes)] for slot, nodes in proof.slot_nodes],
+    }
 
 
 def _proof(body: Any) -> AccountProof:

@@ -129,6 +129,10 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
     known = {adapter.manifest.hex() for adapter in replay.catalogue.adapters.values()}
     if adapter_id is not None and adapter_id not in known:
         notes += (f"the market has no adapter {adapter_id}",)
+    if conclusion.told:
+        notes += (
+            f"{len(conclusion.told)} blocks from {conclusion.told[0]} on are not linked: endpoints told their times",
+        )
     proof = HeadProof(
         block.number,
         block.block_hash,
@@ -177,6 +181,7 @@ def _counts(conclusion: Conclusion) -> dict[str, int]:
         "claims": len(replay.splits.claims),
         "transfers": len(conclusion.history.transfers),
         "views": conclusion.checked["C13"],
+        "unlinked_blocks": len(conclusion.told),
     }
 
 
