@@ -39,6 +39,9 @@ _HEADER = (
     ("requestsHash", False),
 )
 _REQUIRED = 15
+# The path of a hashed key has 64 steps; a branch, the longest node, has 532 bytes.
+MOST_NODES = 64
+LONGEST_NODE_BYTES = 1024
 
 Header = Mapping[str, str]
 """The fields of a block's header by their JSON-RPC names, and its hash, as an endpoint told them."""
@@ -164,4 +167,6 @@ def _slot_value(storage_root: bytes, slot: int, nodes: Sequence[str]) -> int:
 
 
 def _raw(nodes: Sequence[str]) -> list[bytes]:
+    if len(nodes) > MOST_NODES or any(len(node) > 2 * LONGEST_NODE_BYTES for node in nodes):
+        raise ValueError("the proof is too large")
     return [to_bytes(node) for node in nodes]

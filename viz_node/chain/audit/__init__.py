@@ -20,7 +20,7 @@ from viz_node.chain.audit.state import compare_state
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError
 from viz_node.domain.ids import is_hex_digest
-from viz_node.errors import UsageError
+from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 
 __all__ = ["FINALIZED", "AuditReport", "Evidence", "audit", "from_document", "judge", "to_document"]
 
@@ -51,9 +51,12 @@ def audit(
 
 
 def judge(evidence: Evidence, adapter_id: str | None = None) -> AuditReport:
-    """The report that follows from the evidence alone. Raises: VerificationError, ChainUnavailableError."""
-    with _without_collections():
-        return make_report(evidence, with_state(conclude(evidence), evidence.state), adapter_id)
+    """The report that follows from the evidence alone. Raises: VerificationError."""
+    try:
+        with _without_collections():
+            return make_report(evidence, with_state(conclude(evidence), evidence.state), adapter_id)
+    except ChainUnavailableError as error:
+        raise VerificationError(f"the report's evidence is malformed: {error.message}") from error
 
 
 @contextmanager

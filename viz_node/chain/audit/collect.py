@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import urlsplit
 
 from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
@@ -32,6 +33,9 @@ DEVELOPMENT_CHAINS = frozenset({1337, 31337})
 FINALIZED = "finalized"
 TIMEOUT_SECONDS = 60
 STREAMS = 3
+# An audit keeps all logs in memory, and asks for pages of blocks up to the one that an endpoint names.
+MOST_LOGS = 5_000_000
+MOST_BLOCKS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,10 @@ def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> t
     block = check_block(header)
     if block.number < deployment.block:
         raise ChainUnavailableError(f"block {block.number} is older than the market", "wait, or give --block latest")
+    if block.number - deployment.block > MOST_BLOCKS:
+        raise VerificationError(
+            f"a market that is {block.number - deployment.block} blocks old cannot be", "use another RPC"
+        )
     for rpc in rpcs[1:]:
         other = check_block(fetch_header(rpc, hex(block.number)))
         if other.block_hash != block.block_hash:
@@ -136,7 +144,10 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
     ]
 
     def read(query: tuple[str, Topics]) -> list[Log]:
-        return list(read_logs(source.rpc, *query, source.deployment.block, source.block.number))
+        logs = list(islice(read_logs(source.rpc, *query, source.deployment.block, source.block.number), MOST_LOGS))
+        if len(logs) == MOST_LOGS:
+            raise ChainUnavailableError(f"the market has more logs than the {MOST_LOGS} that an audit holds")
+        return logs
 
     with ThreadPoolExecutor(STREAMS) as pool:
         logs, incoming, outgoing = pool.map(read, queries)

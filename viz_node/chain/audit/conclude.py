@@ -46,7 +46,7 @@ def conclude(evidence: Evidence) -> Conclusion:
     money = compare_transfers(history.entries, history.transfers, evidence.deployment.market)
     proven, faults = _proven(evidence, block)
     faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
-    faults += [Finding("C1", 0, text) for text in misplaced_logs(blocks, evidence.logs)]
+    faults += [Finding("C1", 0, text) for text in misplaced_logs(blocks, (*evidence.logs, *evidence.transfer_logs))]
     faults += [Finding("C7", 0, text) for text in unordered_times(blocks)]
     faults += _head_faults(replay, proven)
     faults += _balance_faults(evidence, replay, money, proven)

@@ -1,5 +1,6 @@
 """All that an audit was told: enough to repeat it years later without a network, and nothing that was concluded."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -15,13 +16,13 @@ from viz_node.chain.companions import (
     pool_data_of,
     split_table_of,
 )
-from viz_node.chain.deployment import Deployment
+from viz_node.chain.deployment import Deployment, parse_deployment
 from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
 from viz_node.chain.logs import Log, parse_log
 from viz_node.chain.proofs import AccountProof, Header
 from viz_node.chain.replay.book import Companions, MarketTerms
 from viz_node.chain.rpc import to_bytes, to_hex
-from viz_node.domain.ids import Account
+from viz_node.domain.ids import parse_account
 from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 
 MARKET_TOPICS = tuple(
@@ -116,21 +117,21 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
 def from_document(body: Any) -> Evidence:
     """Read evidence back. Raises: VerificationError, whatever the document holds."""
     try:
-        deployment = Deployment(**body["deployment"])
+        deployment = parse_deployment(json.dumps(body["deployment"]).encode())
         headers = tuple(map(to_bytes, body["headers"]))
         hashes = {block.number: block.block_hash for block in read_headers(headers).values()}
-        terms = body["terms"]
+        terms = dict(body["terms"])
         state = body["state"]
         return Evidence(
             deployment,
             {str(name): str(value) for name, value in body["header"].items()},
             {str(name): _proof(proof) for name, proof in body["proofs"].items()},
             {str(name): str(code) for name, code in body["codes"].items()},
-            MarketTerms(Account(str(terms.pop("platform"))), **{name: int(value) for name, value in terms.items()}),
+            MarketTerms(parse_account(terms.pop("platform")), **{name: _word(value) for name, value in terms.items()}),
             tuple(_log(row, deployment.market, hashes) for row in body["logs"]),
             tuple(_log(row, deployment.token, hashes) for row in body["transfers"]),
             headers,
-            {int(number): _proof(proof) for number, proof in body["histories"]},
+            {_word(number): _proof(proof) for number, proof in body["histories"]},
             tuple(map(str, body["witnesses"])),
             tuple(map(str, body["notes"])),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
@@ -147,11 +148,11 @@ def _unique(pairs: Sequence[tuple[int, Any]], noun: str) -> dict[int, Any]:
 
 
 def _log_row(log: Log) -> list[Any]:
-    return [list(log.topics), log.data, log.block_number, log.position, log.tx_hash, log.log_index]
+    return [list(log.topics), log.data, log.block_number, log.tx_hash, log.log_index]
 
 
 def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
-    topics, data, number, position, tx_hash, index = row
+    topics, data, number, tx_hash, index = row
     return parse_log(
         {
             "address": address,
@@ -160,7 +161,7 @@ def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
             "blockNumber": hex(number),
             "blockHash": hashes[number],
             "transactionHash": tx_hash,
-            "transactionIndex": hex(position),
+            "transactionIndex": "0x0",
             "logIndex": hex(index),
         }
     )
@@ -175,5 +176,13 @@ def _proof_body(proof: AccountProof) -> dict[str, Any]:
 
 
 def _proof(body: Any) -> AccountProof:
-    slots = tuple((int(slot, 16), tuple(map(str, nodes))) for slot, nodes in body["slots"])
-    return AccountProof(str(body["address"]), tuple(map(str, body["account"])), slots)
+    if not isinstance(body["slots"], list) or not isinstance(body["account"], list):
+        raise TypeError("no lists of nodes")
+    slots = tuple((_word(int(slot, 16)), tuple(map(str, nodes))) for slot, nodes in body["slots"])
+    return AccountProof(parse_account(body["address"]), tuple(map(str, body["account"])), slots)
+
+
+def _word(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 256:
+        raise ValueError(f"{value!r:.80} does not fit a word")
+    return value
