@@ -55,7 +55,7 @@ def main() -> None:
     options = arguments.parse_args()
     machine = describe_machine()
     with tempfile.TemporaryDirectory() as folder:
-        chain = anvil.start_anvil(Path(folder), ANVIL)
+        chain = anvil.start_anvil(Path(folder), ANVIL, save_seconds=DAY)
         try:
             filler = Filler(chain.rpc_url)
             filler.fill(options.entries)

@@ -14,8 +14,7 @@ LARGEST_PAGE_BLOCKS = 100_000
 _GROWTH = 8
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _WORD_CHARS = 66
-_WORDS = re.compile(r"(?:0x[0-9a-f]{64})+")
-_DATA = re.compile(r"0x[0-9a-f]*")
+_DIGITS = b"0123456789abcdef"
 
 Topics = Sequence[str | Sequence[str] | None]
 
@@ -45,10 +44,7 @@ def parse_log(body: Any) -> Log:
             raise ValueError("a block that was removed")
         topics, data = tuple(body["topics"]), body["data"]
         words = (body["blockHash"], body["transactionHash"], *topics)
-        # One search over all words: an audit reads hundreds of thousands of them.
-        if {*map(len, words)} != {_WORD_CHARS} or not _WORDS.fullmatch("".join(words)):
-            raise ValueError("not canonical hex")
-        if len(data) % 2 or not _DATA.fullmatch(data):
+        if max(map(len, words)) != _WORD_CHARS or len(data) % 2 or not _are_hex(words, data):
             raise ValueError("not canonical hex")
         address = _address(body["address"])
         block_number, position = _quantity(body["blockNumber"]), _quantity(body["transactionIndex"])
@@ -56,6 +52,18 @@ def parse_log(body: Any) -> Log:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
     return Log(address, topics, data, block_number, words[0], words[1], position, log_index)
+
+
+def _are_hex(words: Sequence[str], data: str) -> bool:
+    """Whether these are words, none longer than a word, and data, in lower-case hex after `0x`.
+
+    Half the time of a search by patterns, and an audit asks it hundreds of thousands of times: without the digits only
+    an x of each is left, and the x stands where it must.
+    """
+    text, count = "".join(words), len(words)
+    is_whole = len(text) == count * _WORD_CHARS and text[::_WORD_CHARS] == "0" * count and data.startswith("0x")
+    left = (text + data).encode().translate(None, _DIGITS)
+    return is_whole and text[1::_WORD_CHARS] == "x" * count and left == b"x" * (count + 1)
 
 
 # Neighboring logs share most of these.

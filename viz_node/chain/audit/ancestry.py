@@ -6,10 +6,10 @@ Nothing but the endpoint's word speaks for a header that is not linked: all of i
 `tests/unit/chain/test_ancestry.py` forges each kind of link.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
+from operator import attrgetter
 
 from viz_node.chain.hashing import keccak
 from viz_node.chain.logs import Log
@@ -20,6 +20,8 @@ HISTORY = "0x0000f90827f1c53a10cb7a02335b175320002935"
 HISTORY_BLOCKS = 8191
 # Of the contract that EIP-2935 prescribes. Chains with another ring have another code.
 HISTORY_CODE_DIGEST = "6e49e66782037c0555897870e29fa5e552daf4719552131a0abce779daec0a5d"
+
+_block_of = attrgetter("block_number")
 
 
 def read_headers(headers: Iterable[bytes]) -> dict[int, BlockRef]:
@@ -74,13 +76,11 @@ def misplaced_logs(blocks: Mapping[int, BlockRef], logs: Sequence[Log]) -> Itera
 
     A filter never excludes a log that is there; one that is not there may pass, most of all in crowded blocks.
     """
-    marks: dict[int, set[str]] = defaultdict(set)
-    for log in logs:
-        marks[log.block_number].update(log.topics)
-        marks[log.block_number].add(log.address)
-    for number, found in marks.items():
+    for number, group in groupby(sorted(logs, key=_block_of), _block_of):
+        found = list(group)
+        texts = {log.address for log in found}.union(*[log.topics for log in found])
         bloom = blocks[number].bloom
-        if any(bloom & _bits(text) != _bits(text) for text in found):
+        if any(bloom & _bits(text) != _bits(text) for text in texts):
             yield f"block {number} has no such log as the endpoint told"
 
 

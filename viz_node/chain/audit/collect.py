@@ -160,8 +160,8 @@ def _collect_headers(rpcs: Sequence[JsonRpc], source: Source, header: Header, lo
     told = found.collect(sorted({log.block_number for log in logs}))
     for log in logs:
         listed = found.transactions[log.block_number]
-        is_listed = listed[log.position : log.position + 1] == [log.tx_hash]
-        if log.block_hash != found.blocks[log.block_number].block_hash or not is_listed:
+        is_listed = log.position < len(listed) and listed[log.position] == log.tx_hash
+        if not is_listed or log.block_hash != found.blocks[log.block_number].block_hash:
             raise VerificationError(f"block {log.block_number} has no such log", "use another RPC")
     for rpc in rpcs[1:]:
         _compare_blocks(rpc, [found.blocks[number] for number in sorted(told)])
