@@ -1,11 +1,14 @@
 """Speed of an audit, end to end, on a chain that this program fills; next to web3.py reading the same logs.
 
-Run: python benchmarks/audit.py [--entries 20000]. A local Anvil gets that many renewals of one license, four hundred to
-a block. The audit then reads every log, replays the ledger and verifies the proofs; web3.py only reads and decodes
-the entries (`contract.events.Entry.get_logs`), verifying nothing. web3.py is installed into an environment of its own.
+Run: python benchmarks/audit.py [--entries 20000]. A local Anvil gets a market with twenty adapters, a quarter of the
+offers with a moving price, whose income 5 or 100 recipients share; then sales to two thousand holders (70 % of the
+entries), uses redeemed from channels (20 %) and claims (10 %), four hundred entries to a block. The audit reads every
+log, replays the ledger, links the blocks and verifies the proofs; web3.py only reads and decodes the entries
+(`contract.events.Entry.get_logs`), verifying nothing. web3.py is installed into an environment of its own.
 """
 
 import json
+import random
 import subprocess
 import sys
 import tempfile
@@ -19,16 +22,20 @@ from viz_node.chain import anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.deployment import Deployment
+from viz_node.chain.hashing import keccak, split_proof
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc, to_hex
-from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.signing import account_of_key
+from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.royalty import split_from_shares, with_platform
+from viz_node.domain.purchase import NewChannel
+from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
 ANVIL = ROOT / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
-BLOCK, GAS, DAY = 400, 150_000, 86_400
-SELLER = b"\1" * 32
+BLOCK, GAS, DAY = 400, 2_000_000, 86_400
+OFFERS, HOLDERS, PRICE = 20, 2_000, TokenAmount(5_000_000)
+Order = tuple[Account, Account, bytes]
 WEB3 = """
 import json, sys, time
 from web3 import Web3
@@ -48,9 +55,11 @@ def main() -> None:
     options = arguments.parse_args()
     machine = describe_machine()
     with tempfile.TemporaryDirectory() as folder:
-        chain = anvil.start_anvil(Path(folder), ANVIL)
+        chain = anvil.start_anvil(Path(folder), ANVIL, save_seconds=DAY)
         try:
-            deployment = fill(chain.rpc_url, options.entries)
+            filler = Filler(chain.rpc_url)
+            filler.fill(options.entries)
+            deployment = filler.deployment
             rows = [measure(chain.rpc_url, deployment)]
             if not options.without_web3:
                 rows.append(measure_web3(chain.rpc_url, deployment))
@@ -61,44 +70,88 @@ def main() -> None:
     publish("audit", rows, options.as_json, machine)
 
 
-def fill(rpc_url: str, entries: int) -> Deployment:
-    """A market with one timed license, renewed again and again by the accounts of the development chain."""
-    deployment, rpc = anvil.deploy_for_development(rpc_url), JsonRpc(rpc_url, 120)
-    seller = TransactionSender(rpc_url, deployment, SELLER)
-    anvil.fund(rpc_url, deployment, seller.account, 0)
-    gateway, market, token = MarketGateway(rpc_url, deployment), load_artifact("Market"), load_artifact("TestToken")
-    facts = gateway.facts()
-    split = with_platform(split_from_shares({seller.account: BasisPoints(10_000)}), facts.platform, facts.platform_fee)
-    call = gateway.prepare_publish((b"\1" * 32, b"\2" * 32, b"\3" * 32), split, OfferTerms(TokenAmount(5), DAY))
-    signed = seller.sign(call, seller.next_nonce())
-    seller.broadcast(signed.raw)
-    seller.wait(signed.tx_hash, 60)
-    buyers = [Account(name) for name in rpc.call("eth_accounts")]
-    for buyer in buyers:
-        anvil.fund(rpc_url, deployment, buyer, 10**12)
-    rpc.call("anvil_setBlockGasLimit", hex(BLOCK * GAS * 2))
-    rpc.call("evm_setAutomine", False)
-    _send(
-        rpc, [(buyer, deployment.token, token.call_data("approve", deployment.market, 2**256 - 1)) for buyer in buyers]
-    )
-    calls = [
-        (buyer, deployment.market, market.call_data("buy", 1, buyer, 5, number.to_bytes(32, "big")))
-        for number, buyer in ((number, buyers[number % len(buyers)]) for number in range(entries))
-    ]
-    for start in range(0, entries, BLOCK):
-        _send(rpc, calls[start : start + BLOCK])
-    rpc.call("evm_setAutomine", True)
-    return deployment
+class Filler:
+    """Fills a new market from the unlocked accounts of the development chain; the same calls on every run."""
 
+    def __init__(self, rpc_url: str) -> None:
+        self.rpc_url, self.rpc = rpc_url, JsonRpc(rpc_url, 120)
+        self.deployment = anvil.deploy_for_development(rpc_url)
+        self.gateway = MarketGateway(rpc_url, self.deployment)
+        self.random = random.Random(1)
+        self.accounts = [Account(name) for name in self.rpc.call("eth_accounts")]
+        self.seller, self.payers = self.accounts[0], self.accounts[3:]
+        self.holders = [Account("0x" + keccak(b"holder %d" % number)[:20].hex()) for number in range(HOLDERS)]
+        self.splits = [self._split(100 if number % 2 else 5) for number in range(OFFERS)]
+        self.claims = [(number, account) for number, split in enumerate(self.splits, 1) for account, _ in split.shares]
+        self.uses = dict.fromkeys(range(1, len(self.payers) + 1), 0)
+        self.keys = {number: bytes([number]) * 32 for number in self.uses}
 
-def _send(rpc: JsonRpc, calls: list[tuple[Account, Account, bytes]]) -> None:
-    rpc.batch(
-        [
-            ("eth_sendTransaction", [{"from": sender, "to": to, "data": to_hex(data), "gas": hex(GAS)}])
-            for sender, to, data in calls
-        ]
-    )
-    rpc.call("evm_mine")
+    def fill(self, entries: int) -> None:
+        """Publish and fund, then write blocks of sales, uses and claims."""
+        for account in self.payers:
+            anvil.fund(self.rpc_url, self.deployment, account, 10**15)
+        self.rpc.call("anvil_setBlockGasLimit", hex(10**9))
+        self.rpc.call("evm_setAutomine", False)
+        self._mine([(self.seller, self.deployment.market, data) for data in self._publications()])
+        approve = load_artifact("TestToken").call_data("approve", self.deployment.market, 2**256 - 1)
+        self._mine([(payer, self.deployment.token, approve) for payer in self.payers])
+        self._mine([self._opening(number) for number in self.uses])
+        for _ in range(entries // BLOCK):
+            sales = [self._sale() for _ in range(BLOCK * 7 // 10)]
+            redemptions = [self._redemption() for _ in range(BLOCK * 2 // 10 // len(self.uses))]
+            self._mine(sales + redemptions + [self._claim() for _ in range(BLOCK // 10)])
+        self.rpc.call("evm_setAutomine", True)
+
+    def _split(self, recipients: int) -> RoyaltySplit:
+        part = 10_000 // recipients
+        names = [Account("0x" + keccak(b"recipient %d" % number)[:20].hex()) for number in range(recipients)]
+        facts = self.gateway.facts()
+        split = split_from_shares({name: BasisPoints(part) for name in names})
+        return with_platform(split, facts.platform, facts.platform_fee)
+
+    def _publications(self) -> list[bytes]:
+        metered = OfferTerms(TokenAmount(PRICE // 100), is_metered=True)
+        moving = OfferTerms(PRICE, DAY, max_rise=2_000, target=200)
+        terms = [moving if number % 4 == 1 else OfferTerms(PRICE, DAY) for number in range(OFFERS - 1)]
+        digests = [(number.to_bytes(32, "big"), b"\2" * 32, b"\3" * 32) for number in range(1, OFFERS + 1)]
+        rows = zip(digests, self.splits, [*terms, metered], strict=True)
+        return [self.gateway.prepare_publish(*row).data for row in rows]
+
+    def _opening(self, number: int) -> Order:
+        session = account_of_key(self.keys[number])
+        channel = NewChannel(OFFERS, session, TokenAmount(10**13), DAY, PRICE)
+        return self.payers[number - 1], self.deployment.market, self.gateway.prepare_open_channel(channel).data
+
+    def _sale(self) -> Order:
+        offer, holder = self.random.randint(1, OFFERS - 1), self.random.choice(self.holders)
+        call = self.gateway.prepare_buy(offer, holder, TokenAmount(2 * PRICE), self.random.randbytes(32))
+        return self.random.choice(self.payers), call.to, call.data
+
+    def _redemption(self) -> Order:
+        domain, signed = domain_separator(self.deployment.chain_id, self.deployment.market), []
+        for number in self.uses:
+            self.uses[number] += self.random.randint(1, 20)
+            cumulative = self.uses[number] * PRICE // 100
+            voucher = Voucher(number, cumulative, self.uses[number], self.random.randbytes(32))
+            signed.append((voucher, sign_voucher(self.keys[number], domain, voucher)))
+        return self.accounts[0], self.deployment.market, self.gateway.prepare_redeem(signed).data
+
+    def _claim(self) -> Order:
+        number, account = self.claims[0]
+        self.claims = [*self.claims[1:], self.claims[0]]
+        shares = self.splits[number - 1].shares
+        values = number, account, dict(shares)[account], split_proof(shares, account)
+        return self.accounts[0], self.deployment.market, load_artifact("Market").call_data("claim", *values)
+
+    def _mine(self, orders: list[Order]) -> None:
+        """One block of these calls."""
+        self.rpc.batch(
+            [
+                ("eth_sendTransaction", [{"from": sender, "to": to, "data": to_hex(data), "gas": hex(GAS)}])
+                for sender, to, data in orders
+            ]
+        )
+        self.rpc.call("evm_mine")
 
 
 def measure(rpc_url: str, deployment: Deployment) -> Row:

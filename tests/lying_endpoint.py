@@ -1,17 +1,27 @@
 """An endpoint of a chain that tells most of the truth."""
 
+import contextlib
 import http.client
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
-class LyingEndpoint:
-    """A proxy before the real endpoint that changes its answers."""
+def honest(method: str, result: Any) -> Any:
+    return result
 
-    def __init__(self, rpc_url: str, lie: Callable[[str, Any], Any]) -> None:
+
+class LyingEndpoint:
+    """A proxy before the real endpoint that changes its answers: what they say, and how their bytes go out."""
+
+    def __init__(
+        self,
+        rpc_url: str,
+        lie: Callable[[str, Any], Any] = honest,
+        send: Callable[[str, bytes], Iterable[bytes]] | None = None,
+    ) -> None:
         host = rpc_url.removeprefix("http://")
 
         class Handler(BaseHTTPRequestHandler):
@@ -26,9 +36,13 @@ class LyingEndpoint:
                         told["result"] = lie(asked["method"], told["result"])
                 raw = json.dumps(answer).encode()
                 self.send_response(200)
-                self.send_header("content-length", str(len(raw)))
+                if send is None:
+                    self.send_header("content-length", str(len(raw)))
                 self.end_headers()
-                self.wfile.write(raw)
+                method = request["method"] if isinstance(request, dict) else request[0]["method"]
+                with contextlib.suppress(OSError):
+                    for piece in [raw] if send is None else send(method, raw):
+                        self.wfile.write(piece)
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass

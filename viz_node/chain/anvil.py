@@ -22,6 +22,7 @@ from viz_node.errors import ChainUnavailableError, DeadlineError
 CHAIN_ID = 31337
 START_SECONDS = 30
 STOP_SECONDS = 10
+SAVE_SECONDS = 2
 GAS_MONEY_WEI = 10**18
 RECORD = "anvil.json"
 DEV_PLATFORM_FEE = 300
@@ -37,8 +38,8 @@ class DevChain:
     pid: int
 
 
-def start_anvil(directory: Path, binary: Path, port: int = 0) -> DevChain:
-    """Start Anvil in its own session with the state in `directory`; port 0 takes a free one.
+def start_anvil(directory: Path, binary: Path, port: int = 0, save_seconds: int = SAVE_SECONDS) -> DevChain:
+    """Start Anvil in its own session with the state in `directory`, saved as often; port 0 takes a free one.
 
     Raises: ChainUnavailableError, DeadlineError.
     """
@@ -46,7 +47,7 @@ def start_anvil(directory: Path, binary: Path, port: int = 0) -> DevChain:
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = port or _free_port()
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
-    command += ["--state", str(directory / "state.json"), "--state-interval", "2"]
+    command += ["--state", str(directory / "state.json"), "--state-interval", str(save_seconds)]
     try:
         with (directory / "anvil.log").open("ab") as log:
             child = subprocess.Popen(

@@ -94,8 +94,18 @@ class Transfer(NamedTuple):
 def next_head(head: int, entry: LedgerEntry) -> int:
     """The ledger's head after `entry`, as the contract computes it."""
     number = (head & SEQUENCE_MASK) + 1
-    fields = (head, entry.kind, entry.key, int(entry.who, 16), number, entry.a, entry.b, entry.c)
-    packed = b"".join([field.to_bytes(32, "big") for field in fields]) + entry.d
+    kind, key, who, _, a, b, c, d = entry[:8]
+    packed = (
+        head.to_bytes(32, "big")
+        + kind.to_bytes(32, "big")
+        + key.to_bytes(32, "big")
+        + int(who, 16).to_bytes(32, "big")
+        + number.to_bytes(32, "big")
+        + a.to_bytes(32, "big")
+        + b.to_bytes(32, "big")
+        + c.to_bytes(32, "big")
+        + d
+    )
     digest = int.from_bytes(keccak(packed), "big")
     paused = head & PAUSED
     if entry.kind == EntryKind.PAUSED:

@@ -10,7 +10,7 @@ from typing import Any
 
 from viz_node.chain import rlp
 from viz_node.chain.hashing import keccak
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_int, to_quantity
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_int
 from viz_node.chain.tries import read_proof
 from viz_node.errors import ChainUnavailableError, VerificationError
 
@@ -39,6 +39,9 @@ _HEADER = (
     ("requestsHash", False),
 )
 _REQUIRED = 15
+# The path of a hashed key has 64 steps; a branch, the longest node, has 532 bytes.
+MOST_NODES = 64
+LONGEST_NODE_BYTES = 1024
 
 Header = Mapping[str, str]
 """The fields of a block's header by their JSON-RPC names, and its hash, as an endpoint told them."""
@@ -50,7 +53,9 @@ class BlockRef:
 
     number: int
     block_hash: str
+    parent_hash: str
     state_root: bytes
+    bloom: int
     timestamp: int
 
 
@@ -69,11 +74,6 @@ class ProvenAccount:
 
     code_digest: str
     slots: dict[int, int]
-
-
-def read_block(rpc: JsonRpc, block: str) -> BlockRef:
-    """The block with this tag or hex number, its hash recomputed. Raises: VerificationError, ChainUnavailableError."""
-    return check_block(fetch_header(rpc, block))
 
 
 def fetch_header(rpc: JsonRpc, block: str) -> Header:
@@ -95,11 +95,42 @@ def header_of(body: Any) -> Header:
 
 def check_block(header: Header) -> BlockRef:
     """The block that an endpoint described. Raises: VerificationError when hash and header do not belong together."""
-    claimed = to_bytes(header.get("hash"))
-    if keccak(_header_bytes(header)) != claimed:
+    block = parse_header(encode_header(header))
+    if block.block_hash != header.get("hash"):
         raise VerificationError("the block's header does not have the hash that it claims", "use another RPC")
-    number, time = to_quantity(header.get("number")), to_quantity(header.get("timestamp"))
-    return BlockRef(number, f"0x{claimed.hex()}", to_bytes(header.get("stateRoot")), time)
+    return block
+
+
+def encode_header(header: Header) -> bytes:
+    """The bytes whose hash is that of the block. Raises: ChainUnavailableError."""
+    fields = []
+    for position, (name, is_quantity) in enumerate(_HEADER):
+        value = header.get(name)
+        if value is None and position >= _REQUIRED:
+            break
+        fields.append(rlp.quantity(to_int(value)) if is_quantity else to_bytes(value))
+    return rlp.encode(fields)
+
+
+def parse_header(raw: bytes) -> BlockRef:
+    """The block with this header. Raises: VerificationError."""
+    try:
+        fields = rlp.decode(raw)
+        parent, _, _, state_root, _, _, bloom, _, number, _, _, time = fields[:12]
+        sizes = [len(field) for field in (parent, state_root, bloom)]
+        is_sound = sizes == [32, 32, 256] and max(len(number), len(time)) <= 8 and len(fields) >= _REQUIRED
+        if not is_sound or not all(isinstance(field, bytes) for field in fields):
+            raise ValueError("a field has another size")
+    except (ValueError, TypeError) as error:
+        raise VerificationError(f"a block's header is malformed: {error}", "use another RPC") from error
+    return BlockRef(
+        int.from_bytes(number, "big"),
+        f"0x{keccak(raw).hex()}",
+        f"0x{parent.hex()}",
+        state_root,
+        int.from_bytes(bloom, "big"),
+        int.from_bytes(time, "big"),
+    )
 
 
 def fetch_proof(rpc: JsonRpc, block: BlockRef, address: str, slots: Sequence[int]) -> AccountProof:
@@ -136,14 +167,6 @@ def _slot_value(storage_root: bytes, slot: int, nodes: Sequence[str]) -> int:
 
 
 def _raw(nodes: Sequence[str]) -> list[bytes]:
+    if len(nodes) > MOST_NODES or any(len(node) > 2 * LONGEST_NODE_BYTES for node in nodes):
+        raise ValueError("the proof is too large")
     return [to_bytes(node) for node in nodes]
-
-
-def _header_bytes(header: Header) -> bytes:
-    fields = []
-    for position, (name, is_quantity) in enumerate(_HEADER):
-        if header.get(name) is None and position >= _REQUIRED:
-            break
-        value = header.get(name)
-        fields.append(rlp.quantity(to_int(value)) if is_quantity else to_bytes(value))
-    return rlp.encode(fields)

@@ -1,6 +1,7 @@
 """JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint."""
 
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from viz_node.errors import ChainUnavailableError
 
 BATCH_LIMIT = 100
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
+# The timeout is for each piece of an answer; all of them may take so many times as long.
+_PATIENCE = 5
 
 
 class RpcRefusedError(Exception):
@@ -48,7 +51,7 @@ class JsonRpc:
             answers = self._post(body)
             if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
                 raise ChainUnavailableError(f"{self.url} does not answer batches")
-            by_id = {answer.get("id"): answer for answer in answers}
+            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer.get("id"), int)}
             results += [_result_of(by_id.get(number), method) for number, (method, _) in enumerate(part)]
         return results
 
@@ -62,20 +65,33 @@ class JsonRpc:
     def _post(self, body: Any) -> Any:
         with self._lock:
             if self._client is None:
-                self._client = httpx.Client(timeout=self._timeout, trust_env=False)
+                # Reading the machine's certificates takes longer than many calls, and plain HTTP needs none.
+                is_encrypted = not self.url.startswith("http://")
+                self._client = httpx.Client(timeout=self._timeout, trust_env=False, verify=is_encrypted)
             client = self._client
         try:
-            answer = client.post(self.url, content=orjson.dumps(body), headers={"content-type": "application/json"})
-            if answer.status_code in (413, 429) or answer.status_code >= 500:
-                raise RpcRefusedError(f"HTTP status {answer.status_code}", answer.status_code)
-            if len(answer.content) > MAX_ANSWER_BYTES:
-                raise RpcRefusedError("the answer is too large", 413)
-            return orjson.loads(answer.content)
+            return orjson.loads(self._read(client, orjson.dumps(body)))
         except (httpx.HTTPError, httpx.InvalidURL, orjson.JSONDecodeError) as error:
             detail = str(error) or type(error).__name__
             raise ChainUnavailableError(
                 f"the chain at {self.url} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
             ) from error
+
+    def _read(self, client: httpx.Client, content: bytes) -> bytes:
+        """The body of the answer, given up as soon as it is too long in size or time."""
+        deadline, size, parts = time.monotonic() + _PATIENCE * self._timeout, 0, []
+        headers = {"content-type": "application/json"}
+        with client.stream("POST", self.url, content=content, headers=headers) as answer:
+            if answer.status_code in (413, 429) or answer.status_code >= 500:
+                raise RpcRefusedError(f"HTTP status {answer.status_code}", answer.status_code)
+            for part in answer.iter_bytes():
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise RpcRefusedError("the answer is too large", 413)
+                if time.monotonic() > deadline:
+                    raise httpx.ReadTimeout("the answer takes too long")
+                parts.append(part)
+        return b"".join(parts)
 
 
 def _result_of(answer: Any, method: str) -> Any:

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
 from urllib.parse import urlsplit
 
 from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
+from viz_node.chain.audit.headers import HeaderCollector
 from viz_node.chain.contract import account_of_word, load_artifact, words
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.hashing import keccak
@@ -17,6 +18,7 @@ from viz_node.chain.proofs import (
     BlockRef,
     Header,
     check_block,
+    encode_header,
     fetch_header,
     fetch_proof,
     header_of,
@@ -31,6 +33,9 @@ DEVELOPMENT_CHAINS = frozenset({1337, 31337})
 FINALIZED = "finalized"
 TIMEOUT_SECONDS = 60
 STREAMS = 3
+# An audit keeps all logs in memory, and asks for pages of blocks up to the one that an endpoint names.
+MOST_LOGS = 5_000_000
+MOST_BLOCKS = 2_000_000_000
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,10 @@ def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> t
     block = check_block(header)
     if block.number < deployment.block:
         raise ChainUnavailableError(f"block {block.number} is older than the market", "wait, or give --block latest")
+    if block.number - deployment.block > MOST_BLOCKS:
+        raise VerificationError(
+            f"a market that is {block.number - deployment.block} blocks old cannot be", "use another RPC"
+        )
     for rpc in rpcs[1:]:
         other = check_block(fetch_header(rpc, hex(block.number)))
         if other.block_hash != block.block_hash:
@@ -96,7 +105,7 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
     header, notes = choose_block(rpcs, deployment, tag)
     source = Source(rpcs[0], deployment, check_block(header))
     logs, transfers = _all_logs(source)
-    blocks = _blocks_of(source, [*logs, *transfers])
+    found = _collect_headers(rpcs, source, header, [*logs, *transfers])
     annex = Account(account_of_word(source.view(deployment.market, "annex()")))
     balance = source.view(deployment.token, "balanceOf(address)", int(deployment.market, 16))
     return Evidence(
@@ -111,7 +120,8 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         _terms(source),
         tuple(logs),
         tuple(transfers),
-        blocks,
+        tuple(found.headers[number] for number in sorted(found.headers)),
+        found.histories,
         tuple(dict.fromkeys(endpoint_name(rpc) for rpc in rpcs)),
         notes,
     )
@@ -134,30 +144,38 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
     ]
 
     def read(query: tuple[str, Topics]) -> list[Log]:
-        return list(read_logs(source.rpc, *query, source.deployment.block, source.block.number))
+        logs = list(islice(read_logs(source.rpc, *query, source.deployment.block, source.block.number), MOST_LOGS))
+        if len(logs) == MOST_LOGS:
+            raise ChainUnavailableError(f"the market has more logs than the {MOST_LOGS} that an audit holds")
+        return logs
 
     with ThreadPoolExecutor(STREAMS) as pool:
         logs, incoming, outgoing = pool.map(read, queries)
     return logs, sorted([*incoming, *outgoing], key=lambda log: log.place)
 
 
-def _blocks_of(source: Source, logs: Sequence[Log]) -> dict[int, tuple[str, int]]:
-    """Hash and time of the blocks of the logs, after checking that the logs are where the blocks say they are."""
-    numbers = sorted({log.block_number for log in logs})
-    bodies = source.rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in numbers])
-    blocks: dict[int, tuple[str, int]] = {}
-    transactions: dict[int, list[Any]] = {}
-    for number, body in zip(numbers, bodies, strict=True):
-        block = check_block(header_of(body))
-        listed = body.get("transactions")
-        if block.number != number or not isinstance(listed, list):
-            raise VerificationError(f"the endpoint gave another block than {number}", "use another RPC")
-        blocks[number], transactions[number] = (block.block_hash, block.timestamp), listed
+def _collect_headers(rpcs: Sequence[JsonRpc], source: Source, header: Header, logs: Sequence[Log]) -> HeaderCollector:
+    """Headers that link the blocks of the logs, after checking that the logs are where these blocks say they are."""
+    found = HeaderCollector(source.rpc, source.block, encode_header(header))
+    told = found.collect(sorted({log.block_number for log in logs}))
     for log in logs:
-        listed = transactions[log.block_number]
-        if log.block_hash != blocks[log.block_number][0] or listed[log.position : log.position + 1] != [log.tx_hash]:
+        listed = found.transactions[log.block_number]
+        is_listed = log.position < len(listed) and listed[log.position] == log.tx_hash
+        if not is_listed or log.block_hash != found.blocks[log.block_number].block_hash:
             raise VerificationError(f"block {log.block_number} has no such log", "use another RPC")
-    return blocks
+    for rpc in rpcs[1:]:
+        _compare_blocks(rpc, [found.blocks[number] for number in sorted(told)])
+    return found
+
+
+def _compare_blocks(rpc: JsonRpc, blocks: Sequence[BlockRef]) -> None:
+    """Ask another endpoint for blocks that nothing links. Raises: VerificationError when it has others."""
+    bodies = rpc.batch([("eth_getBlockByNumber", [hex(block.number), False]) for block in blocks])
+    for block, body in zip(blocks, bodies, strict=True):
+        if check_block(header_of(body)).block_hash != block.block_hash:
+            raise VerificationError(
+                f"{endpoint_name(rpc)} names another block {block.number}", "one endpoint lies: ask a third"
+            )
 
 
 def _balance_proof(source: Source, balance: int) -> AccountProof:

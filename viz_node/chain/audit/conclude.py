@@ -1,9 +1,10 @@
 """What follows from the evidence: proofs verified, ledger replayed, money matched. It asks nobody, so it repeats."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from viz_node.chain.audit.ancestry import linked_blocks, misplaced_logs, read_headers, unordered_times
 from viz_node.chain.audit.evidence import (
     BALANCE_SLOTS,
     DIVISION_ENCODING,
@@ -25,7 +26,10 @@ from viz_node.errors import VerificationError
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The replay, with all findings and how often each check was made; `is_proven` tells of the ledger's head."""
+    """The replay, with all findings and how often each check was made; `is_proven` tells of the ledger's head.
+
+    `told` are blocks with logs for which only endpoints speak: nothing links them to `block`.
+    """
 
     block: BlockRef
     history: History
@@ -34,7 +38,8 @@ class Conclusion:
     findings: tuple[Finding, ...]
     checked: dict[str, int]
     is_proven: bool
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    told: tuple[int, ...] = ()
 
 
 def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
@@ -44,7 +49,9 @@ def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
     """
     block = check_block(evidence.header)
     history = decode_history(evidence.logs, evidence.transfer_logs)
-    times = {number: time for number, (_, time) in evidence.blocks.items()}
+    blocks = read_headers(evidence.headers)
+    told = _told_blocks(evidence, block, blocks)
+    times = {number: found.timestamp for number, found in blocks.items()}
     replay = LedgerReplay(evidence.deployment.market, evidence.terms, history.companions, times)
     replay.run(history.entries)
     texts = [text.encode(DIVISION_ENCODING) for text in evidence.divisions]
@@ -54,12 +61,16 @@ def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
     money = compare_transfers(history.entries, history.transfers, evidence.deployment.market)
     proven, faults = _proven(evidence, block)
     faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
+    faults += [Finding("C1", 0, text) for text in misplaced_logs(blocks, (*evidence.logs, *evidence.transfer_logs))]
+    faults += [Finding("C7", 0, text) for text in unordered_times(blocks)]
     faults += _head_faults(replay, proven)
     faults += _balance_faults(evidence, replay, money, proven)
     checked = {check: replay.book.checked[check] for check in CHECKS}
     checked |= {"C2": int("token" in proven), "C5": money.checked, "C12": len(history.transfers)}
     findings = (*replay.findings, *money.findings, *faults)
-    return Conclusion(block, history, replay, money, findings, checked, "market" in proven, evidence.notes + notes)
+    return Conclusion(
+        block, history, replay, money, findings, checked, "market" in proven, evidence.notes + notes, told
+    )
 
 
 def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:
@@ -67,6 +78,15 @@ def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:
     differences = tuple(Finding("C13", 0, text) for text in state.differences)
     checked = conclusion.checked | {"C13": state.checked}
     return replace(conclusion, findings=(*conclusion.findings, *differences), checked=checked)
+
+
+def _told_blocks(evidence: Evidence, block: BlockRef, blocks: Mapping[int, BlockRef]) -> tuple[int, ...]:
+    """Blocks with logs that are not linked to the audited one. Raises: VerificationError."""
+    linked = linked_blocks(block, blocks, evidence.histories)
+    wanted = {log.block_number for log in (*evidence.logs, *evidence.transfer_logs)}
+    if not wanted <= blocks.keys():
+        raise VerificationError("there is no header of a block with logs", "ask for another audit")
+    return tuple(sorted(wanted - linked))
 
 
 def _proven(evidence: Evidence, block: BlockRef) -> tuple[dict[str, ProvenAccount], list[Finding]]:

@@ -1,9 +1,11 @@
 """All that an audit was told: enough to repeat it years later without a network, and nothing that was concluded."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from viz_node.chain.audit.ancestry import read_headers
 from viz_node.chain.companions import (
     DELIVERY_TOPIC,
     ORDER_TOPIC,
@@ -14,18 +16,19 @@ from viz_node.chain.companions import (
     pool_data_of,
     split_table_of,
 )
-from viz_node.chain.deployment import Deployment
+from viz_node.chain.deployment import Deployment, parse_deployment
 from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
 from viz_node.chain.logs import Log, parse_log
 from viz_node.chain.proofs import AccountProof, Header
 from viz_node.chain.replay.book import Companions, MarketTerms
-from viz_node.chain.rpc import to_hex
-from viz_node.domain.ids import Account
+from viz_node.chain.rpc import to_bytes, to_hex
+from viz_node.domain.ids import parse_account
 from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 
 MARKET_TOPICS = tuple(
     to_hex(topic) for topic in (ENTRY_TOPIC, SPLIT_TABLE_TOPIC, ORDER_TOPIC, DELIVERY_TOPIC, POOL_DATA_TOPIC)
 )
+_TRANSFERS = (to_hex(TRANSFER_TOPIC),)
 # Where tokens keep the mapping of balances: a low slot, or that of OpenZeppelin's upgradeable ERC-20.
 BALANCE_SLOTS = (*range(24), 0x52C63247E1F47DB19D5CE0460030C497F067CA4CEBF71BA98EEADABE20BACE00)
 
@@ -45,7 +48,8 @@ class StateCheck:
 class Evidence:
     """What endpoints said about one market at one block; nothing in it is trusted.
 
-    `proofs` and `codes` are of `market`, `annex` and `token`; `blocks` gives hash and time of every block with logs;
+    `proofs` and `codes` are of `market`, `annex` and `token`; `headers` those of every block with logs and of the
+    blocks between that link them, `histories` the proofs of the history contract by block (see `ancestry`);
     `witnesses` are the endpoints that named the same block hash. `divisions` are texts from outside the chain: the
     published data behind roots of pools.
     """
@@ -57,7 +61,8 @@ class Evidence:
     terms: MarketTerms
     logs: tuple[Log, ...]
     transfer_logs: tuple[Log, ...]
-    blocks: Mapping[int, tuple[str, int]]
+    headers: tuple[bytes, ...]
+    histories: Mapping[int, AccountProof]
     witnesses: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     divisions: tuple[str, ...] = ()
@@ -91,7 +96,7 @@ def decode_history(logs: Sequence[Log], transfer_logs: Sequence[Log]) -> History
     numbers = [table.split_id for table in companions.tables]
     if len(set(numbers)) != len(numbers):
         raise ChainUnavailableError("the chain gave two tables for one split", "use another RPC")
-    if any(log.topics[:1] != (to_hex(TRANSFER_TOPIC),) for log in transfer_logs):
+    if any(log.topics[:1] != _TRANSFERS for log in transfer_logs):
         raise ChainUnavailableError("the chain gave a log that was not asked for", "use another RPC")
     return History([entry_of(log) for log in entries], companions, [transfer_of(log) for log in transfer_logs])
 
@@ -101,19 +106,13 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
     return {
         "deployment": asdict(evidence.deployment),
         "header": dict(evidence.header),
-        "proofs": {
-            name: {
-                "address": proof.address,
-                "account": list(proof.account_nodes),
-                "slots": [[hex(slot), list(nodes)] for slot, nodes in proof.slot_nodes],
-            }
-            for name, proof in evidence.proofs.items()
-        },
+        "proofs": {name: _proof_body(proof) for name, proof in evidence.proofs.items()},
         "codes": dict(evidence.codes),
         "terms": asdict(evidence.terms),
         "logs": [_log_row(log) for log in evidence.logs],
         "transfers": [_log_row(log) for log in evidence.transfer_logs],
-        "blocks": [[number, *facts] for number, facts in sorted(evidence.blocks.items())],
+        "headers": [to_hex(raw) for raw in evidence.headers],
+        "histories": [[number, _proof_body(proof)] for number, proof in sorted(evidence.histories.items())],
         "witnesses": list(evidence.witnesses),
         "notes": list(evidence.notes),
         "divisions": list(evidence.divisions),
@@ -124,19 +123,21 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
 def from_document(body: Any) -> Evidence:
     """Read evidence back. Raises: VerificationError, whatever the document holds."""
     try:
-        deployment = Deployment(**body["deployment"])
-        blocks = {int(number): (str(name), int(time)) for number, name, time in body["blocks"]}
-        terms = body["terms"]
+        deployment = parse_deployment(json.dumps(body["deployment"]).encode())
+        headers = tuple(map(to_bytes, body["headers"]))
+        hashes = {block.number: block.block_hash for block in read_headers(headers).values()}
+        terms = dict(body["terms"])
         state = body["state"]
         return Evidence(
             deployment,
             {str(name): str(value) for name, value in body["header"].items()},
             {str(name): _proof(proof) for name, proof in body["proofs"].items()},
             {str(name): str(code) for name, code in body["codes"].items()},
-            MarketTerms(Account(str(terms.pop("platform"))), **{name: int(value) for name, value in terms.items()}),
-            tuple(_log(row, deployment.market, blocks) for row in body["logs"]),
-            tuple(_log(row, deployment.token, blocks) for row in body["transfers"]),
-            blocks,
+            MarketTerms(parse_account(terms.pop("platform")), **{name: _word(value) for name, value in terms.items()}),
+            tuple(_log(row, deployment.market, hashes) for row in body["logs"]),
+            tuple(_log(row, deployment.token, hashes) for row in body["transfers"]),
+            headers,
+            {_word(number): _proof(proof) for number, proof in body["histories"]},
             tuple(map(str, body["witnesses"])),
             tuple(map(str, body["notes"])),
             tuple(str(text).encode(DIVISION_ENCODING).decode(DIVISION_ENCODING) for text in body["divisions"]),
@@ -154,25 +155,41 @@ def _unique(pairs: Sequence[tuple[int, Any]], noun: str) -> dict[int, Any]:
 
 
 def _log_row(log: Log) -> list[Any]:
-    return [list(log.topics), log.data, log.block_number, log.position, log.tx_hash, log.log_index]
+    return [list(log.topics), log.data, log.block_number, log.tx_hash, log.log_index]
 
 
-def _log(row: Any, address: str, blocks: Mapping[int, tuple[str, int]]) -> Log:
-    topics, data, number, position, tx_hash, index = row
+def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
+    topics, data, number, tx_hash, index = row
     return parse_log(
         {
             "address": address,
             "topics": topics,
             "data": data,
             "blockNumber": hex(number),
-            "blockHash": blocks[number][0],
+            "blockHash": hashes[number],
             "transactionHash": tx_hash,
-            "transactionIndex": hex(position),
+            "transactionIndex": "0x0",
             "logIndex": hex(index),
         }
     )
 
 
+def _proof_body(proof: AccountProof) -> dict[str, Any]:
+    return {
+        "address": proof.address,
+        "account": list(proof.account_nodes),
+        "slots": [[hex(slot), list(nodes)] for slot, nodes in proof.slot_nodes],
+    }
+
+
 def _proof(body: Any) -> AccountProof:
-    slots = tuple((int(slot, 16), tuple(map(str, nodes))) for slot, nodes in body["slots"])
-    return AccountProof(str(body["address"]), tuple(map(str, body["account"])), slots)
+    if not isinstance(body["slots"], list) or not isinstance(body["account"], list):
+        raise TypeError("no lists of nodes")
+    slots = tuple((_word(int(slot, 16)), tuple(map(str, nodes))) for slot, nodes in body["slots"])
+    return AccountProof(parse_account(body["address"]), tuple(map(str, body["account"])), slots)
+
+
+def _word(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 256:
+        raise ValueError(f"{value!r:.80} does not fit a word")
+    return value

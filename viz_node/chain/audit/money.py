@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from viz_node.chain.ledger import EntryKind, LedgerEntry, Transfer
-from viz_node.chain.replay.book import Finding
+from viz_node.chain.replay.book import Finding, account_of
 from viz_node.domain.ids import Account
 
 _INCOMING = {
@@ -19,6 +19,7 @@ _INCOMING = {
     EntryKind.ORDERED,
     EntryKind.SUBSCRIBED,
 }
+_BY_WHO = {EntryKind.CHANNEL_OPENED, EntryKind.TOPPED_UP, EntryKind.ORDERED}
 _OUTGOING = {
     EntryKind.CLAIMED,
     EntryKind.CHANNEL_CLOSED,
@@ -61,13 +62,22 @@ def compare_transfers(entries: Sequence[LedgerEntry], transfers: Sequence[Transf
 
 def _take_incoming(entry: LedgerEntry, queue: deque[Transfer], market: Account, result: Ledgers) -> None:
     result.checked += 1
+    payer = _payer_of(entry)
     while queue:
         transfer = queue.popleft()
         is_payment = transfer.log_index > entry.log_index and transfer.recipient == market
+        is_payment &= payer in (None, transfer.sender)
         if is_payment and (transfer.amount == entry.a or _took_change(entry, transfer, queue)):
             return
         _leave(transfer, market, result)
     result.findings.append(Finding("C5", entry.sequence, f"no payment of {entry.a} stands behind the entry"))
+
+
+def _payer_of(entry: LedgerEntry) -> Account | None:
+    """Who must have paid; the entry of a direct sale does not say it."""
+    if entry.kind == EntryKind.SUBSCRIBED:
+        return account_of(entry.c)
+    return entry.who if entry.kind in _BY_WHO else None
 
 
 def _took_change(entry: LedgerEntry, paid: Transfer, queue: deque[Transfer]) -> bool:

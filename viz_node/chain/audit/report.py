@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from viz_node.chain.audit.conclude import Conclusion
 from viz_node.chain.audit.evidence import Evidence
@@ -47,8 +47,7 @@ class CheckResult:
     offending: tuple[int, ...]
 
 
-@dataclass(frozen=True)
-class AuditSale:
+class AuditSale(NamedTuple):
     """One payment into a split; `offer_id` and `expiry` are 0 where there is none, `expiry` also for ever."""
 
     sequence: int
@@ -63,8 +62,7 @@ class AuditSale:
     tx_hash: str
 
 
-@dataclass(frozen=True)
-class AuditSplit:
+class AuditSplit(NamedTuple):
     """One split: units paid in and out, and its recipients with shares in basis points."""
 
     split_id: int
@@ -73,8 +71,7 @@ class AuditSplit:
     shares: tuple[tuple[Account, int], ...]
 
 
-@dataclass(frozen=True)
-class AuditClaim:
+class AuditClaim(NamedTuple):
     """One payout, to an account or to another split."""
 
     sequence: int
@@ -84,8 +81,7 @@ class AuditClaim:
     tx_hash: str
 
 
-@dataclass(frozen=True)
-class AccountTotal:
+class AccountTotal(NamedTuple):
     """What one account earned in all, was paid, and may still claim."""
 
     account: Account
@@ -119,9 +115,10 @@ class AuditReport:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, for JSON."""
-        body = asdict(self)
-        body["findings"] = [finding._asdict() for finding in self.findings]
-        return {"ok": self.ok, **body}
+        body = {"ok": self.ok} | vars(self) | {"proof": asdict(self.proof), "checks": list(map(asdict, self.checks))}
+        for name in ("findings", "sales", "splits", "claims", "totals"):
+            body[name] = [row._asdict() for row in body[name]]
+        return body
 
 
 def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | None) -> AuditReport:
@@ -133,6 +130,10 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
     known = {adapter.manifest.hex() for adapter in replay.catalogue.adapters.values()}
     if adapter_id is not None and adapter_id not in known:
         notes += (f"the market has no adapter {adapter_id}",)
+    if conclusion.told:
+        notes += (
+            f"{len(conclusion.told)} blocks from {conclusion.told[0]} on are not linked: endpoints told their times",
+        )
     proof = HeadProof(
         block.number,
         block.block_hash,
@@ -182,6 +183,7 @@ def _counts(conclusion: Conclusion) -> dict[str, int]:
         "claims": len(replay.splits.claims),
         "transfers": len(conclusion.history.transfers),
         "views": conclusion.checked["C13"],
+        "unlinked_blocks": len(conclusion.told),
     }
 
 

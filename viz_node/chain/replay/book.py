@@ -71,22 +71,26 @@ class Book:
     findings: list[Finding] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     paused: bool = False
+    now: int = 0
 
     def fail(self, check: str, entry: LedgerEntry, message: str) -> None:
         """Note that the entry does not follow the rules."""
         self.findings.append(Finding(check, entry.sequence, message))
 
     def time_of(self, entry: LedgerEntry) -> int:
-        """The time of the entry's block, seconds since 1970."""
-        return self.times.get(entry.block_number, 0)
+        """The time of the entry's block, seconds since 1970; never before that of an earlier entry."""
+        self.now = max(self.now, self.times.get(entry.block_number, 0))
+        return self.now
 
     def check_time(self, entry: LedgerEntry, told: int) -> int:
         """The time that an entry states, after comparing it with that of its block."""
         self.checked["C7"] += 1
-        time = self.times.get(entry.block_number, 0)
+        time = self.time_of(entry)
         if told != time:
             self.fail("C7", entry, f"the entry says it was written at {told}, and its block is of {time}")
-        return told if 0 <= told < LAST_TIME else time
+        if time < told < LAST_TIME:
+            self.now = told
+        return self.now
 
 
 def account_of(number: int) -> Account:
