@@ -134,7 +134,7 @@ def test_story__killed_in_training_and_at_every_stage_of_purchases__pays_each_on
     account = holder.call("id")["account"]
     bad_split = holder.try_call("publish", "elsin", "--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=20")
     assert bad_split.returncode == 2
-    terms = ("--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=30", "--license", "subscription")
+    terms = ("--price", "5.00", "--split", f"{account}=70,{RECIPIENT}=30", "--license", "subscription", "--direct")
     holder.call("publish", "elsin", *terms)
     assert [row["price"] for row in holder.call("search")] == ["5.00"]
 

@@ -289,6 +289,9 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
     def offers_of(self, adapter_number: int) -> list[Offer]:
         return [offer for offer in self._chain.state.offers if offer.adapter_number == adapter_number]
 
+    def offers_into(self, split_ids: Collection[int]) -> list[int]:
+        return [offer.offer_id for offer in self._chain.state.offers if offer.split_id in split_ids]
+
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)
 

@@ -205,3 +205,13 @@ def _read_record(directory: Path) -> DevChain | None:
         return DevChain(str(body["rpc_url"]), int(body["pid"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def pass_time(rpc_url: str, seconds: int) -> None:
+    """Mine a block of a development chain that many seconds later. Raises: ChainUnavailableError."""
+    rpc = JsonRpc(rpc_url)
+    try:
+        rpc.call("evm_increaseTime", seconds)
+        rpc.call("evm_mine")
+    finally:
+        rpc.close()

@@ -180,23 +180,37 @@ class Operations:
 
     async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
-        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool | None = None,
         terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         asked = AskedTerms(
-            price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
+            price,
+            split,
+            license,
+            duration_days,
+            ceiling,
+            target,
+            _is_escrowed(escrow, license),
+            parse_permissions(terms or {}),
         )
         return _order(self.jobs, "publish", await self._publication(adapter, asked, parents))
 
     async def do_plan_publish(  # noqa: PLR0913 - the same
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
-        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool = False,
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool | None = None,
         terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Rows:  # fmt: skip
         """What offering an adapter costs and means."""
         asked = AskedTerms(
-            price, split, license, duration_days, ceiling, target, escrow, parse_permissions(terms or {})
+            price,
+            split,
+            license,
+            duration_days,
+            ceiling,
+            target,
+            _is_escrowed(escrow, license),
+            parse_permissions(terms or {}),
         )
         order = await self._publication(adapter, asked, parents)
         return self._only_gas(await self.publications.publish(order["adapter"], order["terms"]))
@@ -406,6 +420,11 @@ class Operations:
     async def do_federation_status(self, *, federation: str | None = None) -> Answer | Rows:
         """One federation, or all."""
         return self.federations.status(federation)
+
+
+def _is_escrowed(asked: bool | None, license_kind: str) -> bool:
+    """Money waits for the key unless the seller wants it otherwise; uses of a metered license have a channel."""
+    return license_kind != "metered" if asked is None else asked
 
 
 def _order(jobs: JobRunner, kind: str, order: dict[str, Any]) -> Answer:

@@ -1,7 +1,7 @@
 """What this account earns: read from the chain, claimed through the outbox."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -38,6 +38,7 @@ class Royalties:
         return {
             "account": self._account,
             "due": format_amount(sum(row.due for row in rows)),
+            "in_escrow": format_amount(await self._in_escrow({row.split_id: row.share for row in rows})),
             "in_pools": format_amount(await self._pools.owed()),
             "rows": [
                 {
@@ -60,6 +61,12 @@ class Royalties:
                 for sale in sales
             ],
         }
+
+    async def _in_escrow(self, shares: Mapping[int, int]) -> int:
+        """This account's part of what buyers have paid for keys that are not beyond dispute yet."""
+        offers = await asyncio.to_thread(self._market.offers_into, set(shares))
+        orders = await asyncio.to_thread(self._market.orders_for, offers)
+        return sum(order.terms.price * shares[order.terms.split_id] // WHOLE for order in orders)
 
     async def statement(self, period: tuple[int, int] | None) -> list[dict[str, Any]]:
         """One line per sale, use or claim of the period, by ledger entry. Raises: ChainUnavailableError."""

@@ -1,10 +1,10 @@
 """Adapters and their offers."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from viz_node.chain.gateway.reader import NOBODY
-from viz_node.chain.gateway.royalties import RoyaltyGateway
+from viz_node.chain.gateway.royalties import SPLIT_BITS, RoyaltyGateway
 from viz_node.chain.ledger import EntryKind
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount
@@ -78,6 +78,11 @@ class CatalogueGateway(RoyaltyGateway):
         """All offers for the adapter, oldest first. Raises: VerificationError when a table is not its root's."""
         entries = [entry for entry in self._entries(EntryKind.OFFER_CREATED) if entry.a == adapter_number]
         return self._offers([entry.key for entry in entries], adapter_number)
+
+    def offers_into(self, split_ids: Collection[int]) -> list[int]:
+        """The numbers of all offers whose payments go to these splits."""
+        entries = self._entries(EntryKind.OFFER_CREATED)
+        return [entry.key for entry in entries if entry.c % (1 << SPLIT_BITS) in split_ids]
 
     def offer(self, offer_id: int) -> Offer:
         """One offer. Raises: NotFoundError, VerificationError."""

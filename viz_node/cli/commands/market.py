@@ -56,7 +56,12 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     metavar="FILE.toml",
     help="What licensees may do; examples in configs/terms/.",
 )
-@click.option("--escrow", is_flag=True, help="The buyer's money waits in the market until the key is delivered.")
+@click.option(
+    "--escrow/--direct",
+    default=None,
+    help="Whether a buyer's money waits in the market until the key is delivered, or is the split's at once. "
+    "[default: escrow; a metered license has a channel instead]",
+)
 @spending_options
 @detach_option
 @json_option

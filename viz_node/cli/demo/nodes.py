@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -65,6 +66,15 @@ class DemoNode:
         """The result of a job, which is shown as it goes. Raises: the error that ended it."""
         result: dict[str, Any] = follow_job(self._client, self._output, job_id)["result"]
         return result
+
+    def until(self, operation: str, is_reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first answer that is as wanted. Raises: DeadlineError."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while not is_reached(answer := self.ask(operation)):
+            if time.monotonic() > deadline:
+                raise DeadlineError(f"{operation} of {self.home.name} did not get as far within {_READY_SECONDS:g} s")
+            time.sleep(_POLL_SECONDS)
+        return answer
 
     def until_found(self, name: str) -> dict[str, Any]:
         """The listing with this name, as soon as the network tells of it. Raises: DeadlineError."""

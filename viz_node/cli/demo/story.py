@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from viz_node.chain.anvil import DEV_WINDOW_SECONDS, pass_time
 from viz_node.cli.demo.nodes import DemoNode
 from viz_node.cli.demo.verdict import Facts
 from viz_node.cli.output import Output
@@ -44,10 +45,12 @@ class Story:
             split = f"{accounts[0]}=60,{accounts[1]}=40"
             with self._telling(f"they agree on 60 / 40 and train one adapter in {ROUNDS} rounds; no text leaves home"):
                 seen = self._train_together(harbour, orchard, split)
-            with self._telling(f"the first holder publishes it for {PRICE}"):
+            with self._telling(f"the first holder publishes it for {PRICE}; a buyer's money will wait for the key"):
                 harbour.finish("publish", adapter=ADAPTER, price=PRICE)
             with self._telling("the peer licenses, fetches and uses it"):
                 seen |= self._use(peer)
+            with self._telling("the test chain's clock is turned on until nobody can dispute the key any more"):
+                self._pass_time(harbour)
             with self._telling("both holders claim, and an auditor re-derives everything from the chain alone"):
                 seen |= self._settle(harbour, orchard)
         return Facts(
@@ -113,12 +116,17 @@ class Story:
             "text": text,
         }
 
+    def _pass_time(self, harbour: DemoNode) -> None:
+        waiting = str(harbour.ask("royalties")["in_escrow"])
+        pass_time(_rpc_url(harbour), DEV_WINDOW_SECONDS + 1)
+        due = harbour.until("royalties", lambda answer: answer["in_escrow"] == "0.00")["due"]
+        self._output.line(f"   {waiting} of the first holder in escrow before, {due} due to him after")
+
     def _settle(self, harbour: DemoNode, orchard: DemoNode) -> dict[str, Any]:
         for node in (harbour, orchard):
             claimed = node.finish("royalties_claim")
             self._output.line(f"   {node.home.name} claims {claimed['claimed']}")
-        rpc_url = str(harbour.ask("status")["chain"]["rpc_url"])
-        report = run_audit(rpc_url, harbour.home / "chain" / "deployment.json", None)
+        report = run_audit(_rpc_url(harbour), harbour.home / "chain" / "deployment.json", None)
         return {
             "offered_shares": {parse_account(name): share for split in report.splits for name, share in split.shares},
             "sales": tuple(TokenAmount(sale.price) for sale in report.sales),
@@ -128,6 +136,10 @@ class Story:
             "audit_findings": tuple(finding.message for finding in report.findings),
             "audit_proven": report.proof.proven,
         }
+
+
+def _rpc_url(node: DemoNode) -> str:
+    return str(node.ask("status")["chain"]["rpc_url"])
 
 
 def _balance(node: DemoNode) -> int:
