@@ -163,6 +163,9 @@ class MemoryEscrow:
     def orders_paid_by(self, account: str) -> list[Order]:
         return [order for order in self._chain.state.orders if order.terms.payer == account]
 
+    def orders_ever_for(self, offer_ids: Collection[int]) -> list[Order]:
+        return [order for order in self._chain.state.orders if order.terms.offer_id in offer_ids]
+
     def orders_for(self, offer_ids: Collection[int]) -> list[Order]:
         running = {OrderState.ORDERED, OrderState.DELIVERED}
         orders = self._chain.state.orders

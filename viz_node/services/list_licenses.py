@@ -37,7 +37,7 @@ class LicenseList:
 
     def _sold(self) -> list[dict[str, Any]]:
         offers = self._market.offers_by(self._account)
-        return self._rows(self._market.grants_by(offers), self._market.orders_for(offers))
+        return self._rows(self._market.grants_by(offers), self._market.orders_ever_for(offers))
 
     def _rows(self, grants: Sequence[Grant], orders: Sequence[KeyOrder]) -> list[dict[str, Any]]:
         grant_at: dict[Place, Grant] = {(grant.offer_id, grant.holder): grant for grant in grants}

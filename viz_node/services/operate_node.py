@@ -180,8 +180,8 @@ class Operations:
 
     async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
-        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool | None = None,
-        terms: dict[str, Any] | None = None, parents: list[str] | None = None,
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None,
+        escrow: bool | None = None, terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Answer:  # fmt: skip
         """Offer an adapter."""
         asked = AskedTerms(
@@ -198,8 +198,8 @@ class Operations:
 
     async def do_plan_publish(  # noqa: PLR0913 - the same
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",
-        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None, escrow: bool | None = None,
-        terms: dict[str, Any] | None = None, parents: list[str] | None = None,
+        duration_days: int | None = None, ceiling: str | None = None, target: int | None = None,
+        escrow: bool | None = None, terms: dict[str, Any] | None = None, parents: list[str] | None = None,
     ) -> Rows:  # fmt: skip
         """What offering an adapter costs and means."""
         asked = AskedTerms(

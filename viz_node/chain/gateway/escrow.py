@@ -112,6 +112,11 @@ class EscrowGateway(MarketReader):
         running = self._placed(_RUNNING)
         return self._orders({number: order for number, order in running.items() if order.offer_id in offer_ids})
 
+    def orders_ever_for(self, offer_ids: Collection[int]) -> list[Order]:
+        """All orders of these offers, those that are over too, oldest first. Raises: VerificationError."""
+        placed = self._placed(_ALL)
+        return self._orders({number: order for number, order in placed.items() if order.offer_id in offer_ids})
+
     def operator_of(self, adapter_number: int) -> Account | None:
         """Who may deliver keys of the adapter beside its owner."""
         (account,) = self._view("operators", adapter_number)
