@@ -261,7 +261,7 @@ def test_grants__bought_ordered_disputed_and_bought_again__are_told_with_what_wa
     assert [(grant.expiry, grant.paid) for grant in place.market.grants_to(buyer.account)] == [(0, 0)]
     do(buyer, place.market.prepare_approve(PRICE))
     do(buyer, place.market.prepare_order(new))
-    order = place.market.orders_for([1])[1]
+    (order,) = place.market.orders_for([1])
     given = delivery.wrap_for_order(KEY, order.terms.point)
     do(owner, place.market.prepare_deliver(order, given.point, given.wrapped))
     other = publish(place, duration=3600)
