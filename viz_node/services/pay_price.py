@@ -63,6 +63,8 @@ class Payments:
     async def quote(self, amount: TokenAmount, make_call: MakeCall) -> PaymentQuote:
         """What `execute` would cost in gas; nothing is sent, and nobody is asked for a signature.
 
+        A key of this process signs a permit to simulate with. The endpoint sees it, and gains nothing by using it.
+
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError.
         """
         market, treasury = self._market, self._treasury

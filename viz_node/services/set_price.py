@@ -25,6 +25,8 @@ from viz_node.services.trade import Trade
 
 CURVE_STEPS = 59
 """One less than the points of the curve, which a terminal shows in one line."""
+_LOOKS = 3
+"""A block between two questions changes a price; a lie stays."""
 
 
 class Prices:
@@ -39,11 +41,12 @@ class Prices:
 
         Raises: as `Catalogue.listing`.
         """
-        listing, market = await self._trade.catalogue.listing(adapter), self._trade.market
-        offers = await asyncio.to_thread(market.offers_of, listing.adapter_number)
-        sales, paths = await asyncio.to_thread(market.price_history, [offer.offer_id for offer in offers])
-        now = await asyncio.to_thread(market.block_time)
-        derived = {path.offer_id: path.at(now) for path in paths}
+        listing = await self._trade.catalogue.listing(adapter)
+        for _ in range(_LOOKS):
+            offers, sales, paths, now = await asyncio.to_thread(self._look, listing.adapter_number)
+            derived = {path.offer_id: path.at(now) for path in paths}
+            if all(offer.price == derived[offer.offer_id] for offer in offers):
+                break
         return {
             "adapter_id": listing.adapter_id,
             "name": listing.manifest.name,
@@ -52,6 +55,11 @@ class Prices:
             "curve": _curve(paths, now),
             "at": None if at is None else _point(at, price_at(paths, at)),
         }
+
+    def _look(self, number: int) -> tuple[Sequence[Offer], Sequence[PricedSale], Sequence[PricePath], int]:
+        market = self._trade.market
+        offers = market.offers_of(number)
+        return offers, *market.price_history([offer.offer_id for offer in offers]), market.block_time()
 
     async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
         """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""

@@ -89,24 +89,27 @@ class Royalties:
         return {"claimed": format_amount(claimed), "tx_hashes": [*credits, *(entry.tx_hash for entry in done)]}
 
     async def plan_claim(self) -> list[dict[str, Any]]:
-        """What claiming brings and costs, split by split; the first of each transaction bears its base cost.
+        """What each split brings and would cost if it were claimed alone, and what all of it costs together.
 
         Raises: ChainUnavailableError.
         """
-        dues, rows, total = await self._dues(), await self._pools.plan(), 0
-        for start in range(0, len(dues), MOST_CLAIMS):
-            before = 0
-            for end in range(start + 1, min(start + MOST_CLAIMS, len(dues)) + 1):
-                wei = await self._treasury.quote_wei(await asyncio.to_thread(self._call, dues[start:end]))
-                rows.append(_plan_row(dues[end - 1], max(0, wei - before)))
-                before = wei
-            total += before
+        groups = await self._groups()
+        rows = [_plan_row(group, await self._quote_wei(group)) for group in groups]
+        dues = [due for group in groups for due in group]
         if len(rows) > 1:
-            what = f"all of it, in {-(-len(dues) // MOST_CLAIMS)} transaction(s)"
-            brought = sum(due.amount for due in dues if not due.is_passed_on)
-            rows.append({"what": what, "amount": f"+{format_amount(brought)}", "gas": format_coin(total),
-                         "consequence": f"comes to {self._account}"})  # fmt: skip
-        return rows
+            parts = [dues[start : start + MOST_CLAIMS] for start in range(0, len(dues), MOST_CLAIMS)]
+            rows.append(
+                {
+                    "what": f"all of it, in {len(parts)} transaction(s)",
+                    "amount": f"+{format_amount(_brought(dues))}",
+                    "gas": format_coin(sum([await self._quote_wei(part) for part in parts])),
+                    "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
+                }
+            )
+        return await self._pools.plan() + rows
+
+    async def _quote_wei(self, dues: Sequence["_Due"]) -> int:
+        return await self._treasury.quote_wei(await asyncio.to_thread(self._call, dues))
 
     async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
         """Claim what one transaction can; None if nothing is due."""
@@ -117,8 +120,8 @@ class Royalties:
             dues = (await self._dues())[:MOST_CLAIMS]
             if not dues:
                 return None
-            brought = sum(due.amount for due in dues if not due.is_passed_on)
-            detail = {"kind": "claim", "splits": [due.split_id for due in dues], "due": brought, "job": job.job_id}
+            splits = [due.split_id for due in dues]
+            detail = {"kind": "claim", "splits": splits, "due": _brought(dues), "job": job.job_id}
             await self._treasury.execute(order_id, lambda: self._call(dues), detail)
             return await self._treasury.finish(order_id)
         except TransactionRevertedError:
@@ -132,15 +135,19 @@ class Royalties:
         return self._market.prepare_claim_many([(due.split_id, due.recipient) for due in dues])
 
     async def _dues(self) -> list["_Due"]:
-        """What derived adapters owe to the splits of this account, and then what those owe to it."""
-        passed, own = [], []
+        return [due for group in await self._groups() for due in group]
+
+    async def _groups(self) -> list[list["_Due"]]:
+        """For each split of this account: what derived adapters owe to it, and then what it owes to the account."""
+        groups = []
         for row in await asyncio.to_thread(self._market.royalties_of, self._account):
             recipient = split_recipient(row.split_id)
-            derived = await asyncio.to_thread(self._market.royalties_of, recipient)
-            passed += [_Due(item.split_id, recipient, item.due, is_passed_on=True) for item in derived if item.due]
+            derived = [item for item in await asyncio.to_thread(self._market.royalties_of, recipient) if item.due]
             accrued = row.accrued + sum(item.due for item in derived)
-            own.append(_Due(row.split_id, self._account, accrued * row.share // WHOLE - row.claimed))
-        return passed + [due for due in own if due.amount > 0]
+            own = _Due(row.split_id, self._account, accrued * row.share // WHOLE - row.claimed)
+            passed = [_Due(item.split_id, recipient, item.due, is_passed_on=True) for item in derived]
+            groups.append(passed + [own] * (own.amount > 0))
+        return [group for group in groups if group]
 
 
 @dataclass(frozen=True)
@@ -153,13 +160,19 @@ class _Due:
     is_passed_on: bool = False
 
 
-def _plan_row(due: _Due, wei: int) -> dict[str, Any]:
-    amount, target = format_amount(due.amount), int(due.recipient, 16)
-    if due.is_passed_on:
-        what, consequence = f"pass on from split {due.split_id}", f"{amount} of a derived adapter go to split {target}"
-        return {"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}
-    what, consequence = f"claim from split {due.split_id}", "your part of what was paid into it"
-    return {"what": what, "amount": f"+{amount}", "gas": format_coin(wei), "consequence": consequence}
+def _brought(dues: Sequence[_Due]) -> int:
+    """What comes to the account itself."""
+    return sum(due.amount for due in dues if not due.is_passed_on)
+
+
+def _plan_row(group: Sequence[_Due], wei: int) -> dict[str, Any]:
+    last, sources = group[-1], [str(due.split_id) for due in group if due.is_passed_on]
+    split_id = int(last.recipient, 16) if last.is_passed_on else last.split_id
+    consequence = "your part of what was paid into it"
+    if sources:
+        consequence += f", and of what split {', '.join(sources)} of a derived adapter passes on"
+    row = {"what": f"claim from split {split_id}", "amount": f"+{format_amount(_brought(group))}"}
+    return row | {"gas": format_coin(wei), "consequence": consequence}
 
 
 def _line(line: StatementLine) -> dict[str, Any]:

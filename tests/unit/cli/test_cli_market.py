@@ -148,8 +148,8 @@ def test_royalties_claim__dry_run__shows_what_each_split_brings(show: Show) -> N
 def test_with_worth__claim_that_brings_two_tokens_for_a_thousandth_coin(coin_price: str, is_marked: bool) -> None:
     row = {"what": "claim from split 1", "amount": "+2.00", "gas": "0.001", "consequence": "your part"}
     assert with_worth(row, Decimal(coin_price))["consequence"].startswith("costs more gas") == is_marked
-    passed_on = row | {"amount": ""}
-    assert with_worth(passed_on, Decimal(coin_price)) == passed_on
+    other = row | {"amount": ""}
+    assert with_worth(other, Decimal(coin_price)) == other
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Another price, and no more sales, on the fakes: killed at every call, and what licensees hold stays."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.fakes.chain import MemoryMarket
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
@@ -64,6 +67,23 @@ async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path:
     assert ({point["price"] for point in shown["curve"]}, shown["at"]) == ({"7.00"}, None)
     shown = await peer.prices.show("elsin", at=1)
     assert shown["at"] == {"time": "1970-01-01T00:00:01+00:00", "price": None}
+
+
+@pytest.mark.parametrize(("wrong_looks", "matches"), [(1, True), (99, False)], ids=["a block came between", "a lie"])
+async def test_show__price_differs__is_looked_at_again_before_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong_looks: int, matches: bool
+) -> None:
+    _, _, peer, _ = await market(tmp_path)
+    looks, look = [], MemoryMarket.price_history
+
+    def drift(self: MemoryMarket, offer_ids: list[int]) -> Any:
+        looks.append(offer_ids)
+        sales, paths = look(self, offer_ids)
+        return sales, [replace(path, floor=path.floor + (len(looks) <= wrong_looks)) for path in paths]
+
+    monkeypatch.setattr(MemoryMarket, "price_history", drift)
+    (offer,) = (await peer.prices.show("elsin"))["offers"]
+    assert offer["matches"] is matches
 
 
 async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp_path: Path) -> None:
