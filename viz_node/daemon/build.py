@@ -43,6 +43,7 @@ from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_channels import ChannelPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.publish_receipts import ReceiptFiles
 from viz_node.services.run_federation import Rounds
 from viz_node.services.serve_uses import USE_METHOD, Meter
 from viz_node.services.set_price import Prices
@@ -152,7 +153,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer), prices=prices, notices=notices,
-        metered=metered, channel_plans=ChannelPlans(trade, metered),
+        metered=metered, channel_plans=ChannelPlans(trade, metered), receipt_files=ReceiptFiles(store, keys),
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),

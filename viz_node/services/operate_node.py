@@ -21,6 +21,7 @@ from viz_node.services.pay_uses import Metered
 from viz_node.services.plan_channels import ChannelPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.publish_receipts import ReceiptFiles
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
 from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
@@ -48,6 +49,7 @@ class Operations:
     notices: Notices
     metered: Metered
     channel_plans: ChannelPlans
+    receipt_files: ReceiptFiles
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -266,6 +268,10 @@ class Operations:
     async def do_channel_show(self, *, channel: int) -> Answer:
         """One channel with its receipts."""
         return await self.metered.show(channel)
+
+    async def do_channel_receipts(self, *, channel: int, path: str) -> Answer:
+        """Write a channel's receipts to a file."""
+        return await asyncio.to_thread(self.receipt_files.write, channel, path)
 
     async def do_channel_top_up(self, *, channel: int, amount: str) -> Answer:
         """Add to a deposit."""

@@ -126,6 +126,7 @@ class Metered:
         body: dict[str, Any] = {
             "number": None,
             "adapter_id": listing.adapter_id,
+            "peer_id": listing.manifest.peer_id,
             "offer_id": listing.offer.offer_id,
             "price": listing.offer.price,
             "session": self._vouchers.session_account(session_key),

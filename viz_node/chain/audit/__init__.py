@@ -13,6 +13,7 @@ from dataclasses import replace
 from viz_node.chain.audit.collect import FINALIZED, TIMEOUT_SECONDS, collect, translated
 from viz_node.chain.audit.conclude import conclude, with_state
 from viz_node.chain.audit.evidence import Evidence, from_document, to_document
+from viz_node.chain.audit.receipts import with_receipts
 from viz_node.chain.audit.report import AuditReport, make_report
 from viz_node.chain.audit.state import compare_state
 from viz_node.chain.deployment import Deployment
@@ -20,7 +21,7 @@ from viz_node.chain.rpc import JsonRpc, RpcRefusedError
 from viz_node.domain.ids import is_hex_digest
 from viz_node.errors import UsageError
 
-__all__ = ["FINALIZED", "AuditReport", "Evidence", "audit", "from_document", "judge", "to_document"]
+__all__ = ["FINALIZED", "AuditReport", "Evidence", "audit", "from_document", "judge", "to_document", "with_receipts"]
 
 
 def audit(

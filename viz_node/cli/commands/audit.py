@@ -41,18 +41,25 @@ class AuditCommand(click.Command):
     help="Chain id, contract addresses and code digest.",
 )
 @click.option("--block", default="finalized", show_default=True, help="finalized, safe, latest or a number.")
+@click.option(
+    "--receipts",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Receipts of a channel (`channel receipts`), to compare with its redeemed vouchers. May be repeated.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all evidence to a file.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
 @json_option
 @pass_terminal
 def audit_command(
     terminal: Terminal,
+    /,
     adapter: str | None,
     rpc_urls: tuple[str, ...],
     deployment: Path,
     block: str,
-    report: Path | None,
-    key: Path | None,
+    **files: Any,
 ) -> None:
     """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
 
@@ -61,12 +68,14 @@ def audit_command(
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
-    from viz_node.daemon.audit import run_full_audit, write_report
+    from viz_node.daemon.audit import compare_receipts, run_full_audit, write_report
 
+    report, key = files["report"], files["key"]
     if key is not None and report is None:
         raise click.UsageError("--key signs a --report FILE")
     result, evidence = run_full_audit(rpc_urls, deployment, adapter, block)
     seal = {} if report is None else write_report(result, evidence, report, key)
+    result = compare_receipts(result, evidence, files["receipts"])
     _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
 
 
