@@ -19,8 +19,9 @@ class ReceiptFiles:
 
     def write(self, number: int, path: str) -> dict[str, Any]:
         """Write those of a channel to a new file. Raises: NotFoundError, UsageError (one is missing), StorageError."""
-        key, peer_id = self._find(number)
-        rows = self._store.receipts_of(key)
+        key, body, peer_id = self._find(number)
+        # Those of a channel that a reorganisation has undone may still be there.
+        rows = [row for row in self._store.receipts_of(key) if row["channel"] == number and row["uses"] <= body["uses"]]
         if not rows:
             raise NotFoundError(f"channel {number} has no receipts yet", "viz-node channel list")
         signatures = tuple(bytes.fromhex(row.pop("signature")) for row in rows)
@@ -32,10 +33,12 @@ class ReceiptFiles:
             raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --out FILE") from error
         return {"channel": number, "receipts": len(rows), "file": path}
 
-    def _find(self, number: int) -> tuple[str, str]:
+    def _find(self, number: int) -> tuple[str, dict[str, Any], str]:
         for key, body in self._store.channels_with(PAID).items():
             if body["number"] == number:
-                return key, body["peer_id"]
-        if self._store.find_channel(f"{EARNED}{number}") is not None:
-            return f"{EARNED}{number}", self._keys.peer_id
-        raise NotFoundError(f"this node has no receipts of channel {number}", "viz-node channel list")
+                return key, body, body["peer_id"]
+        key = f"{EARNED}{number}"
+        earned = self._store.find_channel(key)
+        if earned is None:
+            raise NotFoundError(f"this node has no receipts of channel {number}", "viz-node channel list")
+        return key, earned, self._keys.peer_id
