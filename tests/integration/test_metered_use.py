@@ -1,6 +1,7 @@
 """Metered use between two nodes: real Anvil, real libp2p, the database on disk; only the model's text is made up."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,17 +12,35 @@ import pytest
 from tests.anvil_market import ANVIL
 from tests.fakes.world import keys_of
 from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.audit import audit
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.vouchers import Vouchers
+from viz_node.daemon.audit import compare_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.config import Config
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher, parse_use_request
-from viz_node.errors import PeerUnreachableError, RefusedError, VerificationError, VizNodeError
+from viz_node.domain.usage import (
+    RECEIPT_CONTEXT,
+    PublishedReceipts,
+    UsageTree,
+    UseReceipt,
+    UseRequest,
+    Voucher,
+    parse_use_request,
+)
+from viz_node.errors import (
+    NotFoundError,
+    PeerUnreachableError,
+    RefusedError,
+    StorageError,
+    VerificationError,
+    VizNodeError,
+)
+from viz_node.identity.signatures import sign_bytes
 from viz_node.services.pay_uses import PAID
 from viz_node.services.serve_uses import EARNED, USE_METHOD, Meter
 
@@ -166,6 +185,46 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     assert [row["state"] for row in await metered.rows()] == ["closed"]
     due = await pair.holder.operations.do_royalties()
     assert due["due"] == "0.0291"  # without the platform's three percent
+
+
+async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_roots(pair: Pair, tmp_path: Path) -> None:
+    number = await pair.open()
+    with pytest.raises(NotFoundError, match="no receipts"):
+        await pair.payer.operations.do_channel_receipts(channel=number, path=str(tmp_path / "none"))
+    for year in range(3):
+        await pair.use(f"year {year}")
+    await pair.run(pair.payer, "channel_close", channel=number)
+    await pair.meter.watch()
+    files = [tmp_path / name for name in ("paid", "earned")]
+    for node, path in zip((pair.payer, pair.holder), files, strict=True):
+        written = await node.operations.do_channel_receipts(channel=number, path=str(path))
+        assert written == {"channel": number, "receipts": 3, "file": str(path)}
+        with pytest.raises(StorageError):
+            await node.operations.do_channel_receipts(channel=number, path=str(path))
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert b"year" not in files[0].read_bytes()
+
+    report, evidence = audit(pair.chain.rpc_urls, pair.deployment, block="latest")
+    compared = compare_receipts(report, evidence, files)
+    assert (compared.ok, compared.notes[-1]) == (True, f"channel {number}: 1 of 1 redeemed vouchers match its receipts")
+    counts = [next(check.looked_at for check in told.checks if check.check == "C8") for told in (report, compared)]
+    assert counts[1] == counts[0] + 2
+
+    body = json.loads(files[0].read_bytes())
+    (tmp_path / "short").write_text(json.dumps(body | {"receipts": body["receipts"][:1]}))
+    (finding,) = compare_receipts(report, evidence, [tmp_path / "short"]).findings
+    assert (finding.check, "of the 2 receipts" in finding.message) == ("C8", True)
+    forged = body | {"receipts": [body["receipts"][0] | {"answer": "ab" * 32}, *body["receipts"][1:]]}
+    (tmp_path / "forged").write_text(json.dumps(forged))
+    with pytest.raises(VerificationError):
+        compare_receipts(report, evidence, [tmp_path / "forged"])
+    key = keys_of("stranger")  # who signs other receipts himself
+    rows = [UseReceipt(**{k: v for k, v in row.items() if k != "signature"}) for row in forged["receipts"]]
+    signed = tuple(sign_bytes(key.network_seed, RECEIPT_CONTEXT + row.payload()) for row in rows)
+    (tmp_path / "other").write_bytes(PublishedReceipts(key.peer_id, tuple(rows), signed).to_bytes())
+    other = compare_receipts(report, evidence, [tmp_path / "other"])
+    assert [(finding.check, "do not lead" in finding.message) for finding in other.findings] == [("C8", True)]
+    assert not other.ok and not next(check for check in other.checks if check.check == "C8").holds
 
 
 async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_nothing_is_paid_twice(pair: Pair) -> None:

@@ -11,15 +11,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.audit import FINALIZED, AuditReport, Evidence, Published, audit, from_document, judge, to_document
+from viz_node.chain.audit import (
+    FINALIZED,
+    AuditReport,
+    Evidence,
+    Published,
+    audit,
+    from_document,
+    judge,
+    to_document,
+    with_receipts,
+)
 from viz_node.chain.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
 from viz_node.domain.division import MAX_DIVISION_BYTES
 from viz_node.domain.ids import Account, is_hex_digest
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
+from viz_node.domain.usage import MAX_RECEIPTS_BYTES, RECEIPT_CONTEXT, PublishedReceipts, parse_receipts
 from viz_node.errors import StorageError, UsageError, VerificationError
-from viz_node.identity.signatures import account_of, recover_account, sign_as_account
+from viz_node.identity.signatures import account_of, recover_account, sign_as_account, verify_bytes
 
 FORMAT = "viz-node/audit/1"
 MAX_REPORT_BYTES = 1024 * 1024 * 1024
@@ -56,6 +67,26 @@ def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
     except OSError as error:
         raise StorageError(f"cannot read {error.filename}: {error.strerror}", "check --pool-data") from error
     return found
+
+
+def compare_receipts(report: AuditReport, evidence: Evidence, paths: Sequence[Path]) -> AuditReport:
+    """The report with what files of receipts show; each receipt must be signed by the peer that its file names.
+
+    Raises: VerificationError, StorageError.
+    """
+    return with_receipts(report, evidence, [_read_receipts(path) for path in paths]) if paths else report
+
+
+def _read_receipts(path: Path) -> PublishedReceipts:
+    try:
+        if path.stat().st_size > MAX_RECEIPTS_BYTES:
+            raise VerificationError(f"{path} is larger than {MAX_RECEIPTS_BYTES >> 20} MiB")
+        published = parse_receipts(path.read_bytes())
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+    for receipt, signature in zip(published.receipts, published.signatures, strict=True):
+        verify_bytes(published.peer_id, RECEIPT_CONTEXT + receipt.payload(), signature)
+    return published
 
 
 def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: Path | None) -> dict[str, str]:

@@ -49,6 +49,7 @@ from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pool_desk import PoolDesk
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.publish_receipts import ReceiptFiles
 from viz_node.services.run_federation import Rounds
 from viz_node.services.run_pool import PoolOperator
 from viz_node.services.serve_uses import USE_METHOD, Meter
@@ -179,6 +180,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         publications=PublicationPlans(trade, publisher), licenses=LicenseList(market, catalogue, keys.account),
         prices=prices, notices=notices,
         metered=metered, channel_plans=ChannelPlans(trade, metered), pools=pools,
+        receipt_files=ReceiptFiles(store, keys),
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),

@@ -7,7 +7,7 @@ The tree over the receipts is that of RFC 6962: it only grows, and its state is 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
@@ -17,6 +17,8 @@ from viz_node.errors import UsageError, VerificationError
 
 RECEIPT_FORMAT = "viz-node/use-receipt/1"
 RECEIPT_CONTEXT = b"viz-node/use-receipt/1\0"
+RECEIPTS_FORMAT = "viz-node/receipts/1"
+MAX_RECEIPTS_BYTES = 256 * 1024 * 1024
 MAX_PROMPT_BYTES = 32 * 1024
 MAX_NEW_TOKENS = 512
 MAX_REQUEST_BYTES = 256 * 1024
@@ -100,6 +102,48 @@ class UseAnswer:
         return _canonical(body)
 
 
+@dataclass(frozen=True)
+class PublishedReceipts:
+    """The receipts of a channel from its first use on, signed by the holder's peer; they hold digests, no texts."""
+
+    peer_id: str
+    receipts: tuple[UseReceipt, ...]
+    signatures: tuple[bytes, ...]
+
+    def __post_init__(self) -> None:
+        if not self.receipts or len(self.receipts) != len(self.signatures):
+            raise UsageError("receipts are published from the first use on, each with its signature")
+        first = self.receipts[0]
+        for number, receipt in enumerate(self.receipts, 1):
+            place = receipt.market, receipt.channel, receipt.adapter_id, receipt.uses
+            if place != (first.market, first.channel, first.adapter_id, number):
+                raise UsageError(f"receipt {number} is missing, or is of another channel")
+
+    @property
+    def channel(self) -> int:
+        """The channel of all of them."""
+        return self.receipts[0].channel
+
+    @property
+    def market(self) -> str:
+        """The domain of its market's vouchers."""
+        return self.receipts[0].market
+
+    def roots(self) -> Iterator[bytes]:
+        """What the vouchers for 1, 2, … uses commit to."""
+        tree = UsageTree()
+        yield tree.root()
+        for receipt in self.receipts:
+            tree.append(receipt)
+            yield tree.root()
+
+    def to_bytes(self) -> bytes:
+        """The file."""
+        pairs = zip(self.receipts, self.signatures, strict=True)
+        rows = [asdict(receipt) | {"signature": signature.hex()} for receipt, signature in pairs]
+        return _canonical({"format": RECEIPTS_FORMAT, "peer_id": self.peer_id, "receipts": rows}) + b"\n"
+
+
 class UsageTree:
     """The receipts so far; `state` is JSON and makes the same tree again."""
 
@@ -151,6 +195,30 @@ def parse_use_answer(raw: bytes) -> UseAnswer:
         return answer
 
     return _translated(parse, "the answer to a use is malformed")
+
+
+def parse_receipts(raw: bytes) -> PublishedReceipts:
+    """A stranger's file of receipts; their signatures are not checked. Raises: VerificationError."""
+
+    def parse() -> PublishedReceipts:
+        body = _object(raw, MAX_RECEIPTS_BYTES)
+        if body.pop("format") != RECEIPTS_FORMAT or set(body) != {"peer_id", "receipts"}:
+            raise ValueError("unknown format")
+        signatures = tuple(bytes.fromhex(row.pop("signature")) for row in body["receipts"])
+        receipts = tuple(_checked(UseReceipt(**row)) for row in body["receipts"])
+        return PublishedReceipts(str(body["peer_id"]), receipts, signatures)
+
+    return _translated(parse, "the file of receipts is malformed")
+
+
+def _checked(receipt: UseReceipt) -> UseReceipt:
+    digests = (receipt.market, receipt.adapter_id, receipt.request, receipt.answer)
+    numbers = (receipt.channel, receipt.uses)
+    if not all(isinstance(digest, str) and is_hex_digest(digest) for digest in digests):
+        raise ValueError("a digest is malformed")
+    if not all(type(number) is int and 0 < number < _LARGEST for number in numbers):
+        raise ValueError("a number is malformed")
+    return receipt
 
 
 def text_digest(text: str) -> str:

@@ -26,6 +26,7 @@ from viz_node.services.plan_publication import PublicationPlans
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
+from viz_node.services.publish_receipts import ReceiptFiles
 from viz_node.services.run_pool import AskedPool
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
@@ -57,6 +58,7 @@ class Operations:
     metered: Metered
     pools: Pools
     channel_plans: ChannelPlans
+    receipt_files: ReceiptFiles
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
@@ -317,6 +319,10 @@ class Operations:
     async def do_channel_show(self, *, channel: int) -> Answer:
         """One channel with its receipts."""
         return await self.metered.show(channel)
+
+    async def do_channel_receipts(self, *, channel: int, path: str) -> Answer:
+        """Write a channel's receipts to a file."""
+        return await asyncio.to_thread(self.receipt_files.write, channel, path)
 
     async def do_channel_top_up(self, *, channel: int, amount: str) -> Answer:
         """Add to a deposit."""

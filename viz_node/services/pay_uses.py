@@ -126,6 +126,7 @@ class Metered:
         body: dict[str, Any] = {
             "number": None,
             "adapter_id": listing.adapter_id,
+            "peer_id": listing.manifest.peer_id,
             "offer_id": listing.offer.offer_id,
             "price": listing.offer.price,
             "session": self._vouchers.session_account(session_key),
@@ -266,7 +267,8 @@ class Metered:
         for key, body in self._trade.store.channels_with(PAID).items():
             channel = by_session.pop(body["session"], None)
             if channel is not None and body["number"] != channel.number:
-                body["number"] = channel.number
+                # A voucher names the number: those from before a reorganisation that changed it are worth nothing.
+                body |= {"number": channel.number, "uses": 0, "tree": [], "asked": {}}
                 self._trade.store.save_channel(key, body)
             found.append(PaidChannel(key, body, channel, channel.close_at - ends_from if channel else 0))
         return found + [PaidChannel("", {}, item, item.close_at - ends_from) for item in by_session.values()]

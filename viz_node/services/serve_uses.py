@@ -66,7 +66,7 @@ class Meter:
         self._vouchers = vouchers
         self._write = write
         self._lock = asyncio.Lock()
-        self._asking: set[PeerId] = set()
+        self._asking: dict[PeerId, asyncio.Task[bytes]] = {}
         self._waiting = 0
 
     async def on_use(self, peer_id: PeerId, payload: bytes) -> bytes:
@@ -74,15 +74,23 @@ class Meter:
         request, signature = parse_use_request(payload)
         if peer_id in self._asking or len(self._asking) >= _MOST_CHECKED:
             raise RefusedError("the node is busy", "try again in a moment")
-        self._asking.add(peer_id)
-        try:
-            kept = self._kept(peer_id, request)
-            if kept is not None:
-                return kept
-            await self._check(request, signature)
-            return await self._in_turn(peer_id, request, signature)
-        finally:
-            self._asking.discard(peer_id)
+        task = asyncio.create_task(self._answered(peer_id, request, signature))
+        self._asking[peer_id] = task
+        task.add_done_callback(lambda done: self._leave(peer_id, done))
+        # Who hangs up pays all the same, and may ask again: else the model could be kept busy for nothing.
+        return await asyncio.shield(task)
+
+    def _leave(self, peer_id: PeerId, done: "asyncio.Task[bytes]") -> None:
+        del self._asking[peer_id]
+        if not done.cancelled():
+            done.exception()  # nobody else may be there to take it
+
+    async def _answered(self, peer_id: PeerId, request: UseRequest, signature: bytes) -> bytes:
+        kept = self._kept(peer_id, request)
+        if kept is not None:
+            return kept
+        await self._check(request, signature)
+        return await self._in_turn(peer_id, request, signature)
 
     async def _in_turn(self, peer_id: PeerId, request: UseRequest, signature: bytes) -> bytes:
         if self._waiting >= _MOST_WAITING:
@@ -111,7 +119,10 @@ class Meter:
         account = self._account_of(channel)
         done = account["uses"] if account else channel.uses
         if request.uses != done + 1 or request.uses <= channel.uses:
-            raise VerificationError(f"channel {request.channel} is paid for {done} uses, so that {done + 1} is next")
+            raise VerificationError(
+                f"channel {request.channel} is paid for {done} uses, so that {done + 1} is next",
+                f"viz-node channel close {request.channel}, and open another",
+            )
         tree = UsageTree(account["tree"] if account else None)
         voucher = Voucher(channel.number, request.uses * channel.price, request.uses, tree.root())
         self._vouchers.verify(channel.session_account, voucher, signature)

@@ -8,10 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viz_node.domain.usage import (
+    PublishedReceipts,
     UsageTree,
     UseAnswer,
     UseReceipt,
     UseRequest,
+    parse_receipts,
     parse_use_answer,
     parse_use_request,
     text_digest,
@@ -95,3 +97,48 @@ def test_use_answer__other_text_than_its_receipt__is_refused() -> None:
     raw = UseAnswer("text", receipt(1), b"\2" * 64).to_bytes()
     with pytest.raises(VerificationError):
         parse_use_answer(raw.replace(b'"text":"text"', b'"text":"test"'))
+
+
+def published(count: int) -> PublishedReceipts:
+    receipts = tuple(receipt(number) for number in range(1, count + 1))
+    return PublishedReceipts("12D3Koo", receipts, (b"\1" * 64,) * count)
+
+
+def test_published_receipts__to_bytes_and_back__have_the_roots_of_their_vouchers() -> None:
+    again = parse_receipts(published(5).to_bytes())
+    assert (again, again.channel, again.market) == (published(5), 7, "cd" * 32)
+    leaves = [receipt(number).payload() for number in range(1, 6)]
+    roots = list(again.roots())
+    assert roots == [bytes(32), *(plain_root(leaves[:count]) for count in range(1, 6))]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda body: body.update(format="viz-node/receipts/2"),
+        lambda body: body.update(more=1),
+        lambda body: body.pop("peer_id"),
+        lambda body: body.update(receipts=[]),
+        lambda body: body["receipts"].pop(0),
+        lambda body: body["receipts"].reverse(),
+        lambda body: body["receipts"].append(body["receipts"][-1]),
+        lambda body: body["receipts"][1].update(channel=8),
+        lambda body: body["receipts"][1].update(uses=True),
+        lambda body: body["receipts"][0].update(uses=1.0),
+        lambda body: body["receipts"][1].update(answer="zz"),
+        lambda body: body["receipts"][1].update(text="the answer"),
+        lambda body: body["receipts"][1].pop("signature"),
+        lambda body: body["receipts"].append(7),
+    ],
+)
+def test_parse_receipts__hostile_file__is_refused(change) -> None:
+    body = json.loads(published(3).to_bytes())
+    change(body)
+    with pytest.raises(VerificationError):
+        parse_receipts(json.dumps(body).encode())
+
+
+@given(st.binary(max_size=200))
+def test_parse_receipts__any_bytes__is_refused(raw: bytes) -> None:
+    with pytest.raises(VerificationError):
+        parse_receipts(raw)

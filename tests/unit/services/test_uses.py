@@ -1,6 +1,7 @@
 """Metered use on the fakes: payer and holder killed at every call of every port, and what either may try."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from tests.fakes.channels import VOUCHERS
 from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
-from tests.fakes.world import Fuse, Killed, Member, World, every_fuse, keys_of
+from tests.fakes.world import Fuse, Killed, Member, World, keys_of
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
 from viz_node.errors import RefusedError, VerificationError, VizNodeError
 from viz_node.services.pay_uses import PAID
+from viz_node.services.publish_receipts import ReceiptFiles
 from viz_node.services.serve_uses import EARNED
 
 PRICE, MONEY, DEPOSIT = 10_000, 1_000_000, 50_000
@@ -98,6 +100,12 @@ class Pair:
         return request.to_bytes(VOUCHERS.sign(session, voucher))
 
 
+def every_death(calls: int) -> Iterator[Fuse]:
+    """One before each call and one after the last: to die after a call is to die before the next."""
+    yield from (Fuse(position) for position in range(calls))
+    yield Fuse(calls - 1, after=True)
+
+
 async def calls_of(member: Member, act: Callable[[], Awaitable[Any]]) -> int:
     fuse = Fuse()
     member.start(fuse)
@@ -127,7 +135,7 @@ async def test_open__payer_killed_at_every_call__locks_the_deposit_once(tmp_path
     pair = await Pair(tmp_path / "count").begin()
     calls = await calls_of(pair.payer, lambda: pair.payer.live(pair.open_order()))
     assert calls > 20
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await Pair(tmp_path / str(number)).begin()
         pair.payer.start(fuse)
         jobs = await pair.payer.survive(pair.open_order())
@@ -145,7 +153,7 @@ async def test_top_up_and_close__payer_killed_at_every_call__once_each_and_the_r
 
     pair = await opened(tmp_path / "count")
     calls = await calls_of(pair.payer, lambda: pair.payer.live(top_up))
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await opened(tmp_path / f"top up {number}")
         pair.payer.start(fuse)
         await pair.payer.survive(top_up)
@@ -153,7 +161,7 @@ async def test_top_up_and_close__payer_killed_at_every_call__once_each_and_the_r
         assert topped <= {JobState.DONE}, (fuse.calls[-1], pair.jobs("top_up"))
         assert pair.chain.state.channels[1].deposit == DEPOSIT + (PRICE if topped else 0), fuse.calls[-1]
     closes = await calls_of(pair.payer, lambda: pair.payer.live(close))
-    for number, fuse in enumerate(every_fuse(closes)):
+    for number, fuse in enumerate(every_death(closes)):
         pair = await opened(tmp_path / f"close {number}")
         pair.payer.start(fuse)
         await pair.payer.survive(close)
@@ -172,7 +180,7 @@ async def test_take_back__payer_killed_at_every_call__comes_back_once(tmp_path: 
     pair = await over(tmp_path / "count")
     calls = await calls_of(pair.payer, look(pair.payer, "metered"))
     assert calls > 5
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await over(tmp_path / str(number))
         await killed(pair.payer, fuse, look(pair.payer, "metered"))
         await pair.payer.metered.watch()
@@ -195,7 +203,7 @@ async def test_use__payer_killed_at_every_call__every_paid_answer_reaches_its_jo
     pair = await opened(tmp_path / "count")
     calls = await calls_of(pair.payer, lambda: pair.use("first"))
     assert calls > 15
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await opened(tmp_path / str(number))
         pair.payer.start(fuse)
         await pair.payer.survive(pair.use_order("first"))
@@ -213,7 +221,7 @@ async def test_use__payer_killed_at_every_call_and_asks_something_else_first__bo
 
     pair = await opened(tmp_path / "count")
     calls = await calls_of(pair.payer, lambda: pair.use("first"))
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await opened(tmp_path / str(number))
         pair.payer.start(fuse)
         with suppress(BaseExceptionGroup):
@@ -237,7 +245,7 @@ async def test_use__holder_killed_at_every_call__is_paid_for_what_he_answered(tm
     pair = await opened(tmp_path / "count")
     calls = await calls_of(pair.holder, lambda: pair.use("first"))
     assert calls > 10
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await opened(tmp_path / str(number))
         pair.holder.start(fuse)
         job = await pair.use("first")
@@ -260,7 +268,7 @@ async def test_redeem__holder_killed_at_every_call__every_answer_is_paid_once(tm
     pair = await used(tmp_path / "count")
     calls = await calls_of(pair.holder, look(pair.holder, "meter"))
     assert calls > 8
-    for number, fuse in enumerate(every_fuse(calls)):
+    for number, fuse in enumerate(every_death(calls)):
         pair = await used(tmp_path / str(number))
         await killed(pair.holder, fuse, look(pair.holder, "meter"))
         await check_books(pair, fuse.calls[-1])
@@ -334,6 +342,42 @@ async def test_use__hostile_payer__is_refused_before_anybody_waits_for_the_model
             with pytest.raises(VizNodeError):
                 await meter.on_use(peer_id, raw)
             assert meter._waiting == 0, name
+
+
+async def test_use__payer_hangs_up_while_it_is_written__is_counted_and_kept_for_him(pair: Pair) -> None:
+    started, release = asyncio.Event(), asyncio.Event()
+    meter, peer_id, raw = pair.holder.meter, keys_of("payer").peer_id, pair.signed(pair.request(1))
+
+    async def write(adapter: str, prompt: str, max_new_tokens: int) -> str:
+        started.set()
+        await release.wait()
+        return await pair.holder.write(adapter, prompt, max_new_tokens)
+
+    meter._write = write
+    asked = asyncio.create_task(meter.on_use(peer_id, raw))
+    await started.wait()
+    asked.cancel()
+    with suppress(asyncio.CancelledError):
+        await asked
+    with pytest.raises(RefusedError, match="busy"):
+        await meter.on_use(peer_id, raw)
+    release.set()
+    await asyncio.gather(*meter._asking.values())
+    assert "p … 8" in (await meter.on_use(peer_id, raw)).decode()
+    assert (pair.holder.prompts, pair.signed_uses) == (["p"], 1)
+
+
+async def test_use__reorganisation_gave_the_channel_another_number__begins_anew(pair: Pair, tmp_path: Path) -> None:
+    await pair.use("first")
+    await pair.use("second")
+    state = pair.chain.state
+    state.channels = {7: replace(state.channels[1], number=7)}
+    state.deposits = {7: state.deposits[1]}
+    job = await pair.use("third")
+    assert (job.result["channel"], job.result["uses_left"]) == (7, 4)
+    for member in (pair.payer, pair.holder):
+        files = ReceiptFiles(member.store, member.keys)
+        assert files.write(7, str(tmp_path / member.keys.peer_id))["receipts"] == 1
 
 
 async def test_use__deposit_is_not_safe_yet__is_answered_once_it_is(pair: Pair) -> None:
@@ -510,5 +554,5 @@ async def test_use__flood_of_peers__leaves_room_and_forgets_them(pair: Pair) -> 
     for number in range(40):
         with pytest.raises(VizNodeError):
             await meter.on_use(keys_of(f"stranger {number}").peer_id, pair.request(1).to_bytes(b"\1" * 64))
-    assert (meter._asking, meter._waiting) == (set(), 0)
+    assert (meter._asking, meter._waiting) == ({}, 0)
     assert (await pair.use("honest")).state is JobState.DONE

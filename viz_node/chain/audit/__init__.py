@@ -15,6 +15,7 @@ from dataclasses import replace
 from viz_node.chain.audit.collect import FINALIZED, TIMEOUT_SECONDS, collect, translated
 from viz_node.chain.audit.conclude import conclude, with_state
 from viz_node.chain.audit.evidence import DIVISION_ENCODING, Evidence, from_document, to_document
+from viz_node.chain.audit.receipts import with_receipts
 from viz_node.chain.audit.report import AuditReport, make_report
 from viz_node.chain.audit.state import compare_state
 from viz_node.chain.companions import POOL_DATA_TOPIC, pool_data_of
@@ -25,7 +26,17 @@ from viz_node.domain.division import Recover
 from viz_node.domain.ids import is_hex_digest
 from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 
-__all__ = ["FINALIZED", "AuditReport", "Evidence", "Published", "audit", "from_document", "judge", "to_document"]
+__all__ = [
+    "FINALIZED",
+    "AuditReport",
+    "Evidence",
+    "Published",
+    "audit",
+    "from_document",
+    "judge",
+    "to_document",
+    "with_receipts",
+]
 
 
 def audit(

@@ -49,6 +49,13 @@ class AuditCommand(click.Command):
     metavar="PATH",
     help="Published data of pools, a folder or a file, to derive their roots again: viz-node pool data POOL --out DIR.",
 )
+@click.option(
+    "--receipts",
+    multiple=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Receipts of a channel (`channel receipts`), to compare with its redeemed vouchers. May be repeated.",
+)
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all evidence to a file.")
 @click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
 @json_option
@@ -63,12 +70,14 @@ def audit_command(
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
-    from viz_node.daemon.audit import run_full_audit, write_report
+    from viz_node.daemon.audit import compare_receipts, run_full_audit, write_report
 
+    receipts = asked.pop("receipts")
     if key is not None and report is None:
         raise click.UsageError("--key signs a --report FILE")
     result, evidence = run_full_audit(adapter=adapter, **asked)
     seal = {} if report is None else write_report(result, evidence, report, key)
+    result = compare_receipts(result, evidence, receipts)
     _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
 
 

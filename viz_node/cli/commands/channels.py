@@ -1,5 +1,7 @@
 """`viz-node channel`: pay for an adapter by use."""
 
+from pathlib import Path
+
 import click
 
 from viz_node.cli.commands.market import print_job
@@ -50,6 +52,16 @@ def list_channels(terminal: Terminal) -> None:
 def show_channel(terminal: Terminal, channel: int) -> None:
     """One channel with the receipts of its uses, and the jobs whose answers wait for `viz-node jobs resume`."""
     terminal.output.body(terminal.client.call("channel_show", channel=channel))
+
+
+@channel_command.command("receipts")
+@click.argument("channel", type=click.IntRange(1))
+@click.option("--out", required=True, type=click.Path(dir_okay=False, path_type=Path), metavar="FILE")
+@json_option
+@pass_terminal
+def channel_receipts(terminal: Terminal, channel: int, out: Path) -> None:
+    """Write the receipts of CHANNEL, paid or earned, to FILE, for `viz-node audit --receipts`; digests, no texts."""
+    terminal.output.body(terminal.client.call("channel_receipts", channel=channel, path=str(out.absolute())))
 
 
 @channel_command.command("top-up")
