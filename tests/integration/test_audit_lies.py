@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from coincurve import PrivateKey
 
-from tests.anvil_market import ANVIL, PRICE, AnvilMarket
+from tests.anvil_market import ANVIL, DIGESTS, PRICE, AnvilMarket
 from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain import rpc
 from viz_node.chain.anvil import start_anvil, stop_anvil
@@ -518,6 +518,31 @@ def other_than(value: Any) -> Any:
 def seal_anew(path: Path, body: dict[str, Any]) -> None:
     seal = {"digest": _digest(body), "root": _root(body["report"]), "signer": "", "signature": ""}
     path.write_bytes(canonical_bytes({"format": FORMAT, **seal, **body}))
+
+
+def test_report__on_one_adapter__is_checked_row_by_row(market: AnvilMarket, tmp_path: Path) -> None:
+    report, evidence = audit([market.rpc_url], market.deployment, DIGESTS[0].hex(), "latest")
+    write_report(report, evidence, tmp_path / "honest", None)
+    again, _ = verify_report(tmp_path / "honest")
+    assert (again, len(again.splits)) == (report, 1)
+    body = json.loads((tmp_path / "honest").read_bytes())
+    told = body["report"]
+    changes: list[dict[str, Any]] = [
+        {"totals": []},
+        {"totals": [{**told["totals"][0], "earned": 7}, *told["totals"][1:]]},
+        {"sales": told["sales"] * 2},
+        {"claims": []},
+        {"adapter": None},
+        {"adapter": 7},
+        {"notes": ["all is well"]},
+        {"verdict": "all is well"},
+        {"findings": [{"check": "C1", "sequence": 1, "message": "a lie"}]},
+    ]
+    for number, change in enumerate(changes):
+        path = tmp_path / str(number)
+        seal_anew(path, {"evidence": body["evidence"], "report": {**told, **change}})
+        with pytest.raises(VerificationError):
+            verify_report(path)
 
 
 def test_report__sealed_anew_around_a_lie__does_not_follow_from_its_evidence(

@@ -151,8 +151,9 @@ def verify_proof(state_root: bytes, proof: AccountProof) -> ProvenAccount:
     """What the nodes prove under the state root. Raises: VerificationError."""
     try:
         account = read_proof(state_root, bytes.fromhex(proof.address[2:]), _raw(proof.account_nodes))
-        fields = rlp.decode(account)
-        _, _, storage_root, code_digest = fields
+        _, _, storage_root, code_digest = rlp.decode(account)
+        if not isinstance(code_digest, bytes):
+            raise ValueError("the account has no digest of its code")
         slots = {slot: _slot_value(storage_root, slot, nodes) for slot, nodes in proof.slot_nodes}
     except (ValueError, TypeError, ChainUnavailableError) as error:
         raise VerificationError(
@@ -163,7 +164,10 @@ def verify_proof(state_root: bytes, proof: AccountProof) -> ProvenAccount:
 
 def _slot_value(storage_root: bytes, slot: int, nodes: Sequence[str]) -> int:
     value = read_proof(storage_root, slot.to_bytes(32, "big"), _raw(nodes))
-    return int.from_bytes(rlp.decode(value), "big") if value else 0
+    number = rlp.decode(value) if value else b""
+    if not isinstance(number, bytes) or len(number) > 32:
+        raise ValueError("the slot holds no word")
+    return int.from_bytes(number, "big")
 
 
 def _raw(nodes: Sequence[str]) -> list[bytes]:

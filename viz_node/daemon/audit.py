@@ -115,12 +115,11 @@ def verify_report(path: Path) -> tuple[AuditReport, Account | None]:
     """
     body = _read(path)
     signer = _checked_seal(body)
-    evidence, told = from_document(body["evidence"]), body["report"]
-    adapter_id = told.get("adapter_id")
-    if adapter_id is not None and not is_hex_digest(adapter_id):
-        raise VerificationError(f"{path} is about an adapter without an id")
-    report = judge(evidence, recover_account, adapter_id)
-    if canonical_bytes(report.to_dict()) != canonical_bytes(told):
+    told, adapter = body["report"], body["report"].get("adapter")
+    if adapter is not None and not is_hex_digest(adapter):
+        raise VerificationError("the report is about something that is no adapter")
+    report = judge(from_document(body["evidence"]), recover_account, adapter)
+    if json.loads(canonical_bytes(report.to_dict())) != told:
         raise VerificationError("the report says what does not follow from its evidence", "ask for another audit")
     return report, signer
 

@@ -6,7 +6,7 @@ from typing import Any, NoReturn
 
 MAX_JSON_DEPTH = 32
 # A text is skipped whole, ended or not: brackets within texts must not hide the nesting outside them.
-_TEXT_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+_TEXT_OR_BRACKET = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{\]}]', re.DOTALL)
 
 
 def parse_json(raw: bytes, max_depth: int = MAX_JSON_DEPTH) -> Any:

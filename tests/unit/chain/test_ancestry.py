@@ -1,57 +1,39 @@
 """Links between blocks, each forged once, on a chain of headers that the test makes itself."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
+from typing import Any
 
 import pytest
 
-from tests.tries import Trie
+from tests.fakes.header_chain import HeaderChain, header, history_of
 from viz_node.chain import rlp
 from viz_node.chain.audit.ancestry import (
-    HISTORY,
     HISTORY_BLOCKS,
-    history_slot,
     linked_blocks,
     misplaced_logs,
     read_headers,
     unordered_times,
 )
+from viz_node.chain.audit.headers import LONGEST_CHAIN, HeaderCollector
 from viz_node.chain.hashing import keccak
 from viz_node.chain.logs import Log
 from viz_node.chain.proofs import AccountProof, BlockRef, parse_header
-from viz_node.errors import VerificationError
+from viz_node.errors import ChainUnavailableError, VerificationError
 
-CODE = bytes.fromhex(
-    "3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff814303116042"
-    "57611fff9006545f5260205ff35b5f5ffd5b5f35611fff60014303065500"
-)
-LAST = 9_000
-
-
-def header(number: int, parent: bytes, state_root: bytes = bytes(32), time: int | None = None, bloom: int = 0) -> bytes:
-    numbers = [rlp.quantity(value) for value in (0, number, 10**7, 0, 1000 + number if time is None else time)]
-    return rlp.encode(
-        [
-            parent,
-            *[bytes(32)] * 2,
-            state_root,
-            *[bytes(32)] * 2,
-            bloom.to_bytes(256, "big"),
-            *numbers,
-            b"",
-            *[bytes(32)] * 2,
-            b"\7",
-        ]
-    )
+LAST = 20_000
+# Three rings deep: each keeps what is asked of it, and the block at which the next one is asked.
+KEPT = {
+    LAST: (LAST - 5, LAST - HISTORY_BLOCKS + 9, LAST - HISTORY_BLOCKS),
+    LAST - HISTORY_BLOCKS: (7_000, LAST - 2 * HISTORY_BLOCKS),
+    LAST - 2 * HISTORY_BLOCKS: (50, 40),
+}
+WANTED = (50, 49, 40, 7_000, 6_999, LAST - HISTORY_BLOCKS + 9, LAST - 5, LAST)
 
 
-@dataclass
 class Chain:
-    """Headers by number, from 0 to `LAST`; the state of the last holds the history contract."""
+    """A header chain with what the tests ask of it."""
 
-    headers: dict[int, bytes]
-    history: AccountProof
+    def __init__(self, whole: HeaderChain) -> None:
+        self.whole, self.headers, self.history = whole, whole.headers, whole.histories[LAST]
 
     def blocks(self, *numbers: int) -> dict[int, BlockRef]:
         return read_headers(self.headers[number] for number in numbers)
@@ -60,41 +42,62 @@ class Chain:
     def audited(self) -> BlockRef:
         return parse_header(self.headers[LAST])
 
-
-WANTED = (LAST - HISTORY_BLOCKS, 5_000, 5_001)
-
-
-def history_of(hashes: Mapping[int, bytes], code: bytes = CODE) -> tuple[bytes, AccountProof]:
-    """A state root whose history contract holds these hashes, and the proof of them."""
-    storage = Trie(
-        {history_slot(n).to_bytes(32, "big"): rlp.encode(value.lstrip(b"\0")) for n, value in hashes.items()}
-    )
-    account = rlp.encode([b"\1", b"", storage.root, keccak(code)])
-    state = Trie({bytes.fromhex(HISTORY[2:]): account, b"\1" * 20: b"other"})
-    slots = [history_slot(number) for number in hashes]
-    nodes = tuple((slot, storage.proof(slot.to_bytes(32, "big"))) for slot in slots)
-    return state.root, AccountProof(HISTORY, state.proof(bytes.fromhex(HISTORY[2:])), nodes)
-
-
-@cache
-def early_headers() -> dict[int, bytes]:
-    headers, parent = {}, bytes(32)
-    for number in range(LAST):
-        headers[number] = header(number, parent)
-        parent = keccak(headers[number])
-    return headers
-
-
-def make_chain(code: bytes = CODE) -> Chain:
-    headers = dict(early_headers())
-    root, history = history_of({number: keccak(headers[number]) for number in WANTED}, code)
-    headers[LAST] = header(LAST, keccak(headers[LAST - 1]), root)
-    return Chain(headers, history)
+    def collector(self, rpc: Any) -> HeaderCollector:
+        return HeaderCollector(rpc, self.audited, self.headers[LAST])
 
 
 @pytest.fixture(scope="module")
 def chain() -> Chain:
-    return make_chain()
+    return Chain(HeaderChain(LAST, KEPT))
+
+
+def test_collect__three_rings_back__every_block_is_linked_by_few_headers(chain: Chain) -> None:
+    found = chain.collector(chain.whole)
+    assert found.collect(WANTED) == frozenset()
+    assert found.histories.keys() == KEPT.keys()
+    assert len(found.headers) < 20
+    blocks = read_headers(found.headers.values())
+    assert set(WANTED) <= linked_blocks(chain.audited, blocks, found.histories)
+
+
+class WithoutProofs:
+    """An endpoint that proves nothing, with `forged` in place of some headers."""
+
+    def __init__(self, chain: HeaderChain, forged: dict[int, bytes] | None = None) -> None:
+        self._chain, self._forged = chain, forged or {}
+
+    def call(self, method: str, *params: Any) -> Any:
+        raise ChainUnavailableError("no proofs here")
+
+    def batch(self, requests: Any) -> list[Any]:
+        headers, self._chain.headers = self._chain.headers, {**self._chain.headers, **self._forged}
+        try:
+            return self._chain.batch(requests)
+        finally:
+            self._chain.headers = headers
+
+
+def test_collect__without_proofs__parents_link_what_is_near_and_the_rest_is_named(chain: Chain) -> None:
+    near, far = LAST - LONGEST_CHAIN, LAST - LONGEST_CHAIN - 1000
+    found = chain.collector(WithoutProofs(chain.whole))
+    assert found.collect((far, near, LAST)) == {far}
+    assert len(found.headers) == LONGEST_CHAIN + 2
+
+
+def test_collect__forged_block__is_refused_by_proofs_and_by_parents(chain: Chain) -> None:
+    number = LAST - HISTORY_BLOCKS + 9
+    forged = {number: header(number, keccak(chain.headers[number - 1]), time=7)}
+    with pytest.raises(VerificationError, match="ancestor"):
+        chain.collector(WithoutProofs(chain.whole, forged)).collect((number,))
+    liar = HeaderChain(0, {})
+    liar.headers, liar.histories = {**chain.headers, **forged}, chain.whole.histories
+    with pytest.raises(VerificationError, match="ancestor"):
+        chain.collector(liar).collect(WANTED)
+
+
+def test_collect__another_number_than_asked__is_refused(chain: Chain) -> None:
+    with pytest.raises(VerificationError, match="another block"):
+        chain.collector(WithoutProofs(chain.whole, {7: chain.headers[8]})).collect((7,))
 
 
 def test_linked__by_parent_hashes__only_as_far_as_headers_go_without_a_gap(chain: Chain) -> None:
@@ -102,9 +105,9 @@ def test_linked__by_parent_hashes__only_as_far_as_headers_go_without_a_gap(chain
     assert linked_blocks(chain.audited, blocks, {}) == {LAST, LAST - 1, LAST - 2}
 
 
-def test_linked__by_the_history_contract__back_to_the_whole_ring(chain: Chain) -> None:
-    blocks = chain.blocks(LAST, *WANTED, 7)
-    assert linked_blocks(chain.audited, blocks, {LAST: chain.history}) == {LAST, *WANTED}
+def test_linked__by_the_history_contract__only_what_it_holds(chain: Chain) -> None:
+    blocks = chain.blocks(LAST, *KEPT[LAST], 7)
+    assert linked_blocks(chain.audited, blocks, {LAST: chain.history}) == {LAST, *KEPT[LAST]}
 
 
 def test_linked__another_header_of_the_audited_block__is_refused(chain: Chain) -> None:
@@ -113,7 +116,7 @@ def test_linked__another_header_of_the_audited_block__is_refused(chain: Chain) -
 
 
 def test_linked__forged_time_with_a_hash_of_its_own__is_no_ancestor(chain: Chain) -> None:
-    for number, histories in ((LAST - 1, {}), (5_000, {LAST: chain.history})):
+    for number, histories in ((LAST - 1, {}), (LAST - 5, {LAST: chain.history})):
         forged = header(number, keccak(chain.headers[number - 1]), time=7)
         blocks = chain.blocks(LAST) | read_headers([forged])
         with pytest.raises(VerificationError, match="ancestor"):
@@ -136,11 +139,12 @@ def test_linked__history_at_a_block_that_is_not_linked__proves_nothing(chain: Ch
 
 
 def test_linked__other_contract_or_other_state__is_refused(chain: Chain) -> None:
-    other = make_chain(b"\x60\x00")
+    root, other = history_of({LAST - 5: keccak(chain.headers[LAST - 5])}, b"\x60\x00")
+    audited = parse_header(header(LAST, bytes(32), root))
     moved = AccountProof("0x" + "01" * 20, chain.history.account_nodes, chain.history.slot_nodes)
-    for of, history in ((other, other.history), (chain, other.history), (chain, moved)):
+    for block, history in ((audited, other), (chain.audited, other), (chain.audited, moved)):
         with pytest.raises(VerificationError):
-            linked_blocks(of.audited, of.blocks(LAST, *WANTED), {LAST: history})
+            linked_blocks(block, {}, {LAST: history})
 
 
 @pytest.mark.parametrize("raw", [b"", b"\xc0", rlp.encode([b""] * 15), b"\xf9\xff\xff", rlp.encode([[b""]] * 15)])

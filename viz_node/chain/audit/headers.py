@@ -80,14 +80,20 @@ class HeaderCollector:
             if rest and lowest not in self.blocks:
                 self._fetch([lowest])
                 asked.append(lowest)
-            try:
-                proof = self._history_proof(anchor, asked)
-                history_hashes(anchor, proof)
-            except (ChainUnavailableError, VerificationError):
+            if asked and not self._keep_history(anchor, asked):
                 return
-            self.histories[anchor.number] = proof
             if rest:
                 anchor = self.blocks[lowest]
+
+    def _keep_history(self, anchor: BlockRef, numbers: Sequence[int]) -> bool:
+        """Whether the chain proves the hashes of these blocks at `anchor`."""
+        try:
+            proof = self._history_proof(anchor, numbers)
+            history_hashes(anchor, proof)
+        except (ChainUnavailableError, VerificationError):
+            return False
+        self.histories[anchor.number] = proof
+        return True
 
     def _history_proof(self, anchor: BlockRef, numbers: Sequence[int]) -> AccountProof:
         slots = [history_slot(number) for number in numbers]

@@ -92,7 +92,7 @@ class AccountTotal(NamedTuple):
 
 @dataclass(frozen=True)
 class AuditReport:
-    """Sales, splits, claims and totals of the adapter asked for; checks and findings of the whole market."""
+    """Sales, splits, claims and totals of `adapter`, None for all; checks and findings of the whole market."""
 
     adapter_id: str | None
     chain_id: int
@@ -107,6 +107,7 @@ class AuditReport:
     splits: tuple[AuditSplit, ...]
     claims: tuple[AuditClaim, ...]
     totals: tuple[AccountTotal, ...]
+    adapter: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -156,6 +157,7 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
         notes,
         _counts(conclusion),
         *_parts_of(replay, adapter_id),
+        adapter_id,
     )
 
 
