@@ -370,18 +370,17 @@ async def test_use__channel_that_is_about_to_close__is_refused(pair: Pair) -> No
 
 async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: Pair) -> None:
     table = pair.payer.operations.table()
-    allow, opening = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
-    assert (allow["amount"], allow["consequence"]) == ("", "nothing is paid yet")
+    (opening,) = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
     assert (opening["what"], opening["amount"]) == ("deposit for elsin", "0.05")
     assert opening["consequence"] == "5 uses at 0.01 within 29 days; what is not used comes back"
     number = await pair.open()
     await pair.use("first")
-    _, more = await table["plan_top_up"](channel=number, amount="0.02")
+    (more,) = await table["plan_top_up"](channel=number, amount="0.02")
     assert (more["what"], more["amount"]) == (f"deposit for channel {number}", "0.02")
     assert more["consequence"] == "6 uses left at 0.01; it closes no later for it"
     (closing,) = await table["plan_close"](channel=number)
     assert closing["consequence"] == "no further uses; 0.04 comes back by itself after 10 minutes"
-    assert all(float(row["gas"]) > 0 for row in (allow, opening, more, closing))
+    assert all(float(row["gas"]) > 0 for row in (opening, more, closing))
     await pair.run(pair.payer, "channel_close", channel=number)
     assert await table["plan_close"](channel=number) == []
 

@@ -9,7 +9,6 @@ for that job, sealed, in the same step as its receipt. No answer that is paid fo
 
 import asyncio
 import json
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,6 +30,7 @@ from viz_node.errors import (
 from viz_node.ports import Channel, VerifyBytes, VoucherSigning
 from viz_node.services.catalogue import Listing
 from viz_node.services.jobs import Report
+from viz_node.services.pay_price import Payments
 from viz_node.services.serve_uses import USE_METHOD, receipt_row
 from viz_node.services.trade import Trade
 
@@ -74,6 +74,7 @@ class Metered:
 
     def __init__(self, trade: Trade, vouchers: VoucherSigning, verify: VerifyBytes) -> None:
         self._trade = trade
+        self._payments = Payments(trade)
         self._vouchers = vouchers
         self._verify = verify
 
@@ -98,12 +99,8 @@ class Metered:
         """Job: lock the deposit; the session key is kept before anything is signed."""
         key = f"{PAID}{job.job_id}"
         body = self._trade.store.find_channel(key) or await self._begin(key, job)
-        report({"phase": "approve", "step": 1, "steps": 2})
         deposit = TokenAmount(int(job.order["deposit"]))
-        order_id = f"channel:{job.job_id}"
-        if await self._trade.treasury.finish(order_id) is None:
-            await self._allow(job, deposit)
-        report({"phase": "open", "step": 2, "steps": 2})
+        report({"phase": "open", "step": 1, "steps": 1})
         wanted = NewChannel(
             offer_id=body["offer_id"],
             session_account=body["session"],
@@ -113,7 +110,7 @@ class Metered:
         )
         detail = {"kind": "channel", "adapter": body["adapter_id"], "job": job.job_id}
         call = self._trade.market.prepare_open_channel
-        tx_hash = await self._trade.treasury.execute(order_id, lambda: call(wanted), detail)
+        tx_hash = await self._payments.execute(f"channel:{job.job_id}", deposit, lambda: call(wanted), detail)
         paid = next(paid for paid in await self.channels() if paid.key == key)
         if paid.number is None:
             raise NotFoundError("the channel is not on the chain any more", "viz-node channel list")
@@ -146,10 +143,9 @@ class Metered:
         order_id = f"top-up:{job.job_id}"
         if await self._trade.treasury.finish(order_id) is None:
             await self.check_top_up(number)
-            await self._allow(job, amount)
         call = self._trade.market.prepare_top_up
         detail = {"kind": "top-up", "channel": number, "job": job.job_id}
-        tx_hash = await self._trade.treasury.execute(order_id, lambda: call(number, amount), detail)
+        tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, amount), detail)
         return {"channel": number, "added": format_amount(amount), "tx_hash": tx_hash}
 
     async def check_top_up(self, number: int) -> PaidChannel:
@@ -304,13 +300,6 @@ class Metered:
             await self._trade.treasury.submit(f"close:{number}", lambda: call(number), detail)
         except TransactionRevertedError:  # anyone may close
             return
-
-    async def _allow(self, job: Job, amount: TokenAmount) -> None:
-        market = self._trade.market
-        if await asyncio.to_thread(market.allowance, self._trade.keys.account) < amount:
-            order_id = f"approve:{job.job_id}:{secrets.token_hex(4)}"
-            detail = {"kind": "approve", "job": job.job_id}
-            await self._trade.treasury.execute(order_id, lambda: market.prepare_approve(amount), detail)
 
 
 def _has_asked(paid: PaidChannel, job: Job) -> bool:

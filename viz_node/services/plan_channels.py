@@ -8,13 +8,10 @@ from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError
 from viz_node.ports import Call
+from viz_node.services.pay_price import Payments
 from viz_node.services.pay_uses import Metered
 from viz_node.services.trade import Trade
 
-# Gas of each call by that of an approval, 46 000: before it is approved, what it pays for cannot be simulated. Opening
-# takes 130 418 gas (contracts/snapshots/Parts.json).
-_OPEN_PER_APPROVAL = 3
-_TOP_UP_PER_APPROVAL = 2
 Rows = list[dict[str, Any]]
 
 
@@ -23,6 +20,7 @@ class ChannelPlans:
 
     def __init__(self, trade: Trade, metered: Metered) -> None:
         self._trade = trade
+        self._payments = Payments(trade)
         self._metered = metered
 
     async def open(self, adapter: str, deposit: TokenAmount, days: int) -> Rows:
@@ -36,7 +34,7 @@ class ChannelPlans:
         # Any account will do for the session key of a simulation.
         new = NewChannel(offer.offer_id, self._trade.keys.account, deposit, days * DAY_SECONDS, offer.price)
         row = {"what": f"deposit for {name}", "amount": format_amount(deposit), "consequence": consequence}
-        return await self._paying(row, deposit, market.prepare_open_channel(new), _OPEN_PER_APPROVAL)
+        return await self._paying(row, deposit, market.prepare_open_channel(new))
 
     async def top_up(self, number: int, amount: TokenAmount) -> Rows:
         """The steps of adding to a deposit. Raises: as the job."""
@@ -46,7 +44,7 @@ class ChannelPlans:
         consequence = f"{more} uses left at {format_amount(price)}; it closes no later for it"
         row = {"what": f"deposit for channel {number}", "amount": format_amount(amount), "consequence": consequence}
         call = self._trade.market.prepare_top_up(number, amount)
-        return await self._paying(row, amount, call, _TOP_UP_PER_APPROVAL)
+        return await self._paying(row, amount, call)
 
     async def close(self, number: int) -> Rows:
         """What asking for the close means; nothing if it is asked already. Raises: NotFoundError."""
@@ -60,14 +58,9 @@ class ChannelPlans:
         consequence = f"no further uses; {format_amount(paid.rest)} comes back by itself after {_span(window)}"
         return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
 
-    async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call, per_approval: int) -> Rows:
-        market, treasury = self._trade.market, self._trade.treasury
-        if await asyncio.to_thread(market.allowance, self._trade.keys.account) >= amount:
-            return [row | {"gas": format_coin(await treasury.quote_wei(call))}]
-        approval = await treasury.quote_wei(market.prepare_approve(amount))
-        first = {"what": "allow the market to take it", "amount": "", "gas": format_coin(approval)}
-        second = row | {"gas": format_coin(per_approval * approval)}
-        return [first | {"consequence": "nothing is paid yet"}, second]
+    async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call) -> Rows:
+        quote = await self._payments.quote(amount, lambda: call)
+        return [row | {"gas": format_coin(quote.approval_wei + quote.call_wei)}]
 
 
 def _span(seconds: int) -> str:

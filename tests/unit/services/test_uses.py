@@ -383,6 +383,7 @@ async def test_use__reorganisation_gave_the_channel_another_number__begins_anew(
 async def test_use__deposit_is_not_safe_yet__is_answered_once_it_is(pair: Pair) -> None:
     pair.holder.confirm_after(3)
     await pair.payer.live(("top_up", {"channel": 1, "amount": PRICE}))
+    pair.chain.mine()
     for number in range(5):
         pair.chain.mine()
         assert (await pair.use(f"year {number}")).state is JobState.DONE
