@@ -82,8 +82,11 @@ def main() -> None:
             anvil.stop_anvil(Path(folder))
     for row in rows:
         row["viz-node is"] = f"{rows[0]['entries/s'] / row['entries/s']:.1f}x"
-    publish("audit", rows, options.as_json, machine)
-    publish("stages of the audit", stages, options.as_json, machine)
+    if options.as_json:
+        publish("audit", [*rows, *stages], True, machine)
+        return
+    publish("audit", rows, False, machine)
+    publish("stages of the audit", stages, False, machine)
 
 
 class Filler:

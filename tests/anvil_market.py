@@ -1,16 +1,21 @@
 """A market of its own on a real Anvil, and accounts with test money that act on it."""
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.anvil import deploy_for_development, fund
+from coincurve import PrivateKey
+
+from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.hashing import keccak
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import Call, Receipt, TransactionSender
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
 ANVIL = Path(__file__).resolve().parents[1] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
@@ -72,3 +77,20 @@ class AnvilMarket:
             return rpc.call(method, *params)
         finally:
             rpc.close()
+
+
+def lively_market(directory: Path) -> Iterator[AnvilMarket]:
+    """A market with sales, an order that was delivered, a claim and tokens that were sent to it."""
+    market = AnvilMarket(start_anvil(directory, ANVIL).rpc_url)
+    offer_id = market.publish()
+    market.buy(offer_id)
+    market.do(market.owner, market.gateway.prepare_claim(1, market.owner.account))
+    market.ask("anvil_mine", "0x14")
+    escrowed = market.publish(OfferTerms(PRICE, is_escrowed=True), (b"\7" * 32, b"\2" * 32, b"\3" * 32))
+    point = PrivateKey().public_key.format(compressed=False)[1:]
+    new = NewOrder(escrowed, market.buyer.account, PRICE, keccak(b"k"), point, b"\1" * 32)
+    market.do(market.buyer, market.gateway.prepare_order(new))
+    (order,) = market.gateway.orders_for([escrowed])
+    market.do(market.owner, market.gateway.prepare_deliver(order, point, b"\5" * 32))
+    yield market
+    stop_anvil(directory)

@@ -124,8 +124,6 @@ def test_verify_proof__slot_that_is_no_word__is_refused(value: bytes) -> None:
 @pytest.mark.parametrize(
     "nodes",
     [
-        ("0x" + "00" * (LONGEST_NODE_BYTES + 1),),
-        TRUE.account_nodes * MOST_NODES,
         ("0x" + "c1" * 900,),
         ("0x" + "f8ff" * 400,),
         ("0xzz",),
@@ -137,6 +135,13 @@ def test_verify_proof__huge_or_nested_nodes__are_refused_at_once(nodes: tuple[st
     with pytest.raises(VerificationError):
         verify_proof(STATE.root, AccountProof(ADDRESS, nodes, ()))
     assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("nodes", [("0x" + "00" * LONGEST_NODE_BYTES,), TRUE.account_nodes * MOST_NODES])
+def test_verify_proof__more_or_larger_nodes_than_a_trie_has__are_not_even_read(nodes: tuple[str, ...]) -> None:
+    with pytest.raises(VerificationError) as refusal:
+        verify_proof(STATE.root, AccountProof(ADDRESS, nodes, ()))
+    assert "too large" in str(refusal.value.__cause__)
 
 
 @settings(max_examples=200, deadline=None)

@@ -127,3 +127,24 @@ def test_compare_transfers__every_kind_of_difference__is_told_apart() -> None:
     for transfers in (paid_in[:1] + paid_out, paid_in, [*paid_in, *paid_out, theft]):
         findings = compare_transfers(HISTORY, transfers, MARKET).findings
         assert [finding.check for finding in findings] == ["C5"]
+
+
+def test_compare_transfers__another_account_paid_for_an_order__is_a_finding() -> None:
+    order = entry(EntryKind.ORDERED, 1, BUYER, 4, (101, 1, 3))
+    subscription = entry(EntryKind.SUBSCRIBED, 1, OTHER, 5, (7, 0, int(BUYER, 16)))
+    paid = [Transfer(BUYER, MARKET, 101, 4, "0x4", 1), Transfer(BUYER, MARKET, 7, 5, "0x5", 1)]
+    assert compare_transfers([order, subscription], paid, MARKET).findings == []
+    for place in (0, 1):
+        by_other = [*paid[:place], paid[place]._replace(sender=OTHER), *paid[place + 1 :]]
+        findings = compare_transfers([order, subscription], by_other, MARKET).findings
+        assert [finding.check for finding in findings] == ["C5"]
+
+
+def test_replay__moving_price_and_a_time_that_runs_back__is_a_finding() -> None:
+    days = [200 * 86_400, 100 * 86_400]
+    sales = [HISTORY[3 + n]._replace(b=1 | day << 32, c=day + 60) for n, day in enumerate(days)]
+    moving = HISTORY[2]._replace(c=1 | 60 << 32 | 100 << 72 | 5 << 88)
+    times = TIMES | {4: days[0], 5: days[1]}
+    replay = LedgerReplay(MARKET, MarketTerms(), Companions((TABLE,)), times)
+    replay.run([*HISTORY[:2], moving, *sales])
+    assert "C7" in {finding.check for finding in replay.findings}

@@ -1,6 +1,6 @@
 """Ask an endpoint for the headers of blocks, and for what links them to the audited block."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -12,7 +12,7 @@ from viz_node.chain.audit.ancestry import (
     linked_blocks,
 )
 from viz_node.chain.proofs import AccountProof, BlockRef, check_block, encode_header, fetch_proof, header_of
-from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.rpc import BATCH_LIMIT, JsonRpc
 from viz_node.errors import ChainUnavailableError, VerificationError
 
 # A header takes about a fifth of the bytes of a proof of its hash.
@@ -24,7 +24,10 @@ SLOTS_PER_PROOF = 250
 
 
 class HeaderCollector:
-    """Headers of the wanted blocks, and of others as far as it takes to link them; `audited` is among them."""
+    """Headers of the wanted blocks, and of others as far as it takes to link them; `audited` is among them.
+
+    `transactions` lists those of the wanted blocks, as told.
+    """
 
     def __init__(self, rpc: JsonRpc, audited: BlockRef, raw: bytes) -> None:
         self._rpc, self._audited = rpc, audited
@@ -32,16 +35,17 @@ class HeaderCollector:
         self.headers: dict[int, bytes] = {audited.number: raw}
         self.histories: dict[int, AccountProof] = {}
         self.transactions: dict[int, list[Any]] = {}
+        self._wanted: frozenset[int] = frozenset()
 
     def collect(self, wanted: Sequence[int]) -> frozenset[int]:
         """Fetch all; returns the wanted numbers for which no link was found.
 
         Raises: ChainUnavailableError, RpcRefusedError; VerificationError for a block that is not the chain's.
         """
+        self._wanted = frozenset(wanted)
         self._fetch(wanted)
-        for low, high in pairwise(sorted(self.blocks)):
-            if high - low <= SMALL_GAP:
-                self._fetch(range(low + 1, high))
+        gaps = [(low, high) for low, high in pairwise(sorted(self.blocks)) if high - low <= SMALL_GAP]
+        self._fetch([number for low, high in gaps for number in range(low + 1, high)])
         self._ask_history()
         missing = self._unlinked(wanted)
         if missing:
@@ -52,17 +56,25 @@ class HeaderCollector:
     def _unlinked(self, wanted: Sequence[int]) -> frozenset[int]:
         return frozenset(wanted) - linked_blocks(self._audited, self.blocks, self.histories)
 
-    def _fetch(self, numbers: Iterable[int]) -> None:
-        new = [number for number in numbers if number not in self.transactions]
-        bodies = self._rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in new])
-        for number, body in zip(new, bodies, strict=True):
-            header = header_of(body)
-            block, listed = check_block(header), body.get("transactions")
-            if block.number != number or not isinstance(listed, list):
-                raise VerificationError(f"the endpoint gave another block than {number}", "use another RPC")
-            if self.blocks.setdefault(number, block).block_hash != block.block_hash:
-                raise VerificationError(f"the endpoint gave two blocks {number}", "use another RPC")
-            self.headers[number], self.transactions[number] = encode_header(header), listed
+    def _fetch(self, numbers: Sequence[int]) -> None:
+        known = (self.headers.keys() - self._wanted) | self.transactions.keys()
+        new = [number for number in numbers if number not in known]
+        for start in range(0, len(new), BATCH_LIMIT):
+            part = new[start : start + BATCH_LIMIT]
+            bodies = self._rpc.batch([("eth_getBlockByNumber", [hex(number), False]) for number in part])
+            for number, body in zip(part, bodies, strict=True):
+                self._keep(number, body)
+
+    def _keep(self, number: int, body: Any) -> None:
+        header = header_of(body)
+        block, listed = check_block(header), body.get("transactions")
+        if block.number != number or not isinstance(listed, list):
+            raise VerificationError(f"the endpoint gave another block than {number}", "use another RPC")
+        if self.blocks.setdefault(number, block).block_hash != block.block_hash:
+            raise VerificationError(f"the endpoint gave two blocks {number}", "use another RPC")
+        self.headers[number] = encode_header(header)
+        if number in self._wanted:
+            self.transactions[number] = listed
 
     def _ask_history(self) -> None:
         """Proofs of the hashes of all blocks whose child is not here, a ring at a time, as far as the chain has them.
