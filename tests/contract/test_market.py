@@ -159,6 +159,8 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
 
     assert place.market.allowance(buyer.account) == 0
     assert place.market.license_expiry(offer.offer_id, buyer.account) == PERPETUAL
+    assert place.market.granted_in(offer.offer_id, buyer.account) == place.block()
+    assert place.market.granted_in(offer.offer_id, owner.account) is None
     (row,) = place.market.royalties_of(owner.account)
     assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_395_000)
     (sale,) = place.market.sales()
@@ -218,6 +220,7 @@ def test_order__delivered__grants_the_license_and_is_settled_after_the_window(pl
     delivered = deliver(place, owner, KEY)
     assert delivery.open_delivery(secret, delivered.delivery, terms.key_hash) == KEY
     assert place.market.license_expiry(1, buyer.account) == PERPETUAL
+    assert place.market.granted_in(1, buyer.account) == place.block()
     shared = delivery.prove_wrong_key(secret, delivered.delivery).shared
     refused = [
         place.market.prepare_settle([delivered]),

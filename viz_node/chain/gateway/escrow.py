@@ -112,6 +112,12 @@ class EscrowGateway(MarketReader):
         running = self._placed(_RUNNING)
         return self._orders({number: order for number, order in running.items() if order.offer_id in offer_ids})
 
+    def granted_in(self, offer_id: int, account: str) -> int | None:
+        """The block of the account's first license by this offer, bought or delivered; None if it never had one."""
+        entries = self._entries(EntryKind.SOLD, offer_id, account)
+        entries += [entry for entry in self._entries(EntryKind.DELIVERED, who=account) if entry.a == offer_id]
+        return min((entry.block_number for entry in entries), default=None)
+
     def operator_of(self, adapter_number: int) -> Account | None:
         """Who may deliver keys of the adapter beside its owner."""
         (account,) = self._view("operators", adapter_number)
