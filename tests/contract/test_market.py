@@ -281,10 +281,12 @@ def test_channel__topped_up_redeemed_and_closed__pays_by_use_and_returns_the_res
     refuse(owner, voucher(1, other), voucher(3), market.prepare_close_channel(1), market.prepare_ask_close(1))
     do(owner, voucher(1))
     refuse(owner, voucher(1))
+    assert market.open_channels([1]) == [market.channel(1)]
     assert market.channel(1).uses == 1
     assert market.royalties_of(owner.account)[0].accrued == PRICE
     do(payer, market.prepare_ask_close(1))
     refuse(payer, market.prepare_ask_close(1))
+    assert market.open_channels([1]) == market.channels_of(payer.account) == [market.channel(1)]
     place.pass_time(601)
     do(owner, market.prepare_close_channel(1))
     refuse(owner, voucher(2), market.prepare_close_channel(1), market.prepare_top_up(1, PRICE))
