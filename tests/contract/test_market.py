@@ -2,12 +2,14 @@
 
 import secrets
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.channels import VOUCHERS
 from tests.waiting import until_blocking
 from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
 from viz_node.chain.ledger import PERPETUAL
@@ -15,10 +17,12 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.vouchers import Vouchers
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.purchase import NewOrder
+from viz_node.domain.purchase import NewChannel, NewOrder
 from viz_node.domain.royalty import split_from_shares, with_platform
+from viz_node.domain.usage import Voucher
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 from viz_node.identity import delivery
 
@@ -28,6 +32,7 @@ DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
 OTHERS = (b"\7" * 32, *DIGESTS[1:])
 FRIEND = Account("0x" + "22" * 20)
 MONEY = 3 * PRICE
+DAY = 86_400
 KEY = b"\5" * 32
 
 
@@ -37,6 +42,10 @@ class InMemory:
     def __init__(self) -> None:
         self._chain = MemoryChain()
         self.market = MemoryMarket(self._chain)
+        self.vouchers = VOUCHERS
+
+    def block(self) -> int:
+        return self._chain.block
 
     def sender(self, tokens: int) -> MemorySender:
         account = Account("0x" + secrets.token_hex(20))
@@ -63,6 +72,10 @@ class OnAnvil:
         self._rpc_url = rpc_url
         self._deployment = deploy_for_development(rpc_url)
         self.market = MarketGateway(rpc_url, self._deployment)
+        self.vouchers = Vouchers(self._deployment)
+
+    def block(self) -> int:
+        return self.market.block_number()
 
     def sender(self, tokens: int) -> TransactionSender:
         key = secrets.token_bytes(32)
@@ -116,12 +129,13 @@ def mined(sender: Any, signed: Any) -> Any:
     return until_blocking(lambda: sender.find_receipt(signed.tx_hash), bool, 10)
 
 
-def publish(place: Any, duration: int = 0, is_escrowed: bool = False) -> Any:
+def publish(place: Any, duration: int = 0, is_escrowed: bool = False, is_metered: bool = False) -> Any:
     owner = place.sender(0)
     facts = place.market.facts()
     split = split_from_shares({owner.account: BasisPoints(7000), FRIEND: BasisPoints(3000)})
     split = with_platform(split, facts.platform, facts.platform_fee)
-    do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE, duration, is_escrowed=is_escrowed)))
+    terms = OfferTerms(PRICE, duration, is_metered=is_metered, is_escrowed=is_escrowed)
+    do(owner, place.market.prepare_publish(DIGESTS, split, terms))
     return owner
 
 
@@ -145,6 +159,8 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
 
     assert place.market.allowance(buyer.account) == 0
     assert place.market.license_expiry(offer.offer_id, buyer.account) == PERPETUAL
+    assert place.market.granted_in(offer.offer_id, buyer.account) == place.block()
+    assert place.market.granted_in(offer.offer_id, owner.account) is None
     (row,) = place.market.royalties_of(owner.account)
     assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_395_000)
     (sale,) = place.market.sales()
@@ -221,6 +237,7 @@ def test_order__delivered__grants_the_license_and_is_settled_after_the_window(pl
     delivered = deliver(place, owner, KEY)
     assert delivery.open_delivery(secret, delivered.delivery, terms.key_hash) == KEY
     assert place.market.license_expiry(1, buyer.account) == PERPETUAL
+    assert place.market.granted_in(1, buyer.account) == place.block()
     shared = delivery.prove_wrong_key(secret, delivered.delivery).shared
     refused = [
         place.market.prepare_settle([delivered]),
@@ -292,6 +309,51 @@ def test_price_history__direct_and_in_escrow__each_with_the_price_of_its_rule(pl
     assert {sale.holder for sale in sales} == {buyer.account}
     assert [(path.offer_id, path.at(place.market.block_time())) for path in paths] == [(1, PRICE), (2, PRICE)]
     assert [sale.offer_id for sale in place.market.price_history([2])[0]] == [2]
+
+
+def refuse(sender: Any, *calls: Any) -> None:
+    for call in calls:
+        with pytest.raises(TransactionRevertedError):
+            sender.sign(call, sender.next_nonce())
+
+
+def test_channel__topped_up_redeemed_and_closed__pays_by_use_and_returns_the_rest(place: Any) -> None:
+    owner, payer, market = publish(place, is_metered=True), place.sender(MONEY), place.market
+    session, other = secrets.token_bytes(32), secrets.token_bytes(32)
+    account = place.vouchers.session_account(session)
+    do(payer, market.prepare_approve(MONEY))
+    new = NewChannel(1, account, TokenAmount(PRICE), DAY, PRICE)
+    refuse(payer, market.prepare_open_channel(replace(new, max_price=PRICE - 1)))
+    refuse(payer, market.prepare_open_channel(replace(new, deposit=PRICE - 1)))
+    refuse(payer, market.prepare_open_channel(replace(new, lifetime_seconds=60)))
+    do(payer, market.prepare_open_channel(new))
+    opened_in = place.block()
+    do(payer, market.prepare_top_up(1, PRICE))
+    (channel,) = market.channels_of(payer.account)
+    assert (channel, [channel]) == (market.channel(1), market.open_channels([1, 2]))
+    assert (channel.deposit, channel.price, channel.uses, channel.session_account) == (2 * PRICE, PRICE, 0, account)
+    assert [market.deposit_through(1, opened_in + more) for more in (-1, 0, 1)] == [0, PRICE, 2 * PRICE]
+
+    def voucher(uses: int, key: bytes = session) -> Any:
+        told = Voucher(1, uses * PRICE, uses, b"\1" * 32)
+        return market.prepare_redeem([(told, place.vouchers.sign(key, told))])
+
+    refuse(owner, voucher(1, other), voucher(3), market.prepare_close_channel(1), market.prepare_ask_close(1))
+    do(owner, voucher(1))
+    refuse(owner, voucher(1))
+    assert market.open_channels([1]) == [market.channel(1)]
+    assert market.channel(1).uses == 1
+    assert market.royalties_of(owner.account)[0].accrued == PRICE
+    do(payer, market.prepare_ask_close(1))
+    refuse(payer, market.prepare_ask_close(1))
+    assert market.open_channels([1]) == market.channels_of(payer.account) == [market.channel(1)]
+    place.pass_time(601)
+    do(owner, market.prepare_close_channel(1))
+    refuse(owner, voucher(2), market.prepare_close_channel(1), market.prepare_top_up(1, PRICE))
+    assert market.channels_of(payer.account) == market.open_channels([1]) == []
+    assert market.deposit_through(1, 10**9) == 0
+    do(payer, market.prepare_approve(2 * PRICE))
+    do(payer, market.prepare_open_channel(replace(new, deposit=TokenAmount(2 * PRICE))))  # what came back is enough
 
 
 def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> None:

@@ -171,6 +171,9 @@ class MemoryEscrow:
         orders = self._chain.state.orders
         return [order for order in orders if order.terms.offer_id in offer_ids and order.state in running]
 
+    def granted_in(self, offer_id: int, account: str) -> int | None:
+        return self._chain.state.granted.get((offer_id, account))
+
     def order(self, number: int) -> Order:
         return self._chain.state.orders[number - 1]
 
@@ -197,6 +200,7 @@ class MemoryEscrow:
                 raise TransactionRevertedError("the contract refused: TooLate() or AlreadyLicensed()")
             duration = state.offers[key[0] - 1].duration_seconds
             state.licenses[key] = now + duration if duration else PERPETUAL
+            state.granted.setdefault(key, self._chain.block)
             delivery = Delivery(point, wrapped, now + WINDOW_SECONDS, b"")
             state.orders[order.number - 1] = replace(known, state=OrderState.DELIVERED, delivery=delivery)
 
@@ -404,6 +408,7 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
             pull(state, account, offer.price)
             expiry = max(held, now) + offer.duration_seconds if offer.duration_seconds else PERPETUAL
             state.licenses[offer_id, holder] = expiry
+            state.granted.setdefault((offer_id, holder), self._chain.block)
             state.accrued[offer.split_id] = state.accrued.get(offer.split_id, 0) + offer.price
             sale = (offer_id, offer.adapter_number, offer.split_id, holder, offer.price, expiry, order_ref, "0x", 0)
             state.sales.append(Sale(*sale))

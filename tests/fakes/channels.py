@@ -91,7 +91,7 @@ class MemoryChannels:
             channel = _open(state, number)
             if now < channel.close_at:
                 raise TransactionRevertedError("the contract refused: NotClosable()")
-            del state.channels[number]
+            del state.channels[number], state.deposits[number]
             state.tokens[channel.payer] = state.tokens.get(channel.payer, 0) + channel.deposit - channel.redeemed
 
         return MemoryCall("close", close)

@@ -24,6 +24,7 @@ class State:
     accrued: dict[int, int] = field(default_factory=dict)
     claimed: dict[tuple[int, str], int] = field(default_factory=dict)
     licenses: dict[tuple[int, str], int] = field(default_factory=dict)
+    granted: dict[tuple[int, str], int] = field(default_factory=dict)
     sales: list[Sale] = field(default_factory=list)
     orders: list[Order] = field(default_factory=list)
     channels: dict[int, Channel] = field(default_factory=dict)

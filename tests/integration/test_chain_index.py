@@ -46,6 +46,7 @@ class Counting(Endpoints):
 
     def batch(self, requests: Any) -> list[Any]:
         self.asked["batch"] += 1
+        self.asked["views"] += len(requests)
         return super().batch(requests)
 
     def look(self, act: Any) -> Counter[str]:
@@ -77,7 +78,8 @@ class Shop:
     def order(self) -> None:
         point = delivery.point_of(delivery.new_order_secret())
         buyer = self.market.buyer
-        new = NewOrder(self.escrowed, buyer.account, PRICE, keccak(KEY), point, secrets.token_bytes(32))
+        holder = account_of_key(secrets.token_bytes(32))
+        new = NewOrder(self.escrowed, holder, PRICE, keccak(KEY), point, secrets.token_bytes(32))
         self.market.do(buyer, self.gateway.prepare_order(new))
 
     def open(self) -> None:
@@ -111,11 +113,29 @@ def test_look__many_orders__reads_only_the_newest_blocks(shop: Shop) -> None:
     assert (again["logs"], again["eth_getLogs"], again["batch"]) == (0, 0, 1)
     shop.mine(1)
     later = shop.endpoint.look(shop.numbers)
-    assert (later["logs"], later["eth_getLogs"], later["eth_getBlockByNumber"]) == (0, 1, 3)
+    assert (later["logs"], later["eth_getLogs"], later["eth_getBlockByNumber"]) == (0, 1, 4)
     shop.order()
     newest = shop.endpoint.look(shop.numbers)
     assert (newest["logs"], newest["eth_getLogs"]) == (2, 2)
     assert shop.numbers() == list(range(1, 22))
+
+
+def test_look__delivered_orders__are_asked_about_again_when_their_time_is_over(shop: Shop) -> None:
+    for _ in range(3):
+        shop.order()
+    for order in shop.gateway.orders_for([shop.escrowed]):
+        given = delivery.wrap_for_order(KEY, order.terms.point)
+        shop.market.do(shop.market.owner, shop.gateway.prepare_deliver(order, given.point, given.wrapped))
+    fresh = shop.endpoint.look(shop.numbers)
+    assert fresh["views"] == 3
+    shop.mine(SETTLED_DEPTH + 1)
+    orders = shop.gateway.orders_for([shop.escrowed])
+    assert shop.endpoint.look(shop.numbers)["views"] == 0
+    assert [(order.number, order.state) for order in orders] == [(number, "delivered") for number in (1, 2, 3)]
+    shop.market.pass_time(601)
+    assert shop.endpoint.look(shop.numbers)["views"] == 3
+    shop.market.do(shop.market.owner, shop.gateway.prepare_settle(orders))
+    assert shop.numbers() == []
 
 
 def test_look__newest_logs_are_read_again__are_not_told_twice(shop: Shop) -> None:

@@ -15,6 +15,7 @@ from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop
 from viz_node.chain.audit import audit
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.transactions import Confirmations
 from viz_node.chain.vouchers import Vouchers
 from viz_node.daemon.audit import compare_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
@@ -51,7 +52,7 @@ MONEY = 10_000_000
 @pytest.fixture
 def chain(tmp_path: Path) -> Iterator[Chain]:
     rpc_url = start_anvil(tmp_path / "anvil", ANVIL).rpc_url
-    yield Chain((rpc_url,), deploy_for_development(rpc_url), False)
+    yield Chain((rpc_url,), deploy_for_development(rpc_url), False, Confirmations(0, 4))
     stop_anvil(tmp_path / "anvil")
 
 
@@ -400,6 +401,22 @@ async def test_use__adapter_that_the_channel_does_not_pay_for__is_refused(pair: 
     with pytest.raises(RefusedError, match="another adapter"):
         await pair.ask(other.to_bytes(pair.signed(1, 0)))
     assert pair.prompts == []
+
+
+async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_goes_on(pair: Pair) -> None:
+    await pair.open()
+    assert (await pair.use("before")).state is JobState.DONE
+    rpc = JsonRpc(pair.chain.rpc_urls[0])
+    rpc.call("anvil_reorg", 2, [])
+    rpc.close()
+    assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["closed"]
+    with pytest.raises(NotFoundError):
+        await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
+    await pair.payer.operations.metered.watch()
+    await pair.payer.treasury.recover()
+    assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["open"]
+    assert (await pair.use("after")).result["uses_left"] == 3
+    assert pair.prompts == ["before", "after"]
 
 
 async def test_use__signed_receipt_for_what_was_not_asked__is_refused(pair: Pair) -> None:

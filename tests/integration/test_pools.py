@@ -141,15 +141,15 @@ async def test_key__subscriber__gets_it_while_the_period_runs_and_nobody_else(ch
     assert refused.error.startswith("LicenseRequiredError")
     number = made.gateway.find_adapter(bytes.fromhex(made.adapters[1]), made.owners[1].keys.account).number
     bob = made.owners[1].pools.members
-    assert await bob.may_open(number, rita.keys.account)
-    assert not await bob.may_open(number, rob.keys.account)
-    assert not await bob.may_open(number + 1, rita.keys.account)
+    assert len(await bob.granted_in(number, rita.keys.account)) == 1
+    assert await bob.granted_in(number, rob.keys.account) == []
+    assert await bob.granted_in(number + 1, rita.keys.account) == []
     await bob.leave(1, made.adapters[1])
-    assert not await bob.may_open(number, rita.keys.account)
+    assert await bob.granted_in(number, rita.keys.account) == []
     with pytest.raises(NotFoundError):
         await bob.leave(1, made.adapters[1])
     made.pass_time(DAY)
-    assert not await made.owners[0].pools.members.may_open(1, rita.keys.account)
+    assert await made.owners[0].pools.members.granted_in(1, rita.keys.account) == []
     late, *_ = await rita.live(("fetch", {"adapter": made.adapters[1]}))
     assert late.error.startswith("LicenseRequiredError")
 

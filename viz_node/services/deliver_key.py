@@ -1,4 +1,7 @@
-"""Hand out the key of an adapter to those whom the chain names as its licensees."""
+"""Hand out the key of an adapter to those whom the chain names as its licensees, in a block that is shown as safe.
+
+A key is told for ever, also when a reorganisation takes the payment back.
+"""
 
 import asyncio
 import json
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.strict_json import parse_json
-from viz_node.errors import LicenseRequiredError, NotFoundError, UsageError, VerificationError
+from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.services.join_pool import PoolMembers
 from viz_node.services.library import adapter_named
 from viz_node.services.trade import Trade
@@ -59,19 +62,30 @@ class KeyDesk:
         if record is None or record.sealed_key is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
         manifest = self._trade.catalogue.manifest_of(record)
-        if not await self._is_licensed(manifest, parse_account(request.account)):
+        blocks = await self._granted_in(manifest, parse_account(request.account))
+        if not blocks:
             raise LicenseRequiredError(f"{request.account} holds no license for {record.name}", "viz-node license")
+        shown = (await self._trade.treasury.heads()).shown
+        if not any(block is not None and block <= shown for block in blocks):
+            raise RefusedError(f"the payment for {record.name} is not safe yet", "try again in some minutes")
         key = self._trade.sealing.open(bytes.fromhex(record.sealed_key))
         wrapped = self._trade.sealing.wrap_key(bytes.fromhex(request.delivery_key), key, request.text().encode())
         return json.dumps({"wrapped": wrapped.hex()}).encode()
 
-    async def _is_licensed(self, manifest: AdapterManifest, account: Account) -> bool:
+    async def _granted_in(self, manifest: AdapterManifest, account: Account) -> list[int | None]:
+        """Since which block the account holds the licenses that it holds now, and subscribes to pools."""
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
         if on_chain is None:
-            return False
-        is_licensed = await self._trade.catalogue.is_licensed(on_chain.number, account)
-        return is_licensed or await self._pools.may_open(on_chain.number, account)
+            return []
+        licensed = await asyncio.to_thread(self._licensed_in, on_chain.number, account)
+        return licensed + await self._pools.granted_in(on_chain.number, account)
+
+    def _licensed_in(self, adapter_number: int, account: Account) -> list[int | None]:
+        market = self._trade.market
+        now = market.block_time()
+        offers = [offer.offer_id for offer in market.offers_of(adapter_number)]
+        return [market.granted_in(offer, account) for offer in offers if market.license_expiry(offer, account) > now]
 
 
 def parse_key_request(payload: bytes, now: int) -> tuple[KeyRequest, str]:

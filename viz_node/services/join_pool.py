@@ -59,13 +59,18 @@ class PoolMembers:
         self._trade.store.remove_pool_records(key)
         return {"pool": number, "adapter": listing.manifest.name}
 
-    async def may_open(self, adapter_number: int, account: Account) -> bool:
-        """Whether the account subscribes now to a pool that has the adapter. Raises: ChainUnavailableError."""
-        for key in self._trade.store.pool_records_with("joined/"):
-            _, number, adapter = key.split("/")
-            if int(adapter) == adapter_number and await is_subscribed(self._desk, int(number), account):
-                return True
-        return False
+    async def granted_in(self, adapter_number: int, account: Account) -> list[int | None]:
+        """In which blocks the running periods of pools that have the adapter were paid for the account.
+
+        Raises: ChainUnavailableError.
+        """
+        keys = [key.split("/") for key in self._trade.store.pool_records_with("joined/")]
+        now, blocks = await self._desk.now(), list[int | None]()
+        for number in [int(pool) for _, pool, adapter in keys if int(adapter) == adapter_number]:
+            period = (await self._desk.pool(number)).period_at(now)
+            block = await asyncio.to_thread(self._trade.market.subscribed_in, number, period, account)
+            blocks += [] if block is None else [block]
+        return blocks
 
     async def watch(self) -> None:
         """Tell operators and challengers what they did not hear, and get what was divided. Raises: VizNodeError."""
@@ -176,10 +181,3 @@ class _Due:
     split_id: int
     units: int
     totals: dict[int, int]
-
-
-async def is_subscribed(desk: PoolDesk, number: int, account: Account) -> bool:
-    """Whether the running period of the pool is paid for the account. Raises: ChainUnavailableError."""
-    pool = await desk.pool(number)
-    period = pool.period_at(await desk.now())
-    return await asyncio.to_thread(desk.trade.market.subscription_payer, number, period, account) is not None

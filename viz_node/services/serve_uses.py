@@ -135,7 +135,8 @@ class Meter:
     def _account_of(self, channel: Channel) -> dict[str, Any] | None:
         """What is kept of the channel, unless a reorganisation gave its number to another one."""
         account = self._trade.store.find_channel(f"{EARNED}{channel.number}")
-        return account if account and account["session"] == channel.session_account else None
+        session = channel.session_account
+        return account if account and account.get("session", session) == session else None
 
     async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
         """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""

@@ -47,8 +47,12 @@ CREATE TABLE channels (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE TABLE receipts (id TEXT PRIMARY KEY, channel TEXT NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE INDEX receipts_by_channel ON receipts (channel)
 """
+_VERSION_4 = """
+ALTER TABLE channels ADD COLUMN answer TEXT;
+UPDATE channels SET answer = json_extract(body, '$.answer'), body = json_remove(body, '$.answer');
+UPDATE channels SET body = json_set(body, '$.asked', json('{}'), '$.kept', json('{}')) WHERE substr(id, 1, 4) = 'pay:'
+"""
 _VERSION_5 = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
-_VERSION_4 = "ALTER TABLE channels ADD COLUMN answer TEXT"
 MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.fakes.world import Member, World
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import PeerId
-from viz_node.errors import LicenseRequiredError, NotFoundError, VerificationError
+from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, VerificationError
 from viz_node.services.deliver_key import KEY_METHOD, KeyRequest, parse_key_request
 
 NOW = 1_000
@@ -66,6 +66,15 @@ async def test_on_key__anyone_else__gets_nothing(sale: Sale) -> None:
         await sale.ask(adapter_id="00" * 32)
     with pytest.raises(VerificationError, match="expired"):
         await sale.ask(expires=sale.peer.now - 61)
+
+
+async def test_on_key__payment_is_not_safe_yet__waits_for_its_block(sale: Sale) -> None:
+    sale.holder.confirm_after(3)
+    for _ in range(3):
+        with pytest.raises(RefusedError, match="not safe yet"):
+            await sale.ask()
+        sale.holder.world.chain.mine()
+    assert await sale.ask()
 
 
 async def test_on_key__license_has_ended_on_the_chain__is_refused(tmp_path: Path) -> None:

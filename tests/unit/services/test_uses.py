@@ -371,8 +371,7 @@ async def test_use__reorganisation_gave_the_channel_another_number__begins_anew(
     await pair.use("first")
     await pair.use("second")
     state = pair.chain.state
-    state.channels = {7: replace(state.channels[1], number=7)}
-    state.deposits = {7: state.deposits[1]}
+    state.channels, state.deposits = {7: replace(state.channels[1], number=7)}, {7: state.deposits[1]}
     job = await pair.use("third")
     assert (job.result["channel"], job.result["uses_left"]) == (7, 4)
     for member in (pair.payer, pair.holder):

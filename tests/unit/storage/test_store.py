@@ -1,5 +1,6 @@
 """The store gives back what it was given, after a reopen too, and refuses what would lose data."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
-from viz_node.storage.store import Store
+from viz_node.storage.database import Database
+from viz_node.storage.store import MIGRATIONS, Store
 
 A, B = "a" * 64, "ab" * 32
 
@@ -184,3 +186,15 @@ def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
         store.add_outbox(entry("0x1", 9))
     with pytest.raises(UsageError):
         store.save_outbox(entry("0x9", 9, "lost"))
+
+
+def test_store__of_the_version_before__channels_and_their_last_answers_are_kept(path: Path) -> None:
+    database = Database(path, MIGRATIONS[:3])
+    rows = {"earn:7": {"uses": 2, "answer": "sealed"}, "pay:j1": {"uses": 3, "asked": ["ab"]}}
+    for key, body in rows.items():
+        database.execute("INSERT INTO channels VALUES (?, ?)", (key, json.dumps(body)))
+    database.close()
+    store = Store(path)
+    assert (store.find_channel("earn:7"), store.answer_of("earn:7")) == ({"uses": 2}, "sealed")
+    assert store.find_channel("pay:j1") == {"uses": 3, "asked": {}, "kept": {}}
+    assert store.answer_of("pay:j1") is None

@@ -1,15 +1,16 @@
 """Channels for metered use: deposits, vouchers that are redeemed, and what goes back.
 
-Which channels are open is an index over ledger entries that reads only the newest blocks; what is in them is asked of
-the market at every look.
+What is open and what is in it follows from ledger entries, in an index that reads only the newest blocks: a holder with
+many channels asks nothing about each. A single channel, and those of a payer, are asked of the market itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from viz_node.chain.contract import account_of_word
 from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
+from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.logs import Log
 from viz_node.chain.rpc import to_hex
 from viz_node.chain.transactions import Call
@@ -17,21 +18,6 @@ from viz_node.chain.vouchers import Voucher
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.purchase import NewChannel
 from viz_node.errors import NotFoundError
-
-Deposits = tuple[tuple[int, int], ...]
-"""Blocks, and what was locked in each."""
-
-
-def _note(open_channels: dict[int, Deposits], log: Log) -> None:
-    entry = entry_of(log)
-    if entry.kind == EntryKind.CHANNEL_CLOSED:
-        open_channels.pop(entry.key, None)
-    elif entry.kind == EntryKind.CHANNEL_OPENED or entry.key in open_channels:
-        open_channels[entry.key] = (*open_channels.get(entry.key, ()), (entry.block_number, entry.a))
-
-
-_OPEN = Fold(dict, _note)
-_KINDS = tuple(map(topic_of, (EntryKind.CHANNEL_OPENED, EntryKind.TOPPED_UP, EntryKind.CHANNEL_CLOSED)))
 
 
 @dataclass(frozen=True)
@@ -54,6 +40,49 @@ class Channel:
         return TokenAmount(self.uses * self.price)
 
 
+Deposits = tuple[tuple[int, int], ...]
+"""Blocks, and what was locked in each."""
+_NUMBER = (1 << 64) - 1
+
+
+def _opened(entry: LedgerEntry) -> Channel:
+    price, split_id, close_at = entry.b >> 64 & _NUMBER, entry.b >> 128 & 0xFFFFFFFF, entry.b >> 160
+    place = entry.key, Account(account_of_word(entry.c)), close_at, split_id
+    return Channel(*place, TokenAmount(entry.a), TokenAmount(price), 0, entry.who, entry.b & _NUMBER)
+
+
+def _note(opened: dict[int, tuple[Channel, Deposits]], log: Log) -> None:
+    entry = entry_of(log)
+    if entry.kind == EntryKind.CHANNEL_OPENED:
+        opened[entry.key] = _opened(entry), ((entry.block_number, entry.a),)
+        return
+    if entry.key not in opened:
+        return
+    channel, deposits = opened[entry.key]
+    if entry.kind == EntryKind.CHANNEL_CLOSED:
+        del opened[entry.key]
+    elif entry.kind == EntryKind.TOPPED_UP:
+        more = replace(channel, deposit=TokenAmount(entry.b))
+        opened[entry.key] = more, (*deposits, (entry.block_number, entry.a))
+    elif entry.kind == EntryKind.REDEEMED:
+        opened[entry.key] = replace(channel, uses=entry.c), deposits
+    else:
+        opened[entry.key] = replace(channel, close_at=entry.a), deposits
+
+
+_OPEN = Fold(dict, _note)
+_KINDS = tuple(
+    topic_of(kind)
+    for kind in (
+        EntryKind.CHANNEL_OPENED,
+        EntryKind.TOPPED_UP,
+        EntryKind.REDEEMED,
+        EntryKind.CLOSE_ASKED,
+        EntryKind.CHANNEL_CLOSED,
+    )
+)
+
+
 class ChannelsGateway(MarketReader):
     """Open channels and the calls of both sides."""
 
@@ -66,16 +95,17 @@ class ChannelsGateway(MarketReader):
 
     def channels_of(self, payer: str) -> list[Channel]:
         """The open channels of a payer, oldest first."""
-        return self._channels(list(self._deposits(payer)))
+        return self._channels(list(self._opened(payer)))
 
     def open_channels(self, numbers: Sequence[int]) -> list[Channel]:
-        """Those of these channels that are open."""
-        opened = self._deposits()
-        return self._channels([number for number in numbers if number in opened])
+        """Those of these channels that are open, as the ledger tells it."""
+        opened = self._opened()
+        return [opened[number][0] for number in numbers if number in opened]
 
     def deposit_through(self, number: int, block: int) -> TokenAmount:
         """What was locked in an open channel in blocks up to this one."""
-        return TokenAmount(sum(amount for when, amount in self._deposits().get(number, ()) if when <= block))
+        _, deposits = self._opened().get(number, (None, ()))
+        return TokenAmount(sum(amount for when, amount in deposits if when <= block))
 
     def prepare_open_channel(self, channel: NewChannel) -> Call:
         """Open a channel out of the sender's allowance."""
@@ -102,9 +132,10 @@ class ChannelsGateway(MarketReader):
         """End a channel whose time is over; the rest goes back to its payer."""
         return self._to_market(f"close channel {number}", "closeChannel", number)
 
-    def _deposits(self, payer: str | None = None) -> dict[int, Deposits]:
+    def _opened(self, payer: str | None = None) -> dict[int, tuple[Channel, Deposits]]:
+        """Open channels; of one payer without what others did to them."""
         who = None if payer is None else topic_of(int(payer, 16))
-        opened: dict[int, Deposits] = self._follow((to_hex(ENTRY_TOPIC), _KINDS, None, who), _OPEN)
+        opened: dict[int, tuple[Channel, Deposits]] = self._follow((to_hex(ENTRY_TOPIC), _KINDS, None, who), _OPEN)
         return opened
 
     def _channels(self, numbers: Sequence[int]) -> list[Channel]:

@@ -8,18 +8,18 @@ what an order says is read once, and again when the word is no longer its hash.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
 from viz_node.chain.companions import Delivery, OrderTerms, delivery_of, order_of
-from viz_node.chain.gateway.index import Fold, Topics
+from viz_node.chain.gateway.index import SETTLED_DEPTH, Fold, Topics
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
 from viz_node.chain.logs import Log, read_logs
-from viz_node.chain.rpc import to_hex
+from viz_node.chain.rpc import to_hex, to_int
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.purchase import NewOrder
@@ -45,7 +45,7 @@ _ENDS = {
 }
 
 
-_MOST_REMEMBERED = 10_000
+_MOST_REMEMBERED = 50_000
 _NUMBERS_PER_FILTER = 100
 
 
@@ -88,13 +88,32 @@ _ALL, _RUNNING = Fold(dict, _note), Fold(dict, _note_running)
 _KINDS = tuple(topic_of(kind) for kind in (EntryKind.ORDERED, *_ENDS))
 
 
+@dataclass
+class _Told:
+    """What orders and deliveries said when they were read, by the order's number, and the blocks of the deliveries."""
+
+    terms: dict[int, OrderTerms] = field(default_factory=dict)
+    deliveries: dict[int, Delivery] = field(default_factory=dict)
+    delivered_in: dict[int, int] = field(default_factory=dict)
+
+    def rests(self, number: int, settled: int, now: int) -> bool:
+        """Whether the order was delivered for good, and can only be disputed: the ledger will tell if it is."""
+        delivered_in = self.delivered_in.get(number, settled + 1)
+        return number in self.terms and delivered_in <= settled and now <= self.deliveries[number].deadline
+
+    def forget(self, number: int) -> None:
+        """What was told of it is not true."""
+        self.terms.pop(number, None)
+        self.deliveries.pop(number, None)
+        self.delivered_in.pop(number, None)
+
+
 class EscrowGateway(MarketReader):
     """Orders and the calls of both sides."""
 
     @cached_property
-    def _told_orders(self) -> tuple[dict[int, OrderTerms], dict[int, Delivery]]:
-        """Orders and deliveries that were read, by the order's number."""
-        return {}, {}
+    def _told_orders(self) -> _Told:
+        return _Told()
 
     def order(self, number: int) -> Order:
         """One order. Raises: NotFoundError, VerificationError."""
@@ -109,8 +128,22 @@ class EscrowGateway(MarketReader):
 
     def orders_for(self, offer_ids: Collection[int]) -> list[Order]:
         """The orders of these offers that are not over, oldest first. Raises: VerificationError."""
-        running = self._placed(_RUNNING)
-        return self._orders({number: order for number, order in running.items() if order.offer_id in offer_ids})
+        wanted = {number: place for number, place in self._placed(_RUNNING).items() if place.offer_id in offer_ids}
+        head, told = self._head(), self._told_orders
+        settled, now = to_int(head.get("number")) - SETTLED_DEPTH, to_int(head.get("timestamp"))
+        resting = {number for number in wanted if told.rests(number, settled, now)}
+        orders = self._orders({number: place for number, place in wanted.items() if number not in resting})
+        orders += [
+            Order(number, OrderState.DELIVERED, told.terms[number], told.deliveries[number], wanted[number].block)
+            for number in resting
+        ]
+        return sorted(orders, key=lambda order: order.number)
+
+    def granted_in(self, offer_id: int, account: str) -> int | None:
+        """The block of the account's first license by this offer, bought or delivered; None if it never had one."""
+        entries = self._entries(EntryKind.SOLD, offer_id, account)
+        entries += [entry for entry in self._entries(EntryKind.DELIVERED, who=account) if entry.a == offer_id]
+        return min((entry.block_number for entry in entries), default=None)
 
     def orders_ever_for(self, offer_ids: Collection[int]) -> list[Order]:
         """All orders of these offers, those that are over too, oldest first. Raises: VerificationError."""
@@ -163,26 +196,30 @@ class EscrowGateway(MarketReader):
     def _orders(self, placed: Mapping[int, _Placed]) -> list[Order]:
         answers = self._views([("orders", (number,)) for number in placed])
         words: dict[int, bytes] = {number: word for number, (word,) in zip(placed, answers, strict=True)}
-        self._read_again(placed, words)
-        terms, deliveries = self._told_orders
+        told = self._read_again(placed, words)
         orders = []
         for number, (_, block, end) in placed.items():
-            if number not in terms:
+            if number not in told.terms:
                 raise VerificationError(f"the chain's endpoint hides what order {number} says", "use another RPC")
-            delivery = deliveries.get(number)
-            is_running = any(words[number])
-            state = _living_state(number, words[number], terms[number], delivery) if is_running else end
+            terms, delivery = told.terms[number], told.deliveries.get(number)
+            state = end
+            if any(words[number]):
+                state = _living_state(words[number], terms, delivery)
+                if state is None:
+                    told.forget(number)
+                    text = f"what the chain's endpoint tells of order {number} is not what was paid"
+                    raise VerificationError(text, "use another RPC")
             if state is not None:  # else it ended in this moment, and the next look knows how
                 shown = delivery if state not in (OrderState.ORDERED, OrderState.REFUNDED) else None
-                orders.append(Order(number, state, terms[number], shown, block))
+                orders.append(Order(number, state, terms, shown, block))
         return orders
 
-    def _read_again(self, placed: Mapping[int, _Placed], words: Mapping[int, bytes]) -> None:
-        """Read what is not remembered, or is not what the market's word is the hash of."""
-        terms, deliveries = self._told_orders
-        if len(terms) > _MOST_REMEMBERED + len(placed):
-            terms.clear()
-            deliveries.clear()
+    def _read_again(self, placed: Mapping[int, _Placed], words: Mapping[int, bytes]) -> _Told:
+        """Read what is not remembered, or is not what the market's word is the hash of; all that is remembered."""
+        if len(self._told_orders.terms) > _MOST_REMEMBERED:
+            self._told_orders = _Told()  # another thread may still use the old one
+        told = self._told_orders
+        terms, deliveries = told.terms, told.deliveries
         unknown = [n for n in placed if n not in terms or _is_other(words[n], terms[n], deliveries.get(n))]
         terms.update(map(order_of, self._events("OrderPlaced", unknown, placed, 0)))
         unknown = [
@@ -194,7 +231,10 @@ class EscrowGateway(MarketReader):
             and (number not in deliveries or _is_other(words[number], terms[number], deliveries[number]))
         ]
         head = self.block_number() if unknown else 0
-        deliveries.update(map(delivery_of, self._events("KeyDelivered", unknown, placed, head)))
+        for log in self._events("KeyDelivered", unknown, placed, head):
+            number, delivery = delivery_of(log)
+            deliveries[number], told.delivered_in[number] = delivery, log.block_number
+        return told
 
     def _events(self, event: str, numbers: Sequence[int], placed: Mapping[int, _Placed], head: int) -> list[Log]:
         """The logs of these orders from the blocks of their payment, at least up to `head`."""
@@ -217,15 +257,13 @@ def _is_other(word: bytes, terms: OrderTerms, delivery: Delivery | None) -> bool
     return any(word) and word not in known
 
 
-def _living_state(number: int, word: bytes, terms: OrderTerms, delivery: Delivery | None) -> OrderState:
+def _living_state(word: bytes, terms: OrderTerms, delivery: Delivery | None) -> OrderState | None:
+    """Where a running order stands; None if the word is not the hash of what was told."""
     ordered = keccak(terms.encoded)
     if word == ordered:
         return OrderState.ORDERED
-    if delivery is not None and word == keccak(ordered + delivery.encoded):
-        return OrderState.DELIVERED
-    raise VerificationError(
-        f"what the chain's endpoint tells of order {number} is not what was paid", "use another RPC"
-    )
+    is_delivered = delivery is not None and word == keccak(ordered + delivery.encoded)
+    return OrderState.DELIVERED if is_delivered else None
 
 
 def _point(raw: bytes) -> tuple[int, int]:

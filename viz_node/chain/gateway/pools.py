@@ -124,6 +124,11 @@ class PoolsGateway(MarketReader):
                     holders.setdefault(period, []).append(entry.who)
         return dict(sorted(holders.items()))
 
+    def subscribed_in(self, number: int, period: int, holder: str) -> int | None:
+        """The block in which the period was paid for the holder; None if it was not."""
+        paid = self._entries(EntryKind.SUBSCRIBED, number, holder)
+        return next((entry.block_number for entry in paid if period in _periods(entry)), None)
+
     def subscriptions_of(self, holder: str) -> dict[int, list[int]]:
         """The periods by pool that were paid for the holder, ascending; some may have been refunded."""
         periods: dict[int, list[int]] = {}

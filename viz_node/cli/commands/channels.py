@@ -50,8 +50,11 @@ def list_channels(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show_channel(terminal: Terminal, channel: int) -> None:
-    """One channel with the receipts of its uses, and the jobs whose answers wait for `viz-node jobs resume`."""
-    terminal.output.body(terminal.client.call("channel_show", channel=channel))
+    """One channel, with its receipts in JSON, and the jobs whose answers wait for `viz-node jobs resume`."""
+    shown = terminal.client.call("channel_show", channel=channel)
+    terminal.output.body(shown if terminal.output.is_json else shown | {"receipts": len(shown["receipts"])})
+    for job_id in shown["kept"]:
+        terminal.output.line(f"next: viz-node jobs resume {job_id}, for the answer that is paid")
 
 
 @channel_command.command("receipts")
