@@ -107,3 +107,15 @@ async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path:
     assert world.tokens(holder) - before == 5_000_000 * 970 // 10_000 * 9700 // 10_000
     told = [(row["what"], row["taken"]) for row in await holder.royalties.statement(None)]
     assert told == [("derived adapter", "0.00"), ("claimed", "0.47045")]
+
+
+async def test_direct_sale__licensee__gets_the_key_from_the_holder(chain: DevChain, tmp_path: Path) -> None:
+    world = AnvilWorld(tmp_path, chain.rpc_url)
+    holder, peer = world.node("holder"), world.node("peer", MONEY)
+    adapter_id = await holder.sell("elsin")
+    peer.hear()
+    refused, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
+    assert refused.error.startswith("LicenseRequiredError")
+    await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}))
+    fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
+    assert fetched.state is JobState.DONE, fetched
