@@ -105,6 +105,19 @@ contract MarketTest is MarketFixture {
         market.createSplit(many, parts);
     }
 
+    function test_createSplit__most_recipients__accepted() public {
+        (address[] memory many, uint16[] memory parts) = Tables.make(1000, 0x9000000000, 1);
+        vm.assertEq(market.createSplit(many, parts), 1, "split");
+    }
+
+    function test_claim__only_recipient__gets_all() public {
+        (accounts, shares) = Tables.make(1, 0x9000000000, 1);
+        (, uint32 split, uint64 offer) = _publish(0);
+        _buy(offer, HOLDER);
+        vm.assertEq(_claim(split, 0), PRICE, "due");
+        vm.assertEq(token.balanceOf(address(market)), 0, "nothing stays");
+    }
+
     function test_createSplit__other_number_of_shares__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 4));
         market.createSplit(accounts, new uint16[](4));
@@ -268,6 +281,13 @@ contract MarketTest is MarketFixture {
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PriceAboveMax.selector, PRICE, PRICE - 1));
         vm.prank(BUYER);
         market.buy(offer, HOLDER, PRICE - 1, ORDER);
+    }
+
+    function test_buy__cheaper_than_accepted__pays_the_price_only() public {
+        (,, uint64 offer) = _publish(0);
+        vm.prank(BUYER);
+        market.buy(offer, HOLDER, PRICE + 1, ORDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - PRICE, "paid");
     }
 
     function test_buy__no_holder__reverts() public {

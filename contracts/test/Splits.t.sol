@@ -41,6 +41,19 @@ contract SplitsTest is PlatformFixture {
         market.createSplit(accounts, shares);
     }
 
+    function test_createSplit__platform_above_its_fee__accepted() public {
+        uint256 last = accounts.length - 1;
+        shares[last] += 1;
+        shares[0] -= 1;
+        vm.assertEq(market.createSplit(accounts, shares), 1, "split");
+    }
+
+    function test_constructor__platform_just_above_the_splits__accepted() public {
+        Setup memory setup = _setup(token);
+        setup.platform = address(uint160(1) << 32);
+        vm.assertEq(new Market(setup).platform(), setup.platform, "platform");
+    }
+
     function test_createSplit__unknown_split_as_recipient__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(IBooks.UnknownSplit.selector, uint32(1)));
         this.createChild(1);
