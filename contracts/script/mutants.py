@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Lists the mutants of the market's sources. The operators are those of slither-mutate; nothing is compiled or tested here."""
+"""Lists the mutants of the market's sources, by the operators of slither-mutate. Nothing is tested here."""
 
 import hashlib
 import inspect
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Where money is received, booked, priced and paid. In this order, so that a run that is cut short has done what matters most.
+# Where money is received, booked, priced and paid.
 MONEY_PATHS = (
     "Splits",
     "Offers",
@@ -34,6 +34,8 @@ BINARY = {
     "LOR": ("&&", "||"),
     "ROR": ("<", "<=", ">", ">=", "==", "!="),
 }
+# No number here is signed: one and the same condition.
+SAME_AT_ZERO = {("!=", ">"), ("==", "<=")}
 Patch = tuple[str, int, int, str]  # operator, start, end, new
 WORD = re.compile(rb"[\w<>=!&|^+*/%-]")
 
@@ -78,7 +80,7 @@ def generate(tree: Path) -> list[Mutant]:
 def _patches(tree: Path) -> dict[str, tuple[str, list[Patch]]]:
     """Returns per contract its source and the patches that slither has for it."""
     # Here, because only the run of mutants needs slither: a report can be made without it.
-    from slither import Slither  # noqa: PLC0415
+    from slither import Slither
 
     patches: dict[str, tuple[str, list[Patch]]] = {}
     for unit in Slither(str(tree)).compilation_units:
@@ -95,15 +97,15 @@ def _of_operators(unit: Any, contract: Any, source: Path, tree: Path) -> Iterato
 
     Slither's own loop around them also compiles, tests and skips, and cannot be stopped and continued.
     """
-    from slither.tools.mutator.mutators import all_mutators  # noqa: PLC0415
-    from slither.tools.mutator.mutators.abstract_mutator import AbstractMutator  # noqa: PLC0415
+    from slither.tools.mutator.mutators import all_mutators
+    from slither.tools.mutator.mutators.abstract_mutator import AbstractMutator
 
     for operator in vars(all_mutators).values():
         if not (inspect.isclass(operator) and issubclass(operator, AbstractMutator)) or operator is AbstractMutator:
             continue
         if operator.NAME in BINARY:
             continue
-        answer = operator(unit, 0, "", "", contract, None, False, tree, [])._mutate()  # noqa: SLF001
+        answer = operator(unit, 0, "", "", contract, None, False, tree, [])._mutate()
         for patch in answer.get("patches", {}).get(str(source), []):
             new = patch["new_string"]
             if operator.NAME == "FHR":
@@ -115,10 +117,10 @@ def _of_operators(unit: Any, contract: Any, source: Path, tree: Path) -> Iterato
 def _of_binary_expressions(contract: Any, source: Path) -> Iterator[Patch]:
     """Yields every replacement of the operator of an expression with two sides.
 
-    In the place of slither's AOR, BOR, LOR and ROR (0.11.6), which write a condition's whole statement into the condition,
-    or lose what follows a second operator of the same kind: most of what they make does not compile.
+    In the place of slither's AOR, BOR, LOR and ROR (0.11.6), which write a condition's whole statement into the
+    condition, or lose what follows a second operator of the same kind: most of what they make does not compile.
     """
-    from slither.slithir.operations import Binary  # noqa: PLC0415
+    from slither.slithir.operations import Binary
 
     text = source.read_bytes()
     nodes = [node for function in contract.functions_and_modifiers_declared for node in function.nodes]
@@ -131,9 +133,11 @@ def _of_binary_expressions(contract: Any, source: Path) -> Iterator[Patch]:
             after = left.source_mapping.start + left.source_mapping.length
             symbol = text[after : right.source_mapping.start].decode().strip(" \n()")
             start = text.index(symbol.encode(), after)
+            compared = text[right.source_mapping.start :][: right.source_mapping.length]
             for kind, symbols in BINARY.items():
                 for other in symbols if symbol in symbols else ():
-                    yield kind, start, start + len(symbol), other
+                    if (symbol, other) not in SAME_AT_ZERO or compared not in (b"0", b"address(0)"):
+                        yield kind, start, start + len(symbol), other
 
 
 def _distinct(contract: str, path: str, source: bytes, found: list[Patch]) -> Iterator[Mutant]:
@@ -141,7 +145,7 @@ def _distinct(contract: str, path: str, source: bytes, found: list[Patch]) -> It
     twins: Counter[tuple[object, ...]] = Counter()
     for operator, first, last, replacement in sorted(found, key=lambda patch: patch[1:3]):
         start, end, new = _smallest(source, first, last, replacement.encode())
-        if source[start:end] == new or (start, end, new) in seen:
+        if source[start:end] == new or (start, end, new) in seen or _is_same(source, start, end, new):
             continue
         seen.add((start, end, new))
         line_start = source.rfind(b"\n", 0, start) + 1
@@ -154,8 +158,17 @@ def _distinct(contract: str, path: str, source: bytes, found: list[Patch]) -> It
         yield Mutant(identity, contract, path, line, operator, start, end, old, new.decode())
 
 
+def _is_same(source: bytes, start: int, end: int, new: bytes) -> bool:
+    """Whether it is no change: a word that only the compiler reads, or `i++` for `++i` where nobody reads the value."""
+    old = source[start:end]
+    if (old, new) in ((b"constant", b"immutable"), (b"pure", b"view"), (b"internal", b"private")):
+        return True
+    alone = source[:start].rstrip()[-1:] in (b";", b"{", b"}")
+    return alone and old.startswith(b"++") and new == old[2:] + b"++"
+
+
 def _smallest(source: bytes, start: int, end: int, new: bytes) -> tuple[int, int, bytes]:
-    """Returns the patch without the words at both ends that it leaves as they are: some patches repeat a whole function."""
+    """Returns the patch without the words at both ends that stay: some patches repeat a whole function."""
     old = source[start:end]
     head = 0
     while head < min(len(old), len(new)) and old[head] == new[head]:

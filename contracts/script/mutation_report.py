@@ -99,7 +99,10 @@ class Report:
                 f"- Not all: {total.judged} of {total.mutants} mutants were judged, a random sample of every contract. "
                 f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}."
             )
-        lines += ["", "| contract | mutants | judged | do not compile | killed | survived | answered | raw score | score |"]
+        lines += [
+            "",
+            "| contract | mutants | judged | do not compile | killed | survived | answered | raw score | score |",
+        ]
         lines.append("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
         lines += [_row(contract, tally) for contract, tally in self.tallies().items()]
         lines += [_row("**all**", total), "", "## Survivors", ""]
@@ -117,11 +120,14 @@ class Report:
 
 INTRODUCTION = """# What the contracts' tests notice
 
-`make mutation` changes the sources of the money paths in one place at a time, builds them, and runs the tests. A change that
-makes no test fail has survived. `contracts/script/mutate.py` explains how; the changes are those of slither-mutate, with the
-operators between two sides put right. At least {least} must be noticed. The score leaves out survivors that no test can notice,
-each answered below (`mutation/answers.toml`); the raw score counts them. `mutation/results.tsv` has every mutant. Gas and code
-size are not among the tests here: they have their own gates.
+`make mutation` changes the sources of the money paths in one place at a time, builds them, and runs the unit and fuzz
+tests. A change that makes no test fail has survived. At least {least} must be noticed. The score leaves out the
+survivors that no test can notice, each answered below (`mutation/answers.toml`); the raw score counts them.
+`mutation/results.tsv` has every mutant.
+
+The changes are those of slither-mutate; the replacements of an operator between two sides, most of which do not compile
+as it writes them, are made anew (`script/mutants.py`). Gas gates, code size and invariants are not among the tests that
+judge: the score is a lower bound.
 """
 
 

@@ -6,11 +6,11 @@ import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {ISplits} from "../src/interfaces/ISplits.sol";
+import {IWindows} from "../src/interfaces/IWindows.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Setup} from "../src/Setup.sol";
-import {Market} from "../src/Market.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
@@ -28,7 +28,28 @@ contract MarketTest is MarketFixture {
 
     function test_constructor__address_without_code__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(IBooks.TokenWithoutCode.selector, BUYER));
-        new Market(Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
+        this.deploy(Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
+    }
+
+    function test_constructor__windows__shown() public view {
+        vm.assertEq(market.closeWindow(), 1 days, "close");
+        vm.assertEq(market.deliveryWindow(), 1 hours, "delivery");
+        vm.assertEq(market.disputeWindow(), 2 hours, "dispute");
+        vm.assertEq(market.vetoWindow(), 3 days, "veto");
+    }
+
+    function test_constructor__window_too_short_or_too_long__reverts() public {
+        uint32[2] memory wrong = [uint32(10 minutes - 1), 30 days + 1];
+        for (uint256 i = 0; i < 8; ++i) {
+            uint32[4] memory windows = [uint32(10 minutes), 30 days, 10 minutes, 30 days];
+            windows[i % 4] = wrong[i / 4];
+            Setup memory setup = Setup(token, address(0), 0, address(0), _windows(windows));
+            vm.expectRevert(abi.encodeWithSelector(IWindows.WindowOutOfBounds.selector, wrong[i / 4]));
+            this.deploy(setup);
+            windows[i % 4] = i % 4 == 0 ? 30 days : 10 minutes;
+            setup.delays = _windows(windows);
+            this.deploy(setup);
+        }
     }
 
     function test_register__new_manifest__adapter_recorded() public {
@@ -447,6 +468,10 @@ contract MarketTest is MarketFixture {
         (uint256 head, uint256 count) = _replay(GENESIS, vm.getRecordedLogs());
         vm.assertEq(count, 8, "entries");
         vm.assertEq(head, market.head(), "head");
+    }
+
+    function _windows(uint32[4] memory windows) private pure returns (IWindows.Delays memory) {
+        return IWindows.Delays(windows[0], windows[1], windows[2], windows[3]);
     }
 
     /// @dev expectRevert looks at the next call, which must be the claim and not the building of its proof.

@@ -177,6 +177,7 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(acc, 1_000, "credited");
         _assertEntry(_lastEntry(), 45, _pool, address(this), abi.encode(_sequence(), 1_000, second, 1_000, _root()));
         _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, second));
+        vm.assertEq(_all().poolCredits(_pool, second), 1_000, "credited from the pool");
         vm.assertEq(_claimPool(0), 2_000, "the rest");
     }
 

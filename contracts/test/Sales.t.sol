@@ -15,7 +15,7 @@ import {FeeToken} from "./Tokens.sol";
 contract SalesTest is MarketFixture {
     Cheats private constant cheats = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint256 private constant PAYER_KEY = 0xA11;
-    uint256 private constant MAX_PRICE = uint256(PRICE) + 100;
+    uint256 private constant MAX_PRICE = 3 * uint256(PRICE) + 100;
     bytes32 private constant PERMIT =
         keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
     bytes32 private constant RECEIVE = keccak256(
