@@ -14,7 +14,7 @@ import {Setup} from "../src/Setup.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
-import {BlockingToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol";
+import {BlockingToken, BonusToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol";
 
 /// @notice Every entry point works, and every refusal names its cause.
 contract MarketTest is MarketFixture {
@@ -142,6 +142,9 @@ contract MarketTest is MarketFixture {
     function test_createSplit__other_number_of_shares__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 4));
         market.createSplit(accounts, new uint16[](4));
+        shares.push(1);
+        vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 6));
+        market.createSplit(accounts, shares);
     }
 
     function test_createSplit__same_account_twice__reverts() public {
@@ -332,6 +335,13 @@ contract MarketTest is MarketFixture {
         _deploy(new FeeToken());
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE - 1));
+        _buy(offer, HOLDER);
+    }
+
+    function test_buy__token_gives_more__reverts() public {
+        _deploy(new BonusToken());
+        (,, uint64 offer) = _publish(0);
+        vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE + 1));
         _buy(offer, HOLDER);
     }
 

@@ -135,6 +135,16 @@ contract PoolsTest is PartsFixture {
         _post(63, RULES);
     }
 
+    function test_postRoot__after_a_lifetime__starts_at_the_first_period_in_time() public {
+        _create();
+        uint256 late = 2 * (NOW + SILENCE) + 5 * PERIOD;
+        vm.warp(late);
+        uint256 expected = (late - NOW - SILENCE) / PERIOD;
+        _post(expected, RULES);
+        (,, uint40 first, uint40 through,) = _all().pendingRoots(_pool);
+        vm.assertTrue(first == expected && through == expected, "range");
+    }
+
     function test_veto__challenger_in_time__root_gone_and_periods_wait() public {
         _create();
         _subscribe(HOLDER, 0, 1);
@@ -288,13 +298,15 @@ contract PoolsTest is PartsFixture {
 
     function test_refundPeriod__posted_root_never_adopted__frees_only_what_it_does_not_cover() public {
         _create();
-        _subscribe(HOLDER, 0, 2);
-        vm.warp(NOW + PERIOD);
-        _post(0, RULES);
-        vm.warp(NOW + 2 * PERIOD + SILENCE);
-        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 0));
-        _all().refundPeriod(_pool, 1, HOLDER);
-        vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back");
+        _subscribe(HOLDER, 0, 4);
+        vm.warp(NOW + 3 * PERIOD);
+        _post(2, RULES);
+        vm.warp(NOW + 4 * PERIOD + SILENCE);
+        for (uint256 period = 0; period < 3; ++period) {
+            _assertRefundFails(period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, period));
+        }
+        _all().refundPeriod(_pool, 3, HOLDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 3 * FEE, "three are covered");
     }
 
     function test_refundPeriod__last_root_vetoed__fees_go_back() public {
