@@ -34,9 +34,10 @@ EXPORT = runpy.run_path(str(CONTRACTS / "script" / "export_abi.py"))
 # Gas and size are those of the optimized code, which is not what mutants are compiled to. The invariants take longer
 # than all other tests together; without them the score is a lower bound.
 LEFT_OUT = ("*Gas.t.sol", "Deployment.t.sol", "*Invariants.t.sol")
-TIMEOUT_SECONDS = 300
+# Of forge's own processor time, not of the clock: a busy machine must not look like an endless loop. A run takes two.
+CPU_SECONDS = 120
 SEED = 1
-ROUND = 25
+ROUND = 10
 RESTART_COMPILER_AFTER = 500
 FAILED_TEST = re.compile(r"\[FAIL[^\n]*?\] ([A-Za-z_0-9]+)\(")
 
@@ -167,23 +168,14 @@ class Outcomes:
 
 
 def run_forge(folder: Path, *arguments: str, socket: Path) -> tuple[int | None, str]:
-    """Returns forge's exit status, None if it took too long, and what it printed."""
+    """Returns forge's exit status, None if it used up its processor time, and what it printed."""
     environment = os.environ | {"FOUNDRY_PROFILE": "mutation", "SOLC_SERVER": str(socket)}
-    process = subprocess.Popen(
-        [EXPORT["forge_binary"](), *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
+    limited = ["sh", "-c", f'ulimit -t {CPU_SECONDS}; exec "$@"', "sh", EXPORT["forge_binary"](), *arguments]
+    done = subprocess.run(
+        limited, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
-    try:
-        output, _ = process.communicate(timeout=TIMEOUT_SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        output, _ = process.communicate()
-        return None, output.decode(errors="replace")
-    return process.returncode, output.decode(errors="replace")
+    code = None if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL) else done.returncode
+    return code, done.stdout.decode(errors="replace")
 
 
 def load_mutants(sources: str) -> list[Mutant]:
@@ -204,7 +196,7 @@ def load_mutants(sources: str) -> list[Mutant]:
 def in_order(mutants: list[Mutant]) -> list[Mutant]:
     """Returns the mutants in a repeatable order of which every beginning holds a random sample of each contract.
 
-    A round has up to 25 of each contract, so that the compiler seldom has to go from one source to another.
+    A round has up to 10 of each contract, so that the compiler seldom has to go from one source to another.
     """
     shuffled = sorted(mutants, key=lambda mutant: hashlib.sha256(f"{SEED}{mutant.id}".encode()).digest())
     seen: Counter[str] = Counter()
@@ -270,6 +262,7 @@ def main() -> int:
         done = {one for one, found in outcomes.by_id.items() if not (options.again and found[0] == "survived")}
         wanted = options.contracts.split(",")
         todo = [one for one in in_order(mutants) if one.contract in wanted and one.id not in done]
+        todo.sort(key=lambda one: one.id not in outcomes.by_id)  # survivors first
         judge_all(todo, outcomes, options.workers)
     report = Report(mutants, outcomes.by_id, load_answers(CONTRACTS))
     report.write(CONTRACTS, facts(sources))
@@ -283,7 +276,7 @@ def facts(sources: str) -> dict[str, str]:
     return {
         "Date": datetime.now(UTC).date().isoformat(),
         "Sources": f"SHA-256 `{sources[:16]}…` (`source_digest` of script/export_abi.py)",
-        "Tools": f"slither {version('slither-analyzer')}, {' '.join(forge.split()[:3])}, solc {solc.split()[-1]}",
+        "Tools": f"slither {version('slither-analyzer')}, forge {forge.split()[2]}, solc {solc.split()[-1]}",
         "Order": f"random, seed {SEED}, by rounds of {ROUND} of each contract",
     }
 
@@ -299,7 +292,7 @@ def verdict(report: Report) -> int:
     )
     if stale:
         sys.stdout.write(f"remove from mutation/answers.toml, since they answer nothing: {', '.join(stale)}\n")
-    return 1 if stale or total.score < LEAST_SCORE else 0
+    return 0 if not stale and total.score >= LEAST_SCORE else 1
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import sqrt
+from math import isnan, nan, sqrt
 from pathlib import Path
 
 from mutants import MONEY_PATHS, Mutant
@@ -84,8 +84,9 @@ class Report:
         (contracts / TABLE).parent.mkdir(exist_ok=True)
         rows = ["id\tcontract\tline\toperator\toutcome\tnoticed by\n"]
         for mutant in self.mutants:
-            outcome, test = self.outcomes.get(mutant.id, ("not judged", ""))
-            rows.append(f"{mutant.id}\t{mutant.contract}\t{mutant.line}\t{mutant.operator}\t{outcome}\t{test}\n")
+            if mutant.id in self.outcomes:
+                outcome, test = self.outcomes[mutant.id]
+                rows.append(f"{mutant.id}\t{mutant.contract}\t{mutant.line}\t{mutant.operator}\t{outcome}\t{test}\n")
         (contracts / TABLE).write_text("".join(rows))
         (contracts / PAGE).write_text(self._page(facts))
 
@@ -97,7 +98,8 @@ class Report:
             low, high = _interval(total.killed, total.killed + len(total.open))
             lines.append(
                 f"- Not all: {total.judged} of {total.mutants} mutants were judged, a random sample of every contract. "
-                f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}."
+                f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}, as far as no test was written for a survivor "
+                "of this very sample."
             )
         lines += [
             "",
@@ -123,7 +125,7 @@ INTRODUCTION = """# What the contracts' tests notice
 `make mutation` changes the sources of the money paths in one place at a time, builds them, and runs the unit and fuzz
 tests. A change that makes no test fail has survived. At least {least} must be noticed. The score leaves out the
 survivors that no test can notice, each answered below (`mutation/answers.toml`); the raw score counts them.
-`mutation/results.tsv` has every mutant.
+`mutation/results.tsv` has every mutant that was judged.
 
 The changes are those of slither-mutate; the replacements of an operator between two sides, most of which do not compile
 as it writes them, are made anew (`script/mutants.py`). Gas gates, code size and invariants are not among the tests that
@@ -147,12 +149,13 @@ def stale_answers(report: Report) -> list[str]:
 
 def _row(name: str, tally: Tally) -> str:
     counts = (tally.mutants, tally.judged, tally.uncompilable, tally.killed, tally.survived, len(tally.answered))
-    cells = [name, *map(str, counts), f"{tally.raw_score:.1%}", f"{tally.score:.1%}"]
+    scores = ["–" if isnan(share) else f"{share:.1%}" for share in (tally.raw_score, tally.score)]
+    cells = [name, *map(str, counts), *scores]
     return "| " + " | ".join(cells) + " |"
 
 
 def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 1.0
+    return part / whole if whole else nan
 
 
 def _interval(part: int, whole: int) -> tuple[float, float]:
