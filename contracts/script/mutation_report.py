@@ -98,8 +98,8 @@ class Report:
             low, high = _interval(total.killed, total.killed + len(total.open))
             lines.append(
                 f"- Not all: {total.judged} of {total.mutants} mutants were judged, a random sample of every contract. "
-                f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}, as far as no test was written for a survivor "
-                "of this very sample."
+                f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}, as far as no test was written for a "
+                "survivor of this very sample."
             )
         lines += [
             "",
