@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test check fix contracts demo bench e2e docs clean
+.PHONY: help setup start test check fix contracts mutation demo bench e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,15 @@ contracts: setup ## build and test the contracts, check gas and ABI freshness
 	cd contracts && $(FORGE) build && $(FORGE) test
 	$(BIN)/python -m pytest -q tests/unit/chain
 
+# Own environment: slither wants other versions than the node.
+build/mutation/venv/.installed: Makefile
+	$(PYTHON) -m venv build/mutation/venv
+	build/mutation/venv/bin/pip install --quiet --disable-pip-version-check slither-analyzer==0.11.6
+	@touch $@
+
+mutation: contracts/node_modules/.installed build/mutation/venv/.installed ## count the changes of the contracts that no test notices; hours, for the night, goes on where it stopped (MUTATION="--workers 4")
+	nice -n 10 build/mutation/venv/bin/python contracts/script/mutate.py $(MUTATION)
+
 test: setup ## everything: check, contracts, integration and end-to-end tests
 	$(MAKE) check
 	cd contracts && $(FORGE) build && $(FORGE) test
@@ -54,4 +63,4 @@ docs: setup ## write the reference pages that come from the code
 	$(BIN)/python docs/reference/generate.py
 
 clean: ## remove what was installed and built
-	rm -rf .venv contracts/node_modules contracts/out contracts/cache
+	rm -rf .venv contracts/node_modules contracts/out contracts/cache build/mutation

@@ -12,6 +12,7 @@ interface Vm {
     function prank(address) external;
     function warp(uint256) external;
     function assume(bool) external pure;
+    function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
     function store(address, bytes32, bytes32) external;
     function load(address, bytes32) external view returns (bytes32);
     function expectRevert(bytes calldata) external;

@@ -264,6 +264,15 @@ contract ChannelsTest is PartsFixture {
         _all().askClose(channel);
     }
 
+    function test_askClose__would_end_when_the_channel_ends_anyway__reverts() public {
+        (, uint64 offer) = _publishMetered();
+        vm.prank(BUYER);
+        uint64 channel = _all().openChannel(offer, STRANGER, DEPOSIT, 1 days, USE_PRICE);
+        vm.expectRevert(abi.encodeWithSelector(IChannels.ClosingAlready.selector, channel, NOW + 1 days));
+        vm.prank(BUYER);
+        _all().askClose(channel);
+    }
+
     function test_closeChannel__after_the_window__rest_goes_to_the_payer() public {
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);
@@ -300,7 +309,9 @@ contract ChannelsTest is PartsFixture {
         uint64 channel = _open(offer);
         _all().redeem(_voucher(channel, uint64(DEPOSIT / USE_PRICE)));
         vm.warp(NOW + LIFETIME);
+        vm.recordLogs();
         _all().closeChannel(channel);
+        vm.assertEq(vm.getRecordedLogs().length, 1, "no transfer");
         vm.assertEq(token.balanceOf(BUYER), FUNDS - DEPOSIT, "nothing comes back");
     }
 

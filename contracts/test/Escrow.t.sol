@@ -50,6 +50,13 @@ contract EscrowTest is PartsFixture {
         _assertOrderFails(_offer + 1, HOLDER, PRICE, KEY, good, unknown);
     }
 
+    function test_order__cheaper_than_accepted__pays_the_price_only() public {
+        _ready(0, 0);
+        vm.prank(BUYER);
+        _all().order(_offer, HOLDER, PRICE + 1, KEY, _case(0).buyer, ORDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - PRICE, "paid");
+    }
+
     function test_order__direct_offer__reverts() public {
         (,, uint64 offer) = _publish(0);
         bytes memory answer = abi.encodeWithSelector(IEscrow.OfferNotEscrowed.selector, offer);

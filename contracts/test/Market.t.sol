@@ -6,15 +6,15 @@ import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {ISplits} from "../src/interfaces/ISplits.sol";
+import {IWindows} from "../src/interfaces/IWindows.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Setup} from "../src/Setup.sol";
-import {Market} from "../src/Market.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
-import {BlockingToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol";
+import {BlockingToken, BonusToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol";
 
 /// @notice Every entry point works, and every refusal names its cause.
 contract MarketTest is MarketFixture {
@@ -28,7 +28,28 @@ contract MarketTest is MarketFixture {
 
     function test_constructor__address_without_code__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(IBooks.TokenWithoutCode.selector, BUYER));
-        new Market(Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
+        this.deploy(Setup(IERC20(BUYER), address(0), 0, address(0), _delays()));
+    }
+
+    function test_constructor__windows__shown() public view {
+        vm.assertEq(market.closeWindow(), 1 days, "close");
+        vm.assertEq(market.deliveryWindow(), 1 hours, "delivery");
+        vm.assertEq(market.disputeWindow(), 2 hours, "dispute");
+        vm.assertEq(market.vetoWindow(), 3 days, "veto");
+    }
+
+    function test_constructor__window_too_short_or_too_long__reverts() public {
+        uint32[2] memory wrong = [uint32(10 minutes - 1), 30 days + 1];
+        for (uint256 i = 0; i < 8; ++i) {
+            uint32[4] memory windows = [uint32(10 minutes), 30 days, 10 minutes, 30 days];
+            windows[i % 4] = wrong[i / 4];
+            Setup memory setup = Setup(token, address(0), 0, address(0), _windows(windows));
+            vm.expectRevert(abi.encodeWithSelector(IWindows.WindowOutOfBounds.selector, wrong[i / 4]));
+            this.deploy(setup);
+            windows[i % 4] = i % 4 == 0 ? 30 days : 10 minutes;
+            setup.delays = _windows(windows);
+            this.deploy(setup);
+        }
     }
 
     function test_register__new_manifest__adapter_recorded() public {
@@ -105,9 +126,25 @@ contract MarketTest is MarketFixture {
         market.createSplit(many, parts);
     }
 
+    function test_createSplit__most_recipients__accepted() public {
+        (address[] memory many, uint16[] memory parts) = Tables.make(1000, 0x9000000000, 1);
+        vm.assertEq(market.createSplit(many, parts), 1, "split");
+    }
+
+    function test_claim__only_recipient__gets_all() public {
+        (accounts, shares) = Tables.make(1, 0x9000000000, 1);
+        (, uint32 split, uint64 offer) = _publish(0);
+        _buy(offer, HOLDER);
+        vm.assertEq(_claim(split, 0), PRICE, "due");
+        vm.assertEq(token.balanceOf(address(market)), 0, "nothing stays");
+    }
+
     function test_createSplit__other_number_of_shares__reverts() public {
         vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 4));
         market.createSplit(accounts, new uint16[](4));
+        shares.push(1);
+        vm.expectRevert(abi.encodeWithSelector(ISplits.LengthMismatch.selector, 5, 6));
+        market.createSplit(accounts, shares);
     }
 
     function test_createSplit__same_account_twice__reverts() public {
@@ -270,6 +307,13 @@ contract MarketTest is MarketFixture {
         market.buy(offer, HOLDER, PRICE - 1, ORDER);
     }
 
+    function test_buy__cheaper_than_accepted__pays_the_price_only() public {
+        (,, uint64 offer) = _publish(0);
+        vm.prank(BUYER);
+        market.buy(offer, HOLDER, PRICE + 1, ORDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - PRICE, "paid");
+    }
+
     function test_buy__no_holder__reverts() public {
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(IRegistry.ZeroHolder.selector);
@@ -291,6 +335,13 @@ contract MarketTest is MarketFixture {
         _deploy(new FeeToken());
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE - 1));
+        _buy(offer, HOLDER);
+    }
+
+    function test_buy__token_gives_more__reverts() public {
+        _deploy(new BonusToken());
+        (,, uint64 offer) = _publish(0);
+        vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE + 1));
         _buy(offer, HOLDER);
     }
 
@@ -427,6 +478,10 @@ contract MarketTest is MarketFixture {
         (uint256 head, uint256 count) = _replay(GENESIS, vm.getRecordedLogs());
         vm.assertEq(count, 8, "entries");
         vm.assertEq(head, market.head(), "head");
+    }
+
+    function _windows(uint32[4] memory windows) private pure returns (IWindows.Delays memory) {
+        return IWindows.Delays(windows[0], windows[1], windows[2], windows[3]);
     }
 
     /// @dev expectRevert looks at the next call, which must be the claim and not the building of its proof.

@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IWindows} from "../src/interfaces/IWindows.sol";
-import {Market} from "../src/Market.sol";
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {Setup} from "../src/Setup.sol";
 import {TestToken} from "../src/TestToken.sol";
@@ -43,10 +42,21 @@ abstract contract MarketFixture is Base {
 
     function _deploy(TestToken token_) internal {
         token = token_;
-        market = IMarket(address(new Market(_setup(token_))));
+        market = _new(_setup(token_));
         token_.mint(BUYER, FUNDS);
         vm.prank(BUYER);
         token_.approve(address(market), FUNDS);
+    }
+
+    /// @dev For deployments that must be refused: expectRevert looks at the next call.
+    function deploy(Setup calldata setup) external returns (IMarket) {
+        return _new(setup);
+    }
+
+    /// @dev From the built artifact: with `new`, every suite would hold the market, and the compiler would optimize it again
+    /// for each.
+    function _new(Setup memory setup) private returns (IMarket) {
+        return IMarket(vm.deployCode("Market.sol:Market", abi.encode(setup)));
     }
 
     function _publish(uint32 duration) internal returns (uint64 adapter, uint32 split, uint64 offer) {

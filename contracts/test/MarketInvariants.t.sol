@@ -111,17 +111,51 @@ contract MarketInvariantsTest is Base {
         _handler.claimMany(_handler.splitCount() - 1);
         _handler.suspend(0, address(this), 0);
         _handler.pause(0, 0);
-        bytes32[9] memory actions = [
-            bytes32("register"), "createSplit", "publish", "buy", "premium", "createOffer", "claim", "suspend", "pause"
+        _handler.donate(7);
+        _handler.wait(7);
+        _passOn();
+        _withdraw();
+        bytes32[13] memory actions = [
+            bytes32("register"),
+            "createSplit",
+            "publish",
+            "buy",
+            "premium",
+            "createOffer",
+            "claim",
+            "claimMany",
+            "pass on",
+            "suspend",
+            "pause",
+            "donate",
+            "wait"
         ];
         for (uint256 i = 0; i < actions.length; ++i) {
-            vm.assertGt(_handler.succeeded(actions[i]), 0, "an action never succeeded");
+            vm.assertGt(_handler.succeeded(actions[i]), 0, string(abi.encodePacked(actions[i])));
         }
-        vm.assertGt(_handler.succeeded("claimMany"), 0, "claimMany");
+        vm.assertGt(_handler.succeeded("withdraw"), 0, "withdraw");
+        vm.assertGt(_handler.refused("buy withdrawn"), 0, "buy withdrawn");
         vm.assertGt(_handler.refused("claim more"), 0, "claim more");
         vm.assertGt(_handler.refused("claim again"), 0, "claim again");
         vm.assertGt(_handler.refused("buy while paused"), 0, "buy while paused");
         vm.assertGt(_handler.refused("buy suspended"), 0, "buy suspended");
+    }
+
+    /// @dev A sale for a split that pays the first one.
+    function _passOn() private {
+        _handler.createSplit(6, 1, 1, 1);
+        uint32 child = _handler.splitCount();
+        _handler.createOffer(0, child - 1, 1e12 - 1, 60, 0);
+        _handler.buy(_handler.offerCount() - 1, 0, 0);
+        _handler.claim(child - 1, 0);
+    }
+
+    /// @dev The handler withdraws one offer in four.
+    function _withdraw() private {
+        do {
+            _handler.createOffer(0, 0, 5, 60, 0);
+        } while (_handler.offerCount() % 4 != 0);
+        _handler.withdraw(_handler.offerCount() - 1);
     }
 
     function _sumOfClaims(uint32 split) private view returns (uint256 sum) {

@@ -41,15 +41,11 @@ contract PartsInvariantsTest is PartsFixture {
         _target(address(_handler), _actions());
     }
 
-    /// forge-config: default.invariant.depth = 160
-    /// forge-config: default.invariant.runs = 24
     /// @dev Conservation: no unit appears or disappears.
     function invariant_balance_is_in_minus_out() public view {
         vm.assertEq(token.balanceOf(address(market)), _handler.paidIn() - _handler.paidOut(), "balance");
     }
 
-    /// forge-config: default.invariant.depth = 160
-    /// forge-config: default.invariant.runs = 24
     /// @dev Solvency, exactly: what the market holds is what it owes to splits, channels, orders and the pool.
     function invariant_every_unit_belongs_to_somebody() public view {
         uint256 owed = _acc(1) + _acc(2);
@@ -57,8 +53,6 @@ contract PartsInvariantsTest is PartsFixture {
         vm.assertEq(token.balanceOf(address(market)), owed, "owed");
     }
 
-    /// forge-config: default.invariant.depth = 160
-    /// forge-config: default.invariant.runs = 24
     /// @dev Ledger: one entry per change, and each split got what its entries say.
     function invariant_book_is_the_ledger() public view {
         vm.assertEq(market.head(), _handler.expectedHead(), "head");

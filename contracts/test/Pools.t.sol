@@ -82,6 +82,17 @@ contract PoolsTest is PartsFixture {
         _assertSubscribeFails(HOLDER, 0, 1, abi.encodeWithSelector(IPools.UnknownPool.selector, _pool));
     }
 
+    function test_subscribe__later_periods__up_to_24_from_the_running_one() public {
+        _create();
+        vm.warp(NOW + 2 * PERIOD + 1);
+        _subscribe(HOLDER, 2, 24);
+        _subscribe(STRANGER, 25, 1);
+        vm.assertEq(_all().subscriptions(_pool, 25, HOLDER), BUYER, "the last");
+        _assertSubscribeFails(OWNER, 1, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, 1));
+        _assertSubscribeFails(OWNER, 2, 25, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 2, 25));
+        _assertSubscribeFails(OWNER, 26, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 26, 1));
+    }
+
     function test_postRoot__ended_periods__pending_with_their_income() public {
         _create();
         _subscribe(HOLDER, 0, 3);
@@ -122,6 +133,16 @@ contract PoolsTest is PartsFixture {
         vm.warp(NOW + 100 days);
         _assertPostFails(OPERATOR, 64, RULES, abi.encodeWithSelector(IPools.InvalidRange.selector, 0, 64));
         _post(63, RULES);
+    }
+
+    function test_postRoot__after_a_lifetime__starts_at_the_first_period_in_time() public {
+        _create();
+        uint256 late = 2 * (NOW + SILENCE) + 5 * PERIOD;
+        vm.warp(late);
+        uint256 expected = (late - NOW - SILENCE) / PERIOD;
+        _post(expected, RULES);
+        (,, uint40 first, uint40 through,) = _all().pendingRoots(_pool);
+        vm.assertTrue(first == expected && through == expected, "range");
     }
 
     function test_veto__challenger_in_time__root_gone_and_periods_wait() public {
@@ -166,6 +187,7 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(acc, 1_000, "credited");
         _assertEntry(_lastEntry(), 45, _pool, address(this), abi.encode(_sequence(), 1_000, second, 1_000, _root()));
         _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, second));
+        vm.assertEq(_all().poolCredits(_pool, second), 1_000, "credited from the pool");
         vm.assertEq(_claimPool(0), 2_000, "the rest");
     }
 
@@ -186,6 +208,25 @@ contract PoolsTest is PartsFixture {
         vm.assertTrue(next == 1 && allocated == FEE && credited == 0 && root == RULES, "pool");
         vm.assertEq(_all().income(_pool, 0), 0, "allocated");
         vm.assertEq(_all().income(_pool, 1), FEE, "still running");
+    }
+
+    function test_adoptRoot__several_periods__none_waits_any_more() public {
+        _create();
+        _subscribe(HOLDER, 0, 4);
+        vm.warp(NOW + 3 * PERIOD);
+        _post(2, RULES);
+        vm.warp(block.timestamp + 3 days);
+        _all().adoptRoot(_pool);
+        for (uint256 period = 0; period < 3; ++period) {
+            vm.assertEq(_all().income(_pool, period), 0, "allocated");
+        }
+        vm.assertEq(_all().income(_pool, 3), FEE, "still waits");
+        vm.warp(NOW + 4 * PERIOD);
+        _post(3, RULES);
+        vm.warp(block.timestamp + 3 days);
+        _all().adoptRoot(_pool);
+        (,,,,, uint40 next, uint128 allocated,,) = _all().pools(_pool);
+        vm.assertTrue(next == 4 && allocated == 4 * FEE, "both roots");
     }
 
     function test_claimPool__root_of_a_later_period__only_what_is_new() public {
@@ -253,6 +294,19 @@ contract PoolsTest is PartsFixture {
         _all().adoptRoot(_pool);
         _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
         vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
+    }
+
+    function test_refundPeriod__posted_root_never_adopted__frees_only_what_it_does_not_cover() public {
+        _create();
+        _subscribe(HOLDER, 0, 4);
+        vm.warp(NOW + 3 * PERIOD);
+        _post(2, RULES);
+        vm.warp(NOW + 4 * PERIOD + SILENCE);
+        for (uint256 period = 0; period < 3; ++period) {
+            _assertRefundFails(period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, period));
+        }
+        _all().refundPeriod(_pool, 3, HOLDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 3 * FEE, "three are covered");
     }
 
     function test_refundPeriod__last_root_vetoed__fees_go_back() public {

@@ -32,6 +32,18 @@ contract PricingTest is PlatformFixture {
         market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, terms);
     }
 
+    function test_createOffer__largest_credit_and_target__accepted() public {
+        _assertRefused(10_000, 15, uint64(type(uint56).max) / 15 + 1);
+        _assertRefused(1, 0);
+        _assertRefused(0, 1);
+        IOffers.OfferTerms memory terms = _moving(uint64(type(uint56).max) / 15, 60);
+        (terms.maxRise, terms.target) = (10_000, 15);
+        market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, terms);
+        (terms.price, terms.target) = (1, 32_767);
+        (,, uint64 offer) = market.publish(BASE_MODEL, BASE_MODEL, TERMS, accounts, shares, terms);
+        vm.assertEq(offer, 2, "both");
+    }
+
     function test_buy__licensees_up_to_the_target__price_stays() public {
         uint64 offer = _publishMoving(FLOOR, 60);
         for (uint160 i = 0; i < TARGET; ++i) {

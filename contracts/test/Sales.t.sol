@@ -2,18 +2,20 @@
 pragma solidity ^0.8.30;
 
 import {ERC3009} from "@openzeppelin/contracts/token/ERC20/extensions/draft-ERC3009.sol";
+import {IBooks} from "../src/interfaces/IBooks.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {Vm} from "./Base.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Cheats} from "./PartsFixture.sol";
+import {FeeToken} from "./Tokens.sol";
 
 /// @notice The other ways to pay: a permit, and a signed payment that anyone relays; and what `buy` refuses to sell.
 contract SalesTest is MarketFixture {
     Cheats private constant cheats = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint256 private constant PAYER_KEY = 0xA11;
-    uint256 private constant MAX_PRICE = uint256(PRICE) + 100;
+    uint256 private constant MAX_PRICE = 3 * uint256(PRICE) + 100;
     bytes32 private constant PERMIT =
         keccak256("Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)");
     bytes32 private constant RECEIVE = keccak256(
@@ -63,6 +65,33 @@ contract SalesTest is MarketFixture {
         market.buyWithAuthorization(_offer, HOLDER, MAX_PRICE, ORDER, signed);
         _assertSold(vm.getRecordedLogs(), PRICE);
         vm.assertEq(token.balanceOf(OWNER), 0, "the relayer gets nothing");
+    }
+
+    function test_buyWithAuthorization__market_that_holds_money__counts_only_what_came() public {
+        _buy(_offer, BUYER);
+        market.buyWithAuthorization(_offer, HOLDER, MAX_PRICE, ORDER, _authorization(HOLDER, ORDER));
+        vm.assertEq(token.balanceOf(address(market)), 2 * PRICE, "received");
+        _buy(_offer, BUYER);
+        vm.assertEq(token.balanceOf(address(market)), 3 * PRICE, "received again");
+    }
+
+    function test_buyWithAuthorization__token_takes_a_fee__reverts() public {
+        FeeToken taking = new FeeToken();
+        _deploy(taking);
+        taking.mint(_payer, FUNDS);
+        (, _split, _offer) = _publish(60);
+        ISales.Authorization memory signed = _authorization(HOLDER, ORDER);
+        vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, MAX_PRICE, MAX_PRICE - 1));
+        market.buyWithAuthorization(_offer, HOLDER, MAX_PRICE, ORDER, signed);
+    }
+
+    function test_buyWithAuthorization__exact_price__nothing_returned() public {
+        vm.prank(OWNER);
+        _offer = market.createOffer(1, _terms(_split, uint64(MAX_PRICE), 60));
+        vm.recordLogs();
+        market.buyWithAuthorization(_offer, HOLDER, MAX_PRICE, ORDER, _authorization(HOLDER, ORDER));
+        vm.assertEq(vm.getRecordedLogs().length, 3, "sale, authorization and one transfer");
+        vm.assertEq(token.balanceOf(address(market)), MAX_PRICE, "received");
     }
 
     function test_buyWithAuthorization__front_run_for_another_purchase__reverts() public {

@@ -61,8 +61,11 @@ contract Secp256k1Test is PartsFixture {
         uint256 p = Secp256k1.P;
         vm.assertTrue(mulmod(HIGH_Y, HIGH_Y, p) == addmod(mulmod(mulmod(HIGH_X, HIGH_X, p), HIGH_X, p), 7, p), "curve");
         vm.assertTrue(!this.isUsable(high), "x beyond the order");
+        vm.assertTrue(this.isUsable(Secp256k1.Point(LOW_X, 1)), "a point of the curve with y = 1");
+        vm.assertTrue(!this.isUsable(Secp256k1.Point(LOW_X, 1 + p)), "y beyond the field");
     }
 
     uint256 private constant HIGH_X = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+    uint256 private constant LOW_X = 0x1FE1E5EF3FCEB5C135AB7741333CE5A6E80D68167653F6B2B24BCBCFAAAFF507;
     uint256 private constant HIGH_Y = 0x98F66641CB0AE1776B463EBDEE3D77FE2658F021DB48E2C8AC7AB4C92F83621E;
 }

@@ -3,7 +3,6 @@ pragma solidity ^0.8.30;
 
 import {IBooks} from "../src/interfaces/IBooks.sol";
 import {ISplits} from "../src/interfaces/ISplits.sol";
-import {Market} from "../src/Market.sol";
 import {Setup} from "../src/Setup.sol";
 import {Vm} from "./Base.sol";
 import {PlatformFixture} from "./PlatformFixture.sol";
@@ -25,7 +24,7 @@ contract SplitsTest is PlatformFixture {
         _assertRefusedPlatform(address(0xffffffff), 1);
         Setup memory setup = _setup(token);
         setup.platformFee = 1_000;
-        vm.assertEq(new Market(setup).platformFee(), 1_000, "the highest fee");
+        vm.assertEq(this.deploy(setup).platformFee(), 1_000, "the highest fee");
     }
 
     function test_createSplit__platform_below_its_fee__reverts() public {
@@ -39,6 +38,19 @@ contract SplitsTest is PlatformFixture {
         shares[0] -= 1;
         vm.expectRevert(abi.encodeWithSelector(ISplits.PlatformShare.selector, 0, FEE));
         market.createSplit(accounts, shares);
+    }
+
+    function test_createSplit__platform_above_its_fee__accepted() public {
+        uint256 last = accounts.length - 1;
+        shares[last] += 1;
+        shares[0] -= 1;
+        vm.assertEq(market.createSplit(accounts, shares), 1, "split");
+    }
+
+    function test_constructor__platform_just_above_the_splits__accepted() public {
+        Setup memory setup = _setup(token);
+        setup.platform = address(uint160(1) << 32);
+        vm.assertEq(this.deploy(setup).platform(), setup.platform, "platform");
     }
 
     function test_createSplit__unknown_split_as_recipient__reverts() public {
@@ -172,6 +184,6 @@ contract SplitsTest is PlatformFixture {
         Setup memory setup = _setup(token);
         (setup.platform, setup.platformFee) = (platform, fee);
         vm.expectRevert(abi.encodeWithSelector(IBooks.InvalidPlatformFee.selector, platform, fee));
-        new Market(setup);
+        this.deploy(setup);
     }
 }

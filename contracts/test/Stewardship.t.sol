@@ -38,6 +38,18 @@ contract StewardshipTest is MarketFixture {
         market.withdraw(_adapter, _one(_offer));
     }
 
+    function test_withdraw__two_offers__both_closed() public {
+        vm.prank(OWNER);
+        uint64 second = market.createOffer(_adapter, _terms(_split, 1, 0));
+        uint64[] memory numbers = new uint64[](2);
+        (numbers[0], numbers[1]) = (_offer, second);
+        vm.prank(OWNER);
+        market.withdraw(_adapter, numbers);
+        _assertClosed();
+        _offer = second;
+        _assertClosed();
+    }
+
     function test_withdraw__twice__reverts() public {
         vm.prank(OWNER);
         market.withdraw(_adapter, _one(_offer));
@@ -149,6 +161,27 @@ contract StewardshipTest is MarketFixture {
         _buy(_offer, HOLDER);
     }
 
+    function test_reopen__open_offer__reverts() public {
+        uint256 number = market.notice(_adapter, DIGEST);
+        vm.expectRevert(IStewardship.NothingChanges.selector);
+        vm.prank(STEWARD);
+        market.reopen(_offer, number);
+    }
+
+    function test_suspend__notice_about_another_adapter__reverts() public {
+        uint64 older = _adapter;
+        uint64 newer = market.register(MANIFEST, BASE_MODEL, TERMS);
+        uint256 number = market.notice(newer, DIGEST);
+        vm.expectRevert(abi.encodeWithSelector(IStewardship.UnknownNotice.selector, number));
+        vm.prank(STEWARD);
+        market.suspend(_offer, number);
+        uint64 offer = market.createOffer(newer, _terms(_split, 1, 0));
+        number = market.notice(older, DIGEST);
+        vm.expectRevert(abi.encodeWithSelector(IStewardship.UnknownNotice.selector, number));
+        vm.prank(STEWARD);
+        market.suspend(offer, number);
+    }
+
     function test_reopen__withdrawn_by_its_owner__stays_closed() public {
         uint256 number = market.notice(_adapter, DIGEST);
         vm.prank(STEWARD);
@@ -221,8 +254,10 @@ contract StewardshipTest is MarketFixture {
     function test_resignStewardship__open__nobody_is_left() public {
         vm.prank(STEWARD);
         market.nameSteward(NEXT);
+        vm.recordLogs();
         vm.prank(STEWARD);
         market.resignStewardship();
+        _assertEntry(vm.getRecordedLogs()[0], 19, 0, address(0), abi.encode(6, 0, 0, 0, 0));
         vm.assertEq(market.steward(), address(0), "steward");
         vm.expectRevert(IStewardship.NotNamed.selector);
         vm.prank(NEXT);

@@ -14,6 +14,14 @@ contract FeeToken is TestToken {
     }
 }
 
+/// @notice Gives the recipient of every transfer one unit more.
+contract BonusToken is TestToken {
+    function _update(address from, address to, uint256 value) internal override {
+        super._update(from, to, value);
+        if (from != address(0)) super._update(address(0), to, 1);
+    }
+}
+
 /// @notice Answers false instead of moving anything.
 contract RefusingToken is TestToken {
     function transferFrom(address, address, uint256) public pure override returns (bool) {
