@@ -248,6 +248,9 @@ def test_order__delivered__grants_the_license_and_is_settled_after_the_window(pl
             buyer.sign(call, buyer.next_nonce())
     place.pass_time(601)
     do(buyer, place.market.prepare_settle([delivered]))
+    (sale,) = place.market.sales()
+    assert (sale.offer_id, sale.adapter_number, sale.split_id, sale.holder) == (1, 1, 1, buyer.account)
+    assert (sale.price, sale.expiry, sale.order_ref) == (PRICE, PERPETUAL, bytes(32))
     assert (place.market.orders_for([1]), place.market.order(1).state) == ([], "settled")
     assert place.market.royalties_of(owner.account)[0].accrued == PRICE
 

@@ -321,7 +321,22 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
         return rows
 
     def sales(self) -> list[Sale]:
-        return list(self._chain.state.sales)
+        state = self._chain.state
+        settled = [order.terms for order in state.orders if order.state is OrderState.SETTLED]
+        return state.sales + [
+            Sale(
+                terms.offer_id,
+                state.offers[terms.offer_id - 1].adapter_number,
+                terms.split_id,
+                terms.holder,
+                TokenAmount(terms.price),
+                state.licenses[terms.offer_id, terms.holder],
+                bytes(32),
+                "0x",
+                0,
+            )
+            for terms in settled
+        ]
 
     def grants_to(self, holder: Account) -> list[Grant]:
         return [grant for grant in self._grants() if grant.holder == holder]

@@ -1,4 +1,4 @@
-"""Licenses: who holds one until when, and direct sales."""
+"""Licenses: who holds one until when, and what was paid for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Balances:
 
 @dataclass(frozen=True)
 class Sale:
-    """One payment for a license by a direct purchase."""
+    """One payment for a license, direct or settled from escrow; `order_ref` is that of a direct one, else zeros."""
 
     offer_id: int
     adapter_number: int
@@ -65,22 +65,29 @@ class SalesGateway(CatalogueGateway):
         ((token,),) = self._views([("balanceOf", (account,))], self._token)
         return Balances(TokenAmount(token), self._coin(account))
 
-    def sales(self, from_block: int | None = None) -> list[Sale]:
-        """Direct sales in blocks from `from_block`, oldest first."""
+    def sales(self) -> list[Sale]:
+        """Payments for licenses that nobody can take back: direct ones, and those settled from escrow, oldest first."""
         adapter_by_offer = {entry.key: entry.a for entry in self._entries(EntryKind.OFFER_CREATED)}
+        delivered = {entry.key: entry for entry in self._entries(EntryKind.DELIVERED)}
+        rows = [(entry, entry.key, entry.who, entry.c) for entry in self._entries(EntryKind.SOLD)]
+        rows += [
+            (entry, entry.c, delivered[entry.key].who, delivered[entry.key].b)
+            for entry in self._entries(EntryKind.SETTLED)
+            if entry.key in delivered
+        ]
         return [
             Sale(
-                entry.key,
-                adapter_by_offer.get(entry.key, 0),
+                offer_id,
+                adapter_by_offer.get(offer_id, 0),
                 entry.b % (1 << SPLIT_BITS),
-                entry.who,
+                holder,
                 TokenAmount(entry.a),
-                entry.c,
+                expiry,
                 entry.d,
                 entry.tx_hash,
                 entry.block_number,
             )
-            for entry in self._entries(EntryKind.SOLD, from_block=from_block)
+            for entry, offer_id, holder, expiry in sorted(rows, key=lambda row: row[0].sequence)
         ]
 
     def grants_to(self, holder: str) -> list[Grant]:
