@@ -2,9 +2,9 @@
 """Changes the market's sources in thousands of small ways and counts the changes that no test notices.
 
 Runs in copies of the project under build/mutation and can be killed at any time: what is done is kept there, and the
-next run goes on. `--fresh` forgets it. The result is written to contracts/MUTATION.md and
-contracts/mutation/results.tsv; what no test can notice is answered, one mutant at a time, in
-contracts/mutation/answers.toml.
+next run goes on, as long as the sources under src stay; tests may be added. `--fresh` forgets it. The result is written
+to contracts/MUTATION.md and contracts/mutation/results.tsv; what no test can notice is answered, one mutant at a time,
+in contracts/mutation/answers.toml.
 """
 
 import argparse

@@ -96,10 +96,14 @@ class Report:
         lines += [f"- {name}: {value}" for name, value in facts.items()]
         if total.judged < total.mutants:
             low, high = _interval(total.killed, total.killed + len(total.open))
+            none = [contract for contract, tally in self.tallies().items() if tally.judged == 0]
             lines.append(
-                f"- Not all: {total.judged} of {total.mutants} mutants were judged, a random sample of every contract. "
-                f"Score of all with 95 % confidence: {low:.1%} to {high:.1%}, as far as no test was written for a "
-                "survivor of this very sample."
+                f"- **Not all**: {total.judged} of {total.mutants} mutants were judged, random ones in each contract, "
+                f"not in proportion to its size. None of: {', '.join(none) or '–'}."
+            )
+            lines.append(
+                f"- 95 % confidence for a sample of this size: {low:.1%} to {high:.1%}. Tests are written for the "
+                "survivors that a run shows, so what was not judged may do worse."
             )
         lines += [
             "",
