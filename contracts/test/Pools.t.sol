@@ -215,7 +215,7 @@ contract PoolsTest is PartsFixture {
         _subscribe(HOLDER, 0, 4);
         vm.warp(NOW + 3 * PERIOD);
         _post(2, RULES);
-        vm.warp(block.timestamp + 3 days);
+        vm.warp(NOW + 3 * PERIOD + 3 days);
         _all().adoptRoot(_pool);
         for (uint256 period = 0; period < 3; ++period) {
             vm.assertEq(_all().income(_pool, period), 0, "allocated");
@@ -223,7 +223,7 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(_all().income(_pool, 3), FEE, "still waits");
         vm.warp(NOW + 4 * PERIOD);
         _post(3, RULES);
-        vm.warp(block.timestamp + 3 days);
+        vm.warp(NOW + 4 * PERIOD + 3 days);
         _all().adoptRoot(_pool);
         (,,,,, uint40 next, uint128 allocated,,) = _all().pools(_pool);
         vm.assertTrue(next == 4 && allocated == 4 * FEE, "both roots");
