@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_quantity
 from viz_node.errors import ChainUnavailableError
 
-FIRST_PAGE_BLOCKS = 16
+PAGE_BLOCKS = 2_000
 PAGE_LOGS = 5_000
 LARGEST_PAGE_BLOCKS = 100_000
 _GROWTH = 8
@@ -78,13 +78,17 @@ def _address(text: str) -> str:
     return address
 
 
-def read_logs(rpc: JsonRpc, address: str, topics: Topics, from_block: int, to_block: int) -> Iterator[Log]:
+def read_logs(
+    rpc: JsonRpc, address: str, topics: Topics, from_block: int, to_block: int, page_blocks: int = PAGE_BLOCKS
+) -> Iterator[Log]:
     """All logs of the contract in the range, in order; pages shrink when the endpoint refuses one.
+
+    `page_blocks` is the size of the first page; the others follow from how many logs it had.
 
     Raises: ChainUnavailableError, also for a log that was not asked for and for one that is out of order or repeated.
     """
     last = (-1, -1)
-    for start, end, bodies in _pages(rpc, address, topics, from_block, to_block):
+    for start, end, bodies in _pages(rpc, address, topics, (from_block, to_block), page_blocks):
         for body in bodies:
             log = parse_log(body)
             place = log.block_number, log.log_index
@@ -99,9 +103,9 @@ def read_logs(rpc: JsonRpc, address: str, topics: Topics, from_block: int, to_bl
 _Page = tuple[int, int, list[Any]]
 
 
-def _pages(rpc: JsonRpc, address: str, topics: Topics, from_block: int, to_block: int) -> Iterator[_Page]:
-    """First block, last block and logs of each page, not parsed."""
-    size, start = FIRST_PAGE_BLOCKS, from_block
+def _pages(rpc: JsonRpc, address: str, topics: Topics, blocks: tuple[int, int], size: int) -> Iterator[_Page]:
+    """First block, last block and logs of each page, not parsed; `size` is that of the first."""
+    start, to_block = blocks
     while start <= to_block:
         end = min(start + size - 1, to_block)
         query = {"address": address, "topics": list(topics), "fromBlock": hex(start), "toBlock": hex(end)}

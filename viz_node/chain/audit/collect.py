@@ -33,6 +33,8 @@ DEVELOPMENT_CHAINS = frozenset({1337, 31337})
 FINALIZED = "finalized"
 TIMEOUT_SECONDS = 60
 STREAMS = 3
+# A busy market fills blocks: the first page shows how much the next may hold.
+FIRST_PAGE_BLOCKS = 16
 # An audit keeps all logs in memory, and asks for pages of blocks up to the one that an endpoint names.
 MOST_LOGS = 5_000_000
 MOST_BLOCKS = 2_000_000_000
@@ -143,8 +145,10 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
         (token, [transfer, party]),
     ]
 
+    blocks = source.deployment.block, source.block.number
+
     def read(query: tuple[str, Topics]) -> list[Log]:
-        logs = list(islice(read_logs(source.rpc, *query, source.deployment.block, source.block.number), MOST_LOGS))
+        logs = list(islice(read_logs(source.rpc, *query, *blocks, FIRST_PAGE_BLOCKS), MOST_LOGS))
         if len(logs) == MOST_LOGS:
             raise ChainUnavailableError(f"the market has more logs than the {MOST_LOGS} that an audit holds")
         return logs

@@ -140,11 +140,17 @@ def from_document(body: Any) -> Evidence:
             {_word(number): _proof(proof) for number, proof in body["histories"]},
             tuple(map(str, body["witnesses"])),
             tuple(map(str, body["notes"])),
-            tuple(str(text).encode(DIVISION_ENCODING).decode(DIVISION_ENCODING) for text in body["divisions"]),
+            _divisions(body["divisions"]),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:
         raise VerificationError(f"the report's evidence is malformed: {error!r:.200}") from error
+
+
+def _divisions(texts: Any) -> tuple[str, ...]:
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ValueError("divisions are a list of texts")
+    return tuple(text.encode(DIVISION_ENCODING).decode(DIVISION_ENCODING) for text in texts)
 
 
 def _unique(pairs: Sequence[tuple[int, Any]], noun: str) -> dict[int, Any]:
