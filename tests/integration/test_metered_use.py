@@ -407,7 +407,7 @@ async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_go
     await pair.open()
     assert (await pair.use("before")).state is JobState.DONE
     rpc = JsonRpc(pair.chain.rpc_urls[0])
-    rpc.call("anvil_reorg", 2, [])
+    rpc.call("anvil_reorg", 1, [])
     rpc.close()
     assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["closed"]
     with pytest.raises(NotFoundError):
