@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test check fix contracts mutation demo bench e2e docs clean
+.PHONY: help setup start test test-contracts test-parts check fix contracts mutation demo bench e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -53,8 +53,14 @@ mutation: contracts/node_modules/.installed build/mutation/venv/.installed ## co
 
 test: setup ## everything: check, contracts, integration and end-to-end tests
 	$(MAKE) check
+	$(MAKE) -j2 -O test-contracts test-parts  # the compiler takes minutes, and one core
+	$(BIN)/python -m pytest -q tests/e2e
+
+test-contracts: setup
 	cd contracts && $(FORGE) build && $(FORGE) test
-	$(BIN)/python -m pytest -q tests/contract tests/integration tests/e2e
+
+test-parts: setup
+	$(BIN)/python -m pytest -q tests/contract tests/integration
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
 	for program in startup gas audit transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
