@@ -39,7 +39,7 @@ class RunningNode:
         return [sys.executable, "-m", "viz_node.cli", "--home", str(self.home)]
 
     def try_call(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*self.command(), *arguments, "--json"], capture_output=True, check=False, timeout=600)
+        return subprocess.run([*self.command(), *arguments, "--json"], capture_output=True, check=False, timeout=1800)
 
     def call(self, *arguments: str):
         done = self.try_call(*arguments)
@@ -55,7 +55,7 @@ class RunningNode:
         return self.process.wait(20)
 
     def until(self, job_id: str, is_reached) -> dict:
-        return until_blocking(lambda: self.call("jobs", "show", job_id), is_reached, 300, "the job")
+        return until_blocking(lambda: self.call("jobs", "show", job_id), is_reached, 1800, "the job")
 
     def killed_during(self, moment, *arguments: str) -> dict:
         """Give the order, kill the node at the `moment`, start it again; the order's job when it has ended."""
