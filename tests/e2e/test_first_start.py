@@ -1,6 +1,7 @@
 """The first `viz-node start --dev`: killed in its training, started again, one sample published once."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,7 +55,7 @@ def node(tmp_path: Path) -> Iterator[Node]:
     made.end(signal.SIGTERM)
 
 
-def test_first_start__killed_in_training__publishes_one_sample_once(node: Node) -> None:
+def test_first_start__killed_in_training__publishes_one_sample_once(node: Node, built_bases: Path) -> None:
     until_blocking(
         lambda: node.call("jobs", "list"),
         lambda jobs: any(job["kind"] == "train" and job["progress"].get("phase") == "train" for job in jobs),
@@ -66,6 +67,7 @@ def test_first_start__killed_in_training__publishes_one_sample_once(node: Node) 
 
     (found,) = node.call("search")
     assert (found["name"], found["price"]) == (SAMPLE, "1.00")
+    shutil.copytree(node.home / "bases", built_bases, dirs_exist_ok=True)
     jobs = node.call("jobs", "list")
     assert sorted((job["kind"], job["state"]) for job in jobs) == [
         ("base_build", "done"),

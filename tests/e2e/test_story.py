@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from tests.waiting import until_blocking
 from viz_node.daemon.audit import run_audit
+from viz_node.storage.home import open_home
 
 ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 RECIPIENT = "0x" + "aa" * 20
@@ -112,9 +114,13 @@ def write_works(folder: Path) -> None:
         (folder / f"work{number}.txt").write_text("\n\n".join(blocks))
 
 
-def test_story__killed_in_training_and_at_every_stage_of_purchases__pays_each_once(tmp_path: Path, homes) -> None:
+def test_story__killed_in_training_and_at_every_stage_of_purchases__pays_each_once(
+    tmp_path: Path, homes, built_bases: Path
+) -> None:
     write_works(tmp_path / "works")
     (tmp_path / "works" / "broken.pdf").write_bytes(b"not a pdf")
+    with open_home(tmp_path / "holder"):
+        shutil.copytree(built_bases, tmp_path / "holder" / "bases", dirs_exist_ok=True)
     holder = RunningNode(tmp_path / "holder", "--no-sample")
     homes.append(holder)
     added = holder.call("content", "add", str(tmp_path / "works"), "--rights", "owned", "--author", "Elsin")
