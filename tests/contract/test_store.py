@@ -146,3 +146,14 @@ def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_anothe
     assert store.answer_of("earn:7") == "second"
     assert (store.find_channel("earn:70"), store.answer_of("earn:70")) == ({"uses": 9}, None)
     assert (store.find_channel("earn:"), store.answer_of("earn:")) == (None, None)
+
+
+def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: Store) -> None:
+    for adapter in (1, 12, 2):
+        store.save_pool_record(f"joined/1/{adapter}", {"adapter": adapter})
+    store.save_pool_record("joined/1/2", {"adapter": 2, "told": True})
+    store.remove_pool_record("joined/1/1")
+    assert store.pool_records_with("joined/1/") == {
+        "joined/1/12": {"adapter": 12},
+        "joined/1/2": {"adapter": 2, "told": True},
+    }

@@ -123,8 +123,8 @@ class MemoryStore:
     def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
         return {key: json.loads(body) for key, body in self._pool_records.items() if key.startswith(prefix)}
 
-    def remove_pool_records(self, prefix: str) -> None:
-        self._pool_records = {key: body for key, body in self._pool_records.items() if not key.startswith(prefix)}
+    def remove_pool_record(self, key: str) -> None:
+        self._pool_records.pop(key, None)
 
     def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
         self._federations[federation_id] = json.dumps(body)

@@ -23,6 +23,10 @@ USES_CONTEXT = "viz-node/pool-uses/1"
 MAX_RULES_BYTES = 4096
 MAX_ROW_BYTES = 32 * 1024
 MAX_ADAPTERS_USED = 512
+# Of the contract: when a period can only be refunded, how many can be paid ahead, how many one root covers.
+SILENCE_SECONDS = 180 * 86_400
+MAX_AHEAD = 24
+MAX_RANGE = 64
 MAX_GRACE_SECONDS = 30 * 86_400
 RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
 """Pro-rata pays whoever runs bots; it is there to be compared with, not to be chosen."""

@@ -16,7 +16,15 @@ from viz_node.domain.distribution import PoolRule
 from viz_node.domain.division import Division, PoolFacts, divide, faults_of, member_fault, place_of, statement_fault
 from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, TokenAmount, format_amount, format_coin, parse_account
 from viz_node.domain.job import Job
-from viz_node.domain.pool import PoolRules, UseStatement, check_rules, parse_row, parse_rules, parse_statement
+from viz_node.domain.pool import (
+    MAX_RANGE,
+    PoolRules,
+    UseStatement,
+    check_rules,
+    parse_row,
+    parse_rules,
+    parse_statement,
+)
 from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shares, with_platform
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
@@ -25,9 +33,6 @@ from viz_node.services.jobs import Report
 from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, PoolDesk, page_of
 
 log = logging.getLogger(__name__)
-
-MOST_PERIODS = 64
-"""Of the contract: what one root may cover."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +158,7 @@ class PoolOperator:
         first, through = body.get("first"), body.get("through")
         if peer_id != (await self._desk.rules(pool)).operator_peer:
             raise RefusedError("statements go to the pool's operator only")
-        if type(first) is not int or type(through) is not int or not 0 <= through - first < MOST_PERIODS:
+        if type(first) is not int or type(through) is not int or not 0 <= through - first < MAX_RANGE:
             raise RefusedError("the request for statements is malformed")
         statements = self._desk.statements(pool, range(first, through + 1))
         return page_of([statement.row() for statement in statements], body.get("after"))
@@ -240,7 +245,7 @@ class PoolOperator:
         """The last period to divide now, and how; None if no period with fees is over and its grace too."""
         rules, now = await self._desk.rules(pool), await self._desk.now()
         first = pool.first_allocable(now)
-        through = min(pool.period_at(now - rules.grace_seconds) - 1, first + MOST_PERIODS - 1)
+        through = min(pool.period_at(now - rules.grace_seconds) - 1, first + MAX_RANGE - 1)
         facts = await self._desk.facts(pool, (first, through), await self._desk.totals(pool, roots))
         if not facts.subscribers:
             return None

@@ -13,7 +13,7 @@ from typing import Any
 
 from viz_node.domain.ids import PeerId, TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.pool import UseStatement, parse_statement
+from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse_statement
 from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VizNodeError
 from viz_node.ports import Call, Pool
 from viz_node.services.jobs import Report
@@ -23,8 +23,6 @@ from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk
 
 log = logging.getLogger(__name__)
 
-SILENCE_SECONDS = 180 * 86_400
-MAX_AHEAD = 24
 _AGAIN_SECONDS = 60
 Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
 

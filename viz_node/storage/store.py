@@ -238,9 +238,9 @@ class Store:
                               (len(prefix), prefix))  # fmt: skip
         return {key: dict(json.loads(body)) for key, body in rows}
 
-    def remove_pool_records(self, prefix: str) -> None:
-        """Forget the records whose keys begin so."""
-        self._db.execute("DELETE FROM pool_records WHERE substr(id, 1, ?) = ?", (len(prefix), prefix))
+    def remove_pool_record(self, key: str) -> None:
+        """Forget the record with exactly this key."""
+        self._db.execute("DELETE FROM pool_records WHERE id = ?", (key,))
 
     # federations and settings
 

@@ -10,14 +10,10 @@ from viz_node.chain.hashing import pool_proof, pool_root, split_root
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.domain.pool import pool_place
+from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, pool_place
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.errors import ChainUnavailableError, NotFoundError
 
-SILENCE_SECONDS = 180 * 86_400
-"""Of the contract: this long after its end a period may be allocated, and then it can only be refunded."""
-MAX_AHEAD = 24
-"""Of the contract: so many periods can be paid ahead, the running one included."""
 _NUMBER = (1 << 64) - 1
 PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
 _ENDS = {EntryKind.ROOT_VETOED: VETOED, EntryKind.ROOT_ADOPTED: ADOPTED}

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from viz_node.chain.gateway.catalogue import CatalogueGateway
+from viz_node.chain.gateway.royalties import SPLIT_BITS
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
-
-SPLIT_BITS = 32
 
 
 @dataclass(frozen=True)

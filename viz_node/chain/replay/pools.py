@@ -7,12 +7,10 @@ from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import LAST_TIME, NOBODY, Book, account_of
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account
+from viz_node.domain.pool import MAX_AHEAD, MAX_RANGE, SILENCE_SECONDS
 
 DAY_SECONDS = 86_400
 LONGEST_PERIOD = 366 * DAY_SECONDS
-MAX_AHEAD = 24
-MAX_RANGE = 64
-SILENCE_SECONDS = 180 * DAY_SECONDS
 PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
 _NUMBER = (1 << 64) - 1
 
