@@ -35,6 +35,7 @@ from viz_node.chain.deployment import Deployment
 from viz_node.chain.hashing import keccak, split_proof
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.replay import LedgerReplay
+from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
 from viz_node.chain.rpc import JsonRpc, to_hex
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
@@ -194,10 +195,10 @@ def measure_stages(rpc_url: str, evidence: Evidence) -> list[Row]:
     blocks = read_headers(evidence.headers)
     times = {number: block.timestamp for number, block in blocks.items()}
     replay = LedgerReplay(deployment.market, evidence.terms, history.companions, times)
-    conclusion = conclude(evidence)
+    conclusion = conclude(evidence, NOTHING_PUBLISHED.recover)
     stages: dict[str, Callable[[], object]] = {
         "collect: fetch, parse, link blocks": lambda: collect([rpc], deployment, "latest"),
-        "conclude: all of the next four": lambda: conclude(evidence),
+        "conclude: all of the next four": lambda: conclude(evidence, NOTHING_PUBLISHED.recover),
         "  decode": lambda: decode_history(evidence.logs, evidence.transfer_logs),
         "  replay": lambda: replay.run(history.entries),
         "  match payments": lambda: compare_transfers(history.entries, history.transfers, deployment.market),

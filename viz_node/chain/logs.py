@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -31,39 +32,54 @@ class Log(NamedTuple):
     position: int
     log_index: int
 
-    @property
-    def place(self) -> tuple[int, int]:
-        """Block and place in it: ascending along the chain."""
-        return self.block_number, self.log_index
-
 
 def parse_log(body: Any) -> Log:
     """The log that an endpoint told. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
+    return parse_logs([body])[0]
+
+
+def parse_logs(bodies: Sequence[Any]) -> list[Log]:
+    """The logs that an endpoint told. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
     try:
-        if body.get("removed") not in (None, False):
-            raise ValueError("a block that was removed")
-        topics, data = tuple(body["topics"]), body["data"]
-        words = (body["blockHash"], body["transactionHash"], *topics)
-        if max(map(len, words)) != _WORD_CHARS or len(data) % 2 or not _are_hex(words, data):
+        logs = [_log(body) for body in bodies]
+        if not _are_canonical(logs):
             raise ValueError("not canonical hex")
-        address = _address(body["address"])
-        block_number, position = _quantity(body["blockNumber"]), _quantity(body["transactionIndex"])
-        log_index = _quantity(body["logIndex"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
-    return Log(address, topics, data, block_number, words[0], words[1], position, log_index)
+    return logs
 
 
-def _are_hex(words: Sequence[str], data: str) -> bool:
-    """Whether these are words, none longer than a word, and data, in lower-case hex after `0x`.
+def _log(body: Any) -> Log:
+    """The log with its hex as told."""
+    if body.get("removed") not in (None, False):
+        raise ValueError("a block that was removed")
+    return Log._make(
+        (
+            _address(body["address"]),
+            tuple(body["topics"]),
+            body["data"],
+            _quantity(body["blockNumber"]),
+            body["blockHash"],
+            body["transactionHash"],
+            _quantity(body["transactionIndex"]),
+            _quantity(body["logIndex"]),
+        )
+    )
 
-    Half the time of a search by patterns, and an audit asks it hundreds of thousands of times: without the digits only
-    an x of each is left, and the x stands where it must.
+
+def _are_canonical(logs: Sequence[Log]) -> bool:
+    """Whether all hashes and topics are words, and all data bytes, in lower-case hex after `0x`.
+
+    An audit reads hundreds of thousands of them, so a page is looked at as one text: without the digits only an x of
+    each is left, and the x stands where it must.
     """
-    text, count = "".join(words), len(words)
-    is_whole = len(text) == count * _WORD_CHARS and text[::_WORD_CHARS] == "0" * count and data.startswith("0x")
-    left = (text + data).encode().translate(None, _DIGITS)
-    return is_whole and text[1::_WORD_CHARS] == "x" * count and left == b"x" * (count + 1)
+    words = [word for log in logs for word in (log.block_hash, log.tx_hash, *log.topics)]
+    data = [log.data for log in logs]
+    if not set(map(len, words)) <= {_WORD_CHARS} or not all(item[:2] == "0x" and not len(item) % 2 for item in data):
+        return False
+    text, end = "".join(words + data).encode(), len(words) * _WORD_CHARS
+    stand = text[:end:_WORD_CHARS] == b"0" * len(words) and text[1:end:_WORD_CHARS] == b"x" * len(words)
+    return stand and text.translate(None, _DIGITS) == b"x" * (len(words) + len(data))
 
 
 # Neighboring logs share most of these.
@@ -89,8 +105,7 @@ def read_logs(
     """
     last = (-1, -1)
     for start, end, bodies in _pages(rpc, address, topics, (from_block, to_block), page_blocks):
-        for body in bodies:
-            log = parse_log(body)
+        for log in parse_logs(bodies):
             place = log.block_number, log.log_index
             if log.address != address or not start <= place[0] <= end or place <= last:
                 raise ChainUnavailableError(
@@ -104,20 +119,30 @@ _Page = tuple[int, int, list[Any]]
 
 
 def _pages(rpc: JsonRpc, address: str, topics: Topics, blocks: tuple[int, int], size: int) -> Iterator[_Page]:
-    """First block, last block and logs of each page, not parsed; `size` is that of the first."""
+    """First block, last block and logs of each page, not parsed; `size` is that of the first.
+
+    The endpoint works on the next page while the caller works on this one.
+    """
     start, to_block = blocks
-    while start <= to_block:
-        end = min(start + size - 1, to_block)
-        query = {"address": address, "topics": list(topics), "fromBlock": hex(start), "toBlock": hex(end)}
-        try:
-            answer = rpc.call("eth_getLogs", query)
-        except RpcRefusedError as error:
-            if end == start:
-                raise ChainUnavailableError(f"the chain does not give the logs of block {start}: {error}") from error
-            size = max(1, (end - start + 1) // 2)
-            continue
-        if not isinstance(answer, list):
-            raise ChainUnavailableError("the chain's answer to eth_getLogs is malformed", "use another RPC")
-        yield start, end, answer
-        wanted = size * PAGE_LOGS // max(1, len(answer))
-        start, size = end + 1, max(1, min(wanted, size * _GROWTH, LARGEST_PAGE_BLOCKS))
+    ready: list[_Page] = []
+    with ThreadPoolExecutor(1) as ahead:
+        while start <= to_block:
+            end = min(start + size - 1, to_block)
+            query = {"address": address, "topics": list(topics), "fromBlock": hex(start), "toBlock": hex(end)}
+            asked = ahead.submit(rpc.call, "eth_getLogs", query)
+            yield from ready
+            ready.clear()
+            try:
+                answer = asked.result()
+            except RpcRefusedError as error:
+                if end == start:
+                    text = f"the chain does not give the logs of block {start}: {error}"
+                    raise ChainUnavailableError(text) from error
+                size = max(1, (end - start + 1) // 2)
+                continue
+            if not isinstance(answer, list):
+                raise ChainUnavailableError("the chain's answer to eth_getLogs is malformed", "use another RPC")
+            ready.append((start, end, answer))
+            wanted = size * PAGE_LOGS // max(1, len(answer))
+            start, size = end + 1, max(1, min(wanted, size * _GROWTH, LARGEST_PAGE_BLOCKS))
+    yield from ready

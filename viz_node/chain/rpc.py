@@ -1,12 +1,12 @@
 """JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint."""
 
-import threading
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import httpx
+import certifi
 import orjson
+import urllib3
 
 from viz_node.errors import ChainUnavailableError
 
@@ -14,6 +14,8 @@ BATCH_LIMIT = 100
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 # The timeout is for each piece of an answer; all of them may take so many times as long.
 _PATIENCE = 5
+_PIECE_BYTES = 256 * 1024
+_MOST_CONNECTIONS = 16
 
 
 class RpcRefusedError(Exception):
@@ -32,8 +34,9 @@ class JsonRpc:
     def __init__(self, url: str, timeout_seconds: float = 10) -> None:
         self.url = url
         self._timeout = timeout_seconds
-        self._lock = threading.Lock()
-        self._client: httpx.Client | None = None
+        self._connections = urllib3.PoolManager(
+            maxsize=_MOST_CONNECTIONS, timeout=timeout_seconds, ca_certs=certifi.where()
+        )
 
     def call(self, method: str, *params: Any) -> Any:
         """One request. Raises: ChainUnavailableError, RpcRefusedError."""
@@ -57,39 +60,40 @@ class JsonRpc:
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
-        with self._lock:
-            client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        self._connections.clear()
 
     def _post(self, body: Any) -> Any:
-        with self._lock:
-            if self._client is None:
-                # Reading the machine's certificates takes longer than many calls, and plain HTTP needs none.
-                is_encrypted = not self.url.startswith("http://")
-                self._client = httpx.Client(timeout=self._timeout, trust_env=False, verify=is_encrypted)
-            client = self._client
+        if not self.url.startswith(("http://", "https://")):
+            raise ChainUnavailableError(f"{self.url!r} is no address of a chain", "it begins with http:// or https://")
         try:
-            return orjson.loads(self._read(client, orjson.dumps(body)))
-        except (httpx.HTTPError, httpx.InvalidURL, orjson.JSONDecodeError) as error:
+            return orjson.loads(self._read(orjson.dumps(body)))
+        except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
             detail = str(error) or type(error).__name__
             raise ChainUnavailableError(
                 f"the chain at {self.url} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
             ) from error
 
-    def _read(self, client: httpx.Client, content: bytes) -> bytes:
+    def _read(self, content: bytes) -> bytes:
         """The body of the answer, given up as soon as it is too long in size or time."""
         deadline, size, parts = time.monotonic() + _PATIENCE * self._timeout, 0, []
-        headers = {"content-type": "application/json"}
-        with client.stream("POST", self.url, content=content, headers=headers) as answer:
-            if answer.status_code in (413, 429) or answer.status_code >= 500:
-                raise RpcRefusedError(f"HTTP status {answer.status_code}", answer.status_code)
-            for part in answer.iter_bytes():
+        answer = self._connections.request(
+            "POST",
+            self.url,
+            body=content,
+            headers={"content-type": "application/json", "accept-encoding": "gzip"},
+            preload_content=False,
+            redirect=False,
+            retries=False,
+        )
+        with answer:
+            if answer.status in (413, 429) or answer.status >= 500:
+                raise RpcRefusedError(f"HTTP status {answer.status}", answer.status)
+            while part := answer.read1(_PIECE_BYTES, decode_content=True):
                 size += len(part)
                 if size > MAX_ANSWER_BYTES:
                     raise RpcRefusedError("the answer is too large", 413)
                 if time.monotonic() > deadline:
-                    raise httpx.ReadTimeout("the answer takes too long")
+                    raise urllib3.exceptions.TimeoutError("the answer takes too long")
                 parts.append(part)
         return b"".join(parts)
 

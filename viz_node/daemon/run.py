@@ -64,8 +64,6 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
             level=config.log_level,
             format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         )
-        # One line per request to the chain would bury everything else.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
         try:
             return asyncio.run(_run(config, screen, with_sample))
         except BaseExceptionGroup as group:

@@ -28,6 +28,7 @@ HEAVY = (
     "transformers",
     "cryptography",
     "httpx",
+    "urllib3",
     "asyncio",
 )
 ALL_ERRORS = [item for item in vars(errors).values() if isinstance(item, type) and issubclass(item, VizNodeError)]

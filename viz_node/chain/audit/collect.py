@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from operator import attrgetter
 from urllib.parse import urlsplit
 
 from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
@@ -33,8 +34,8 @@ DEVELOPMENT_CHAINS = frozenset({1337, 31337})
 FINALIZED = "finalized"
 TIMEOUT_SECONDS = 60
 STREAMS = 3
-# A busy market fills blocks: the first page shows how much the next may hold.
-FIRST_PAGE_BLOCKS = 16
+# The first page shows how much the next may hold, and a short one comes soon.
+FIRST_PAGE_BLOCKS = 4
 # An audit keeps all logs in memory, and asks for pages of blocks up to the one that an endpoint names.
 MOST_LOGS = 5_000_000
 MOST_BLOCKS = 2_000_000_000
@@ -106,20 +107,17 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
     """
     header, notes = choose_block(rpcs, deployment, tag)
     source = Source(rpcs[0], deployment, check_block(header))
-    logs, transfers = _all_logs(source)
-    found = _collect_headers(rpcs, source, header, [*logs, *transfers])
-    annex = Account(account_of_word(source.view(deployment.market, "annex()")))
-    balance = source.view(deployment.token, "balanceOf(address)", int(deployment.market, 16))
+    with ThreadPoolExecutor(1) as beside:
+        told = beside.submit(_told, source)
+        logs, transfers = _all_logs(source)
+        found = _collect_headers(rpcs, source, header, [*logs, *transfers])
+        proofs, codes, terms = told.result()
     return Evidence(
         deployment,
         header,
-        {
-            "market": source.proof(deployment.market, [load_artifact("Market").head_slot]),
-            "annex": source.proof(annex, []),
-            "token": _balance_proof(source, balance),
-        },
-        {"market": source.code(deployment.market), "annex": source.code(annex)},
-        _terms(source),
+        proofs,
+        codes,
+        terms,
         tuple(logs),
         tuple(transfers),
         tuple(found.headers[number] for number in sorted(found.headers)),
@@ -127,6 +125,19 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         tuple(dict.fromkeys(endpoint_name(rpc) for rpc in rpcs)),
         notes,
     )
+
+
+def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], MarketTerms]:
+    """Proofs, code and terms of the contracts."""
+    market, token = source.deployment.market, source.deployment.token
+    annex = Account(account_of_word(source.view(market, "annex()")))
+    balance = source.view(token, "balanceOf(address)", int(market, 16))
+    proofs = {
+        "market": source.proof(market, [load_artifact("Market").head_slot]),
+        "annex": source.proof(annex, []),
+        "token": _balance_proof(source, balance),
+    }
+    return proofs, {"market": source.code(market), "annex": source.code(annex)}, _terms(source)
 
 
 def endpoint_name(rpc: JsonRpc) -> str:
@@ -155,7 +166,7 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
 
     with ThreadPoolExecutor(STREAMS) as pool:
         logs, incoming, outgoing = pool.map(read, queries)
-    return logs, sorted([*incoming, *outgoing], key=lambda log: log.place)
+    return logs, sorted([*incoming, *outgoing], key=attrgetter("block_number", "log_index"))
 
 
 def _collect_headers(rpcs: Sequence[JsonRpc], source: Source, header: Header, logs: Sequence[Log]) -> HeaderCollector:

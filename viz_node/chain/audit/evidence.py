@@ -18,7 +18,7 @@ from viz_node.chain.companions import (
 )
 from viz_node.chain.deployment import Deployment, parse_deployment
 from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
-from viz_node.chain.logs import Log, parse_log
+from viz_node.chain.logs import Log, parse_logs
 from viz_node.chain.proofs import AccountProof, Header
 from viz_node.chain.replay.book import Companions, MarketTerms
 from viz_node.chain.rpc import to_bytes, to_hex
@@ -134,8 +134,8 @@ def from_document(body: Any) -> Evidence:
             {str(name): _proof(proof) for name, proof in body["proofs"].items()},
             {str(name): str(code) for name, code in body["codes"].items()},
             MarketTerms(parse_account(terms.pop("platform")), **{name: _word(value) for name, value in terms.items()}),
-            tuple(_log(row, deployment.market, hashes) for row in body["logs"]),
-            tuple(_log(row, deployment.token, hashes) for row in body["transfers"]),
+            _logs(body["logs"], deployment.market, hashes),
+            _logs(body["transfers"], deployment.token, hashes),
             headers,
             {_word(number): _proof(proof) for number, proof in body["histories"]},
             tuple(map(str, body["witnesses"])),
@@ -164,9 +164,8 @@ def _log_row(log: Log) -> list[Any]:
     return [list(log.topics), log.data, log.block_number, log.tx_hash, log.log_index]
 
 
-def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
-    topics, data, number, tx_hash, index = row
-    return parse_log(
+def _logs(rows: Any, address: str, hashes: Mapping[int, str]) -> tuple[Log, ...]:
+    bodies = [
         {
             "address": address,
             "topics": topics,
@@ -177,7 +176,9 @@ def _log(row: Any, address: str, hashes: Mapping[int, str]) -> Log:
             "transactionIndex": "0x0",
             "logIndex": hex(index),
         }
-    )
+        for topics, data, number, tx_hash, index in rows
+    ]
+    return tuple(parse_logs(bodies))
 
 
 def _proof_body(proof: AccountProof) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""The HTTP side of an endpoint that is slow, endless, or wrong; a real server on loopback."""
+
+import gzip
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from viz_node.chain import rpc as rpc_module
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError
+from viz_node.errors import ChainUnavailableError
+
+ANSWER = b'{"jsonrpc":"2.0","id":1,"result":"0x1"}'
+Reply = Callable[[BaseHTTPRequestHandler], None]
+
+
+def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in ({"content-length": str(len(body))} | headers).items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+@contextmanager
+def endpoint(reply: Reply) -> Iterator[str]:
+    """The address of a server that answers every POST with `reply`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            reply(self)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def test_call__compressed_answer__is_read() -> None:
+    with endpoint(lambda to: send(to, gzip.compress(ANSWER), content_encoding="gzip")) as url:
+        assert JsonRpc(url).call("eth_chainId") == "0x1"
+
+
+def test_call__connection_that_the_server_dropped__connects_again() -> None:
+    dropped = threading.Event()
+
+    def reply(to: BaseHTTPRequestHandler) -> None:
+        send(to, ANSWER)
+        to.connection.shutdown(socket.SHUT_RDWR)
+        to.close_connection = True
+        dropped.set()
+
+    with endpoint(reply) as url:
+        rpc = JsonRpc(url)
+        for _ in range(3):
+            dropped.clear()
+            assert rpc.call("eth_chainId") == "0x1"
+            assert dropped.wait(10)
+
+
+def test_call__answer_that_unpacks_to_too_much__is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rpc_module, "MAX_ANSWER_BYTES", 1_000_000)
+    bomb = gzip.compress(b" " * 2_000_000)
+    with endpoint(lambda to: send(to, bomb, content_encoding="gzip")) as url, pytest.raises(RpcRefusedError) as refusal:
+        JsonRpc(url).call("eth_getLogs")
+    assert refusal.value.code == 413
+
+
+@pytest.mark.parametrize("framing", [{"content_length": "100000"}, {"transfer_encoding": "chunked"}])
+def test_call__answer_byte_by_byte__is_given_up(framing: dict[str, str]) -> None:
+    def drip(to: BaseHTTPRequestHandler) -> None:
+        is_chunked = "transfer_encoding" in framing
+        to.send_response(200)
+        for name, value in framing.items():
+            to.send_header(name.replace("_", "-"), value)
+        to.end_headers()
+        try:
+            for _ in range(200):
+                to.wfile.write(b"1\r\n \r\n" if is_chunked else b" ")
+                time.sleep(0.05)
+        except OSError:
+            pass
+
+    began = time.monotonic()
+    with endpoint(drip) as url, pytest.raises(ChainUnavailableError, match="too long"):
+        JsonRpc(url, timeout_seconds=0.2).call("eth_getLogs")
+    assert time.monotonic() - began < 8
+
+
+@pytest.mark.parametrize("status", [413, 429, 500, 503])
+def test_call__status_that_asks_for_less__is_a_refusal(status: int) -> None:
+    with endpoint(lambda to: send(to, b"{}", status)) as url, pytest.raises(RpcRefusedError) as refusal:
+        JsonRpc(url).call("eth_getLogs")
+    assert refusal.value.code == status
+
+
+def test_call__redirect__is_not_followed() -> None:
+    asked = []
+
+    def reply(to: BaseHTTPRequestHandler) -> None:
+        asked.append(to.path)
+        send(to, b"", 307, location="/elsewhere")
+
+    with endpoint(reply) as url, pytest.raises(ChainUnavailableError):
+        JsonRpc(url).call("eth_chainId")
+    assert asked == ["/"]
+
+
+def test_call__answer_cut_short__is_no_answer() -> None:
+    def reply(to: BaseHTTPRequestHandler) -> None:
+        send(to, ANSWER, content_length="1000")
+        to.close_connection = True
+
+    with endpoint(reply) as url, pytest.raises(ChainUnavailableError, match="does not answer"):
+        JsonRpc(url).call("eth_chainId")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "127.0.0.1:8545", "ftp://127.0.0.1", "http://", "http://[::1", "http://a b", "http://a:99999"]
+)
+def test_call__no_address__says_so(url: str) -> None:
+    with pytest.raises(ChainUnavailableError):
+        JsonRpc(url).call("eth_chainId")
