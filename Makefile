@@ -53,7 +53,7 @@ mutation: contracts/node_modules/.installed build/mutation/venv/.installed ## co
 
 test: setup ## everything: check, contracts, integration and end-to-end tests
 	$(MAKE) check
-	$(MAKE) -j2 -O test-contracts test-parts  # the compiler takes minutes, and one core
+	$(MAKE) -j2 -O test-contracts test-parts  # the compiler takes one core
 	$(BIN)/python -m pytest -q tests/e2e
 
 test-contracts: setup

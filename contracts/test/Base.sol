@@ -13,6 +13,7 @@ interface Vm {
     function warp(uint256) external;
     function assume(bool) external pure;
     function deployCode(string calldata artifact, bytes calldata arguments) external returns (address);
+    function getCode(string calldata artifact) external view returns (bytes memory);
     function store(address, bytes32, bytes32) external;
     function load(address, bytes32) external view returns (bytes32);
     function expectRevert(bytes calldata) external;

@@ -7,8 +7,8 @@ import {IBooks} from "../src/interfaces/IBooks.sol";
 import {IChannels} from "../src/interfaces/IChannels.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Secp256k1} from "../src/libraries/Secp256k1.sol";
+import {ICallingToken, IToken} from "./IToken.sol";
 import {PartsFixture} from "./PartsFixture.sol";
-import {CallingToken, FeeToken} from "./Tokens.sol";
 
 /// @notice Metered use: every step works, every refusal names its cause, and a signed promise cannot be taken back.
 contract ChannelsTest is PartsFixture {
@@ -85,7 +85,7 @@ contract ChannelsTest is PartsFixture {
     }
 
     function test_openChannel__token_that_takes_a_fee__reverts() public {
-        _deploy(new FeeToken());
+        _deploy(IToken(_tokenOf("FeeToken")));
         (, uint64 offer) = _publishMetered();
         bytes memory answer = abi.encodeWithSelector(IBooks.AmountMismatch.selector, DEPOSIT, DEPOSIT - 1);
         _assertOpenFails(offer, STRANGER, DEPOSIT, LIFETIME, USE_PRICE, answer);
@@ -316,7 +316,7 @@ contract ChannelsTest is PartsFixture {
     }
 
     function test_closeChannel__token_that_calls_back__cannot_close_again() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);

@@ -7,8 +7,8 @@ import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {Secp256k1} from "../src/libraries/Secp256k1.sol";
 import {Vm} from "./Base.sol";
+import {ICallingToken} from "./IToken.sol";
 import {PartsFixture} from "./PartsFixture.sol";
-import {CallingToken} from "./Tokens.sol";
 
 /// @notice Fair delivery: the seller gets no money without the right key, the buyer no key without money.
 contract EscrowTest is PartsFixture {
@@ -305,7 +305,7 @@ contract EscrowTest is PartsFixture {
     }
 
     function test_refund__token_that_calls_back__cannot_take_it_twice() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (IEscrow.Order memory terms, Case memory one) = _ready(0, 0);
         uint64 number = _placeOrder(_offer, one);

@@ -4,11 +4,10 @@ pragma solidity ^0.8.30;
 import {IEscrow} from "../src/interfaces/IEscrow.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {Setup} from "../src/Setup.sol";
-import {TestToken} from "../src/TestToken.sol";
+import {IBlockingToken, IToken} from "./IToken.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {PartsFixture} from "./PartsFixture.sol";
 import {PlatformFixture} from "./PlatformFixture.sol";
-import {BlockingToken} from "./Tokens.sol";
 
 /// @notice A moving price in the escrow counts nobody before his payment is final, and one refused payment stops no other.
 contract EscrowPricingTest is PartsFixture, PlatformFixture {
@@ -50,7 +49,7 @@ contract EscrowPricingTest is PartsFixture, PlatformFixture {
     }
 
     function test_refund__payer_on_a_block_list__others_get_theirs() public {
-        BlockingToken blocking = new BlockingToken();
+        IBlockingToken blocking = IBlockingToken(_tokenOf("BlockingToken"));
         _deploy(blocking);
         IOffers.OfferTerms memory offered = _terms(0, PRICE, 0);
         offered.escrowed = true;
@@ -66,7 +65,7 @@ contract EscrowPricingTest is PartsFixture, PlatformFixture {
         others.payer = STRANGER;
         vm.warp(NOW + 1 days);
         blocking.setBlocked(BUYER);
-        vm.expectRevert(BlockingToken.Blocked.selector);
+        vm.expectRevert(IBlockingToken.Blocked.selector);
         _all().refund(numbers[0], terms[0]);
         _all().refund(other, others);
         vm.assertEq(blocking.balanceOf(STRANGER), PRICE, "not held up");
@@ -88,7 +87,7 @@ contract EscrowPricingTest is PartsFixture, PlatformFixture {
         return (state >> 16) & 0xffff;
     }
 
-    function _setup(TestToken token_) internal view override(PlatformFixture, MarketFixture) returns (Setup memory) {
+    function _setup(IToken token_) internal view override(PlatformFixture, MarketFixture) returns (Setup memory) {
         return PlatformFixture._setup(token_);
     }
 }

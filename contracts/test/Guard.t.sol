@@ -8,13 +8,13 @@ import {IPools} from "../src/interfaces/IPools.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {ISplits} from "../src/interfaces/ISplits.sol";
 import {Secp256k1} from "../src/libraries/Secp256k1.sol";
+import {ICallingToken} from "./IToken.sol";
 import {PartsFixture} from "./PartsFixture.sol";
-import {CallingToken} from "./Tokens.sol";
 
 /// @notice While money is on its way, the market lets nobody in: every entry point that moves money is under one guard.
 contract GuardTest is PartsFixture {
     function test_guard__every_payment__refused_while_another_is_on_its_way() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (,, uint64 offer) = _publish(60);
         bytes32 guard = bytes32(ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector);

@@ -12,9 +12,9 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Setup} from "../src/Setup.sol";
 import {Vm} from "./Base.sol";
+import {IBlockingToken, ICallingToken, IToken} from "./IToken.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Tables} from "./Tables.sol";
-import {BlockingToken, BonusToken, CallingToken, FeeToken, RefusingToken} from "./Tokens.sol";
 
 /// @notice Every entry point works, and every refusal names its cause.
 contract MarketTest is MarketFixture {
@@ -332,28 +332,28 @@ contract MarketTest is MarketFixture {
     }
 
     function test_buy__token_takes_a_fee__reverts() public {
-        _deploy(new FeeToken());
+        _deploy(IToken(_tokenOf("FeeToken")));
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE - 1));
         _buy(offer, HOLDER);
     }
 
     function test_buy__token_gives_more__reverts() public {
-        _deploy(new BonusToken());
+        _deploy(IToken(_tokenOf("BonusToken")));
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(IBooks.AmountMismatch.selector, PRICE, PRICE + 1));
         _buy(offer, HOLDER);
     }
 
     function test_buy__token_answers_false__reverts() public {
-        _deploy(new RefusingToken());
+        _deploy(IToken(_tokenOf("RefusingToken")));
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(SafeERC20.SafeERC20FailedOperation.selector, address(token)));
         _buy(offer, HOLDER);
     }
 
     function test_buy__token_calls_back__refused() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (,, uint64 offer) = _publish(60);
         calling.arm(address(market), abi.encodeCall(ISales.buy, (offer, HOLDER, PRICE, ORDER)));
@@ -362,7 +362,7 @@ contract MarketTest is MarketFixture {
     }
 
     function test_claim__token_calls_back__refused() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (, uint32 split, uint64 offer) = _publish(60);
         _buy(offer, HOLDER);
@@ -449,12 +449,12 @@ contract MarketTest is MarketFixture {
     }
 
     function test_claim__one_account_is_blocked__others_are_paid() public {
-        BlockingToken blocking = new BlockingToken();
+        IBlockingToken blocking = IBlockingToken(_tokenOf("BlockingToken"));
         _deploy(blocking);
         (, uint32 split, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
         blocking.setBlocked(accounts[0]);
-        vm.expectRevert(BlockingToken.Blocked.selector);
+        vm.expectRevert(IBlockingToken.Blocked.selector);
         this.claimExternally(split, 0);
         vm.assertGt(_claim(split, 1), 0, "another account");
         blocking.setBlocked(address(0));
@@ -489,7 +489,7 @@ contract MarketTest is MarketFixture {
         return _claim(split, index);
     }
 
-    function _assertRefused(CallingToken calling) private view {
+    function _assertRefused(ICallingToken calling) private view {
         vm.assertTrue(!calling.succeeded(), "the inner call succeeded");
         bytes4 reason = bytes4(calling.answer());
         bytes4 expected = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;

@@ -5,8 +5,8 @@ import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IWindows} from "../src/interfaces/IWindows.sol";
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {Setup} from "../src/Setup.sol";
-import {TestToken} from "../src/TestToken.sol";
 import {Base, Vm} from "./Base.sol";
+import {IToken} from "./IToken.sol";
 import {Tables} from "./Tables.sol";
 
 /// @notice A market with one publisher and one funded buyer, and a second reading of the ledger.
@@ -29,23 +29,28 @@ abstract contract MarketFixture is Base {
     uint256 internal constant GENESIS = 1 << 41;
 
     IMarket internal market;
-    TestToken internal token;
+    IToken internal token;
     address[] internal accounts;
     uint16[] internal shares;
 
     function setUp() public virtual {
         vm.warp(NOW);
-        token = new TestToken();
+        token = IToken(vm.deployCode("TestToken.sol:TestToken", ""));
         _deploy(token);
         (accounts, shares) = Tables.make(5, 0x1000000000, 1);
     }
 
-    function _deploy(TestToken token_) internal {
+    function _deploy(IToken token_) internal {
         token = token_;
         market = _new(_setup(token_));
         token_.mint(BUYER, FUNDS);
         vm.prank(BUYER);
         token_.approve(address(market), FUNDS);
+    }
+
+    /// @dev One of the tokens of Tokens.sol.
+    function _tokenOf(string memory name) internal returns (address) {
+        return vm.deployCode(string.concat("Tokens.sol:", name), "");
     }
 
     /// @dev For deployments that must be refused: expectRevert looks at the next call.
@@ -65,7 +70,7 @@ abstract contract MarketFixture is Base {
     }
 
     /// @dev Suites that need a platform, or windows of their own, override this.
-    function _setup(TestToken token_) internal view virtual returns (Setup memory) {
+    function _setup(IToken token_) internal view virtual returns (Setup memory) {
         return Setup(token_, address(0), 0, STEWARD, _delays());
     }
 

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {ISplits} from "../src/interfaces/ISplits.sol";
-import {TestToken} from "../src/TestToken.sol";
+import {IToken} from "./IToken.sol";
 import {MirrorBooks} from "./MirrorBooks.sol";
 import {StewardHandler} from "./StewardHandler.sol";
 import {Tables} from "./Tables.sol";
@@ -13,7 +13,7 @@ import {Tables} from "./Tables.sol";
 /// @dev Every action makes a call that must succeed; the suite runs with fail_on_revert. Attacks that must fail are made
 /// with try and counted too.
 contract MarketHandler is StewardHandler {
-    constructor(IMarket market_, TestToken token_) MirrorBooks(market_, token_) {}
+    constructor(IMarket market_, IToken token_) MirrorBooks(market_, token_) {}
 
     function register(uint256 actor, bytes32 terms) external {
         bytes32 manifest = keccak256(abi.encode("manifest", entries));

@@ -2,11 +2,10 @@
 pragma solidity ^0.8.30;
 
 import {IWindows} from "../src/interfaces/IWindows.sol";
-import {Market} from "../src/Market.sol";
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {Setup} from "../src/Setup.sol";
-import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
+import {IToken} from "./IToken.sol";
 import {MarketHandler} from "./MarketHandler.sol";
 import {StewardHandler} from "./StewardHandler.sol";
 
@@ -17,17 +16,15 @@ contract MarketInvariantsTest is Base {
     uint16 private constant FEE = 1;
 
     IMarket private _market;
-    TestToken private _token;
+    IToken private _token;
     MarketHandler private _handler;
 
     function setUp() public {
         vm.warp(1_800_000_000);
-        _token = new TestToken();
-        _market = IMarket(
-            address(
-                new Market(Setup(_token, PLATFORM, FEE, STEWARD, IWindows.Delays(1 days, 1 hours, 2 hours, 3 days)))
-            )
-        );
+        _token = IToken(vm.deployCode("TestToken.sol:TestToken", ""));
+        IWindows.Delays memory delays = IWindows.Delays(1 days, 1 hours, 2 hours, 3 days);
+        Setup memory setup = Setup(_token, PLATFORM, FEE, STEWARD, delays);
+        _market = IMarket(vm.deployCode("Market.sol:Market", abi.encode(setup)));
         _handler = new MarketHandler(_market, _token);
         _handler.publish(5, 0, 1, 1_000_003);
         _handler.buy(1, 0, 0);

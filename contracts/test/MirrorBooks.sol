@@ -3,8 +3,8 @@ pragma solidity ^0.8.30;
 
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
-import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
+import {IToken} from "./IToken.sol";
 import {Tables} from "./Tables.sol";
 
 /// @notice Books kept next to the market's, from the calls alone: splits, licenses, prices and the ledger.
@@ -35,7 +35,7 @@ abstract contract MirrorBooks is Base {
     uint16 public constant FEE = 1;
 
     IMarket public immutable market;
-    TestToken public immutable token;
+    IToken public immutable token;
 
     uint256 public expectedHead = 1 << 41;
     uint256 public entries;
@@ -53,7 +53,7 @@ abstract contract MirrorBooks is Base {
     mapping(uint64 offer => bool) internal _closed;
     mapping(uint64 offer => mapping(address holder => uint256)) public expectedExpiry;
 
-    constructor(IMarket market_, TestToken token_) {
+    constructor(IMarket market_, IToken token_) {
         market = market_;
         token = token_;
         token_.mint(address(this), type(uint128).max);

@@ -5,8 +5,8 @@ import {IChannels} from "../src/interfaces/IChannels.sol";
 import {IEscrow} from "../src/interfaces/IEscrow.sol";
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {Secp256k1} from "../src/libraries/Secp256k1.sol";
-import {TestToken} from "../src/TestToken.sol";
 import {Base} from "./Base.sol";
+import {IToken} from "./IToken.sol";
 import {Cheats} from "./PartsFixture.sol";
 
 /// @notice The books that the handlers of channels, escrow and pools keep next to the market's.
@@ -14,14 +14,14 @@ abstract contract PartsBooks is Base {
     Cheats internal constant cheats = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
 
     IMarket public immutable market;
-    TestToken public immutable token;
+    IToken public immutable token;
     uint256 public paidIn;
     uint256 public paidOut;
     uint256 public expectedHead;
     mapping(uint32 split => uint256) public expectedAcc;
     mapping(bytes32 action => uint256) public succeeded;
 
-    constructor(IMarket market_, TestToken token_) {
+    constructor(IMarket market_, IToken token_) {
         market = market_;
         token = token_;
         expectedHead = market_.head();

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IMarket} from "../src/interfaces/IMarket.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {Secp256k1} from "../src/libraries/Secp256k1.sol";
-import {TestToken} from "../src/TestToken.sol";
+import {IToken} from "./IToken.sol";
 import {PartsFixture} from "./PartsFixture.sol";
 import {ChannelsHandler, EscrowHandler, PartsBooks} from "./PartsHandler.sol";
 import {PoolsHandler} from "./PoolsHandler.sol";
@@ -12,7 +12,7 @@ import {PoolsHandler} from "./PoolsHandler.sol";
 contract PartsHandler is ChannelsHandler, EscrowHandler, PoolsHandler {
     constructor(
         IMarket market_,
-        TestToken token_,
+        IToken token_,
         uint256 secret,
         bytes32 key,
         bytes32 wrapped,

@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {IOffers} from "../src/interfaces/IOffers.sol";
 import {Setup} from "../src/Setup.sol";
 import {Setup} from "../src/Setup.sol";
-import {TestToken} from "../src/TestToken.sol";
+import {IToken} from "./IToken.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 
 /// @notice A market whose platform takes a fee, and an offer whose price moves.
@@ -20,7 +20,7 @@ abstract contract PlatformFixture is MarketFixture {
         _takeFee(accounts, shares, FEE);
     }
 
-    function _setup(TestToken token_) internal view virtual override returns (Setup memory setup) {
+    function _setup(IToken token_) internal view virtual override returns (Setup memory setup) {
         setup = super._setup(token_);
         setup.platform = PLATFORM;
         setup.platformFee = FEE;

@@ -6,9 +6,9 @@ import {IPools} from "../src/interfaces/IPools.sol";
 import {IBooks} from "../src/interfaces/IBooks.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {Vm} from "./Base.sol";
+import {ICallingToken} from "./IToken.sol";
 import {PartsFixture} from "./PartsFixture.sol";
 import {PoolTrees} from "./PoolTrees.sol";
-import {CallingToken} from "./Tokens.sol";
 
 /// @notice Catalogue subscriptions: fees reach splits only through an unvetoed root, or go back.
 contract PoolsTest is PartsFixture {
@@ -324,7 +324,7 @@ contract PoolsTest is PartsFixture {
     }
 
     function test_refundPeriod__token_that_calls_back__cannot_take_it_twice() public {
-        CallingToken calling = new CallingToken();
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         _create();
         _subscribe(HOLDER, 0, 1);

@@ -7,9 +7,9 @@ import {IOffers} from "../src/interfaces/IOffers.sol";
 import {IRegistry} from "../src/interfaces/IRegistry.sol";
 import {ISales} from "../src/interfaces/ISales.sol";
 import {Vm} from "./Base.sol";
+import {IToken} from "./IToken.sol";
 import {MarketFixture} from "./MarketFixture.sol";
 import {Cheats} from "./PartsFixture.sol";
-import {FeeToken} from "./Tokens.sol";
 
 /// @notice The other ways to pay: a permit, and a signed payment that anyone relays; and what `buy` refuses to sell.
 contract SalesTest is MarketFixture {
@@ -76,7 +76,7 @@ contract SalesTest is MarketFixture {
     }
 
     function test_buyWithAuthorization__token_takes_a_fee__reverts() public {
-        FeeToken taking = new FeeToken();
+        IToken taking = IToken(_tokenOf("FeeToken"));
         _deploy(taking);
         taking.mint(_payer, FUNDS);
         (, _split, _offer) = _publish(60);
