@@ -51,3 +51,12 @@ def test_transfer__one_megabyte__every_row_arrives_intact() -> None:
 
     assert [row["transfer"] for row in table] == ["raw socket", "aiohttp", "libp2p defaults", "viz-node"]
     assert all(row["MB/s"] > 0 for row in table)
+
+
+@pytest.mark.slow
+def test_audit__one_block_of_entries__its_speed_and_that_of_its_parts() -> None:
+    whole, *stages = rows("audit.py", "--entries", "400", "--runs", "1", "--without-web3")
+
+    assert whole["entries"] > 400
+    assert whole["entries/s"] == pytest.approx(whole["entries"] / whole["seconds"])
+    assert {"conclude: all of the next four", "report"} < {row["stage"] for row in stages}
