@@ -56,16 +56,21 @@ contract Secp256k1Test is PartsFixture {
         vm.assertTrue(this.isUsable(one), "as it is");
         vm.assertTrue(this.isUsable(Secp256k1.Point(one.x, Secp256k1.P - one.y)), "its negative");
         vm.assertTrue(!this.isUsable(Secp256k1.Point(0, 0)), "zero");
-        // A point of the curve with N <= x < P, found by search: ecrecover cannot multiply it.
-        Secp256k1.Point memory high = Secp256k1.Point(HIGH_X, HIGH_Y);
+        // Points of the curve with N <= x < P, found by search: ecrecover cannot multiply them.
+        _assertRefusedOnCurve(Secp256k1.N, HIGH_Y);
+        _assertRefusedOnCurve(Secp256k1.N + 2, HIGHER_Y);
         uint256 p = Secp256k1.P;
-        vm.assertTrue(mulmod(HIGH_Y, HIGH_Y, p) == addmod(mulmod(mulmod(HIGH_X, HIGH_X, p), HIGH_X, p), 7, p), "curve");
-        vm.assertTrue(!this.isUsable(high), "x beyond the order");
         vm.assertTrue(this.isUsable(Secp256k1.Point(LOW_X, 1)), "a point of the curve with y = 1");
         vm.assertTrue(!this.isUsable(Secp256k1.Point(LOW_X, 1 + p)), "y beyond the field");
     }
 
-    uint256 private constant HIGH_X = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141;
+    function _assertRefusedOnCurve(uint256 x, uint256 y) private view {
+        uint256 p = Secp256k1.P;
+        vm.assertTrue(mulmod(y, y, p) == addmod(mulmod(mulmod(x, x, p), x, p), 7, p), "curve");
+        vm.assertTrue(!this.isUsable(Secp256k1.Point(x, y)), "x beyond the order");
+    }
+
     uint256 private constant LOW_X = 0x1FE1E5EF3FCEB5C135AB7741333CE5A6E80D68167653F6B2B24BCBCFAAAFF507;
     uint256 private constant HIGH_Y = 0x98F66641CB0AE1776B463EBDEE3D77FE2658F021DB48E2C8AC7AB4C92F83621E;
+    uint256 private constant HIGHER_Y = 0x36B1AA62EB77C1973025CBCBEA9740EED8EACDAB8772268B395064453269D1D3;
 }
