@@ -62,6 +62,12 @@ contract ChannelsTest is PartsFixture {
         _assertOpenFails(offer, STRANGER, DEPOSIT, LIFETIME, PRICE, answer);
     }
 
+    function test_openChannel__escrowed_offer__reverts() public {
+        (,, uint64 offer) = _publishEscrowed(0);
+        bytes memory answer = _number(IRegistry.OfferNotMetered.selector, offer);
+        _assertOpenFails(offer, STRANGER, DEPOSIT, LIFETIME, PRICE, answer);
+    }
+
     function test_openChannel__paused_or_withdrawn__reverts_while_the_rest_goes_on() public {
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);
@@ -259,9 +265,12 @@ contract ChannelsTest is PartsFixture {
         _all().askClose(channel);
         vm.prank(BUYER);
         _all().askClose(channel);
-        vm.expectRevert(abi.encodeWithSelector(IChannels.ClosingAlready.selector, channel, NOW + 1 days));
-        vm.prank(BUYER);
-        _all().askClose(channel);
+        for (uint256 later = 0; later <= 1 hours; later += 1 hours) {
+            vm.warp(NOW + later);
+            vm.expectRevert(abi.encodeWithSelector(IChannels.ClosingAlready.selector, channel, NOW + 1 days));
+            vm.prank(BUYER);
+            _all().askClose(channel);
+        }
     }
 
     function test_askClose__would_end_when_the_channel_ends_anyway__reverts() public {

@@ -63,6 +63,12 @@ contract EscrowTest is PartsFixture {
         _assertOrderFails(offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
     }
 
+    function test_order__metered_offer__reverts() public {
+        (, uint64 offer) = _publishMetered();
+        bytes memory answer = abi.encodeWithSelector(IEscrow.OfferNotEscrowed.selector, offer);
+        _assertOrderFails(offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
+    }
+
     function test_order__paused__reverts_while_running_orders_end() public {
         (IEscrow.Order memory terms,) = _ready(0, 0);
         uint64 number = _placeOrder(_offer, _case(0));
@@ -246,6 +252,8 @@ contract EscrowTest is PartsFixture {
         (uint128 acc,,) = market.splits(_split);
         vm.assertEq(acc, PRICE, "credited");
         vm.assertGt(market.licenses(_offer, HOLDER), 0, "license stays");
+        (,,,,,, uint88 state) = market.offers(_offer);
+        vm.assertEq(state, 0, "a fixed price counts nothing");
         uint256 packed = uint256(_split) | (block.timestamp << 32);
         _assertEntry(_lastEntry(), 34, number, BUYER, abi.encode(_sequence(), PRICE, packed, _offer, bytes32(0)));
         vm.expectRevert(abi.encodeWithSelector(IEscrow.OrderMismatch.selector, number));

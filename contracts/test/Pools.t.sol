@@ -64,6 +64,7 @@ contract PoolsTest is PartsFixture {
         _create();
         _assertSubscribeFails(HOLDER, 0, 0, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 0, 0));
         _assertSubscribeFails(HOLDER, 24, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 24, 1));
+        _assertSubscribeFails(HOLDER, 25, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 25, 1));
         _assertSubscribeFails(HOLDER, 1, 24, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, 24));
         uint256 huge = type(uint256).max;
         _assertSubscribeFails(HOLDER, 1, huge, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, huge));
@@ -239,6 +240,8 @@ contract PoolsTest is PartsFixture {
         _postAndAdopt(_current() - 1);
         vm.assertEq(_claimPool(0), 300, "new");
         vm.assertEq(_claimPool(1), 1_000, "a root that was never claimed against costs nothing");
+        (,,,,,,, uint128 credited,) = _all().pools(_pool);
+        vm.assertEq(credited, 2_000 + 300 + 1_000, "credited");
     }
 
     function test_claimPool__root_above_the_income__cap_holds() public {
@@ -279,6 +282,17 @@ contract PoolsTest is PartsFixture {
         bytes memory data = abi.encode(_sequence(), FEE, 0, uint256(uint160(HOLDER)), bytes32(0));
         _assertEntry(_lastEntry(), 46, _pool, BUYER, data);
         _assertRefundFails(0, HOLDER, early);
+    }
+
+    function test_refundPeriod__two_subscribers__each_fee_goes_back() public {
+        _create();
+        _subscribe(HOLDER, 0, 1);
+        _subscribe(STRANGER, 0, 1);
+        vm.warp(NOW + PERIOD + SILENCE);
+        _all().refundPeriod(_pool, 0, HOLDER);
+        vm.assertEq(_all().income(_pool, 0), FEE, "waits for the other");
+        _all().refundPeriod(_pool, 0, STRANGER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS, "refund");
     }
 
     function test_refundPeriod__time_over__cannot_be_allocated_any_more_but_later_periods_can() public {

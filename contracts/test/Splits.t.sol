@@ -131,8 +131,10 @@ contract SplitsTest is PlatformFixture {
         (, uint32 split, uint64 offer) = _publish(0);
         _buy(offer, HOLDER);
         _claim(split, 2);
+        uint256 entries = market.head() & SEQUENCE;
         market.claimMany(_claims(split));
         vm.assertGt(token.balanceOf(accounts[3]), 0, "received");
+        vm.assertEq(market.head() & SEQUENCE, entries + accounts.length - 1, "an entry for each that was paid");
     }
 
     function test_claimMany__nothing_due__reverts() public {

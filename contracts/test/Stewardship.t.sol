@@ -96,9 +96,12 @@ contract StewardshipTest is MarketFixture {
         vm.assertGt(_claim(_split, 0), 0, "claims go on");
         vm.prank(OWNER);
         market.withdraw(_adapter, _one(_offer));
+        vm.recordLogs();
         vm.prank(STEWARD);
         market.unpause();
         vm.assertTrue(!market.paused(), "unpaused");
+        bytes memory data = abi.encode(market.head() & SEQUENCE, 0, 0, 0, 0);
+        _assertEntry(vm.getRecordedLogs()[0], 17, 0, STEWARD, data);
     }
 
     function test_pause__and_unpause__ledger_replays() public {
