@@ -307,7 +307,7 @@ contract ChannelsTest is PartsFixture {
         vm.warp(NOW + LIFETIME - 1);
         vm.expectRevert(abi.encodeWithSelector(IChannels.NotClosable.selector, channel, NOW + LIFETIME));
         _all().closeChannel(channel);
-        vm.warp(NOW + LIFETIME);
+        vm.warp(NOW + LIFETIME + 1);
         _all().redeem(_voucher(channel, 1));
         _all().closeChannel(channel);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - USE_PRICE, "refund");

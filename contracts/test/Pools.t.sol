@@ -94,6 +94,13 @@ contract PoolsTest is PartsFixture {
         _assertSubscribeFails(OWNER, 26, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 26, 1));
     }
 
+    function test_subscribe__after_a_lifetime__running_period() public {
+        _create();
+        vm.warp(2 * NOW + 5 * PERIOD);
+        _subscribe(HOLDER, _current(), 1);
+        vm.assertEq(_all().income(_pool, _current()), FEE, "income");
+    }
+
     function test_postRoot__ended_periods__pending_with_their_income() public {
         _create();
         _subscribe(HOLDER, 0, 3);
@@ -244,6 +251,17 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(credited, 2_000 + 300 + 1_000, "credited");
     }
 
+    function test_claimPool__later_root_gives_less__reverts() public {
+        _adoptTotals(2_000, 1_000);
+        _claimPool(0);
+        vm.warp(block.timestamp + PERIOD);
+        _subscribe(HOLDER, _current(), 1);
+        vm.warp(block.timestamp + PERIOD);
+        _totals[0] -= 1;
+        _postAndAdopt(_current() - 1);
+        _assertClaimFails(0, 1_999, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, _splits[0]));
+    }
+
     function test_claimPool__root_above_the_income__cap_holds() public {
         _adoptTotals(2_000, 1_001);
         _claimPool(0);
@@ -307,6 +325,17 @@ contract PoolsTest is PartsFixture {
         _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
         _all().adoptRoot(_pool);
         _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
+    }
+
+    function test_refundPeriod__left_out_of_an_adopted_root__goes_back() public {
+        _create();
+        _subscribe(HOLDER, 0, 2);
+        vm.warp(NOW + PERIOD + SILENCE);
+        _post(1, RULES);
+        vm.warp(block.timestamp + 3 days);
+        _all().adoptRoot(_pool);
+        _all().refundPeriod(_pool, 0, HOLDER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
     }
 
