@@ -81,7 +81,7 @@ class Endpoints(JsonRpc):
             except RpcRefusedError as error:
                 if error.code != _TOO_MANY_REQUESTS and not _SERVER_ERROR <= error.code < 2 * _SERVER_ERROR:
                     raise
-                failures.append(ChainUnavailableError(f"{route.rpc.url} refuses: {error.message}", "try again"))
+                failures.append(ChainUnavailableError(f"{route.rpc.name} refuses: {error.message}", "try again"))
             except ChainUnavailableError as error:
                 failures.append(error)
             route.rest(now)
@@ -91,7 +91,7 @@ class Endpoints(JsonRpc):
     def _verify(self, route: "_Route") -> None:
         genesis = verify_endpoint(route.rpc, self._deployment)
         if self._genesis not in (None, genesis):
-            raise WrongChainError(f"{route.rpc.url} has another first block than the other endpoints", "remove it")
+            raise WrongChainError(f"{route.rpc.name} has another first block than the other endpoints", "remove it")
         self._genesis, route.is_verified = genesis, True
 
 
@@ -117,18 +117,18 @@ def verify_endpoint(rpc: JsonRpc, deployment: "Deployment") -> str:
     try:
         chain_id, genesis, code = rpc.batch([*requests, ("eth_getCode", [deployment.market, "latest"])])
     except RpcRefusedError as error:
-        raise ChainUnavailableError(f"{rpc.url} refuses: {error.message}", "use another RPC") from error
+        raise ChainUnavailableError(f"{rpc.name} refuses: {error.message}", "use another RPC") from error
     if to_int(chain_id) != deployment.chain_id:
         raise WrongChainError(
-            f"{rpc.url} is chain {to_int(chain_id)}, and the market is on chain {deployment.chain_id}",
+            f"{rpc.name} is chain {to_int(chain_id)}, and the market is on chain {deployment.chain_id}",
             "give the RPC address of the market's chain",
         )
     if not isinstance(genesis, dict) or not isinstance(genesis.get("hash"), str):
-        raise ChainUnavailableError(f"{rpc.url} does not tell the first block", "use another RPC")
+        raise ChainUnavailableError(f"{rpc.name} does not tell the first block", "use another RPC")
     if not to_bytes(code):
         raise WrongChainError(
-            f"{rpc.url}: there is no contract at {deployment.market}", "the chain was reset, or the file is old"
+            f"{rpc.name}: there is no contract at {deployment.market}", "the chain was reset, or the file is old"
         )
     if keccak(to_bytes(code)).hex() != deployment.code_digest:
-        raise WrongChainError(f"{rpc.url}: another contract is at {deployment.market}", "check the deployment file")
+        raise WrongChainError(f"{rpc.name}: another contract is at {deployment.market}", "check the deployment file")
     return str(genesis["hash"])

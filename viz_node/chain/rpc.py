@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import certifi
 import orjson
@@ -38,6 +39,16 @@ class JsonRpc:
             maxsize=_MOST_CONNECTIONS, timeout=timeout_seconds, ca_certs=certifi.where()
         )
 
+    @property
+    def name(self) -> str:
+        """The endpoint without what may be a secret in its address: a password, or a key in its path."""
+        try:
+            parts = urlsplit(self.url)
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "an endpoint with a malformed address"
+        return f"{parts.scheme}://{parts.hostname}{port}"
+
     def call(self, method: str, *params: Any) -> Any:
         """One request. Raises: ChainUnavailableError, RpcRefusedError."""
         return _result_of(self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}), method)
@@ -53,7 +64,7 @@ class JsonRpc:
             ]
             answers = self._post(body)
             if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
-                raise ChainUnavailableError(f"{self.url} does not answer batches")
+                raise ChainUnavailableError(f"{self.name} does not answer batches")
             by_id = {answer.get("id"): answer for answer in answers if isinstance(answer.get("id"), int)}
             results += [_result_of(by_id.get(number), method) for number, (method, _) in enumerate(part)]
         return results
@@ -63,24 +74,26 @@ class JsonRpc:
         self._connections.clear()
 
     def _post(self, body: Any) -> Any:
-        if not self.url.startswith(("http://", "https://")):
-            raise ChainUnavailableError(f"{self.url!r} is no address of a chain", "it begins with http:// or https://")
+        if not self.url.lower().startswith(("http://", "https://")):
+            raise ChainUnavailableError("an RPC address begins with http:// or https://", "check the one that you gave")
         try:
             return orjson.loads(self._read(orjson.dumps(body)))
         except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
             detail = str(error) or type(error).__name__
             raise ChainUnavailableError(
-                f"the chain at {self.url} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
+                f"the chain at {self.name} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
             ) from error
 
     def _read(self, content: bytes) -> bytes:
         """The body of the answer, given up as soon as it is too long in size or time."""
         deadline, size, parts = time.monotonic() + _PATIENCE * self._timeout, 0, []
+        credentials = urllib3.util.parse_url(self.url).auth
+        headers = urllib3.util.make_headers(accept_encoding="gzip", basic_auth=credentials and unquote(credentials))
         answer = self._connections.request(
             "POST",
             self.url,
             body=content,
-            headers={"content-type": "application/json", "accept-encoding": "gzip"},
+            headers=headers | {"content-type": "application/json"},
             preload_content=False,
             redirect=False,
             retries=False,

@@ -1,5 +1,6 @@
 """The HTTP side of an endpoint that is slow, endless, or wrong; a real server on loopback."""
 
+import base64
 import gzip
 import socket
 import threading
@@ -42,7 +43,7 @@ def endpoint(reply: Reply) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
@@ -108,6 +109,19 @@ def test_call__status_that_asks_for_less__is_a_refusal(status: int) -> None:
     assert refusal.value.code == status
 
 
+def test_call__name_and_password_in_the_address__are_sent_as_a_header() -> None:
+    told = []
+
+    def reply(to: BaseHTTPRequestHandler) -> None:
+        told.append((to.path, to.headers["host"], to.headers["authorization"]))
+        send(to, ANSWER)
+
+    with endpoint(reply) as url:
+        host = url.removeprefix("http://")
+        JsonRpc(f"http://me:p%40ss@{host}/v1?key=2").call("eth_chainId")
+    assert told == [("/v1?key=2", host, "Basic " + base64.b64encode(b"me:p@ss").decode())]
+
+
 def test_call__redirect__is_not_followed() -> None:
     asked = []
 
@@ -135,3 +149,9 @@ def test_call__answer_cut_short__is_no_answer() -> None:
 def test_call__no_address__says_so(url: str) -> None:
     with pytest.raises(ChainUnavailableError):
         JsonRpc(url).call("eth_chainId")
+
+
+def test_call__nobody_answers__error_without_the_secrets_of_the_address() -> None:
+    with pytest.raises(ChainUnavailableError, match=r"http://127\.0\.0\.1:1 does not answer") as error:
+        JsonRpc("http://me:password@127.0.0.1:1/v2/api-key?token=secret").call("eth_chainId")
+    assert not any(part in str(error.value) for part in ("password", "api-key", "secret"))

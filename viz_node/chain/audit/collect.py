@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
-from urllib.parse import urlsplit
 
 from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
 from viz_node.chain.audit.headers import HeaderCollector
@@ -75,7 +74,7 @@ def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> t
         chain_id = to_quantity(rpc.call("eth_chainId"))
         if chain_id != deployment.chain_id:
             raise ChainUnavailableError(
-                f"{endpoint_name(rpc)} is chain {chain_id}, and the market is on chain {deployment.chain_id}"
+                f"{rpc.name} is chain {chain_id}, and the market is on chain {deployment.chain_id}"
             )
     notes: tuple[str, ...] = ()
     if tag == FINALIZED and deployment.chain_id in DEVELOPMENT_CHAINS:
@@ -92,7 +91,7 @@ def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> t
         other = check_block(fetch_header(rpc, hex(block.number)))
         if other.block_hash != block.block_hash:
             raise VerificationError(
-                f"{endpoint_name(rpcs[0])} and {endpoint_name(rpc)} name different blocks {block.number}",
+                f"{rpcs[0].name} and {rpc.name} name different blocks {block.number}",
                 "one of them lies or is behind: ask a third",
             )
     if len(rpcs) == 1:
@@ -122,7 +121,7 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         tuple(transfers),
         tuple(found.headers[number] for number in sorted(found.headers)),
         found.histories,
-        tuple(dict.fromkeys(endpoint_name(rpc) for rpc in rpcs)),
+        tuple(dict.fromkeys(rpc.name for rpc in rpcs)),
         notes,
     )
 
@@ -138,13 +137,6 @@ def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], Mark
         "token": _balance_proof(source, balance),
     }
     return proofs, {"market": source.code(market), "annex": source.code(annex)}, _terms(source)
-
-
-def endpoint_name(rpc: JsonRpc) -> str:
-    """The endpoint without what may be a secret in its address."""
-    parts = urlsplit(rpc.url)
-    port = f":{parts.port}" if parts.port else ""
-    return f"{parts.scheme}://{parts.hostname}{port}"
 
 
 def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
@@ -188,9 +180,7 @@ def _compare_blocks(rpc: JsonRpc, blocks: Sequence[BlockRef]) -> None:
     bodies = rpc.batch([("eth_getBlockByNumber", [hex(block.number), False]) for block in blocks])
     for block, body in zip(blocks, bodies, strict=True):
         if check_block(header_of(body)).block_hash != block.block_hash:
-            raise VerificationError(
-                f"{endpoint_name(rpc)} names another block {block.number}", "one endpoint lies: ask a third"
-            )
+            raise VerificationError(f"{rpc.name} names another block {block.number}", "one endpoint lies: ask a third")
 
 
 def _balance_proof(source: Source, balance: int) -> AccountProof:
