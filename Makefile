@@ -52,15 +52,17 @@ mutation: contracts/node_modules/.installed build/mutation/venv/.installed ## co
 	nice -n 10 build/mutation/venv/bin/python contracts/script/mutate.py $(MUTATION)
 
 test: setup ## everything: check, contracts, integration and end-to-end tests
-	$(MAKE) check
-	$(MAKE) -j2 -O test-contracts test-parts  # the compiler takes one core
-	$(BIN)/python -m pytest -q tests/e2e
+	$(MAKE) -j2 -O check test-contracts
+	$(MAKE) -j2 -O test-parts e2e  # each keeps little more than one core busy
 
 test-contracts: setup
 	cd contracts && $(FORGE) build && $(FORGE) test
 
 test-parts: setup
 	$(BIN)/python -m pytest -q tests/contract tests/integration
+
+e2e: setup
+	$(BIN)/python -m pytest -q tests/e2e
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
 	for program in startup gas audit transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
