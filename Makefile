@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test test-contracts test-parts check fix contracts mutation demo bench e2e docs clean
+.PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,8 +52,12 @@ mutation: contracts/node_modules/.installed build/mutation/venv/.installed ## co
 	nice -n 10 build/mutation/venv/bin/python contracts/script/mutate.py $(MUTATION)
 
 test: setup ## everything: check, contracts, integration and end-to-end tests
-	$(MAKE) -j2 -O check test-contracts
-	$(MAKE) -j2 -O test-parts e2e  # each keeps little more than one core busy
+	$(MAKE) -j2 -O e2e test-rest  # each keeps little more than one core busy
+
+test-rest: setup
+	$(MAKE) check
+	$(MAKE) test-contracts
+	$(MAKE) test-parts
 
 test-contracts: setup
 	cd contracts && $(FORGE) build && $(FORGE) test
