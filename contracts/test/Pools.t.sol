@@ -242,11 +242,8 @@ contract PoolsTest is PartsFixture {
     function test_claimPool__root_of_a_later_period__only_what_is_new() public {
         _adoptTotals(2_000, 1_000);
         _claimPool(0);
-        vm.warp(block.timestamp + PERIOD);
-        _subscribe(HOLDER, _current(), 1);
-        vm.warp(block.timestamp + PERIOD);
         _totals[0] += 300;
-        _postAndAdopt(_current() - 1);
+        _adoptLater();
         vm.assertEq(_claimPool(0), 300, "new");
         vm.assertEq(_claimPool(1), 1_000, "a root that was never claimed against costs nothing");
         (,,,,,,, uint128 credited,) = _all().pools(_pool);
@@ -256,11 +253,8 @@ contract PoolsTest is PartsFixture {
     function test_claimPool__later_root_gives_less__reverts() public {
         _adoptTotals(2_000, 1_000);
         _claimPool(0);
-        vm.warp(block.timestamp + PERIOD);
-        _subscribe(HOLDER, _current(), 1);
-        vm.warp(block.timestamp + PERIOD);
         _totals[0] -= 1;
-        _postAndAdopt(_current() - 1);
+        _adoptLater();
         _assertClaimFails(0, 1_999, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, _splits[0]));
     }
 
@@ -335,9 +329,7 @@ contract PoolsTest is PartsFixture {
         _create();
         _subscribe(HOLDER, 0, 2);
         vm.warp(NOW + PERIOD + SILENCE);
-        _post(1, RULES);
-        vm.warp(block.timestamp + 3 days);
-        _all().adoptRoot(_pool);
+        _postAndAdopt(1, RULES);
         _all().refundPeriod(_pool, 0, HOLDER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
     }
@@ -422,11 +414,19 @@ contract PoolsTest is PartsFixture {
         _splits = [market.createSplit(accounts, shares), market.createSplit(accounts, shares)];
         _totals = [one, two];
         vm.warp(NOW + PERIOD);
-        _postAndAdopt(0);
+        _postAndAdopt(0, _root());
     }
 
-    function _postAndAdopt(uint256 through) private {
-        _post(through, _root());
+    /// @dev A subscriber of a later period, and a root that covers it.
+    function _adoptLater() private {
+        vm.warp(block.timestamp + PERIOD);
+        _subscribe(HOLDER, _current(), 1);
+        vm.warp(block.timestamp + PERIOD);
+        _postAndAdopt(_current() - 1, _root());
+    }
+
+    function _postAndAdopt(uint256 through, bytes32 root) private {
+        _post(through, root);
         vm.warp(block.timestamp + 3 days);
         _all().adoptRoot(_pool);
     }
