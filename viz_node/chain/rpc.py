@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -84,16 +85,20 @@ class JsonRpc:
                 f"the chain at {self.name} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
             ) from error
 
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        credentials = urllib3.util.parse_url(self.url).auth
+        headers = urllib3.util.make_headers(accept_encoding="gzip", basic_auth=credentials and unquote(credentials))
+        return headers | {"content-type": "application/json"}
+
     def _read(self, content: bytes) -> bytes:
         """The body of the answer, given up as soon as it is too long in size or time."""
         deadline, size, parts = time.monotonic() + _PATIENCE * self._timeout, 0, []
-        credentials = urllib3.util.parse_url(self.url).auth
-        headers = urllib3.util.make_headers(accept_encoding="gzip", basic_auth=credentials and unquote(credentials))
         answer = self._connections.request(
             "POST",
             self.url,
             body=content,
-            headers=headers | {"content-type": "application/json"},
+            headers=self._headers,
             preload_content=False,
             redirect=False,
             retries=False,
