@@ -331,6 +331,22 @@ async def test_subscribe__killed_at_every_call__is_paid_once(chain: DevChain, tm
     assert await _killed_everywhere(made, rita, act, check) > 10
 
 
+async def test_subscribe__believed_lost_and_paid_after_all__pays_no_other_period(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await scene(chain, tmp_path)
+    rita = made.readers[0]
+    (entry,) = (entry for entry in rita.store._outbox.values() if entry.kind == "subscribe")
+    (job,) = (job for job in rita.store.list_jobs() if job.kind == "subscribe")
+    rita.store.save_outbox(replace(entry, state="failed"))
+    rita.store.save_job(replace(job, state=JobState.RUNNING))
+    rita.start()
+    await rita.live()
+    assert rita.store.find_job(job.job_id).error.endswith("AlreadySubscribed(1, 0)")
+    assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0]}
+    assert made.world.tokens(rita) == MONEY - FEE
+
+
 async def test_divide__killed_at_every_call__is_posted_once(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path)
 

@@ -17,7 +17,7 @@ from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse
 from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VizNodeError
 from viz_node.ports import Call, Pool
 from viz_node.services.jobs import Report
-from viz_node.services.library import adapter_named
+from viz_node.services.library import adapter_named, entry_of
 from viz_node.services.pay_price import Payments
 from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk
 
@@ -68,6 +68,9 @@ class Subscriptions:
         if paid is not None:
             return _result(paid.detail, paid.tx_hash)
         pool, first = await self._checked(number, periods, int(job.order["max_price"]))
+        failed = entry_of(self._trade.store, order_id)
+        if failed is not None:  # the same periods again, so that the contract refuses what was paid after all
+            first = int(failed.detail["first"])
         fee = TokenAmount(pool.fee * periods)
         report({"phase": "subscribe", "step": 1, "steps": 1})
         reference = hashlib.sha256(job.job_id.encode()).digest()

@@ -38,10 +38,14 @@ _NOT_IN_A_BLOCK = ("signed", "sent", "unknown")
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an order waits to be mined, and then to be shown; after how many blocks its fees are raised."""
+    """How long an order waits to be mined, and then to be shown; after how many blocks its fees are raised.
+
+    `doubt_seconds`: for how long an endpoint may count a transaction and not tell its receipt yet.
+    """
 
     mined_seconds: float = 60.0
     shown_seconds: float = 1800.0
+    doubt_seconds: float = 3.0
     blocks_before_raise: int = 4
 
 
@@ -171,21 +175,35 @@ class Treasury:
             known = entry_of(self._store, order_id) or attempts[-1]
             if known.state in _ENDS:
                 return known
-            heads = await asyncio.to_thread(self._sender.heads)
-            # The nonce first: were it booked between the two questions, there is a receipt.
-            booked_nonce = await asyncio.to_thread(self._sender.booked_nonce)
-            for entry in reversed(attempts):
-                receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
-                if receipt is not None:
-                    return self._include(entry, receipt, heads, attempts)
-            # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
-            if min(booked_nonce, await asyncio.to_thread(self._sender.booked_nonce)) > known.nonce:
+            heads, found, is_spent = await self._look(known, attempts)
+            if found is None and is_spent:
+                # Anvil counts a transaction milliseconds before it knows the receipt, servers behind one name seconds.
+                await asyncio.sleep(self._patience.doubt_seconds)
+                heads, found, is_spent = await self._look(known, attempts)
+            if found is not None:
+                return self._include(*found, heads, attempts)
+            if is_spent:
                 return self._abandon(known, attempts)
             if known.block_hash:
                 log.warning("block %s with transaction %s (%s) is gone", known.block, known.tx_hash, order_id)
                 self._save(known, state="sent", block=heads.latest, block_hash="")
                 attempts = attempts_of(self._store, order_id)
             return await self._send(attempts[-1], heads, attempts)
+
+    async def _look(
+        self, known: OutboxEntry, attempts: Sequence[OutboxEntry]
+    ) -> tuple[Heads, tuple[OutboxEntry, Receipt] | None, bool]:
+        """Where the chain is, the attempt that is in a block, and whether the nonce is spent in a booked block."""
+        heads = await asyncio.to_thread(self._sender.heads)
+        # The nonce first: were it booked between the two questions, there is a receipt.
+        booked_nonce = await asyncio.to_thread(self._sender.booked_nonce)
+        for entry in reversed(attempts):
+            receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
+            if receipt is not None:
+                return heads, (entry, receipt), True
+        # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
+        is_spent = min(booked_nonce, await asyncio.to_thread(self._sender.booked_nonce)) > known.nonce
+        return heads, None, is_spent
 
     def _include(
         self, entry: OutboxEntry, receipt: Receipt, heads: Heads, attempts: Sequence[OutboxEntry]
