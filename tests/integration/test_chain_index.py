@@ -36,8 +36,8 @@ class Counting(Endpoints):
         self.asked: Counter[str] = Counter()
         self.hides_logs = False
 
-    def call(self, method: str, *params: Any) -> Any:
-        answer = super().call(method, *params)
+    def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
+        answer = super().call(method, *params, shape=shape)
         self.asked[method] += 1
         if method == "eth_getLogs":
             answer = [] if self.hides_logs else answer

@@ -206,9 +206,9 @@ def test_reads__same_head__scan_the_logs_once_and_a_new_block_again(
     asked: list[str] = []
     call = JsonRpc.call
 
-    def count(self: JsonRpc, method: str, *params: Any) -> Any:
+    def count(self: JsonRpc, method: str, *params: Any, **shape: Any) -> Any:
         asked.append(method)
-        return call(self, method, *params)
+        return call(self, method, *params, **shape)
 
     monkeypatch.setattr(JsonRpc, "call", count)
     market.buy(market.publish())

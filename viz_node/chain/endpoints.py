@@ -41,9 +41,9 @@ class Endpoints(JsonRpc):
         self._routes = [_Route(JsonRpc(url, timeout_seconds)) for url in urls]
         self._genesis: str | None = None
 
-    def call(self, method: str, *params: Any) -> Any:
-        """One request. Raises: ChainUnavailableError, RpcRefusedError."""
-        return self._ask(lambda rpc: rpc.call(method, *params))
+    def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
+        """The result of one request, read as the type `shape`. Raises: ChainUnavailableError, RpcRefusedError."""
+        return self._ask(lambda rpc: rpc.call(method, *params, shape=shape))
 
     def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Results in the order of the requests, all from one endpoint. Raises: as `call`."""

@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
+
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_quantity
 from viz_node.errors import ChainUnavailableError
 
@@ -33,36 +35,54 @@ class Log(NamedTuple):
     log_index: int
 
 
+class ToldLog(msgspec.Struct, gc=False, rename="camel"):
+    """One log as an endpoint tells it."""
+
+    address: str
+    topics: tuple[str, ...]
+    data: str
+    block_number: str
+    block_hash: str
+    transaction_hash: str
+    transaction_index: str
+    log_index: str
+    removed: bool | None = None
+
+
 def parse_log(body: Any) -> Log:
-    """The log that an endpoint told. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
-    return parse_logs([body])[0]
+    """The log in an answer. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
+    try:
+        told = msgspec.convert(body, ToldLog)
+    except msgspec.ValidationError as error:
+        raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
+    return parse_logs([told])[0]
 
 
-def parse_logs(bodies: Sequence[Any]) -> list[Log]:
+def parse_logs(told: Sequence[ToldLog]) -> list[Log]:
     """The logs that an endpoint told. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
     try:
-        logs = [_log(body) for body in bodies]
+        logs = [_log(log) for log in told]
         if not _are_canonical(logs):
             raise ValueError("not canonical hex")
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ValueError as error:
         raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
     return logs
 
 
-def _log(body: Any) -> Log:
+def _log(told: ToldLog) -> Log:
     """The log with its hex as told."""
-    if body.get("removed") not in (None, False):
+    if told.removed:
         raise ValueError("a block that was removed")
     return Log._make(
         (
-            _address(body["address"]),
-            tuple(body["topics"]),
-            body["data"],
-            _quantity(body["blockNumber"]),
-            body["blockHash"],
-            body["transactionHash"],
-            _quantity(body["transactionIndex"]),
-            _quantity(body["logIndex"]),
+            _address(told.address),
+            told.topics,
+            told.data,
+            _quantity(told.block_number),
+            told.block_hash,
+            told.transaction_hash,
+            _quantity(told.transaction_index),
+            _quantity(told.log_index),
         )
     )
 
@@ -104,8 +124,8 @@ def read_logs(
     Raises: ChainUnavailableError, also for a log that was not asked for and for one that is out of order or repeated.
     """
     last = (-1, -1)
-    for start, end, bodies in _pages(rpc, address, topics, (from_block, to_block), page_blocks):
-        for log in parse_logs(bodies):
+    for start, end, told in _pages(rpc, address, topics, (from_block, to_block), page_blocks):
+        for log in parse_logs(told):
             place = log.block_number, log.log_index
             if log.address != address or not start <= place[0] <= end or place <= last:
                 raise ChainUnavailableError(
@@ -115,7 +135,7 @@ def read_logs(
             yield log
 
 
-_Page = tuple[int, int, list[Any]]
+_Page = tuple[int, int, list[ToldLog]]
 
 
 def _pages(rpc: JsonRpc, address: str, topics: Topics, blocks: tuple[int, int], size: int) -> Iterator[_Page]:
@@ -129,7 +149,7 @@ def _pages(rpc: JsonRpc, address: str, topics: Topics, blocks: tuple[int, int], 
         while start <= to_block:
             end = min(start + size - 1, to_block)
             query = {"address": address, "topics": list(topics), "fromBlock": hex(start), "toBlock": hex(end)}
-            asked = ahead.submit(rpc.call, "eth_getLogs", query)
+            asked = ahead.submit(rpc.call, "eth_getLogs", query, shape=list[ToldLog])
             yield from ready
             ready.clear()
             try:
@@ -140,7 +160,7 @@ def _pages(rpc: JsonRpc, address: str, topics: Topics, blocks: tuple[int, int], 
                     raise ChainUnavailableError(text) from error
                 size = max(1, (end - start + 1) // 2)
                 continue
-            if not isinstance(answer, list):
+            if answer is None:
                 raise ChainUnavailableError("the chain's answer to eth_getLogs is malformed", "use another RPC")
             ready.append((start, end, answer))
             wanted = size * PAGE_LOGS // max(1, len(answer))

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from functools import cached_property
-from typing import Any
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote, urlsplit
 
 import certifi
-import orjson
+import msgspec
 import urllib3
 
 from viz_node.errors import ChainUnavailableError
@@ -18,6 +18,16 @@ MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _PATIENCE = 5
 _PIECE_BYTES = 256 * 1024
 _MOST_CONNECTIONS = 16
+
+Result = TypeVar("Result")
+
+
+class _Answer(msgspec.Struct, Generic[Result]):
+    """What JSON-RPC answers; `result` is unset where there is none."""
+
+    result: Result | msgspec.UnsetType | None = msgspec.UNSET
+    error: Any = None
+    id: Any = None
 
 
 class RpcRefusedError(Exception):
@@ -50,9 +60,10 @@ class JsonRpc:
             return "an endpoint with a malformed address"
         return f"{parts.scheme}://{parts.hostname}{port}"
 
-    def call(self, method: str, *params: Any) -> Any:
-        """One request. Raises: ChainUnavailableError, RpcRefusedError."""
-        return _result_of(self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}), method)
+    def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
+        """The result of one request, read as the type `shape`. Raises: ChainUnavailableError, RpcRefusedError."""
+        raw = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return _result_of(self._decoded(raw, _Answer[shape], method), method)
 
     def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Results in the order of the requests. Raises: ChainUnavailableError, RpcRefusedError."""
@@ -63,26 +74,32 @@ class JsonRpc:
                 {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
                 for number, (method, params) in enumerate(part)
             ]
-            answers = self._post(body)
-            if not isinstance(answers, list) or not all(isinstance(answer, dict) for answer in answers):
-                raise ChainUnavailableError(f"{self.name} does not answer batches")
-            by_id = {answer.get("id"): answer for answer in answers if isinstance(answer.get("id"), int)}
-            results += [_result_of(by_id.get(number), method) for number, (method, _) in enumerate(part)]
+            answers = self._decoded(self._post(body), list[_Answer[Any]], "a batch")
+            by_id = {answer.id: answer for answer in answers if isinstance(answer.id, int)}
+            results += [_result_of(by_id.get(number, _Answer()), method) for number, (method, _) in enumerate(part)]
         return results
 
     def close(self) -> None:
         """Close the connections; a later call opens new ones."""
         self._connections.clear()
 
-    def _post(self, body: Any) -> Any:
+    def _post(self, body: Any) -> bytes:
         if not self.url.lower().startswith(("http://", "https://")):
             raise ChainUnavailableError("an RPC address begins with http:// or https://", "check the one that you gave")
         try:
-            return orjson.loads(self._read(orjson.dumps(body)))
-        except (urllib3.exceptions.HTTPError, orjson.JSONDecodeError) as error:
+            return self._read(msgspec.json.encode(body))
+        except urllib3.exceptions.HTTPError as error:
             detail = str(error) or type(error).__name__
             raise ChainUnavailableError(
                 f"the chain at {self.name} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
+            ) from error
+
+    def _decoded(self, raw: bytes, shape: Any, what: str) -> Any:
+        try:
+            return _decoder(shape).decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise ChainUnavailableError(
+                f"the answer of {self.name} to {what} is malformed: {error}", "check the RPC address, or use another"
             ) from error
 
     @cached_property
@@ -116,12 +133,17 @@ class JsonRpc:
         return b"".join(parts)
 
 
-def _result_of(answer: Any, method: str) -> Any:
-    if not isinstance(answer, dict) or ("result" not in answer and "error" not in answer):
+@cache
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
+
+
+def _result_of(answer: _Answer[Any], method: str) -> Any:
+    error = answer.error
+    if error is None and answer.result is msgspec.UNSET:
         raise ChainUnavailableError(f"the chain's answer to {method} is malformed")
-    error = answer.get("error")
     if error is None:
-        return answer.get("result")
+        return answer.result
     if not isinstance(error, dict):
         raise RpcRefusedError(str(error)[:300])
     data = error.get("data")

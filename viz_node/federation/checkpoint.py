@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import orjson
 
 from viz_node.errors import StorageError, VerificationError
 from viz_node.federation.trainer import Agreement, Layout, Vector
@@ -52,7 +52,7 @@ def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
             os.fsync(file.fileno())
         Path(file.name).replace(path)
         with tempfile.NamedTemporaryFile(dir=directory, prefix=".record-", delete=False) as file:
-            file.write(orjson.dumps(record, option=orjson.OPT_INDENT_2))
+            file.write(msgspec.json.format(msgspec.json.encode(record), indent=2))
             file.flush()
             os.fsync(file.fileno())
         Path(file.name).replace(directory / "checkpoint.json")
@@ -74,7 +74,7 @@ def load_checkpoint(directory: Path, agreement: Agreement) -> Checkpoint | None:
         return None
     hint = f"remove {directory} to start the federation from its first round"
     try:
-        record = orjson.loads(path.read_bytes())
+        record = msgspec.json.decode(path.read_bytes())
         if (record["run_id"], record["terms_digest"]) != (agreement.run_id, agreement.terms_digest):
             raise VerificationError("the checkpoint is of another federation or of other terms", hint)
         layout = Layout(str(record["layout_digest"]), int(record["vector_size"]))

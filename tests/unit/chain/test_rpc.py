@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from viz_node.chain import rpc as rpc_module
+from viz_node.chain.logs import ToldLog
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError
 from viz_node.errors import ChainUnavailableError
 
@@ -141,6 +142,43 @@ def test_call__answer_cut_short__is_no_answer() -> None:
 
     with endpoint(reply) as url, pytest.raises(ChainUnavailableError, match="does not answer"):
         JsonRpc(url).call("eth_chainId")
+
+
+MALFORMED = {
+    "no JSON": b"<html>",
+    "nothing": b"",
+    "cut": b'{"result":"0x',
+    "a list": b"[]",
+    "neither result nor error": b'{"jsonrpc":"2.0","id":1}',
+    "nested without end": b'{"result":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "half a character": b'{"result":"\\ud800"}',
+    "no UTF-8": b'{"result":"\xff"}',
+    "no number": b'{"result":1e999}',
+}
+
+
+@pytest.mark.parametrize("answer", MALFORMED.values(), ids=MALFORMED)
+def test_call__malformed_answer__says_so(answer: bytes) -> None:
+    with endpoint(lambda to: send(to, answer)) as url:
+        for ask in (lambda rpc: rpc.call("eth_chainId"), lambda rpc: rpc.batch([("eth_chainId", [])])):
+            with pytest.raises(ChainUnavailableError, match="malformed"):
+                ask(JsonRpc(url))
+
+
+@pytest.mark.parametrize("result", [b'"0x1"', b"{}", b"[null]", b'[{"address":"0x1"}]', b"[[]]"])
+def test_call__result_of_another_shape__says_so(result: bytes) -> None:
+    with (
+        endpoint(lambda to: send(to, b'{"result":' + result + b"}")) as url,
+        pytest.raises(ChainUnavailableError, match="eth_getLogs is malformed"),
+    ):
+        JsonRpc(url).call("eth_getLogs", shape=list[ToldLog])
+
+
+def test_call__error_beside_an_empty_result__is_the_chains_refusal() -> None:
+    body = b'{"result":null,"error":{"code":-32005,"message":"too many results"}}'
+    with endpoint(lambda to: send(to, body)) as url, pytest.raises(RpcRefusedError, match="too many") as refusal:
+        JsonRpc(url).call("eth_getLogs", shape=list[ToldLog])
+    assert refusal.value.code == -32005
 
 
 @pytest.mark.parametrize(

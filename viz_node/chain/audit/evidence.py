@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import msgspec
+
 from viz_node.chain.audit.ancestry import read_headers
 from viz_node.chain.companions import (
     DELIVERY_TOPIC,
@@ -18,7 +20,7 @@ from viz_node.chain.companions import (
 )
 from viz_node.chain.deployment import Deployment, parse_deployment
 from viz_node.chain.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
-from viz_node.chain.logs import Log, parse_logs
+from viz_node.chain.logs import Log, ToldLog, parse_logs
 from viz_node.chain.proofs import AccountProof, Header
 from viz_node.chain.replay.book import Companions, MarketTerms
 from viz_node.chain.rpc import to_bytes, to_hex
@@ -32,6 +34,8 @@ _TRANSFERS = (to_hex(TRANSFER_TOPIC),)
 # Where tokens keep the mapping of balances: a low slot, or that of OpenZeppelin's upgradeable ERC-20.
 BALANCE_SLOTS = (*range(24), 0x52C63247E1F47DB19D5CE0460030C497F067CA4CEBF71BA98EEADABE20BACE00)
 
+# Topics, data, block, transaction and index of a log.
+_LogRow = tuple[tuple[str, ...], str, int, str, int]
 # Keeps any bytes as they are: what was published need not be text.
 DIVISION_ENCODING = "latin-1"
 
@@ -165,20 +169,11 @@ def _log_row(log: Log) -> list[Any]:
 
 
 def _logs(rows: Any, address: str, hashes: Mapping[int, str]) -> tuple[Log, ...]:
-    bodies = [
-        {
-            "address": address,
-            "topics": topics,
-            "data": data,
-            "blockNumber": hex(number),
-            "blockHash": hashes[number],
-            "transactionHash": tx_hash,
-            "transactionIndex": "0x0",
-            "logIndex": hex(index),
-        }
-        for topics, data, number, tx_hash, index in rows
+    told = [
+        ToldLog(address, topics, data, hex(number), hashes[number], tx_hash, "0x0", hex(index))
+        for topics, data, number, tx_hash, index in msgspec.convert(rows, list[_LogRow])
     ]
-    return tuple(parse_logs(bodies))
+    return tuple(parse_logs(told))
 
 
 def _proof_body(proof: AccountProof) -> dict[str, Any]:
