@@ -1,6 +1,5 @@
 """Fair delivery between real node processes: the seller is killed before it delivers; the rest happens by itself."""
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.models.adapter_files import CONFIG_NAME, WEIGHTS_NAME, config_bytes
 from viz_node.storage.home import open_home
 from viz_node.storage.store import Store
+from viz_node.tcp import choose_port
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -29,11 +29,6 @@ def homes() -> Iterator[list[RunningNode]]:
             node.stop()
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
 def plant(home: Path) -> None:
     """An adapter as training leaves it, without the training."""
     with open_home(home):
@@ -47,7 +42,7 @@ def plant(home: Path) -> None:
 def test_escrow__seller_killed_before_the_delivery__key_and_money_arrive_by_themselves(tmp_path: Path, homes) -> None:
     plant(tmp_path / "holder")
     # Peers find it at the same address after the restart.
-    holder = RunningNode(tmp_path / "holder", "--no-sample", "--listen", f"/ip4/127.0.0.1/tcp/{free_port()}")
+    holder = RunningNode(tmp_path / "holder", "--no-sample", "--listen", f"/ip4/127.0.0.1/tcp/{choose_port()}")
     homes.append(holder)
     holder.call("publish", "elsin", "--price", "5.00", "--license", "subscription")
     peer = RunningNode(tmp_path / "peer", "--join", str(tmp_path / "holder"))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_escrow import free_port, plant
+from tests.e2e.test_escrow import plant
 from tests.e2e.test_story import ANVIL, RunningNode
 from tests.waiting import until_blocking
 from viz_node.chain.rpc import JsonRpc
@@ -13,6 +13,7 @@ from viz_node.daemon.audit import run_full_audit
 from viz_node.domain.job import Job, JobState
 from viz_node.storage.home import open_home
 from viz_node.storage.store import Store
+from viz_node.tcp import choose_port
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -30,7 +31,7 @@ def homes() -> Iterator[list[RunningNode]]:
 
 def test_pool__three_nodes__fees_reach_the_adapter_and_the_auditor_derives_it(tmp_path: Path, homes) -> None:
     plant(tmp_path / "holder")
-    holder = RunningNode(tmp_path / "holder", "--no-sample", "--listen", f"/ip4/127.0.0.1/tcp/{free_port()}")
+    holder = RunningNode(tmp_path / "holder", "--no-sample", "--listen", f"/ip4/127.0.0.1/tcp/{choose_port()}")
     homes.append(holder)
     holder.call("publish", "elsin", "--price", "5.00")
     watcher = RunningNode(tmp_path / "watcher", "--join", str(tmp_path / "holder"))

@@ -7,26 +7,34 @@ from pathlib import Path
 import pytest
 
 from viz_node.daemon.bootstrap import keep_port, write_addresses
-from viz_node.daemon.config import load_config
+from viz_node.daemon.config import Config, load_config
+from viz_node.tcp import choose_port, is_free
 
 
 def test_keep_port__port_of_last_time__is_taken_while_it_is_free(tmp_path: Path) -> None:
     config = load_config(tmp_path)
-    assert keep_port(config) == config
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        port = other.getsockname()[1]
-        write_addresses(tmp_path, [f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3Koo"])
-        other.listen()
-        assert keep_port(config) == config
-    assert keep_port(config).listen == f"/ip4/127.0.0.1/tcp/{port}"
+    port = port_of(keep_port(config))
+    write_addresses(tmp_path, [f"/ip4/127.0.0.1/tcp/{port}/p2p/12D3Koo"])
+    with socket.create_server(("127.0.0.1", port)):
+        assert port_of(keep_port(config)) != port
+    assert port_of(keep_port(config)) == port
+
+
+def port_of(config: Config) -> int:
+    host, port = config.listen.rsplit("/", 1)
+    assert host == "/ip4/127.0.0.1/tcp"
+    return int(port)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "/tcp/99999/", "/tcp/x/", "\x00"])
-def test_keep_port__addresses_that_say_nothing__change_nothing(tmp_path: Path, text: str) -> None:
+def test_keep_port__addresses_that_say_nothing__any_free_port(tmp_path: Path, text: str) -> None:
     (tmp_path / "addresses.json").write_text(text)
-    config = load_config(tmp_path)
-    assert keep_port(config) == config
+    assert is_free(port_of(keep_port(load_config(tmp_path))))
+
+
+def test_choose_port__never_one_that_the_system_lends_to_outgoing_connections() -> None:
+    first = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1024 < choose_port() < first for _ in range(50))
 
 
 def test_keep_port__port_that_was_asked_for__stays(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -36,6 +35,7 @@ from viz_node.services.trade import Trade
 from viz_node.services.train_adapter import Workshop
 from viz_node.services.transact import Treasury
 from viz_node.storage.store import Store
+from viz_node.tcp import choose_port
 
 ROOT = Path(__file__).parents[2]
 BASE = {"name": "small", "path": "/nowhere", "digest": "ab" * 32}
@@ -48,9 +48,7 @@ class Node:
     def __init__(self, name: str, home: Path, gate: Path) -> None:
         home.mkdir()
         self.keys, self.home, self.gate = keys_of(name), home, gate
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._listen = f"/ip4/127.0.0.1/tcp/{probe.getsockname()[1]}"
+        self._listen = f"/ip4/127.0.0.1/tcp/{choose_port()}"
 
     async def start(self) -> None:
         self._stack = AsyncExitStack()

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import translate_refusal, wait_for
 from viz_node.domain.ids import parse_account
 from viz_node.errors import ChainUnavailableError, DeadlineError
+from viz_node.tcp import choose_port, is_free
 
 CHAIN_ID = 31337
 START_SECONDS = 30
@@ -45,7 +45,7 @@ def start_anvil(directory: Path, binary: Path, port: int = 0, save_seconds: int 
     """
     directory = directory.resolve()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    port = port or _free_port()
+    port = port or choose_port()
     command = [str(binary), "--host", "127.0.0.1", "--port", str(port), "--chain-id", str(CHAIN_ID), "--silent"]
     command += ["--state", str(directory / "state.json"), "--state-interval", str(save_seconds)]
     try:
@@ -79,7 +79,7 @@ def adopt_or_start(directory: Path, binary: Path, port: int = 0) -> DevChain:
     known = _read_record(directory)
     if known is not None:
         earlier = int(known.rpc_url.rpartition(":")[2])
-        port = port or (earlier if _is_free(earlier) else 0)
+        port = port or (earlier if is_free(earlier) else 0)
     return start_anvil(directory, binary, port)
 
 
@@ -150,22 +150,6 @@ def deploy_for_development(rpc_url: str) -> Deployment:
         rpc.close()
     windows = {f"{name}_seconds": DEV_WINDOW_SECONDS for name in ("close", "delivery", "dispute", "veto")}
     return deploy(rpc_url, key, Setup(None, platform, DEV_PLATFORM_FEE, steward, **windows))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
 
 
 def _answers(chain: DevChain) -> bool:
