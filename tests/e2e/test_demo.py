@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,10 @@ LIMIT_SECONDS = 2400  # four minutes on two free cores; tests often share theirs
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")]
 
 
-def test_demo__json__verified_and_every_unit_accounted_for(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "viz_node.cli", "demo", "--json"]
+def test_demo__json__verified_and_every_unit_accounted_for(tmp_path: Path, built_bases: Path) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(built_bases, home / "bases")
+    command = [sys.executable, "-m", "viz_node.cli", "--home", str(home), "demo", "--json"]
     environment = os.environ | {"TMPDIR": str(tmp_path)}
     done = subprocess.run(command, capture_output=True, check=False, timeout=LIMIT_SECONDS, env=environment)
     assert done.returncode == 0, (done.stdout.decode(), done.stderr.decode())
@@ -32,5 +35,6 @@ def test_demo__json__verified_and_every_unit_accounted_for(tmp_path: Path) -> No
     assert sorted(facts["due"].values()) == [0, 0, 150_300]
     assert facts["promised_digests"] == facts["fetched_digests"]
     assert facts["text"].strip()
+    assert [path.name for path in home.iterdir()] == ["bases"]
     left = [path.name for path in tmp_path.iterdir()]
     assert not any(name.startswith("viz-node") for name in left), left

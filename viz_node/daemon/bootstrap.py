@@ -3,12 +3,12 @@
 import json
 import re
 import shutil
-import socket
 from dataclasses import replace
 from pathlib import Path
 
 from viz_node.daemon.config import Config
 from viz_node.errors import NodeNotRunningError
+from viz_node.tcp import choose_port, is_free
 
 ADDRESSES = "addresses.json"
 
@@ -27,35 +27,25 @@ def join_neighbour(config: Config) -> Config:
             f"no node runs on {config.join}", f"viz-node --home {config.join} start --dev"
         ) from error
     for source in sorted((config.join / "bases").glob("*/provenance.json")):
-        _copy_base(source.parent, config.home / "bases" / source.parent.name)
+        copy_base(source.parent, config.home / "bases" / source.parent.name)
     return replace(config, bootstrap=(*config.bootstrap, *addresses))
 
 
 def keep_port(config: Config) -> Config:
-    """A node whose port the system chooses takes that of last time again while it is free, so that peers find it."""
+    """A node that may have any port takes that of last time again while it is free, so that peers find it."""
     given = re.fullmatch(r"/ip4/([0-9.]+)/tcp/0", config.listen)
     if given is None:
         return config
     try:
         known = re.search(r"/tcp/(\d{1,5})/", (config.home / ADDRESSES).read_text(errors="replace"))
     except OSError:
-        return config
-    if known is None or not _is_free(given[1], int(known[1])):
-        return config
-    return replace(config, listen=f"/ip4/{given[1]}/tcp/{known[1]}")
+        known = None
+    port = int(known[1]) if known is not None and is_free(int(known[1]), given[1]) else choose_port(given[1])
+    return replace(config, listen=f"/ip4/{given[1]}/tcp/{port}")
 
 
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except (OSError, OverflowError):
-            return False
-    return True
-
-
-def _copy_base(source: Path, target: Path) -> None:
+def copy_base(source: Path, target: Path) -> None:
+    """Copy a base model, whole or not at all; one that is there stays as it is."""
     if source.suffix == ".partial" or target.exists():
         return
     partial = target.with_suffix(".partial")

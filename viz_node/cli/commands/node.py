@@ -118,8 +118,10 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 def demo_command(terminal: Terminal, keep: bool) -> None:
     """Two holders who train together, a peer and an auditor: real processes run the whole story.
 
+    A small base model that the node of this home has built is used again; nothing else of the home is touched.
+
     Exit status 0 only if every step was verified.
     """
     from viz_node.cli.demo import run_demo
 
-    raise click.exceptions.Exit(run_demo(terminal.output, keep))
+    raise click.exceptions.Exit(run_demo(terminal.output, terminal.home, keep))

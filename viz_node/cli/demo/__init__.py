@@ -13,14 +13,16 @@ from viz_node.cli.output import Output
 UNVERIFIED_STATUS = 1
 
 
-def run_demo(output: Output, keep: bool) -> int:
+def run_demo(output: Output, home: Path, keep: bool) -> int:
     """Run the story; 0 only if every check of it holds. Homes and logs are kept when asked for, or when it failed.
+
+    Of the user's own `home` only the small base model is used, if there is one: it need not be built again.
 
     Raises: VizNodeError that names the step that failed.
     """
     root, is_kept, begun = Path(tempfile.mkdtemp(prefix="viz-node-demo-")), True, time.monotonic()
     try:
-        facts = Story(output, root).tell()
+        facts = Story(output, root, home).tell()
         checks = check_facts(facts)
         print_closing(output, facts, checks, time.monotonic() - begun)
         is_verified = all(check.ok for check in checks)

@@ -12,12 +12,15 @@ from viz_node.cli.demo.verdict import Facts
 from viz_node.cli.output import Output
 from viz_node.content.samples import HARBOUR, ORCHARD, write_samples
 from viz_node.daemon.audit import run_audit
+from viz_node.daemon.bootstrap import copy_base
 from viz_node.domain.ids import TokenAmount, format_amount, parse_account, parse_amount
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import VizNodeError
+from viz_node.services.train_adapter import base_name
 
 ADAPTER = "coast-and-orchard"
 ROUNDS = 3
+BASE_SEED = 0
 # Neither share of this price is a round number: a unit that is lost would show.
 PRICE = "5.01"
 PROMPT = "In the year two, the"
@@ -26,9 +29,10 @@ PROMPT = "In the year two, the"
 class Story:
     """Tells it step by step; an error names its step."""
 
-    def __init__(self, output: Output, root: Path) -> None:
+    def __init__(self, output: Output, root: Path, home: Path) -> None:
         self._output = output
         self._root = root
+        self._home = home
         self._step = 0
         self._nodes = ExitStack()
 
@@ -36,8 +40,9 @@ class Story:
         """All steps, and what was seen. Raises: VizNodeError."""
         with self._nodes:
             with self._telling("the first holder starts a node, a test chain and the small base model"):
+                self._copy_base()
                 harbour = self._start("harbour", "--no-sample")
-                harbour.finish("base_build", seed=0)
+                harbour.finish("base_build", seed=BASE_SEED)
             with self._telling("a second holder and a peer join; each holder adds the texts of its archive"):
                 orchard, peer = (self._start(name, "--join", str(harbour.home)) for name in ("orchard", "peer"))
                 self._add_works(harbour, orchard)
@@ -60,6 +65,14 @@ class Story:
             agreed_shares=dict(parse_split(split).shares),
             **seen,
         )
+
+    def _copy_base(self) -> None:
+        """Take over the base model that a node of this user has built, which would take a minute or more."""
+        base = Path("bases") / base_name(BASE_SEED)
+        if (self._home / base).is_dir():
+            (self._root / "harbour").mkdir(mode=0o700)
+            copy_base(self._home / base, self._root / "harbour" / base)
+            self._output.line(f"   the base model of {self._home} is used again")
 
     def _start(self, name: str, *options: str) -> DemoNode:
         return self._nodes.enter_context(DemoNode(self._root / name, self._output, *options))
