@@ -13,6 +13,7 @@ class AnvilWorld(World):
     """Nodes on one real chain."""
 
     patience_seconds = 10.0
+    mined_seconds = 60.0
 
     def __init__(self, directory: Path, rpc_url: str) -> None:
         super().__init__(directory)

@@ -125,7 +125,7 @@ class Member:
         store, network = Fused(self.store, fuse), Fused(self.network, fuse)
         market = Fused(self.world.market(), fuse)
         sender = Fused(self.world.sender(self), fuse)
-        self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=2.0))
+        self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=self.world.mined_seconds))
         self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
         money = market, self.treasury, self.catalogue, delivery
         trade = self.trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
@@ -234,6 +234,7 @@ class World:
     """One chain, one network, and the nodes on it."""
 
     patience_seconds = 0.05
+    mined_seconds = 2.0
 
     def __init__(self, directory: Path) -> None:
         self.chain, self.hub = MemoryChain(), MemoryHub()

@@ -45,7 +45,7 @@ class Desk:
 
     def start(self) -> None:
         self.store = Store(self.path)
-        patience = Patience(mined_seconds=0.5, shown_seconds=0.5)
+        patience = Patience(mined_seconds=3, shown_seconds=0.5)
         self.treasury = Treasury(self.store, self.sender, lambda: 1, patience, self.undone.append)
 
     async def allow(self, order_id: str, amount: int) -> str:
