@@ -13,7 +13,7 @@ from viz_node.errors import LicenseRequiredError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
-PANELS = ("node", "jobs", "adapters", "works", "market", "earnings", "peers")
+PANELS = ("node", "jobs", "adapters", "works", "market", "pools", "earnings", "peers")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 Operations = dict[str, Callable[..., Awaitable[Any]]]
 
@@ -50,6 +50,11 @@ def hostile_operations() -> Operations:
         sales = [{"adapter": XSS, "holder": XSS, "price": "5.00", "block": XSS, "tx_hash": XSS}]
         return {"account": XSS, "due": "1.23", "in_escrow": XSS, "in_pools": "3.20", "rows": rows, "sales": sales}
 
+    async def pool_list() -> list[dict[str, Any]]:
+        row = {"pool": 1, "name": XSS, "fee": XSS, "days": XSS, "rule": XSS, "adapters_share": XSS, "period": 0,
+               "period_ends": XSS, "paid_periods": [0], "roles": [XSS, "subscriber"], "divided": XSS}  # fmt: skip
+        return [row, {**row, "error": XSS, "days": 30.0}]
+
     async def peers() -> list[dict[str, Any]]:
         return [{"peer_id": XSS, "addresses": [XSS], "connected": True}]
 
@@ -62,7 +67,7 @@ def hostile_operations() -> Operations:
     async def crash() -> dict[str, Any]:
         raise ZeroDivisionError("secret detail")
 
-    named = (status, content_list, jobs_list, adapters_list, search, royalties, peers, add, buy, crash)
+    named = (status, content_list, jobs_list, adapters_list, search, royalties, pool_list, peers, add, buy, crash)
     return {operation.__name__: operation for operation in named}
 
 

@@ -8,6 +8,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -52,6 +53,7 @@ PANELS = (
     Panel("adapters", "Adapters", "adapters_list", 4),
     Panel("works", "Works", "content_list", 4),
     Panel("market", "Market", "search", 8),
+    Panel("pools", "Pools", "pool_list", 30),
     Panel("earnings", "Sales and royalties", "royalties", 8),
 )
 
@@ -142,11 +144,16 @@ def _query_of(request: web.Request) -> str:
     return request.query.get("q", "").strip()[:_MOST_SEARCH_CHARACTERS]
 
 
-def moment(seconds: object) -> Markup:
-    """A `<time>` in UTC of whole seconds since 1970; a dash for anything else."""
-    if not isinstance(seconds, int) or not 0 < seconds < 2**37:
+def moment(time: object) -> Markup:
+    """A `<time>` in UTC of whole seconds since 1970, or of a time in ISO 8601; a dash for anything else."""
+    instant = None
+    if isinstance(time, int) and 0 < time < 2**37:
+        instant = datetime.fromtimestamp(time, UTC)
+    elif isinstance(time, str):
+        with suppress(ValueError):
+            instant = datetime.fromisoformat(time)
+    if instant is None or instant.tzinfo is not UTC:
         return Markup("–")
-    instant = datetime.fromtimestamp(seconds, UTC)
     return Markup('<time datetime="{}">{}</time>').format(instant.isoformat(), instant.strftime("%d %b %Y, %H:%M UTC"))
 
 

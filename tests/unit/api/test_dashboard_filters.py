@@ -23,6 +23,8 @@ def test_duration__seconds__as_people_read_them(seconds: object, text: str) -> N
 def test_moment__seconds__is_utc_and_machine_readable() -> None:
     assert moment(0) == "–"
     assert moment(2**60) == "–"
+    assert moment("2026-11-23T22:46:40") == moment("tomorrow") == "–"
+    assert moment("2026-11-23T22:46:40+00:00") == moment(1795474000)
     assert moment(1795474000) == '<time datetime="2026-11-23T22:46:40+00:00">23 Nov 2026, 22:46 UTC</time>'
 
 
