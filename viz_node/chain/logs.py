@@ -12,11 +12,13 @@ from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_quantity
 from viz_node.errors import ChainUnavailableError
 
 PAGE_BLOCKS = 2_000
-PAGE_LOGS = 5_000
+PAGE_LOGS = 2_000
 LARGEST_PAGE_BLOCKS = 100_000
-_GROWTH = 8
+_GROWTH = 4
 _ADDRESS = re.compile(r"0x[0-9a-f]{40}")
 _WORD_CHARS = 66
+# As much text as a processor keeps at hand.
+_CHUNK_LOGS = 500
 _DIGITS = b"0123456789abcdef"
 
 Topics = Sequence[str | Sequence[str] | None]
@@ -62,7 +64,7 @@ def parse_logs(told: Sequence[ToldLog]) -> list[Log]:
     """The logs that an endpoint told. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
     try:
         logs = [_log(log) for log in told]
-        if not _are_canonical(logs):
+        if not all(_are_canonical(logs[start : start + _CHUNK_LOGS]) for start in range(0, len(logs), _CHUNK_LOGS)):
             raise ValueError("not canonical hex")
     except ValueError as error:
         raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
@@ -90,8 +92,8 @@ def _log(told: ToldLog) -> Log:
 def _are_canonical(logs: Sequence[Log]) -> bool:
     """Whether all hashes and topics are words, and all data bytes, in lower-case hex after `0x`.
 
-    An audit reads hundreds of thousands of them, so a page is looked at as one text: without the digits only an x of
-    each is left, and the x stands where it must.
+    An audit reads hundreds of thousands of them, so some hundred are looked at as one text: without the digits only an
+    x of each is left, and the x stands where it must.
     """
     words = [word for log in logs for word in (log.block_hash, log.tx_hash, *log.topics)]
     data = [log.data for log in logs]

@@ -94,4 +94,7 @@ def _without_collections() -> Iterator[None]:
         yield
     finally:
         if was_enabled:
+            # All that is alive now counts as old: else the search that begins here would look through the whole audit.
+            gc.freeze()
+            gc.unfreeze()
             gc.enable()
