@@ -175,11 +175,16 @@ class Treasury:
             known = entry_of(self._store, order_id) or attempts[-1]
             if known.state in _ENDS:
                 return known
-            heads, found, is_spent = await self._look(known, attempts)
+            heads = await asyncio.to_thread(self._sender.heads)
+            # The nonce first: were it booked between the two questions, there is a receipt.
+            is_spent = await self._is_spent(known.nonce)
+            found = await self._find(attempts)
             if found is None and is_spent:
                 # Anvil counts a transaction milliseconds before it knows the receipt, servers behind one name seconds.
                 await asyncio.sleep(self._patience.doubt_seconds)
-                heads, found, is_spent = await self._look(known, attempts)
+                found = await self._find(attempts)
+                # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
+                is_spent = await self._is_spent(known.nonce)
             if found is not None:
                 return self._include(*found, heads, attempts)
             if is_spent:
@@ -190,20 +195,17 @@ class Treasury:
                 attempts = attempts_of(self._store, order_id)
             return await self._send(attempts[-1], heads, attempts)
 
-    async def _look(
-        self, known: OutboxEntry, attempts: Sequence[OutboxEntry]
-    ) -> tuple[Heads, tuple[OutboxEntry, Receipt] | None, bool]:
-        """Where the chain is, the attempt that is in a block, and whether the nonce is spent in a booked block."""
-        heads = await asyncio.to_thread(self._sender.heads)
-        # The nonce first: were it booked between the two questions, there is a receipt.
-        booked_nonce = await asyncio.to_thread(self._sender.booked_nonce)
+    async def _find(self, attempts: Sequence[OutboxEntry]) -> tuple[OutboxEntry, Receipt] | None:
+        """The attempt that is in a block."""
         for entry in reversed(attempts):
             receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
             if receipt is not None:
-                return heads, (entry, receipt), True
-        # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
-        is_spent = min(booked_nonce, await asyncio.to_thread(self._sender.booked_nonce)) > known.nonce
-        return heads, None, is_spent
+                return entry, receipt
+        return None
+
+    async def _is_spent(self, nonce: int) -> bool:
+        """Whether a booked block has a transaction with this nonce."""
+        return await asyncio.to_thread(self._sender.booked_nonce) > nonce
 
     def _include(
         self, entry: OutboxEntry, receipt: Receipt, heads: Heads, attempts: Sequence[OutboxEntry]
