@@ -108,7 +108,7 @@ async def test_json__bombs_and_doubtful_texts__are_refused_at_once(body: bytes) 
         begun = time.monotonic()
         response = await node.ask("POST", "/v1/call/add", data=body, headers=JSON)
         assert response.status == 422
-        assert time.monotonic() - begun < 10
+        assert time.monotonic() - begun < 2
         assert (await node.call("add", {"left": 1})).status == 200
 
 

@@ -307,7 +307,7 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
                 writer.close()
                 return False
 
-            await until(is_closed, 20)
+            await until(is_closed, 5)
     finally:
         await runner.cleanup()
 
@@ -327,7 +327,7 @@ async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings(
             raise RuntimeError("the core broke")
 
         await thread.call(die)
-        await asyncio.wait_for(a.failed.wait(), 20)
+        await asyncio.wait_for(a.failed.wait(), 5)
         with pytest.raises(PeerUnreachableError):
             await a.connect(b.addresses[0])
         await a.start()
