@@ -1,6 +1,7 @@
 """Real peer networks on loopback."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import struct
@@ -19,6 +20,7 @@ from libp2p.utils.varint import encode_varint_prefixed
 from tests.waiting import until
 from viz_node.domain.ids import PeerId
 from viz_node.errors import (
+    DeadlineError,
     LicenseRequiredError,
     NotFoundError,
     PeerUnreachableError,
@@ -197,6 +199,48 @@ async def test_fetch__cancelled__resumes_from_the_verified_chunks(tmp_path: Path
         await b.fetch(blob_id, 40_000_000, [a.peer_id], got, lambda done, _: resumed.append(done))
         assert resumed[0] > 5_000_000
         assert got.read_bytes() == source.read_bytes()
+
+
+async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and_no_stream_behind() -> None:
+    async def echo(_: PeerId, payload: bytes) -> bytes:
+        return payload
+
+    async def cancel_many(core: Any, peer: str) -> tuple[bool, int, int]:
+        (before,) = core.links.host.get_network().get_connections()
+        places, streams = before.muxed_conn.stream_backlog_semaphore.value, len(before.muxed_conn.streams)
+        for number in range(300):
+            with trio.move_on_after(number * 2e-5), contextlib.suppress(DeadlineError):
+                await core.request(peer, "echo", bytes(300_000), 20, ())
+        await trio.sleep(0.5)  # resets that are on their way
+        (after,) = core.links.host.get_network().get_connections()
+        muxed = after.muxed_conn
+        return after is before, places - muxed.stream_backlog_semaphore.value, len(muxed.streams) - streams
+
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        await b.connect(a.addresses[0])
+        await until(lambda: is_meshed(1, a, b), 20)
+        thread, core = b._running()
+        assert await thread.call(cancel_many, core, a.peer_id) == (True, 0, 0)
+        assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
+
+
+async def test_request__connection_has_just_ended__dials_again() -> None:
+    async def echo(_: PeerId, payload: bytes) -> bytes:
+        return payload
+
+    async def break_off(core: Any) -> None:
+        for connection in core.links.host.get_network().get_connections():
+            await connection.muxed_conn.secured_conn.close()
+
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        await b.connect(a.addresses[0])
+        for side in (a, b):
+            for _ in range(3):
+                thread, core = side._running()
+                await thread.call(break_off, core)
+                assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
 
 
 async def test_fetch__blob_nobody_has__peer_unreachable(tmp_path: Path) -> None:

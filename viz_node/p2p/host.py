@@ -31,6 +31,7 @@ from viz_node.p2p.streams import abandon
 
 _log = logging.getLogger(__name__)
 DIAL_SECONDS: Final = 10.0
+_START_SECONDS: Final = 5.0
 
 # libp2p waits for this timer even after the dial has succeeded; it dials one address per transport anyway.
 libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0
@@ -74,6 +75,23 @@ def guard_handlers(host: IHost) -> None:
     network.set_stream_handler(guarded)
 
 
+def shield_openings(host: IHost) -> None:
+    """Let no cancellation come between a stream's start and the library's clean-up of it.
+
+    The library keeps a stream that was cancelled there for ever; after 256 of them a connection opens no more. To start
+    one is to send a frame: only a peer that reads nothing can make it last.
+    """
+    network: Any = host.get_network()
+    inner = network.new_stream
+
+    async def shielded(peer_id: ID) -> INetStream:
+        with trio.CancelScope(shield=True), trio.fail_after(_START_SECONDS):
+            stream: INetStream = await inner(peer_id)
+            return stream
+
+    network.new_stream = shielded
+
+
 def make_host(seed: bytes, listen: str) -> IHost:
     """A host for this Ed25519 seed, not running yet. Raises: UsageError (the address or the seed is malformed)."""
     if len(seed) != 32:
@@ -98,6 +116,7 @@ def make_host(seed: bytes, listen: str) -> IHost:
     )
     yamux.install(host)
     guard_handlers(host)
+    shield_openings(host)
     return host
 
 

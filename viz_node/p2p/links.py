@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 import trio
 from libp2p.abc import IHost, INetStream
@@ -19,6 +19,7 @@ from viz_node.p2p.streams import STREAM_FAILURES
 _MAX_PEERS: Final = 4096
 _MAX_ADDRESSES: Final = 8
 _OPEN_SECONDS: Final = 10.0
+_CLEAN_UP_SECONDS: Final = 2.0
 
 
 class Links:
@@ -61,14 +62,19 @@ class Links:
         lock = self._dialling.setdefault(peer, trio.Lock())
         try:
             async with lock:
-                if not self._is_connected(peer):
+                if not await self._is_connected(peer):
                     await self._dial(peer)
         finally:
             if not lock.statistics().tasks_waiting:
                 self._dialling.pop(peer, None)
 
-    def _is_connected(self, peer: ID) -> bool:
-        return peer in self.host.get_connected_peers()
+    async def _is_connected(self, peer: ID) -> bool:
+        """Whether a connection is open. One that has ended is still listed while it cleans up: that is waited for."""
+        network = self.host.get_network()
+        with trio.move_on_after(_CLEAN_UP_SECONDS):
+            while any(map(_has_ended, network.get_connections(peer))):  # noqa: ASYNC110 - nothing tells when it is done
+                await trio.sleep(0.02)
+        return not all(map(_has_ended, network.get_connections(peer)))
 
     async def _dial(self, peer: ID) -> None:
         try:
@@ -96,10 +102,23 @@ class Links:
             raise PeerUnreachableError("a node does not dial itself")
         await self.connect(peer)
         try:
+            return await self._open_stream(peer, protocol)
+        except PeerUnreachableError:
+            if await self._is_connected(peer):
+                raise
+        await self.connect(peer)  # the connection had ended, and only this showed it
+        return await self._open_stream(peer, protocol)
+
+    async def _open_stream(self, peer: ID, protocol: TProtocol) -> INetStream:
+        try:
             with trio.fail_after(_OPEN_SECONDS):
                 return await self.host.new_stream(peer, [protocol])
         except STREAM_FAILURES as error:
             raise PeerUnreachableError(f"peer {peer} does not open {protocol}: {error}") from error
+
+
+def _has_ended(connection: Any) -> bool:
+    return connection.is_closed or connection.muxed_conn.has_ended
 
 
 def peer_of(stream: INetStream) -> PeerId:

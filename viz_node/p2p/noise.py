@@ -38,6 +38,9 @@ class FastNoiseSession(BaseSession):
         self._decryptor = protocol.cipher_state_decrypt.cipher.cipher
         self._decrypt_count: int = protocol.cipher_state_decrypt.n
         self._raw = raw
+        # RawConnection, TrioTCPStream, SocketStream: TCP is the only transport of our hosts.
+        self._socket = raw.stream.stream.socket
+        self._unsent = bytearray()
         self._sealed = bytearray()
         self._plain: deque[bytes] = deque()
         self._offset = 0
@@ -118,16 +121,29 @@ class FastNoiseSession(BaseSession):
             del self._sealed[:position]
 
     async def write(self, data: bytes) -> None:
-        """Send all of it."""
+        """Send all of it. Raises: ConnectionClosedError.
+
+        If it is cancelled, what is left is sent before the next data: half a message, or one that is counted and never
+        sent, would make all later ones unreadable and end the connection for every stream.
+        """
         async with self._write_lock:
-            out: list[bytes] = []
+            await self._send_rest()
             view = memoryview(data)
             for start in range(0, len(view), MAX_PLAINTEXT_BYTES):
                 nonce = _NONCE_PREFIX + _COUNTER.pack(self._encrypt_count)
                 message = self._encryptor.encrypt(nonce, view[start : start + MAX_PLAINTEXT_BYTES], None)
                 self._encrypt_count += 1
-                out += (_LENGTH.pack(len(message)), message)
-            await self._raw.write(b"".join(out))
+                self._unsent += _LENGTH.pack(len(message)) + message
+            await self._send_rest()
+
+    async def _send_rest(self) -> None:
+        while self._unsent:
+            try:
+                # trio's `send`, unlike its `send_all` behind `raw.write`, tells what was sent before a cancellation.
+                sent = await self._socket.send(self._unsent)
+            except (OSError, trio.ClosedResourceError) as error:
+                raise ConnectionClosedError(f"Connection closed: {error}") from error
+            del self._unsent[:sent]
 
 
 class FastNoise(Transport):

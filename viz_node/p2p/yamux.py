@@ -12,6 +12,7 @@ from typing import Any, Final
 import libp2p.stream_muxer.yamux.yamux as library
 import trio
 from libp2p.abc import IHost
+from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import (
@@ -55,6 +56,14 @@ class FastYamuxStream(YamuxStream):
             header = _HEADER.pack(0, TYPE_DATA, 0, self.stream_id, size)
             await self.conn.write_raw(b"".join((header, view[sent : sent + size])))
             sent += size
+
+    async def reset(self) -> None:
+        """End the stream at once; what came and was not read is dropped, not kept for a minute."""
+        await super().reset()
+        buffer = self.conn.stream_buffers.get(self.stream_id)
+        if buffer:
+            buffer.clear()
+            await self.conn._finalize_stream(self, fully_closed=True)
 
     async def _wait_for_window(self) -> None:
         while True:
@@ -108,11 +117,22 @@ class FastYamux(Yamux):
     """The library's multiplexer with a short path for the frames that carry bulk data."""
 
     secured_conn: Any
+    _is_broken = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it opens no more streams; the library tells it a little later, after its clean-up."""
+        return self._is_broken or self.event_shutting_down.is_set()
 
     async def write_raw(self, data: bytes) -> None:
-        """Send one frame; frames of different tasks do not mix."""
+        """Send one frame; frames of different tasks do not mix. Raises: ConnectionClosedError."""
         async with self._write_lock:
-            await self.secured_conn.write(data)
+            try:
+                await self.secured_conn.write(data)
+            except ConnectionClosedError:
+                self._is_broken = True
+                await self.secured_conn.close()  # ends the reader, and with it all streams
+                raise
         await trio.lowlevel.checkpoint()
 
     async def _write_frame(self, data: bytes) -> None:
