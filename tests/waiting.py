@@ -5,6 +5,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from viz_node.ports import Store
+from viz_node.services.transact import Treasury
+
 T = TypeVar("T")
 _PAUSE_SECONDS = 0.05
 
@@ -18,6 +21,12 @@ async def until(predicate: Callable[[], object | Awaitable[object]], seconds: fl
             return
         assert time.monotonic() < deadline, f"not within {seconds} s: {what or predicate}"
         await asyncio.sleep(_PAUSE_SECONDS)
+
+
+async def until_shown(store: Store, treasury: Treasury) -> None:
+    """Wait for the transactions that a node has sent and does not wait for itself."""
+    for entry in store.pending_outbox():
+        await treasury.finish(entry.order_id)
 
 
 def until_blocking(

@@ -2,7 +2,7 @@
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from viz_node.chain.signing import account_of_key
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder
+from viz_node.errors import ChainUnavailableError
 from viz_node.identity import delivery
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
@@ -29,12 +30,16 @@ DAY = 86_400
 
 
 class Counting(Endpoints):
-    """An endpoint that notes what it is asked and how many logs it gives; `hides_logs` makes it lag behind."""
+    """An endpoint that notes what it is asked and how many logs it gives; `hides_logs` makes it lag behind.
+
+    `before_batch` is done once, between the ledger's entries and what the market says of them.
+    """
 
     def __init__(self, market: AnvilMarket) -> None:
         super().__init__([market.rpc_url], market.deployment)
         self.asked: Counter[str] = Counter()
         self.hides_logs = False
+        self.before_batch: Callable[[], None] | None = None
 
     def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
         answer = super().call(method, *params, shape=shape)
@@ -46,6 +51,9 @@ class Counting(Endpoints):
 
     def batch(self, requests: Any) -> list[Any]:
         self.asked["batch"] += 1
+        act, self.before_batch = self.before_batch, None
+        if act is not None:
+            act()
         self.asked["views"] += len(requests)
         return super().batch(requests)
 
@@ -155,6 +163,34 @@ def test_look__orders_that_are_over__are_forgotten_by_the_seller_and_told_to_the
     shop.mine(SETTLED_DEPTH + 1)
     assert shop.numbers() == []
     assert [item.state for item in shop.gateway.orders_paid_by(shop.market.buyer.account)] == ["refunded"]
+
+
+def test_look__order_ends_while_it_is_read__is_told_with_its_end(shop: Shop) -> None:
+    account = shop.market.buyer.account
+    shop.order()
+    shop.market.pass_time(601)
+    (order,) = shop.gateway.orders_for([shop.escrowed])
+
+    def refund() -> None:
+        shop.market.do(shop.market.owner, shop.gateway.prepare_refund(order))
+
+    shop.endpoint.before_batch = refund
+    assert [item.state for item in shop.gateway.orders_paid_by(account)] == ["refunded"]
+    assert shop.gateway.order(1).state == "refunded"
+
+
+def test_look__endpoint_hides_how_an_order_ended__says_so_and_leaves_none_out(shop: Shop) -> None:
+    shop.order()
+    shop.mine(SETTLED_DEPTH + 1)
+    shop.market.pass_time(601)
+    (order,) = shop.gateway.orders_for([shop.escrowed])
+    assert [shop.gateway.order(1)] == shop.gateway.orders_ever_for([shop.escrowed])
+    shop.market.do(shop.market.owner, shop.gateway.prepare_refund(order))
+    shop.endpoint.hides_logs = True
+    for look in (lambda: shop.gateway.order(1), lambda: shop.gateway.orders_ever_for([shop.escrowed])):
+        with pytest.raises(ChainUnavailableError, match="does not tell how order 1 ended"):
+            look()
+    assert shop.numbers() == []
 
 
 def test_reorganisation__order_and_channel_vanish__from_the_index_too(shop: Shop) -> None:

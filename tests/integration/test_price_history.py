@@ -1,12 +1,12 @@
 """A moving price on a real Anvil, derived again from the ledger: every payment, the path, and the price to come."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.ledger import EntryKind
+from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pricing import EPOCH_SECONDS
@@ -97,13 +97,15 @@ def test_price_history__endpoint_lies_about_a_payment__does_not_match(
         sell(market, offer_id)
     entries = market.gateway._entries
 
-    def lie(kind: EntryKind, *values):
-        changed = {"a": int(PRICE) - 1} if kind is EntryKind.SOLD else {}
-        return [entry._replace(**changed) for entry in entries(kind, *values)]
+    def lie(kinds: Iterable[EntryKind]) -> list[LedgerEntry]:
+        return [entry._replace(a=PRICE - 1) if entry.kind == EntryKind.SOLD else entry for entry in entries(kinds)]
+
+    def hide(kinds: Iterable[EntryKind]) -> list[LedgerEntry]:
+        return [entry for entry in entries(kinds) if entry.kind == EntryKind.SOLD]
 
     monkeypatch.setattr(market.gateway, "_entries", lie)
     sales, _ = market.gateway.price_history([offer_id])
     assert [(sale.paid, sale.derived) for sale in sales] == [(PRICE - 1, PRICE)] * 2
-    monkeypatch.setattr(market.gateway, "_entries", lambda kind: entries(kind) if kind is EntryKind.SOLD else [])
+    monkeypatch.setattr(market.gateway, "_entries", hide)
     with pytest.raises(VerificationError, match="hides how offer"):
         market.gateway.price_history([offer_id])

@@ -7,6 +7,7 @@ Which orders run, and in which block each was placed, is an index over ledger en
 what an order says is read once, and again when the word is no longer its hash.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -23,7 +24,7 @@ from viz_node.chain.rpc import to_hex, to_int
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.purchase import NewOrder
-from viz_node.errors import NotFoundError, VerificationError
+from viz_node.errors import ChainUnavailableError, NotFoundError, VerificationError
 
 POINT_BYTES = 64
 
@@ -46,6 +47,8 @@ _ENDS = {
 
 
 _MOST_REMEMBERED = 50_000
+# Anvil answers from a block milliseconds before it tells the block's logs, servers behind one name seconds.
+_PAUSES_SECONDS = (0.0, 0.05, 0.2, 0.8, 2.0)
 _NUMBERS_PER_FILTER = 100
 
 
@@ -117,14 +120,14 @@ class EscrowGateway(MarketReader):
 
     def order(self, number: int) -> Order:
         """One order. Raises: NotFoundError, VerificationError."""
-        found = self._orders(self._placed(_ALL, key=number))
+        found = self._orders_ever(key=number)
         if not found:
             raise NotFoundError(f"the market has no order {number}")
         return found[0]
 
     def orders_paid_by(self, account: str) -> list[Order]:
         """What the account ordered, oldest first. Raises: VerificationError."""
-        return self._orders(self._placed(_ALL, who=account))
+        return self._orders_ever(who=account)
 
     def orders_for(self, offer_ids: Collection[int]) -> list[Order]:
         """The orders of these offers that are not over, oldest first. Raises: VerificationError."""
@@ -147,8 +150,7 @@ class EscrowGateway(MarketReader):
 
     def orders_ever_for(self, offer_ids: Collection[int]) -> list[Order]:
         """All orders of these offers, those that are over too, oldest first. Raises: VerificationError."""
-        placed = self._placed(_ALL)
-        return self._orders({number: order for number, order in placed.items() if order.offer_id in offer_ids})
+        return self._orders_ever(offer_ids)
 
     def operator_of(self, adapter_number: int) -> Account | None:
         """Who may deliver keys of the adapter beside its owner."""
@@ -193,7 +195,24 @@ class EscrowGateway(MarketReader):
         placed: dict[int, _Placed] = self._follow((to_hex(ENTRY_TOPIC), _KINDS, *narrow), fold)
         return placed
 
+    def _orders_ever(
+        self, offer_ids: Collection[int] | None = None, key: int | None = None, who: str | None = None
+    ) -> list[Order]:
+        """Orders, over or not. One that ends while they are read has no word any more, and no entry of its end yet."""
+        for pause in _PAUSES_SECONDS:
+            time.sleep(pause)
+            found = self._placed(_ALL, key, who).items()
+            placed = {number: place for number, place in found if offer_ids is None or place.offer_id in offer_ids}
+            orders = self._orders(placed)
+            if len(orders) == len(placed):
+                return orders
+        (number, *_) = placed.keys() - {order.number for order in orders}
+        raise ChainUnavailableError(
+            f"the chain's endpoint does not tell how order {number} ended", "try again, or use another RPC"
+        )
+
     def _orders(self, placed: Mapping[int, _Placed]) -> list[Order]:
+        """What is told of these orders; without those that are over and of whose end there is no entry."""
         answers = self._views([("orders", (number,)) for number in placed])
         words: dict[int, bytes] = {number: word for number, (word,) in zip(placed, answers, strict=True)}
         told = self._read_again(placed, words)
@@ -209,7 +228,7 @@ class EscrowGateway(MarketReader):
                     told.forget(number)
                     text = f"what the chain's endpoint tells of order {number} is not what was paid"
                     raise VerificationError(text, "use another RPC")
-            if state is not None:  # else it ended in this moment, and the next look knows how
+            if state is not None:
                 shown = delivery if state not in (OrderState.ORDERED, OrderState.REFUNDED) else None
                 orders.append(Order(number, state, terms, shown, block))
         return orders

@@ -25,10 +25,8 @@ class NoticesGateway(MarketReader):
 
     def notices_of(self, adapter_number: int) -> list[Notice]:
         """Complaints and answers, oldest first."""
-        kinds = EntryKind.NOTICE, EntryKind.COUNTER_NOTICE
-        entries = [entry for kind in kinds for entry in self._entries(kind, adapter_number)]
-        rows = [Notice(e.sequence, e.key, e.who, e.d, e.a, e.block_number) for e in entries]
-        return sorted(rows, key=lambda row: row.number)
+        entries = self._entries((EntryKind.NOTICE, EntryKind.COUNTER_NOTICE), adapter_number)
+        return [Notice(e.sequence, e.key, e.who, e.d, e.a, e.block_number) for e in entries]
 
     def is_paused(self) -> bool:
         """Whether the steward has stopped all sales."""

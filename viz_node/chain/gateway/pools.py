@@ -96,13 +96,12 @@ class PoolsGateway(MarketReader):
 
     def posted_roots(self, number: int) -> list[PostedRoot]:
         """All roots that were ever posted, oldest first. Raises: ChainUnavailableError."""
-        posted = self._entries(EntryKind.ROOT_POSTED, number)
-        data = [pool_data_of(log) for log in self._logs("PoolData", number)]
+        head = self._head()
+        posted = self._entries(EntryKind.ROOT_POSTED, number, head=head)
+        data = [pool_data_of(log) for log in self._logs("PoolData", number, head)]
         if [(entry.d, entry.c.to_bytes(32, "big")) for entry in posted] != [(item.root, item.digest) for item in data]:
             raise ChainUnavailableError("the chain's endpoint contradicts itself about posted roots", "use another RPC")
-        ends = sorted(
-            (entry for kind in _ENDS for entry in self._entries(kind, number)), key=lambda entry: entry.sequence
-        )
+        ends = self._entries(_ENDS, number, head=head)
         roots = [_posted(entry, item.uri) for entry, item in zip(posted, data, strict=True)]
         # A root must have its end before the next is posted, so the ends stand in the same order.
         return [
@@ -112,13 +111,20 @@ class PoolsGateway(MarketReader):
 
     def subscribers_of(self, number: int, first: int, through: int) -> dict[int, list[Account]]:
         """Who has paid for each of these periods, without those who have it back; periods with nobody are left out."""
-        refunded = {(entry.b, entry.c) for entry in self._entries(EntryKind.PERIOD_REFUNDED, number)}
         holders: dict[int, list[Account]] = {}
-        for entry in self._entries(EntryKind.SUBSCRIBED, number):
+        refunded = set()
+        for entry in self._entries((EntryKind.SUBSCRIBED, EntryKind.PERIOD_REFUNDED), number):
+            if entry.kind == EntryKind.PERIOD_REFUNDED:
+                refunded.add((entry.b, entry.c))
+                continue
             for period in _periods(entry):
-                if first <= period <= through and (period, int(entry.who, 16)) not in refunded:
+                if first <= period <= through:
                     holders.setdefault(period, []).append(entry.who)
-        return dict(sorted(holders.items()))
+        left = {
+            period: [who for who in accounts if (period, int(who, 16)) not in refunded]
+            for period, accounts in sorted(holders.items())
+        }
+        return {period: accounts for period, accounts in left.items() if accounts}
 
     def subscribed_in(self, number: int, period: int, holder: str) -> int | None:
         """The block in which the period was paid for the holder; None if it was not."""

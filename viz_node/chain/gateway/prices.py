@@ -54,8 +54,7 @@ class PricesGateway(MarketReader):
         ]
 
     def _price_entries(self, offer_ids: Sequence[int]) -> list[LedgerEntry]:
-        found = [entry for kind in _OFFER_FIELDS for entry in self._entries(kind) if _offer_of(entry) in offer_ids]
-        return sorted(found, key=lambda entry: entry.sequence)
+        return [entry for entry in self._entries(_OFFER_FIELDS) if _offer_of(entry) in offer_ids]
 
 
 def _offer_of(entry: LedgerEntry) -> int:

@@ -18,6 +18,7 @@ from viz_node.errors import ChainUnavailableError, VizNodeError
 __all__ = ["NOBODY", "MarketFacts", "MarketReader"]
 
 View = tuple[str, Sequence[Any]]
+Head = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,26 +106,35 @@ class MarketReader:
             ) from error
 
     def _entries(
-        self, kind: EntryKind, key: int | None = None, who: str | None = None, from_block: int | None = None
+        self,
+        kinds: EntryKind | Iterable[EntryKind],
+        key: int | None = None,
+        who: str | None = None,
+        from_block: int | None = None,
+        head: Head | None = None,
     ) -> list[LedgerEntry]:
-        """Entries of one kind in ledger order, narrowed by key and account."""
+        """Entries of one kind or several in ledger order, narrowed by key and account."""
         narrow = None if key is None else topic_of(key), None if who is None else topic_of(int(who, 16))
-        return [entry_of(log) for log in self._scan((to_hex(ENTRY_TOPIC), topic_of(kind), *narrow), from_block)]
+        what = topic_of(kinds) if isinstance(kinds, EntryKind) else tuple(map(topic_of, kinds))
+        return [entry_of(log) for log in self._scan((to_hex(ENTRY_TOPIC), what, *narrow), from_block, head)]
 
-    def _logs(self, event: str, number: int | None = None) -> list[Log]:
+    def _logs(self, event: str, number: int | None = None, head: Head | None = None) -> list[Log]:
         """The market's logs of an event in order, narrowed by its first indexed number."""
         narrow = () if number is None else (topic_of(number),)
-        return self._scan((to_hex(self._market.events[event]), *narrow))
+        return self._scan((to_hex(self._market.events[event]), *narrow), head=head)
 
-    def _scan(self, topics: Topics, start: int | None = None) -> list[Log]:
+    def _scan(self, topics: Topics, start: int | None = None, head: Head | None = None) -> list[Log]:
         """Logs up to the head; only those of the newest blocks are read again for another head."""
-        logs: list[Log] = self._follow(topics, LOGS)
+        logs: list[Log] = self._follow(topics, LOGS, head)
         return [log for log in logs if log.block_number >= (start or 0)]
 
-    def _follow(self, topics: Topics, fold: Fold) -> Any:
-        """What the market's logs with these topics lead to; nobody may change it."""
-        head = self._head()
-        return self._translated(lambda: self._index.look(topics, fold, head))
+    def _follow(self, topics: Topics, fold: Fold, head: Head | None = None) -> Any:
+        """What the market's logs with these topics lead to; nobody may change it.
+
+        Answers that must fit each other are asked for with one `head`.
+        """
+        up_to = head or self._head()
+        return self._translated(lambda: self._index.look(topics, fold, up_to))
 
     def _times(self, blocks: Iterable[int]) -> dict[int, int]:
         """The times of these blocks, seconds since 1970."""
@@ -134,7 +144,7 @@ class MarketReader:
             raise ChainUnavailableError("the chain's answer about a block is malformed", "use another RPC")
         return {number: to_int(answer.get("timestamp")) for number, answer in zip(numbers, answers, strict=True)}
 
-    def _head(self) -> dict[str, Any]:
+    def _head(self) -> Head:
         head = self._ask("eth_getBlockByNumber", "latest", False)
         if not isinstance(head, dict) or not isinstance(head.get("hash"), str):
             raise ChainUnavailableError("the chain's answer about its latest block is malformed", "use another RPC")

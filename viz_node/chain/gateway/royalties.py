@@ -65,14 +65,13 @@ class RoyaltyGateway(MarketReader):
 
     def movements(self, account: str, split_ids: Sequence[int]) -> list[SplitMovement]:
         """Every payment into these splits, and every claim of the account from them. Raises: ChainUnavailableError."""
-        paid = [
-            (entry, what, split_of(entry))
-            for kind, (what, split_of) in _PAYMENTS.items()
-            for entry in self._entries(kind)
-        ]
-        paid = [row for row in paid if row[2] in split_ids]
+        rows = []
+        for entry in self._entries(_PAYMENTS):
+            what, split_of = _PAYMENTS[EntryKind(entry.kind)]
+            if split_of(entry) in split_ids:
+                rows.append((entry, what, split_of(entry)))
         claims = [entry for entry in self._entries(EntryKind.CLAIMED, who=account) if entry.key in split_ids]
-        rows = paid + [(entry, "claimed", entry.key) for entry in claims]
+        rows += [(entry, "claimed", entry.key) for entry in claims]
         times = self._times({entry.block_number for entry, _, _ in rows})
         return [
             SplitMovement(

@@ -9,6 +9,9 @@ from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 
+_GRANT_KINDS = (EntryKind.SOLD, EntryKind.DELIVERED)
+_SALE_KINDS = (EntryKind.OFFER_CREATED, *_GRANT_KINDS, EntryKind.SETTLED)
+
 
 @dataclass(frozen=True)
 class Balances:
@@ -66,14 +69,18 @@ class SalesGateway(CatalogueGateway):
 
     def sales(self) -> list[Sale]:
         """Payments for licenses that nobody can take back: direct ones, and those settled from escrow, oldest first."""
-        adapter_by_offer = {entry.key: entry.a for entry in self._entries(EntryKind.OFFER_CREATED)}
-        delivered = {entry.key: entry for entry in self._entries(EntryKind.DELIVERED)}
-        rows = [(entry, entry.key, entry.who, entry.c) for entry in self._entries(EntryKind.SOLD)]
-        rows += [
-            (entry, entry.c, delivered[entry.key].who, delivered[entry.key].b)
-            for entry in self._entries(EntryKind.SETTLED)
-            if entry.key in delivered
-        ]
+        adapter_by_offer: dict[int, int] = {}
+        delivered: dict[int, LedgerEntry] = {}
+        rows: list[tuple[LedgerEntry, int, Account, int]] = []
+        for entry in self._entries(_SALE_KINDS):
+            if entry.kind == EntryKind.OFFER_CREATED:
+                adapter_by_offer[entry.key] = entry.a
+            elif entry.kind == EntryKind.DELIVERED:
+                delivered[entry.key] = entry
+            elif entry.kind == EntryKind.SOLD:
+                rows.append((entry, entry.key, entry.who, entry.c))
+            elif entry.key in delivered:
+                rows.append((entry, entry.c, delivered[entry.key].who, delivered[entry.key].b))
         return [
             Sale(
                 offer_id,
@@ -86,18 +93,16 @@ class SalesGateway(CatalogueGateway):
                 entry.tx_hash,
                 entry.block_number,
             )
-            for entry, offer_id, holder, expiry in sorted(rows, key=lambda row: row[0].sequence)
+            for entry, offer_id, holder, expiry in rows
         ]
 
     def grants_to(self, holder: str) -> list[Grant]:
         """Every license that the account was ever granted, oldest first."""
-        sold = self._entries(EntryKind.SOLD, who=holder)
-        return self._grants([*sold, *self._entries(EntryKind.DELIVERED, who=holder)])
+        return self._grants(self._entries(_GRANT_KINDS, who=holder))
 
     def grants_by(self, offer_ids: Sequence[int]) -> list[Grant]:
         """Every license that was ever granted by these offers, oldest first."""
-        granted = [entry for entry in self._entries(EntryKind.SOLD) if entry.key in offer_ids]
-        return self._grants(granted + [entry for entry in self._entries(EntryKind.DELIVERED) if entry.a in offer_ids])
+        return self._grants([entry for entry in self._entries(_GRANT_KINDS) if _granted_by(entry) in offer_ids])
 
     def offers_by(self, owner: str) -> list[int]:
         """The numbers of all offers of the account's adapters."""
@@ -116,13 +121,14 @@ class SalesGateway(CatalogueGateway):
         }
 
     def _grants(self, granted: Sequence[LedgerEntry]) -> list[Grant]:
-        returned = {entry.key for entry in self._entries(EntryKind.DISPUTED)}
-        price_by_order = {entry.key: entry.a for entry in self._entries(EntryKind.ORDERED) if entry.key not in returned}
+        price_by_order: dict[int, int] = {}
+        for entry in self._entries((EntryKind.ORDERED, EntryKind.DISPUTED)):
+            price_by_order[entry.key] = entry.a if entry.kind == EntryKind.ORDERED else 0
         paid: dict[tuple[int, Account], int] = {}
-        for entry in sorted(granted, key=lambda entry: entry.sequence):
-            is_sale = entry.kind == EntryKind.SOLD
-            place = entry.key if is_sale else entry.a, entry.who
-            paid[place] = paid.get(place, 0) + (entry.a if is_sale else price_by_order.get(entry.key, 0))
+        for entry in granted:
+            place = _granted_by(entry), entry.who
+            price = entry.a if entry.kind == EntryKind.SOLD else price_by_order.get(entry.key, 0)
+            paid[place] = paid.get(place, 0) + price
         ends = self._views([("licenses", place) for place in paid])
         return [
             Grant(offer_id, holder, int(expiry), TokenAmount(amount))
@@ -133,3 +139,8 @@ class SalesGateway(CatalogueGateway):
         """Pay for a license of `holder`, out of the sender's allowance."""
         description = f"buy offer {offer_id} for at most {format_amount(max_price)}"
         return self._to_market(description, "buy", offer_id, holder, max_price, order_ref)
+
+
+def _granted_by(entry: LedgerEntry) -> int:
+    """The offer of a sale or of a delivery."""
+    return entry.key if entry.kind == EntryKind.SOLD else entry.a
