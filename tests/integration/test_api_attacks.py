@@ -105,10 +105,10 @@ async def test_methods__any_but_post__call_nothing(method: str) -> None:
 )
 async def test_json__bombs_and_doubtful_texts__are_refused_at_once(body: bytes) -> None:
     async with ApiNode(hostile_operations()) as node:
-        begun = time.monotonic()
+        begun = time.process_time()  # server and client are this process; others on the machine do not count
         response = await node.ask("POST", "/v1/call/add", data=body, headers=JSON)
         assert response.status == 422
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
         assert (await node.call("add", {"left": 1})).status == 200
 
 
