@@ -56,9 +56,12 @@ def claim(terminal: Terminal, coin_price: str | None, detach: bool, yes: bool, d
     if not may_spend(terminal, plan, yes, dry_run, is_gas_only=True):
         return
     job = terminal.run_job(terminal.client.call("royalties_claim"), detach)
-    if job is not None:
-        terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
-        terminal.output.line("claimed")
+    if job is None:
+        return
+    if not terminal.output.is_json and not job["result"]["tx_hashes"]:
+        terminal.output.line("nothing is due")
+        return
+    terminal.output.body(job if terminal.output.is_json else job["result"])
 
 
 @royalties_command.command("statement")
