@@ -65,13 +65,13 @@ class RoyaltyGateway(MarketReader):
 
     def movements(self, account: str, split_ids: Sequence[int]) -> list[SplitMovement]:
         """Every payment into these splits, and every claim of the account from them. Raises: ChainUnavailableError."""
-        rows = []
-        for entry in self._entries(_PAYMENTS):
+        head, rows = self._head(), []
+        for entry in self._entries(_PAYMENTS, head=head):
             what, split_of = _PAYMENTS[EntryKind(entry.kind)]
             if split_of(entry) in split_ids:
                 rows.append((entry, what, split_of(entry)))
-        claims = [entry for entry in self._entries(EntryKind.CLAIMED, who=account) if entry.key in split_ids]
-        rows += [(entry, "claimed", entry.key) for entry in claims]
+        claims = self._entries(EntryKind.CLAIMED, who=account, head=head)
+        rows += [(entry, "claimed", entry.key) for entry in claims if entry.key in split_ids]
         times = self._times({entry.block_number for entry, _, _ in rows})
         return [
             SplitMovement(
