@@ -5,14 +5,16 @@ import contextlib
 import hashlib
 import os
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import trio
+import trio.testing
 from aiohttp import web
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.utils.varint import encode_varint_prefixed
@@ -30,6 +32,7 @@ from viz_node.errors import (
 )
 from viz_node.p2p.discovery import TOPIC
 from viz_node.p2p.network import PeerNetwork
+from viz_node.p2p.streams import STREAM_FAILURES, abandon
 
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
@@ -217,8 +220,8 @@ async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and
             with trio.move_on_after(number * 2e-5), contextlib.suppress(DeadlineError):
                 await core.request(peer, "echo", bytes(300_000), 20, ())
         assert not connection.is_closed
-        with trio.fail_after(5):  # resets are on their way, and others open streams meanwhile
-            while any(now > then for now, then in zip(open_streams(), before, strict=True)):
+        with trio.fail_after(10):  # discovery has streams of its own at times; without a remedy dozens stay
+            while any(now > then + 4 for now, then in zip(open_streams(), before, strict=True)):
                 await trio.sleep(0.05)
         return connection in core.links.host.get_network().get_connections()
 
@@ -229,6 +232,42 @@ async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and
         thread, core = b._running()
         assert await thread.call(cancel_many, core, a.peer_id)
         assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
+
+
+async def test_reset__peer_that_reads_nothing__gives_its_place_back_and_wakes_reader_and_writer() -> None:
+    async def read_nothing(core: Any) -> None:
+        connection = core.links.host.get_network().get_connections()[0]
+        connection.muxed_conn.secured_conn.read = lambda _: trio.sleep_forever()
+
+    async def reset(core: Any) -> None:
+        connection = core.links.host.get_network().get_connections()[0]
+        stream, waiting = await connection.new_stream(), await connection.new_stream()
+        stream.muxed_stream.send_window = 1 << 30  # more than the kernel holds for one who does not read
+        waiting.muxed_stream.send_window = 0
+        with trio.move_on_after(1):
+            await stream.write(bytes(64 << 20))
+        with trio.fail_after(10):
+            async with trio.open_nursery() as nursery:
+                for wait in (waiting.read, partial(waiting.write, b"x")):
+                    nursery.start_soon(fails, wait)
+                await trio.testing.wait_all_tasks_blocked()
+                await abandon(waiting)
+        await abandon(stream)
+        for ended in (stream, waiting):
+            assert ended not in connection.get_streams()
+            assert ended.muxed_stream.stream_id not in connection.muxed_conn.streams
+            assert ended.muxed_stream._backlog_slot_released
+
+    async def fails(act: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(STREAM_FAILURES):
+            await act()
+
+    async with network() as a, network() as b:
+        await b.connect(a.addresses[0])
+        await until(lambda: is_meshed(1, a, b), 20)
+        for side, act in ((a, read_nothing), (b, reset)):
+            thread, core = side._running()
+            await thread.call(act, core)
 
 
 async def test_request__connection_has_just_ended__dials_again() -> None:

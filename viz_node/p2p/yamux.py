@@ -27,6 +27,7 @@ from libp2p.stream_muxer.yamux.yamux import (
 
 FRAME_BYTES: Final = 65_507
 _STALL_SECONDS: Final = 60.0
+_RESET_SECONDS: Final = 1.0
 _MAX_TARGET_BYTES: Final = 4 << 20
 _HEADER = struct.Struct("!BBHII")
 
@@ -58,12 +59,17 @@ class FastYamuxStream(YamuxStream):
             sent += size
 
     async def reset(self) -> None:
-        """End the stream at once; what came and was not read is dropped, not kept for a minute."""
-        await super().reset()
-        buffer = self.conn.stream_buffers.get(self.stream_id)
-        if buffer:
-            buffer.clear()
-            await self.conn._finalize_stream(self, fully_closed=True)
+        """End the stream at once; what came and was not read is dropped, not kept for a minute.
+
+        A peer that reads nothing is not waited for: the caller must come to its own clean-up.
+        """
+        with trio.move_on_after(_RESET_SECONDS):
+            await super().reset()
+        self.conn.stream_buffers.pop(self.stream_id, None)
+        self.conn.stream_events.get(self.stream_id, trio.Event()).set()
+        # Its lock is for those who wait while they hold it.
+        self.conn._finalize_stream_locked(self, fully_closed=True)
+        self.wake_writer()
 
     async def _wait_for_window(self) -> None:
         while True:
