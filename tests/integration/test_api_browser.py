@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.api_node import ApiNode, Operations, hostile_operations
 from tests.browser import CHROMIUM, Page, open_browser
-from viz_node.api import issue_login_path
+from viz_node.api import dashboard, issue_login_path
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
@@ -39,10 +40,22 @@ CONTRAST = """(() => {
   }
   return [...new Set(poor)];
 })()"""
-REFRESHED = """new Promise(done => { const seen = new Set();
-  document.addEventListener('htmx:afterRequest', event => { seen.add(event.detail.target.closest('section').id);
-    if (seen.size === document.querySelectorAll('section').length) done([...seen].sort()); }); })"""
 PLACES = "[...document.querySelectorAll('section')].map(s => [s.id, s.offsetTop, s.offsetHeight])"
+
+
+def refreshed(*names: str) -> str:
+    """A promise that is kept once each of these sections, or of all, has asked the node again by itself."""
+    return f"""new Promise(done => {{ const seen = new Set(), names = {json.dumps(names)};
+      const wanted = names.length ? names : [...document.querySelectorAll('section')].map(section => section.id);
+      document.addEventListener('htmx:afterRequest', event => {{ seen.add(event.detail.target.closest('section').id);
+        if (wanted.every(name => seen.has(name))) done(); }}); }})"""
+
+
+@pytest.fixture(autouse=True)
+def refreshes_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sections that ask seldom do it every few seconds here."""
+    panels = tuple(replace(panel, refresh_seconds=min(panel.refresh_seconds, 4)) for panel in dashboard.PANELS)
+    monkeypatch.setattr(dashboard, "PANELS", panels)
 
 
 @pytest.fixture
@@ -59,7 +72,7 @@ async def _log_in(page: Page, node: ApiNode) -> None:
 async def test_page__texts_of_strangers__run_nothing_and_break_nothing(page: Page) -> None:
     async with ApiNode(hostile_operations()) as node:
         await _log_in(page, node)
-        await page.evaluate(REFRESHED)
+        await page.evaluate(refreshed())
         await page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         assert await page.evaluate("document.querySelectorAll('img:not([src^=\"/static/\"])').length") == 0
         assert await page.evaluate("document.querySelectorAll('script:not([src^=\"/static/\"])').length") == 0
@@ -102,7 +115,7 @@ async def test_keyboard__tab__skips_to_content_and_keeps_its_place_over_a_refres
         await _press_tab(page)
         assert await page.evaluate("document.activeElement.className") == "skip"
         await page.evaluate("document.querySelector('summary').focus()")
-        await page.evaluate(REFRESHED)
+        await page.evaluate(refreshed())
         assert await page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
@@ -122,10 +135,10 @@ async def test_refresh__same_facts__moves_nothing_and_new_facts__show_up(page: P
     async with ApiNode(operations) as node:
         await _log_in(page, node)
         places = await page.evaluate(PLACES)
-        await page.evaluate(REFRESHED)
+        await page.evaluate(refreshed())
         assert await page.evaluate(PLACES) == places
         works.append({"work_id": "ab" * 32, "title": "Heron", "author": "Ada", "rights": "owned"})
-        await page.evaluate(REFRESHED)
+        await page.evaluate(refreshed())
         assert "Heron" in await page.evaluate("document.querySelector('#works').innerText")
         assert page.complaints == []
 
@@ -158,7 +171,7 @@ async def test_real_node__its_dashboard__shows_works_as_they_arrive(page: Page, 
         assert "No works yet" in await page.evaluate("document.querySelector('#works').innerText")
         await asyncio.to_thread(_read_json, [*command, "content", "add", str(tmp_path / "Heron.txt"),
                                              "--rights", "owned", "--author", "Ada", "--json"])  # fmt: skip
-        await page.evaluate(REFRESHED)
+        await page.evaluate(refreshed("works", "node"))
         assert "Heron" in await page.evaluate("document.querySelector('#works').innerText")
         assert "connected" in await page.evaluate("document.querySelector('#node').innerText")
         assert page.complaints == []
