@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from viz_node.ports import Store
 from viz_node.services.transact import Treasury
@@ -23,10 +23,17 @@ async def until(predicate: Callable[[], object | Awaitable[object]], seconds: fl
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-async def until_shown(store: Store, treasury: Treasury) -> None:
-    """Wait for the transactions that a node has sent and does not wait for itself."""
-    for entry in store.pending_outbox():
-        await treasury.finish(entry.order_id)
+class Payer(Protocol):
+    """A node, or a member of a test's world."""
+
+    store: Store
+    treasury: Treasury
+
+
+async def until_shown(node: Payer) -> None:
+    """Wait for the transactions that the node has sent and does not wait for itself."""
+    for entry in node.store.pending_outbox():
+        await node.treasury.finish(entry.order_id)
 
 
 def until_blocking(

@@ -43,7 +43,7 @@ async def ordered(chain: DevChain, tmp_path: Path, kind: str = "perpetual") -> t
 async def test_order__delivered__is_fetched_renewed_and_settled(chain: DevChain, tmp_path: Path) -> None:
     world, holder, peer, adapter_id = await ordered(chain, tmp_path, "subscription")
     await holder.deliveries.watch()
-    await until_shown(holder.store, holder.treasury)
+    await until_shown(holder)
     fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
     assert fetched.state is JobState.DONE, fetched
     renewal = {"adapter": adapter_id, "max_price": 5_000_000, "renew": True}
@@ -51,7 +51,7 @@ async def test_order__delivered__is_fetched_renewed_and_settled(chain: DevChain,
     assert (renewed.state, "state" in renewed.result) == (JobState.DONE, False), renewed
     world.anvil.pass_time(LATER)
     await holder.deliveries.watch()
-    await until_shown(holder.store, holder.treasury)
+    await until_shown(holder)
     assert world.states(peer) == ["settled"]
     assert (await holder.royalties.show())["due"] == "9.70"
     await holder.live(("claim", {}))
@@ -70,7 +70,7 @@ async def test_order__nobody_delivers__comes_back_by_itself(chain: DevChain, tmp
     assert world.states(peer) == ["ordered"]
     world.anvil.pass_time(LATER)
     await peer.orders.watch()
-    await until_shown(peer.store, peer.treasury)
+    await until_shown(peer)
     assert (world.states(peer), world.tokens(peer)) == (["refunded"], before + 5_000_000)
 
 
@@ -81,7 +81,7 @@ async def test_order__wrong_key__is_disputed_by_itself(chain: DevChain, tmp_path
     call = world.anvil.gateway.prepare_deliver(order, given.point, given.wrapped)
     await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
     await peer.orders.watch()
-    await until_shown(peer.store, peer.treasury)
+    await until_shown(peer)
     assert (world.states(peer), world.tokens(peer)) == (["disputed"], before + 5_000_000)
     refused, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
     assert refused.error.startswith("LicenseRequiredError")

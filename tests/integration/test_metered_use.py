@@ -142,10 +142,6 @@ class Pair:
     async def ask(self, raw: bytes) -> bytes:
         return await self.payer.network.request(self.holder.network.peer_id, USE_METHOD, raw)
 
-    async def shown(self, node: Node) -> None:
-        """Wait for what the node has sent and not waited for."""
-        await until_shown(node.store, node.treasury)
-
     def pass_time(self, seconds: int) -> None:
         rpc = JsonRpc(self.chain.rpc_urls[0])
         rpc.call("evm_increaseTime", seconds)
@@ -179,7 +175,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     closing = await pair.run(pair.payer, "channel_close", channel=number)
     assert closing.state is JobState.DONE
     await pair.meter.watch()
-    await pair.shown(pair.holder)
+    await until_shown(pair.holder)
     assert pair.trade.market.channel(number).uses == 3
     await pair.meter.watch()
     metered = pair.payer.operations.metered
@@ -187,7 +183,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     assert pair.tokens == MONEY - 50_000
     pair.pass_time(pair.trade.market.facts().close_window_seconds)
     await metered.watch()
-    await pair.shown(pair.payer)
+    await until_shown(pair.payer)
     await metered.watch()
     assert pair.tokens == MONEY - 30_000
     assert [row["state"] for row in await metered.rows()] == ["closed"]
@@ -203,7 +199,7 @@ async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_ro
         await pair.use(f"year {year}")
     await pair.run(pair.payer, "channel_close", channel=number)
     await pair.meter.watch()
-    await pair.shown(pair.holder)
+    await until_shown(pair.holder)
     files = [tmp_path / name for name in ("paid", "earned")]
     for node, path in zip((pair.payer, pair.holder), files, strict=True):
         written = await node.operations.do_channel_receipts(channel=number, path=str(path))
@@ -421,7 +417,7 @@ async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_go
     with pytest.raises(NotFoundError):
         await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
     await pair.payer.operations.metered.watch()
-    await pair.shown(pair.payer)
+    await until_shown(pair.payer)
     assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["open"]
     assert (await pair.use("after")).result["uses_left"] == 3
     assert pair.prompts == ["before", "after"]

@@ -1,12 +1,11 @@
 """Real peer networks on loopback."""
 
 import asyncio
-import contextlib
 import hashlib
 import os
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,14 @@ def check(raw: bytes) -> tuple[str, int]:
 def announcement(name: str, sequence: int) -> tuple[str, bytes]:
     body = hashlib.sha256(name.encode()).digest() + struct.pack(">I", sequence)
     return body[:32].hex(), body + hashlib.sha256(body).digest()[:4]
+
+
+async def echo(_: PeerId, payload: bytes) -> bytes:
+    return payload
+
+
+def connection_of(core: Any) -> Any:
+    return core.links.host.get_network().get_connections()[0]
 
 
 @asynccontextmanager
@@ -135,9 +142,6 @@ async def test_request__handler_answers_or_fails__reply_or_the_same_error() -> N
 
 
 async def test_request__first_address_is_dead__second_is_used() -> None:
-    async def echo(_: PeerId, payload: bytes) -> bytes:
-        return payload
-
     async with network() as a, network() as b:
         a.serve("echo", echo)
         addresses = (f"/ip4/127.0.0.1/tcp/9/p2p/{a.peer_id}", *a.addresses)
@@ -205,11 +209,8 @@ async def test_fetch__cancelled__resumes_from_the_verified_chunks(tmp_path: Path
 
 
 async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and_no_stream_behind() -> None:
-    async def echo(_: PeerId, payload: bytes) -> bytes:
-        return payload
-
     async def cancel_many(core: Any, peer: str) -> bool:
-        connection = core.links.host.get_network().get_connections()[0]
+        connection = connection_of(core)
 
         def open_streams() -> tuple[int, int]:
             muxed = connection.muxed_conn
@@ -217,7 +218,7 @@ async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and
 
         before = open_streams()
         for number in range(300):
-            with trio.move_on_after(number * 2e-5), contextlib.suppress(DeadlineError):
+            with trio.move_on_after(number * 2e-5), suppress(DeadlineError):
                 await core.request(peer, "echo", bytes(300_000), 20, ())
         assert not connection.is_closed
         with trio.fail_after(10):  # discovery has streams of its own at times; without a remedy dozens stay
@@ -234,33 +235,52 @@ async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and
         assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
 
 
+async def test_reset__reader_and_writer_wait__are_woken() -> None:
+    async def reset(core: Any) -> None:
+        stream = await connection_of(core).new_stream()
+        stream.muxed_stream.send_window = 0
+        await wake(stream)
+        assert stream.muxed_stream.stream_id not in connection_of(core).muxed_conn.streams
+
+    async with network() as a, network() as b:
+        await b.connect(a.addresses[0])
+        await until(lambda: is_meshed(1, a, b), 20)
+        thread, core = b._running()
+        await thread.call(reset, core)
+
+
+async def wake(stream: Any) -> None:
+    """A reader and a writer wait for the stream; its reset fails both."""
+
+    async def fails(act: Callable[[], Awaitable[object]]) -> None:
+        with pytest.raises(STREAM_FAILURES):
+            await act()
+
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            for wait in (stream.read, partial(stream.write, b"x")):
+                nursery.start_soon(fails, wait)
+            await trio.testing.wait_all_tasks_blocked()
+            await abandon(stream)
+
+
 async def test_reset__peer_that_reads_nothing__gives_its_place_back_and_wakes_reader_and_writer() -> None:
     async def read_nothing(core: Any) -> None:
-        connection = core.links.host.get_network().get_connections()[0]
-        connection.muxed_conn.secured_conn.read = lambda _: trio.sleep_forever()
+        connection_of(core).muxed_conn.secured_conn.read = lambda _: trio.sleep_forever()
 
     async def reset(core: Any) -> None:
-        connection = core.links.host.get_network().get_connections()[0]
+        connection = connection_of(core)
         stream, waiting = await connection.new_stream(), await connection.new_stream()
         stream.muxed_stream.send_window = 1 << 30  # more than the kernel holds for one who does not read
         waiting.muxed_stream.send_window = 0
         with trio.move_on_after(1):
             await stream.write(bytes(64 << 20))
-        with trio.fail_after(10):
-            async with trio.open_nursery() as nursery:
-                for wait in (waiting.read, partial(waiting.write, b"x")):
-                    nursery.start_soon(fails, wait)
-                await trio.testing.wait_all_tasks_blocked()
-                await abandon(waiting)
+        await wake(waiting)
         await abandon(stream)
         for ended in (stream, waiting):
             assert ended not in connection.get_streams()
             assert ended.muxed_stream.stream_id not in connection.muxed_conn.streams
             assert ended.muxed_stream._backlog_slot_released
-
-    async def fails(act: Callable[[], Awaitable[object]]) -> None:
-        with pytest.raises(STREAM_FAILURES):
-            await act()
 
     async with network() as a, network() as b:
         await b.connect(a.addresses[0])
@@ -271,9 +291,6 @@ async def test_reset__peer_that_reads_nothing__gives_its_place_back_and_wakes_re
 
 
 async def test_request__connection_has_just_ended__dials_again() -> None:
-    async def echo(_: PeerId, payload: bytes) -> bytes:
-        return payload
-
     async def break_off(core: Any) -> None:
         for connection in core.links.host.get_network().get_connections():
             await connection.muxed_conn.secured_conn.close()
@@ -296,9 +313,6 @@ async def test_fetch__blob_nobody_has__peer_unreachable(tmp_path: Path) -> None:
 
 
 async def test_gossip__malformed_message__does_not_end_the_node() -> None:
-    async def echo(_: PeerId, payload: bytes) -> bytes:
-        return payload
-
     async def send_garbage(core: object) -> None:
         host = core.links.host  # type: ignore[attr-defined]
         peer = host.get_connected_peers()[0]
@@ -402,9 +416,6 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
 
 
 async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings() -> None:
-    async def echo(_: PeerId, payload: bytes) -> bytes:
-        return payload
-
     async with network() as a, network() as b:
         a.serve("echo", echo)
         thread, _ = a._running()

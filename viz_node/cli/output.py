@@ -55,6 +55,10 @@ class Output:
         """Every fact of an object, nested ones as `outer.inner`."""
         self.facts(data, flattened(data))
 
+    def result(self, job: Mapping[str, Any]) -> None:
+        """What a job that is done has brought; the JSON form is the job."""
+        self.facts(job, flattened(job.get("result") or {}))
+
     def line(self, text: str) -> None:
         """A sentence for people; nothing in JSON form."""
         if not self.is_json:

@@ -63,10 +63,12 @@ class FastYamuxStream(YamuxStream):
 
         A peer that reads nothing is not waited for: the caller must come to its own clean-up.
         """
+        awaited_by_reader = self.conn.stream_events.get(self.stream_id)
         with trio.move_on_after(_RESET_SECONDS):
             await super().reset()
         self.conn.stream_buffers.pop(self.stream_id, None)
-        self.conn.stream_events.get(self.stream_id, trio.Event()).set()
+        if awaited_by_reader is not None:
+            awaited_by_reader.set()
         # Its lock is for those who wait while they hold it.
         self.conn._finalize_stream_locked(self, fully_closed=True)
         self.wake_writer()

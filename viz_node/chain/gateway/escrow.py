@@ -142,12 +142,6 @@ class EscrowGateway(MarketReader):
         ]
         return sorted(orders, key=lambda order: order.number)
 
-    def granted_in(self, offer_id: int, account: str) -> int | None:
-        """The block of the account's first license by this offer, bought or delivered; None if it never had one."""
-        entries = self._entries(EntryKind.SOLD, offer_id, account)
-        entries += [entry for entry in self._entries(EntryKind.DELIVERED, who=account) if entry.a == offer_id]
-        return min((entry.block_number for entry in entries), default=None)
-
     def orders_ever_for(self, offer_ids: Collection[int]) -> list[Order]:
         """All orders of these offers, those that are over too, oldest first. Raises: VerificationError."""
         return self._orders_ever(offer_ids)

@@ -111,20 +111,14 @@ class PoolsGateway(MarketReader):
 
     def subscribers_of(self, number: int, first: int, through: int) -> dict[int, list[Account]]:
         """Who has paid for each of these periods, without those who have it back; periods with nobody are left out."""
+        entries = self._entries((EntryKind.SUBSCRIBED, EntryKind.PERIOD_REFUNDED), number)
+        refunded = {(entry.b, entry.c) for entry in entries if entry.kind == EntryKind.PERIOD_REFUNDED}
         holders: dict[int, list[Account]] = {}
-        refunded = set()
-        for entry in self._entries((EntryKind.SUBSCRIBED, EntryKind.PERIOD_REFUNDED), number):
-            if entry.kind == EntryKind.PERIOD_REFUNDED:
-                refunded.add((entry.b, entry.c))
-                continue
-            for period in _periods(entry):
-                if first <= period <= through:
+        for entry in entries:
+            for period in _periods(entry) if entry.kind == EntryKind.SUBSCRIBED else ():
+                if first <= period <= through and (period, int(entry.who, 16)) not in refunded:
                     holders.setdefault(period, []).append(entry.who)
-        left = {
-            period: [who for who in accounts if (period, int(who, 16)) not in refunded]
-            for period, accounts in sorted(holders.items())
-        }
-        return {period: accounts for period, accounts in left.items() if accounts}
+        return dict(sorted(holders.items()))
 
     def subscribed_in(self, number: int, period: int, holder: str) -> int | None:
         """The block in which the period was paid for the holder; None if it was not."""

@@ -34,7 +34,7 @@ class PricesGateway(MarketReader):
 
     def price_history(self, offer_ids: Sequence[int]) -> tuple[list[PricedSale], list[PricePath]]:
         """Every payment for these offers and the path of each price, both in the order of the ledger."""
-        entries = self._price_entries(offer_ids)
+        entries = [entry for entry in self._entries(_OFFER_FIELDS) if _offer_of(entry) in offer_ids]
         times = self._times({entry.block_number for entry in entries})
         terms = MarketTerms(platform_fee=self.facts().platform_fee)
         replay = LedgerReplay(self.deployment.market, terms, Companions(), times)
@@ -52,9 +52,6 @@ class PricesGateway(MarketReader):
             PricePath(number, TokenAmount(offers[number].floor), offers[number].rule, tuple(taken))
             for number, taken in steps.items()
         ]
-
-    def _price_entries(self, offer_ids: Sequence[int]) -> list[LedgerEntry]:
-        return [entry for entry in self._entries(_OFFER_FIELDS) if _offer_of(entry) in offer_ids]
 
 
 def _offer_of(entry: LedgerEntry) -> int:

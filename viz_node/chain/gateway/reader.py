@@ -110,23 +110,17 @@ class MarketReader:
         kinds: EntryKind | Iterable[EntryKind],
         key: int | None = None,
         who: str | None = None,
-        from_block: int | None = None,
         head: Head | None = None,
     ) -> list[LedgerEntry]:
         """Entries of one kind or several in ledger order, narrowed by key and account."""
         narrow = None if key is None else topic_of(key), None if who is None else topic_of(int(who, 16))
         what = topic_of(kinds) if isinstance(kinds, EntryKind) else tuple(map(topic_of, kinds))
-        return [entry_of(log) for log in self._scan((to_hex(ENTRY_TOPIC), what, *narrow), from_block, head)]
+        return [entry_of(log) for log in self._follow((to_hex(ENTRY_TOPIC), what, *narrow), LOGS, head)]
 
     def _logs(self, event: str, number: int | None = None, head: Head | None = None) -> list[Log]:
         """The market's logs of an event in order, narrowed by its first indexed number."""
         narrow = () if number is None else (topic_of(number),)
-        return self._scan((to_hex(self._market.events[event]), *narrow), head=head)
-
-    def _scan(self, topics: Topics, start: int | None = None, head: Head | None = None) -> list[Log]:
-        """Logs up to the head; only those of the newest blocks are read again for another head."""
-        logs: list[Log] = self._follow(topics, LOGS, head)
-        return [log for log in logs if log.block_number >= (start or 0)]
+        return list(self._follow((to_hex(self._market.events[event]), *narrow), LOGS, head))
 
     def _follow(self, topics: Topics, fold: Fold, head: Head | None = None) -> Any:
         """What the market's logs with these topics lead to; nobody may change it.

@@ -104,6 +104,11 @@ class SalesGateway(CatalogueGateway):
         """Every license that was ever granted by these offers, oldest first."""
         return self._grants([entry for entry in self._entries(_GRANT_KINDS) if _granted_by(entry) in offer_ids])
 
+    def granted_in(self, offer_id: int, account: str) -> int | None:
+        """The block of the account's first license by this offer, bought or delivered; None if it never had one."""
+        granted = self._entries(_GRANT_KINDS, who=account)
+        return next((entry.block_number for entry in granted if _granted_by(entry) == offer_id), None)
+
     def offers_by(self, owner: str) -> list[int]:
         """The numbers of all offers of the account's adapters."""
         return [entry.key for entry in self._entries(EntryKind.OFFER_CREATED, who=owner)]

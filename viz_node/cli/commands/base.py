@@ -43,4 +43,4 @@ def build(terminal: Terminal, seed: int, detach: bool) -> None:
     """Make the small base model here, from generated text under CC0, with a provenance record."""
     job = terminal.run_job(terminal.client.call("base_build", seed=seed), detach)
     if job is not None:
-        terminal.output.body(job if terminal.output.is_json else job["result"])
+        terminal.output.result(job)

@@ -31,7 +31,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     """A finished job's result, and the next step; nothing for a detached one."""
     if job is None:
         return
-    terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
+    terminal.output.result(job)
     terminal.output.line(f"next: {following}")
 
 

@@ -53,7 +53,7 @@ def counter(terminal: Terminal, adapter: str, number: int, text: Path, yes: bool
 def _file(terminal: Terminal, order: dict[str, Any], yes: bool, dry_run: bool) -> None:
     if may_spend(terminal, lambda: terminal.client.call_list("plan_notice", **order), yes, dry_run):
         job = terminal.run_job(terminal.client.call("notice_file", **order), False) or {}
-        terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
+        terminal.output.result(job)
 
 
 def _digest(path: Path) -> str:

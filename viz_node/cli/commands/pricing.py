@@ -83,4 +83,4 @@ def set_price(terminal: Terminal, /, detach: bool, yes: bool, dry_run: bool, **a
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pricing", **asked), yes, dry_run, is_gas_only=True):
         job = terminal.run_job(terminal.client.call("pricing_set", **asked), detach)
         if job is not None:
-            terminal.output.body(job if terminal.output.is_json else job.get("result") or {})
+            terminal.output.result(job)

@@ -58,10 +58,10 @@ def claim(terminal: Terminal, coin_price: str | None, detach: bool, yes: bool, d
     job = terminal.run_job(terminal.client.call("royalties_claim"), detach)
     if job is None:
         return
-    if not terminal.output.is_json and not job["result"]["tx_hashes"]:
+    if terminal.output.is_json or job["result"]["tx_hashes"]:
+        terminal.output.result(job)
+    else:
         terminal.output.line("nothing is due")
-        return
-    terminal.output.body(job if terminal.output.is_json else job["result"])
 
 
 @royalties_command.command("statement")
