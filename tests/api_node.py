@@ -48,7 +48,15 @@ def hostile_operations() -> Operations:
     async def royalties() -> dict[str, Any]:
         rows = [{"split_id": XSS, "share": XSS, "accrued": XSS, "claimed": XSS, "due": XSS}]
         sales = [{"adapter": XSS, "holder": XSS, "price": "5.00", "block": XSS, "tx_hash": XSS}]
-        return {"account": XSS, "due": "1.23", "in_escrow": XSS, "in_pools": "3.20", "rows": rows, "sales": sales}
+        return {
+            "account": XSS,
+            "due": "1.23",
+            "in_derived": XSS,
+            "in_escrow": XSS,
+            "in_pools": "3.20",
+            "rows": rows,
+            "sales": sales,
+        }
 
     async def pool_list() -> list[dict[str, Any]]:
         row = {"pool": 1, "name": XSS, "fee": XSS, "days": XSS, "rule": XSS, "adapters_share": XSS, "period": 0,

@@ -21,7 +21,7 @@ from viz_node.chain.vouchers import Vouchers
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder
-from viz_node.domain.royalty import split_from_shares, with_platform
+from viz_node.domain.royalty import Claim, claims_for, split_from_shares, split_recipient, with_lineage, with_platform
 from viz_node.domain.usage import Voucher
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 from viz_node.identity import delivery
@@ -170,6 +170,34 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
     assert place.market.royalties_of(FRIEND)[0].due == 1_455_000
     platform = place.market.facts().platform
     assert place.market.royalties_of(platform)[0].due == 150_000
+
+
+def test_claims_for__adapter_derived_from_a_derived_one__bring_the_first_owner_all_of_it(place: Any) -> None:
+    facts, owners = place.market.facts(), [place.sender(0) for _ in range(3)]
+    first, second, third = (split_recipient(number) for number in (1, 2, 3))
+    for owner, passed_on in zip(owners, ({}, {1: 2000}, {2: 5000, 1: 1000}), strict=True):
+        parents = {number: BasisPoints(share) for number, share in passed_on.items()}
+        split = with_lineage(split_from_shares({owner.account: BasisPoints(10_000)}), parents)
+        split = with_platform(split, facts.platform, facts.platform_fee)
+        do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE)))
+    buyer = place.sender(PRICE)
+    buy(place, buyer, 3)
+
+    owner = owners[0].account
+    assert [(row.split_id, row.recipient) for row in place.market.lineage_of(owner)] == [
+        (1, owner), (2, first), (3, first), (3, second)]  # fmt: skip
+    assert [row.due for row in place.market.royalties_of(owner)] == [0]
+    (steps,) = claims_for(owner, place.market.lineage_of(owner)).values()
+    to_first, to_second = PRICE * 970 // 10_000, PRICE * 4850 // 10_000
+    passed_again = to_second * 1940 // 10_000
+    brought = (to_first + passed_again) * 9700 // 10_000
+    assert sorted(steps[:2], key=lambda claim: claim.amount) == [Claim(3, first, to_first), Claim(3, second, to_second)]
+    assert steps[2:] == [Claim(2, first, passed_again), Claim(1, owner, brought)]
+
+    do(buyer, place.market.prepare_claim_many([(claim.split_id, claim.recipient) for claim in steps]))
+    assert [(row.claimed, row.due) for row in place.market.royalties_of(owner)] == [(brought, 0)]
+    assert claims_for(owner, place.market.lineage_of(owner)) == {}
+    assert claims_for(third, place.market.lineage_of(third)) == {}
 
 
 def test_buy__again__perpetual_refused_and_timed_extended(place: Any) -> None:

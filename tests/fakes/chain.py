@@ -15,14 +15,14 @@ from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.gateway.sales import Grant, Sold
 from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.market import ChainAdapter, Offer, Royalty, Sale
+from viz_node.chain.market import ChainAdapter, Offer, Sale
 from viz_node.chain.signing import SignedTransaction
 from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep
 from viz_node.domain.purchase import NewOrder
-from viz_node.domain.royalty import SPLIT_NUMBERS, RoyaltySplit
+from viz_node.domain.royalty import SPLIT_NUMBERS, Royalty, RoyaltySplit, split_recipient
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
 from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prove_wrong_key
 
@@ -311,13 +311,16 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
         return {}
 
     def royalties_of(self, account: Account) -> list[Royalty]:
-        state, rows = self._chain.state, []
+        return [row for row in self.lineage_of(account) if row.recipient == account]
+
+    def lineage_of(self, account: Account) -> list[Royalty]:
+        state, rows, names = self._chain.state, [], {account}
         for split_id, split in enumerate(state.splits, 1):
-            if account in dict(split.shares):
-                accrued, claimed = state.accrued.get(split_id, 0), state.claimed.get((split_id, account), 0)
-                due = split.entitlement(account, TokenAmount(accrued)) - claimed
-                share = dict(split.shares)[account]
-                rows.append(Royalty(split_id, share, TokenAmount(accrued), TokenAmount(claimed), TokenAmount(due)))
+            for name, share in split.shares:
+                if name in names:
+                    accrued, claimed = state.accrued.get(split_id, 0), state.claimed.get((split_id, name), 0)
+                    rows.append(Royalty(split_id, name, share, TokenAmount(accrued), TokenAmount(claimed)))
+                    names = names | {split_recipient(split_id)}
         return rows
 
     def sales(self) -> list[Sale]:

@@ -7,10 +7,9 @@ from viz_node.chain.gateway.notices import NoticesGateway
 from viz_node.chain.gateway.payments import PaymentsGateway
 from viz_node.chain.gateway.pools import PoolsGateway
 from viz_node.chain.gateway.prices import PricesGateway
-from viz_node.chain.gateway.royalties import Royalty
 from viz_node.chain.gateway.sales import Balances, Sale, SalesGateway
 
-__all__ = ["Balances", "ChainAdapter", "MarketGateway", "Offer", "Royalty", "Sale"]
+__all__ = ["Balances", "ChainAdapter", "MarketGateway", "Offer", "Sale"]
 
 
 class MarketGateway(

@@ -1,6 +1,7 @@
 """Names and quantities with their units; knows no format beyond its own."""
 
 import re
+from datetime import UTC, datetime
 from typing import NewType
 
 from eth_hash.auto import keccak
@@ -28,7 +29,9 @@ BasisPoints = NewType("BasisPoints", int)
 TOKEN_DECIMALS = 6
 COIN_DECIMALS = 18
 WHOLE = BasisPoints(10_000)
+FOR_EVER = "for ever"
 
+_END_OF_CALENDAR = int(datetime.max.replace(tzinfo=UTC).timestamp())
 _AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")
 _ACCOUNT = re.compile(r"0x[0-9a-fA-F]{40}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -54,6 +57,11 @@ def format_coin(wei: int) -> str:
     """Write wei as coins, without trailing zeros: 1500000000000000 is `0.0015`."""
     whole, fraction = divmod(wei, 10**COIN_DECIMALS)
     return f"{whole}.{fraction:0{COIN_DECIMALS}d}".rstrip("0").rstrip(".")
+
+
+def format_time(time: int) -> str:
+    """Write seconds since 1970 in ISO 8601, UTC; a chain counts on where calendars end."""
+    return datetime.fromtimestamp(time, UTC).isoformat() if time < _END_OF_CALENDAR else FOR_EVER
 
 
 def parse_account(text: str) -> Account:

@@ -1,6 +1,7 @@
-"""How one payment is divided, exactly, and the Merkle root that puts a split on the chain."""
+"""How one payment is divided, exactly, and what brings a recipient its part."""
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, parse_account
@@ -120,3 +121,56 @@ def with_lineage(split: RoyaltySplit, share_by_split: Mapping[int, BasisPoints])
     first = split_recipient(min(share_by_split))
     shares = dict(with_platform(split, first, BasisPoints(total)).shares)
     return split_from_shares(shares | {split_recipient(number): share for number, share in share_by_split.items()})
+
+
+@dataclass(frozen=True)
+class Royalty:
+    """One recipient's part of one split: units paid into the split, and of them to the recipient."""
+
+    split_id: int
+    recipient: Account
+    share: BasisPoints
+    accrued: TokenAmount
+    claimed: TokenAmount
+
+    @property
+    def due(self) -> TokenAmount:
+        """What the recipient may claim now."""
+        return self.due_after(0)
+
+    def due_after(self, payment: int) -> TokenAmount:
+        """What it may claim once the split gets `payment`; the two sums may be of different blocks."""
+        return TokenAmount(max(0, (self.accrued + payment) * self.share // WHOLE - self.claimed))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A payment that the contract makes when it is asked for; the recipient is another split if it only passes on."""
+
+    split_id: int
+    recipient: Account
+    amount: int
+
+
+def claims_for(account: Account, lineage: Iterable[Royalty]) -> dict[int, list[Claim]]:
+    """For each split that has something for the account: the claims that bring it, each after those it rests on.
+
+    `lineage` has the account's royalties, and those of every split that passes on to one of these, to any depth.
+    """
+    # A split passes on to earlier splits only, so that the latest comes first.
+    rows = sorted(lineage, key=lambda row: row.split_id, reverse=True)
+    incoming: dict[Account, int] = defaultdict(int)
+    into: dict[Account, dict[Claim, None]] = defaultdict(dict)
+    found = {}
+    for row in rows:
+        name = split_recipient(row.split_id)
+        claim = Claim(row.split_id, row.recipient, row.due_after(incoming[name]))
+        if not claim.amount:
+            continue
+        steps = [*into[name], claim]
+        if row.recipient == account:
+            found[row.split_id] = steps
+        else:
+            incoming[row.recipient] += claim.amount
+            into[row.recipient].update(dict.fromkeys(steps))
+    return dict(sorted(found.items()))

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import FOR_EVER, Account, format_amount, format_time
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.ports import Grant, KeyOrder, MarketGateway, Sold
 from viz_node.services.catalogue import Catalogue
 
-_LAST_TIME = 1 << 40
 _ENDED = {"refunded", "disputed"}
 Place = tuple[int, Account]
 
@@ -64,9 +62,9 @@ def _license(grant: Grant | None, what: Sold, now: int) -> dict[str, Any]:
     if grant is None or grant.expiry == 0:
         return row | {"expires": None, "days_left": None, "paid": "0.00", "is_valid": False}
     paid = {"paid": format_amount(grant.paid), "is_valid": grant.expiry > now}
-    if grant.expiry >= _LAST_TIME:
-        return row | {"expires": "for ever", "days_left": None} | paid
-    return row | {"expires": _moment(grant.expiry), "days_left": max(0, grant.expiry - now) // DAY_SECONDS} | paid
+    expires = format_time(grant.expiry)
+    days = None if expires == FOR_EVER else max(0, grant.expiry - now) // DAY_SECONDS
+    return row | {"expires": expires, "days_left": days} | paid
 
 
 def _order(order: KeyOrder | None) -> dict[str, Any]:
@@ -74,7 +72,7 @@ def _order(order: KeyOrder | None) -> dict[str, Any]:
     if order is None:
         return {"order": None, "order_state": None, "order_until": None}
     until = {"ordered": lambda: order.terms.deadline, "delivered": lambda: order.delivery.deadline}.get(order.state)
-    moment = _moment(until()) if until else None
+    moment = format_time(until()) if until else None
     return {"order": order.number, "order_state": str(order.state), "order_until": moment}
 
 
@@ -86,7 +84,3 @@ def _state(row: dict[str, Any]) -> str:
     if row["expires"] is not None:
         return "expired"
     return "paid back" if row["order_state"] in _ENDED else "none"
-
-
-def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="minutes")

@@ -3,12 +3,11 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain.division import Division
-from viz_node.domain.ids import format_amount
+from viz_node.domain.ids import format_amount, format_time
 from viz_node.domain.pool import PoolMember
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, StorageError, VizNodeError
@@ -115,7 +114,7 @@ class Pools:
             "rule": "",
             "adapters_share": "",
             "period": current,
-            "period_ends": datetime.fromtimestamp(pool.end_of(current), UTC).isoformat(),
+            "period_ends": format_time(pool.end_of(current)),
             "paid_periods": [period for period in paid if period >= current],
             "roles": roles + (["subscriber"] if current in paid else []),
             "divided": format_amount(pool.allocated),
@@ -137,7 +136,7 @@ class Pools:
             "periods": f"{root.first} to {root.through}",
             "fees": format_amount(root.amount),
             "state": root.state,
-            "adoptable_at": datetime.fromtimestamp(root.adoptable_at, UTC).isoformat(),
+            "adoptable_at": format_time(root.adoptable_at),
             "data": root.data_digest.hex(),
         }
         if root.state not in (PENDING, ADOPTED) or not self.desk.path_of(root.data_digest).exists():

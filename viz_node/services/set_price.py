@@ -7,10 +7,9 @@ were bought stay as they are.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import TokenAmount, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
@@ -155,17 +154,13 @@ def _curve(paths: Sequence[PricePath], now: int) -> list[dict[str, Any]]:
 
 
 def _point(time: int, price: TokenAmount | None) -> dict[str, Any]:
-    return {"time": _moment(time), "price": None if price is None else format_amount(price)}
-
-
-def _moment(time: int) -> str:
-    return datetime.fromtimestamp(time, UTC).isoformat(timespec="seconds")
+    return {"time": format_time(time), "price": None if price is None else format_amount(price)}
 
 
 def _sale_row(sale: PricedSale) -> dict[str, Any]:
     return {
         "entry": sale.sequence,
-        "time": _moment(sale.time),
+        "time": format_time(sale.time),
         "offer": sale.offer_id,
         "holder": sale.holder,
         "paid": format_amount(sale.paid),

@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.records import OutboxEntry
-from viz_node.domain.royalty import split_recipient
+from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
 from viz_node.errors import TransactionRevertedError
 from viz_node.ports import Call, MarketGateway
@@ -32,12 +30,14 @@ class Royalties:
 
     async def show(self) -> dict[str, Any]:
         """What is owed and what was sold, in tokens. Raises: ChainUnavailableError."""
-        rows = await asyncio.to_thread(self._market.royalties_of, self._account)
-        splits = {row.split_id for row in rows}
+        lineage = await asyncio.to_thread(self._market.lineage_of, self._account)
+        rows = [row for row in lineage if row.recipient == self._account]
+        due, splits = sum(row.due for row in rows), {row.split_id for row in rows}
         sales = [sale for sale in await asyncio.to_thread(self._market.sales) if sale.split_id in splits]
         return {
             "account": self._account,
-            "due": format_amount(sum(row.due for row in rows)),
+            "due": format_amount(due),
+            "in_derived": format_amount(self._brought(_in_order(claims_for(self._account, lineage))) - due),
             "in_escrow": format_amount(await self._in_escrow({row.split_id: row.share for row in rows})),
             "in_pools": format_amount(await self._pools.owed()),
             "rows": [
@@ -93,23 +93,25 @@ class Royalties:
 
         Raises: ChainUnavailableError.
         """
-        groups = await self._groups()
-        rows = [_plan_row(group, await self._quote_wei(group)) for group in groups]
-        dues = [due for group in groups for due in group]
+        by_split = await self._claims()
+        rows = [_plan_row(claims, await self._quote_wei(claims)) for claims in by_split.values()]
         if len(rows) > 1:
-            parts = [dues[start : start + MOST_CLAIMS] for start in range(0, len(dues), MOST_CLAIMS)]
+            claims = _in_order(by_split)
             rows.append(
                 {
-                    "what": f"all of it, in {len(parts)} transaction(s)",
-                    "amount": f"+{format_amount(_brought(dues))}",
-                    "gas": format_coin(sum([await self._quote_wei(part) for part in parts])),
+                    "what": f"all of it, in {-(-len(claims) // MOST_CLAIMS)} transaction(s)",
+                    "amount": f"+{format_amount(self._brought(claims))}",
+                    "gas": format_coin(await self._quote_wei(claims)),
                     "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
                 }
             )
         return await self._pools.plan() + rows
 
-    async def _quote_wei(self, dues: Sequence["_Due"]) -> int:
-        return await self._treasury.quote_wei(await asyncio.to_thread(self._call, dues))
+    async def _quote_wei(self, claims: Sequence[Claim]) -> int:
+        # A later transaction cannot be tried before an earlier one has brought what it rests on.
+        first = claims[:MOST_CLAIMS]
+        wei = await self._treasury.quote_wei(await asyncio.to_thread(self._call, first))
+        return wei * len(claims) // len(first)
 
     async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
         """Claim what one transaction can; None if nothing is due."""
@@ -117,61 +119,43 @@ class Royalties:
             entry = await self._treasury.finish(order_id)
             if entry is not None:
                 return entry
-            dues = (await self._dues())[:MOST_CLAIMS]
-            if not dues:
+            claims = _in_order(await self._claims())[:MOST_CLAIMS]
+            if not claims:
                 return None
-            splits = [due.split_id for due in dues]
-            detail = {"kind": "claim", "splits": splits, "due": _brought(dues), "job": job.job_id}
-            await self._treasury.execute(order_id, lambda: self._call(dues), detail)
+            splits = [claim.split_id for claim in claims]
+            detail = {"kind": "claim", "splits": splits, "due": self._brought(claims), "job": job.job_id}
+            await self._treasury.execute(order_id, lambda: self._call(claims), detail)
             return await self._treasury.finish(order_id)
         except TransactionRevertedError:
-            if await self._dues():
+            if await self._claims():
                 raise
             return None  # anyone may claim for this account: then the money is here already
 
-    def _call(self, dues: Sequence["_Due"]) -> Call:
-        if len(dues) == 1:
-            return self._market.prepare_claim(dues[0].split_id, dues[0].recipient)
-        return self._market.prepare_claim_many([(due.split_id, due.recipient) for due in dues])
+    def _call(self, claims: Sequence[Claim]) -> Call:
+        if len(claims) == 1:
+            return self._market.prepare_claim(claims[0].split_id, claims[0].recipient)
+        return self._market.prepare_claim_many([(claim.split_id, claim.recipient) for claim in claims])
 
-    async def _dues(self) -> list["_Due"]:
-        return [due for group in await self._groups() for due in group]
+    async def _claims(self) -> dict[int, list[Claim]]:
+        return claims_for(self._account, await asyncio.to_thread(self._market.lineage_of, self._account))
 
-    async def _groups(self) -> list[list["_Due"]]:
-        """For each split of this account: what derived adapters owe to it, and then what it owes to the account."""
-        groups = []
-        for row in await asyncio.to_thread(self._market.royalties_of, self._account):
-            recipient = split_recipient(row.split_id)
-            derived = [item for item in await asyncio.to_thread(self._market.royalties_of, recipient) if item.due]
-            accrued = row.accrued + sum(item.due for item in derived)
-            own = _Due(row.split_id, self._account, accrued * row.share // WHOLE - row.claimed)
-            passed = [_Due(item.split_id, recipient, item.due, is_passed_on=True) for item in derived]
-            groups.append(passed + [own] * (own.amount > 0))
-        return [group for group in groups if group]
+    def _brought(self, claims: Sequence[Claim]) -> int:
+        """What comes to the account itself."""
+        return sum(claim.amount for claim in claims if claim.recipient == self._account)
 
 
-@dataclass(frozen=True)
-class _Due:
-    """What one split owes to a recipient, which is another split if it is passed on."""
-
-    split_id: int
-    recipient: Account
-    amount: int
-    is_passed_on: bool = False
+def _in_order(by_split: Mapping[int, Sequence[Claim]]) -> list[Claim]:
+    """Each claim once, after those it rests on."""
+    return list(dict.fromkeys(claim for claims in by_split.values() for claim in claims))
 
 
-def _brought(dues: Sequence[_Due]) -> int:
-    """What comes to the account itself."""
-    return sum(due.amount for due in dues if not due.is_passed_on)
-
-
-def _plan_row(group: Sequence[_Due], wei: int) -> dict[str, Any]:
-    last, sources = group[-1], [str(due.split_id) for due in group if due.is_passed_on]
-    split_id = int(last.recipient, 16) if last.is_passed_on else last.split_id
+def _plan_row(claims: Sequence[Claim], wei: int) -> dict[str, Any]:
+    *passed, own = claims
     consequence = "your part of what was paid into it"
-    if sources:
-        consequence += f", and of what split {', '.join(sources)} of a derived adapter passes on"
-    row = {"what": f"claim from split {split_id}", "amount": f"+{format_amount(_brought(group))}"}
+    if passed:
+        sources = ", ".join(dict.fromkeys(str(claim.split_id) for claim in passed))
+        consequence += f", and of what split {sources} of a derived adapter passes on"
+    row = {"what": f"claim from split {own.split_id}", "amount": f"+{format_amount(own.amount)}"}
     return row | {"gas": format_coin(wei), "consequence": consequence}
 
 
@@ -179,7 +163,7 @@ def _line(line: StatementLine) -> dict[str, Any]:
     item = line.movement
     return {
         "entry": item.sequence,
-        "time": datetime.fromtimestamp(item.time, UTC).isoformat(),
+        "time": format_time(item.time),
         "what": item.what,
         "split": item.split_id,
         "paid": format_amount(item.amount),

@@ -3,7 +3,7 @@
 import pytest
 
 from viz_node.domain.hub import parse_hub_model
-from viz_node.domain.ids import format_amount, format_coin, parse_account, parse_amount
+from viz_node.domain.ids import FOR_EVER, format_amount, format_coin, format_time, parse_account, parse_amount
 from viz_node.errors import UsageError
 
 # The examples of EIP-55.
@@ -54,3 +54,16 @@ def test_parse_hub_model__not_pinned__refused(name: str) -> None:
 )
 def test_format_coin__exact_without_trailing_zeros(wei: int, text: str) -> None:
     assert format_coin(wei) == text
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        (1_767_225_600, "2026-01-01T00:00:00+00:00"),
+        (253_402_300_799, "9999-12-31T23:59:59+00:00"),
+        (253_402_300_800, FOR_EVER),
+        (2**256 - 1, FOR_EVER),
+    ],
+)
+def test_format_time__up_to_the_end_of_the_calendar_and_beyond(time: int, text: str) -> None:
+    assert format_time(time) == text

@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
-from viz_node.domain.royalty import RoyaltySplit, parse_split, split_from_shares, with_platform
+from viz_node.domain.royalty import (
+    Royalty,
+    RoyaltySplit,
+    claims_for,
+    parse_split,
+    split_from_shares,
+    split_recipient,
+    with_platform,
+)
 from viz_node.errors import InvalidSplitError, UsageError
 
 ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
@@ -80,3 +88,48 @@ def test_with_platform__no_platform_or_enough__stays_and_no_room_is_refused() ->
     shares = {Account(f"0x{number:040x}"): BasisPoints(10) for number in range(2**40, 2**40 + 1000)}
     with pytest.raises(InvalidSplitError, match="no room"):
         with_platform(split_from_shares(shares), PLATFORM, BasisPoints(9_500))
+
+
+@st.composite
+def lineages(draw: st.DrawFn) -> list[Royalty]:
+    """What splits owe to ONE and to each other, in any state that the contract can be in."""
+    rows = []
+    for number in range(1, draw(st.integers(1, 6)) + 1):
+        accrued = draw(st.integers(0, 10**12))
+        for name in [Account(ONE), *map(split_recipient, range(1, number))]:
+            if share := draw(st.integers(0, WHOLE // 7)):
+                claimed = draw(st.integers(0, accrued)) * share // WHOLE
+                rows.append(Royalty(number, name, BasisPoints(share), TokenAmount(accrued), TokenAmount(claimed)))
+    return draw(st.permutations(rows))
+
+
+@given(lineages())
+def test_claims_for__any_lineage__each_pays_what_it_says_and_nothing_is_left(lineage: list[Royalty]) -> None:
+    accrued = {row.split_id: int(row.accrued) for row in lineage}
+    paid = {(row.split_id, row.recipient): int(row.claimed) for row in lineage}
+    shares = {(row.split_id, row.recipient): row.share for row in lineage}
+
+    def due(split_id: int, name: Account) -> int:
+        return accrued[split_id] * shares[split_id, name] // WHOLE - paid[split_id, name]
+
+    for split_id, steps in claims_for(Account(ONE), lineage).items():
+        assert (steps[-1].split_id, steps[-1].recipient) == (split_id, ONE)
+        for claim in steps:
+            if (amount := due(claim.split_id, claim.recipient)) == 0:
+                continue  # another split rested on it, too
+            assert amount == claim.amount
+            paid[claim.split_id, claim.recipient] += amount
+            if claim.recipient != ONE:
+                accrued[int(claim.recipient, 16)] += amount
+    assert not any(due(split_id, name) for split_id, name in shares if name == ONE)
+
+
+def test_claims_for__spam_of_splits_that_pass_on__takes_no_longer_than_they_are_many() -> None:
+    ladder = [
+        Royalty(number, split_recipient(parent), BasisPoints(5000), TokenAmount(10**6), TokenAmount(0))
+        for number in range(2, 2000)
+        for parent in {1, number - 1}
+    ]
+    own = Royalty(1, Account(ONE), BasisPoints(10_000), TokenAmount(0), TokenAmount(0))
+    (steps,) = claims_for(Account(ONE), [own, *ladder]).values()
+    assert len(steps) == len(ladder) + 1

@@ -122,6 +122,8 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     assert "what split 3 of a derived adapter passes on" in plan[0]["consequence"]
     assert "derived" not in plan[1]["consequence"]
     assert plan[-1]["amount"] == "+" + format_amount(brought)
+    shown = await holder.royalties.show()
+    assert (shown["due"], shown["in_derived"]) == ("9.70", format_amount(brought - 9_700_000))
     assert (holder.tokens, world.chain.nonces[holder.keys.account]) == (0, 2)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (1, format_amount(brought), brought)

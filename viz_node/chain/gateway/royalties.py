@@ -1,14 +1,14 @@
 """Splits, and what they owe to whom."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from viz_node.chain.companions import SplitTable, split_table_of
-from viz_node.chain.gateway.reader import MarketReader
+from viz_node.chain.gateway.reader import MarketReader, View
 from viz_node.chain.hashing import split_proof, split_root
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
-from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount
+from viz_node.domain.royalty import Royalty, split_recipient
 from viz_node.domain.statement import SplitMovement
 from viz_node.errors import NotFoundError, VerificationError
 
@@ -21,17 +21,6 @@ _PAYMENTS: dict[EntryKind, tuple[str, Callable[[LedgerEntry], int]]] = {
     EntryKind.PASSED_ON: ("derived adapter", lambda entry: int(entry.who, 16)),
 }
 """How payments come into a split, and which split an entry names."""
-
-
-@dataclass(frozen=True)
-class Royalty:
-    """One account's part of one split: units paid into the split, paid to the account, and due to it now."""
-
-    split_id: int
-    share: BasisPoints
-    accrued: TokenAmount
-    claimed: TokenAmount
-    due: TokenAmount
 
 
 class RoyaltyGateway(MarketReader):
@@ -48,19 +37,34 @@ class RoyaltyGateway(MarketReader):
                 return tuple((account, BasisPoints(share)) for account, share in table.shares)
         raise VerificationError(f"the table of split {split_id} does not lead to its root", "use another RPC")
 
-    def royalties_of(self, account: str) -> list[Royalty]:
+    def royalties_of(self, account: Account) -> list[Royalty]:
         """The account's part of every split that names it, by split. Raises: VerificationError."""
-        tables = [table for table in self._tables() if any(name == account for name, _ in table.shares)]
-        views = [(name, values) for table in tables for name, values in _questions(table, account)]
-        answers = self._views(views)
-        rows = []
-        for position, table in enumerate(tables):
+        return self._royalties([(table, account) for table in self._tables() if account in dict(table.shares)])
+
+    def lineage_of(self, account: Account) -> list[Royalty]:
+        """What `royalties_of` tells, and the same for every split that passes on to one of these, to any depth.
+
+        Raises: VerificationError.
+        """
+        names, parts = {account}, []
+        for table in self._tables():  # by number, and a split passes on to earlier ones only
+            found = [(table, name) for name, _ in table.shares if name in names]
+            if found:
+                parts += found
+                names.add(split_recipient(table.split_id))
+        return self._royalties(parts)
+
+    def _royalties(self, parts: Sequence[tuple[SplitTable, Account]]) -> list[Royalty]:
+        views: list[View] = []
+        for table, name in parts:
+            views += [("splits", (table.split_id,)), ("claimed", (table.split_id, name))]
+        answers, rows = self._views(views), []
+        for position, (table, name) in enumerate(parts):
             (accrued, _, root), (claimed,) = answers[2 * position : 2 * position + 2]
             if split_root(table.shares) != root:
                 raise VerificationError(f"the table of split {table.split_id} does not lead to its root on the chain")
-            share = dict(table.shares)[Account(account)]
-            due = TokenAmount(accrued * share // WHOLE - claimed)
-            rows.append(Royalty(table.split_id, BasisPoints(share), TokenAmount(accrued), TokenAmount(claimed), due))
+            share = BasisPoints(dict(table.shares)[name])
+            rows.append(Royalty(table.split_id, name, share, TokenAmount(accrued), TokenAmount(claimed)))
         return rows
 
     def movements(self, account: str, split_ids: Sequence[int]) -> list[SplitMovement]:
@@ -105,7 +109,3 @@ class RoyaltyGateway(MarketReader):
 
     def _tables(self) -> list[SplitTable]:
         return [table for log in self._logs("SplitTable") if (table := split_table_of(log)).shares]
-
-
-def _questions(table: SplitTable, account: str) -> list[tuple[str, tuple[int | str, ...]]]:
-    return [("splits", (table.split_id,)), ("claimed", (table.split_id, account))]

@@ -32,6 +32,8 @@ def royalties_command(ctx: click.Context) -> None:
         output.line("")
         output.rows(answer["sales"], ("adapter", "holder", "price", "block", "tx_hash"))
     output.line(f"due to {answer['account']}: {answer['due']}")
+    if answer["in_derived"] != "0.00":
+        output.line(f"and {answer['in_derived']} that derived adapters owe to yours; royalties claim brings it, too")
     if answer["in_escrow"] != "0.00":
         output.line(
             f"and {answer['in_escrow']} in escrow, until the key is delivered and nobody can dispute it any more"
