@@ -48,6 +48,10 @@ def test_pool__three_nodes__fees_reach_the_adapter_and_the_auditor_derives_it(tm
     assert holder.try_call("pool", "create", "poems", *terms).returncode == 4  # nobody said yes
     assert "never change" in holder.call("pool", "create", "poems", *terms, "--dry-run")[0]["consequence"]
     assert holder.call("pool", "create", "poems", *terms, "--yes")["result"]["pool"] == 1
+    watched = until_blocking(lambda: watcher.try_call("pool", "watch", "1").returncode, lambda status: status == 0, 60)
+    assert watched == 0
+    assert reader.try_call("pool", "watch", "1").returncode == 4  # it names another
+    assert watcher.call("pool", "list")[0]["roles"] == ["challenger"]
     assert holder.call("pool", "join", "1", "elsin")["pool"] == 1
 
     until_blocking(lambda: reader.call("search"), bool, 60, "the listing")

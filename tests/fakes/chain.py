@@ -306,7 +306,7 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
         """None, as below."""
         return []
 
-    def subscriptions_of(self, holder: Account) -> dict[int, list[int]]:
+    def subscriptions_of(self, holder: Account, payer: Account | None = None) -> dict[int, list[int]]:
         """This market has no pools; those of the contract are in tests/integration/test_pools.py."""
         return {}
 

@@ -51,6 +51,8 @@ class Scene:
         (plan,) = await self.operator.pools.operator.plan_new(asked)
         assert plan["gas"] != "0"
         await done(self.operator, "pool", self.operator.pools.operator.check_new(asked))
+        assert (await self.challenger.pools.show(1))["roles"] == ["asked to watch"]
+        await self.challenger.pools.operator.set_watched(1, True)
         for owner in self.owners:
             self.adapters.append(await owner.sell(f"poems-of-{len(self.adapters)}"))
         for member in (*self.owners, *self.readers, self.operator, self.challenger):
@@ -75,6 +77,9 @@ class Scene:
 
     def root_states(self) -> list[str]:
         return [root.state for root in self.gateway.posted_roots(1)]
+
+    def coins(self, member: Member) -> int:
+        return self.gateway.balances(member.keys.account).gas_wei
 
     def accrued(self, owner: Member) -> int:
         return sum(row.accrued for row in self.gateway.royalties_of(owner.keys.account))
@@ -199,6 +204,75 @@ async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChai
     await made.watch(made.operator)
     await made.watch(made.challenger)
     assert made.root_states() == ["vetoed"] * len(lies) + ["pending"]
+
+
+async def test_challenger__who_has_not_said_so__spends_nothing_and_takes_nothing(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await used_and_over(chain, tmp_path)
+    role, coins = made.challenger.pools.operator, made.coins(made.challenger)
+    for member in (made.operator, made.readers[0]):
+        with pytest.raises(RefusedError, match="is watched by"):
+            await member.pools.operator.set_watched(1, True)
+    await role.set_watched(1, False)
+    assert (await made.challenger.pools.rows())[0]["roles"] == ["asked to watch"]
+    lie = made.gateway.prepare_post_root(1, 0, {1: 1}, b"\1" * 32, "viz-blob:" + "0" * 64 + ":1")
+    await made.operator.treasury.execute("lie", lambda: lie, {"kind": "lie"})
+    made.pass_time(WINDOW // 2 + 1)
+    await made.watch(made.challenger)
+    assert (made.root_states(), made.coins(made.challenger)) == (["pending"], coins)
+    with pytest.raises(NotFoundError):
+        await role.on_uses(made.readers[0].keys.peer_id, canonical_bytes({"pool": 1, "row": {}}))
+    await role.set_watched(1, True)
+    await made.watch(made.challenger)
+    assert made.root_states() == ["vetoed"]
+
+
+async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and_cost_nothing(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await scene(chain, tmp_path)
+    rita, mallory, gateway = made.readers[0], made.world.node("mallory", MONEY), made.gateway
+    victims = (*made.owners, rita, made.operator, made.challenger)
+
+    async def send(name: str, call: Any) -> None:
+        await mallory.treasury.execute(name, lambda: call, {"kind": name})
+
+    await send("approve", gateway.prepare_approve(MONEY))
+    await send("open", gateway.prepare_create_pool(made.challenger.keys.account, TokenAmount(1), DAY, b"\7" * 32))
+    for number, member in enumerate(victims):
+        await send(f"gift-{number}", gateway.prepare_subscribe(2, member.keys.account, 0, 24, bytes(32)))
+    await send("gift", gateway.prepare_subscribe(1, rita.keys.account, 1, 1, bytes(32)))
+    assert gateway.subscriptions_of(rita.keys.account) == {1: [0, 1], 2: [*range(24)]}
+    assert gateway.subscriptions_of(rita.keys.account, rita.keys.account) == {1: [0]}
+    await made.read(rita, 0, 1)
+    made.pass_time(DAY)
+    await made.watch(*victims)
+    made.pass_time(3601)
+    await made.watch(made.operator, made.challenger)
+    assert made.root_states() == ["pending"]
+    division = await made.operator.pools.desk.division(gateway.pool(1), gateway.posted_roots(1)[0])
+    assert [item.uses for item in division.statements] == [{1: 1}]
+
+    made.pass_time(DAY)
+    await made.watch(rita, made.operator)
+    assert list(rita.store.pool_records_with("stated/")) == ["stated/1/0"]
+    coins = [made.coins(member) for member in victims]
+    made.pass_time(182 * DAY)
+    await made.watch(*victims)
+    assert [made.coins(member) for member in victims] == coins
+
+
+async def test_pools__that_cannot_be_attended_to__keep_no_other_waiting(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+    nowhere = {"row": {}, "told": [], "adapter_id": ""}
+    for member in (made.operator, made.challenger):
+        member.store.save_pool_record("joined/0/1", nowhere)
+        member.store.save_pool_record("watched/0", {})
+        with pytest.raises(NotFoundError, match="0 is not the number of a pool"):
+            await member.pools.watch()
+    assert made.root_states() == ["pending"]
+    assert made.challenger.store.pool_records_with("checked/1/")
 
 
 async def test_withheld_data__challenger__waits_and_then_strikes_out(chain: DevChain, tmp_path: Path) -> None:

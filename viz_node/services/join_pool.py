@@ -22,7 +22,7 @@ from viz_node.errors import (
 )
 from viz_node.ports import Pool
 from viz_node.services.jobs import Report
-from viz_node.services.pool_desk import JOIN_METHOD, PoolDesk
+from viz_node.services.pool_desk import JOIN_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)
 
@@ -74,13 +74,16 @@ class PoolMembers:
 
     async def watch(self) -> None:
         """Tell operators and challengers what they did not hear, and get what was divided. Raises: VizNodeError."""
-        for key, record in self._trade.store.pool_records_with("joined/").items():
-            pool = await self._desk.pool(int(key.split("/")[1]))
-            if len(record["told"]) < 2:
-                await self._tell(pool, key, record)
-            roots = await asyncio.to_thread(self._trade.market.posted_roots, pool.number)
-            if not self._desk.has_data(roots):  # whoever is paid by a root keeps its data
-                await self._desk.totals(pool, roots)
+        joined = self._trade.store.pool_records_with("joined/")
+        await for_each(joined, lambda key: self._attend(key, joined[key]))
+
+    async def _attend(self, key: str, record: dict[str, Any]) -> None:
+        pool = await self._desk.pool(int(key.split("/")[1]))
+        if len(record["told"]) < 2:
+            await self._tell(pool, key, record)
+        roots = await asyncio.to_thread(self._trade.market.posted_roots, pool.number)
+        if not self._desk.has_data(roots):  # whoever is paid by a root keeps its data
+            await self._desk.totals(pool, roots)
 
     async def _tell(self, pool: Pool, key: str, record: dict[str, Any]) -> list[PeerId]:
         told: list[PeerId] = list(record["told"])

@@ -360,6 +360,10 @@ class Operations:
         """Give an adapter to a pool's subscribers."""
         return await self.pools.members.join(pool, adapter)
 
+    async def do_pool_watch(self, *, pool: int, wanted: bool = True) -> Answer:
+        """Be a pool's challenger, or no more."""
+        return await self.pools.operator.set_watched(pool, wanted)
+
     async def do_pool_leave(self, *, pool: int, adapter: str) -> Answer:
         """Give it to no more subscribers."""
         return await self.pools.members.leave(pool, adapter)

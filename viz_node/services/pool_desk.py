@@ -8,10 +8,10 @@ import asyncio
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from viz_node.domain.announcement import parse_announcement
 from viz_node.domain.division import MAX_DIVISION_BYTES, Division, PoolFacts, member_fault, parse_division
@@ -36,9 +36,28 @@ JOIN_METHOD = "pool-join"
 USES_METHOD = "pool-uses"
 STATEMENTS_METHOD = "pool-statements"
 PENDING, ADOPTED = "pending", "adopted"
+_MOST_ASKED, _ASK_AGAIN_SECONDS = 8, 20
 _PAGE_BYTES = 512 * 1024
 _MOST_PAGES = 32
 _URI = re.compile(r"viz-blob:([0-9a-f]{64}):([1-9][0-9]{0,7})")
+
+
+Item = TypeVar("Item")
+
+
+async def for_each(items: Iterable[Item], act: Callable[[Item], Awaitable[object]]) -> None:
+    """Act on every item; one that fails, which anybody may have made to fail, keeps no other one waiting.
+
+    Raises: VizNodeError, the first one, after the last item.
+    """
+    failures = []
+    for item in items:
+        try:
+            await act(item)
+        except VizNodeError as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
 
 
 class PoolDesk:
@@ -47,6 +66,7 @@ class PoolDesk:
     def __init__(self, trade: Trade, directory: Path) -> None:
         self.trade = trade
         self._directory = directory
+        self._asked_at: dict[bytes, int] = {}
 
     async def pool(self, number: int) -> Pool:
         """A pool of the market. Raises: NotFoundError, ChainUnavailableError."""
@@ -66,9 +86,9 @@ class PoolDesk:
 
     async def rules(self, pool: Pool) -> PoolRules:
         """The rules with the chain's digest, from the store or any peer that has them. Raises: NotFoundError."""
-        digest = pool.rules.hex()
-        for record in self.trade.store.pool_records_with(f"rules/{digest}").values():
-            return parse_rules(record["text"].encode())
+        digest, known = pool.rules.hex(), self.known_rules(pool)
+        if known is not None:
+            return known
         for peer_id, addresses in (await self._who_may_know(digest)).items():
             try:
                 raw = await self.trade.network.request(peer_id, RULES_METHOD, digest.encode(), addresses=addresses)
@@ -80,6 +100,21 @@ class PoolDesk:
         raise NotFoundError(
             f"no peer has the rules of pool {pool.number}", "connect to its operator's node; see viz-node peers"
         )
+
+    def known_rules(self, pool: Pool) -> PoolRules | None:
+        """The rules, if they are here."""
+        found = self.trade.store.pool_records_with(f"rules/{pool.rules.hex()}").values()
+        return next((parse_rules(record["text"].encode()) for record in found), None)
+
+    async def ask_for_rules(self, pools: Iterable[Pool]) -> None:
+        """Get rules that are not here; of a few pools at a time, because anybody may open pools of which none exist."""
+        due = self.trade.now() - _ASK_AGAIN_SECONDS
+        unknown = {pool.rules: pool for pool in pools if self.known_rules(pool) is None}
+        for digest in sorted(unknown, key=lambda digest: self._asked_at.get(digest, 0))[:_MOST_ASKED]:
+            if self._asked_at.get(digest, 0) <= due:
+                self._asked_at[digest] = self.trade.now()
+                with suppress(NotFoundError):
+                    await self.rules(unknown[digest])
 
     async def on_rules(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for rules by their digest."""

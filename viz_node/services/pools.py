@@ -22,6 +22,7 @@ from viz_node.services.pool_desk import (
     STATEMENTS_METHOD,
     USES_METHOD,
     PoolDesk,
+    for_each,
 )
 from viz_node.services.run_pool import PoolOperator
 from viz_node.services.subscribe_pool import Subscriptions
@@ -59,14 +60,15 @@ class Pools:
         market, account = self.desk.trade.market, self.desk.trade.keys.account
         now, paid = await self.desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
         pools = await asyncio.to_thread(market.pools)
-        return [await self._row(pool, now, paid.get(pool.number, [])) for pool in pools]
+        await self.desk.ask_for_rules(pools)
+        return [self._row(pool, now, paid.get(pool.number, [])) for pool in pools]
 
     async def show(self, number: int) -> dict[str, Any]:
         """One pool: rules, adapters, roots, and this node's own uses. Raises: NotFoundError."""
         pool, now = await self.desk.pool(number), await self.desk.now()
         paid = await asyncio.to_thread(self.desk.trade.market.subscriptions_of, self.desk.trade.keys.account)
-        row = await self._row(pool, now, paid.get(number, []))
         rules = await self.desk.rules(pool)
+        row = self._row(pool, now, paid.get(number, []))
         members = await self.desk.refresh_members(pool, rules)
         roots = await asyncio.to_thread(self.desk.trade.market.posted_roots, number)
         current = pool.period_at(now)
@@ -98,14 +100,15 @@ class Pools:
 
     async def watch(self) -> None:
         """One step of every party. Raises: VizNodeError."""
-        await self.subscriptions.watch()
-        await self.members.watch()
-        await self.operator.watch()
+        parties = self.subscriptions.watch, self.members.watch, self.operator.watch
+        await for_each(parties, lambda watch: watch())
 
-    async def _row(self, pool: Pool, now: int, paid: Sequence[int]) -> dict[str, Any]:
+    def _row(self, pool: Pool, now: int, paid: Sequence[int]) -> dict[str, Any]:
         account, current = self.desk.trade.keys.account, pool.period_at(now)
         parts = {"operator": pool.operator, "challenger": pool.challenger}
         roles = [name for name, holder in parts.items() if holder == account]
+        if pool.challenger == account and not self.operator.is_watched(pool.number):
+            roles[-1] = "asked to watch"
         row: dict[str, Any] = {
             "pool": pool.number,
             "name": "",
@@ -120,10 +123,9 @@ class Pools:
             "divided": format_amount(pool.allocated),
             **parts,
         }
-        try:
-            rules = await self.desk.rules(pool)
-        except NotFoundError as error:
-            return row | {"error": error.message}
+        rules = self.desk.known_rules(pool)
+        if rules is None:
+            return row | {"error": f"no peer has told the rules of pool {pool.number}"}
         return row | {"name": rules.name, "rule": str(rules.rule), "adapters_share": f"{rules.adapters_share / 100:g}"}
 
     def _member_row(self, member: PoolMember, uses: int) -> dict[str, Any]:

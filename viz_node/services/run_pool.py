@@ -30,9 +30,11 @@ from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
 from viz_node.ports import Pool, PostedRoot
 from viz_node.services.jobs import Report
-from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, PoolDesk, page_of
+from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, PoolDesk, for_each, page_of
 
 log = logging.getLogger(__name__)
+
+_WATCHED = "watched/"
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,30 @@ class PoolOperator:
         own = split_from_shares({self._trade.keys.account: BasisPoints(WHOLE)})
         return with_platform(own, facts.platform, facts.platform_fee)
 
+    # Watching one.
+
+    async def set_watched(self, number: int, wanted: bool) -> dict[str, Any]:
+        """Be the challenger of a pool from now on, or no more; who opens a pool may name anybody.
+
+        Raises: NotFoundError, RefusedError (it names another account or node).
+        """
+        pool, key = await self._desk.pool(number), f"{_WATCHED}{number}"
+        if pool.challenger != self._trade.keys.account:
+            raise RefusedError(f"pool {number} is watched by {pool.challenger}", "viz-node pool list")
+        if wanted:
+            peer_id = (await self._desk.rules(pool)).challenger_peer
+            if peer_id != self._trade.keys.peer_id:
+                raise RefusedError(f"statements of pool {number} go to another node, {peer_id}", "watch it there")
+            self._trade.store.save_pool_record(key, {})
+        else:
+            self._trade.store.remove_pool_record(key)
+        return {"pool": number, "watched": wanted}
+
+    def is_watched(self, number: int) -> bool:
+        """Whether this node is the challenger of the pool, and has said that it wants to be."""
+        key = f"{_WATCHED}{number}"
+        return key in self._trade.store.pool_records_with(key)
+
     # What others send.
 
     async def on_join(self, peer_id: PeerId, payload: bytes) -> bytes:
@@ -164,10 +190,10 @@ class PoolOperator:
         return page_of([statement.row() for statement in statements], body.get("after"))
 
     async def _responsible(self, number: object) -> Pool:
-        """A pool that this account runs or watches. Raises: NotFoundError."""
+        """A pool that this node runs or watches. Raises: NotFoundError."""
         if type(number) is int:
             pool = await self._desk.pool(number)
-            if self._trade.keys.account in (pool.operator, pool.challenger):
+            if pool.operator == self._trade.keys.account or self.is_watched(number):
                 return pool
         raise NotFoundError("no such pool here")
 
@@ -206,18 +232,14 @@ class PoolOperator:
 
     async def watch(self) -> None:
         """Adopt, divide and check what is due. Raises: VizNodeError, the first one when others went on."""
-        account, market = self._trade.keys.account, self._trade.market
-        now, failures = await self._desk.now(), []
+        now, market = await self._desk.now(), self._trade.market
         self._window = (await asyncio.to_thread(market.facts)).veto_window_seconds
-        for pool in await asyncio.to_thread(market.pools_of, account):
-            try:
-                await self._run(pool, now)
-            except VizNodeError as error:
-                failures.append(error)
-        if failures:
-            raise failures[0]
+        own = [pool.number for pool in await asyncio.to_thread(market.pools_of, self._trade.keys.account)]
+        watched = [int(key.removeprefix(_WATCHED)) for key in self._trade.store.pool_records_with(_WATCHED)]
+        await for_each([*own, *watched], lambda number: self._run(number, now))
 
-    async def _run(self, pool: Pool, now: int) -> None:
+    async def _run(self, number: int, now: int) -> None:
+        pool = await self._desk.pool(number)
         roots = await self._roots(pool)
         pending = roots[-1] if roots and roots[-1].state == PENDING else None
         window = self._window if pool.challenger == self._trade.keys.account else 0

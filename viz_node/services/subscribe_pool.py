@@ -14,12 +14,12 @@ from typing import Any
 from viz_node.domain.ids import PeerId, TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse_statement
-from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VizNodeError
+from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
 from viz_node.ports import Call, Pool
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named, entry_of
 from viz_node.services.pay_price import Payments
-from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk
+from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +84,11 @@ class Subscriptions:
         return prepare(number, self._trade.keys.account, first, periods, reference)
 
     async def _checked(self, number: int, periods: int, limit: int) -> tuple[Pool, int]:
-        """The pool and the first period that is not paid yet."""
+        """The pool and the first period that is not paid yet; its rules are here."""
         if not 1 <= periods <= MAX_AHEAD:
             raise UsageError(f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
         pool = await self._desk.pool(number)
+        await self._desk.rules(pool)
         if pool.fee * periods > limit:
             fee = format_amount(pool.fee * periods)
             raise PriceAboveLimitError(
@@ -113,11 +114,9 @@ class Subscriptions:
         paid = await asyncio.to_thread(self._trade.market.subscriptions_of, self._trade.keys.account)
         for number, periods in paid.items():
             pool = await self._desk.pool(number)
-            if pool.period_at(now) in periods:
-                try:
-                    members = await self._desk.refresh_members(pool, await self._desk.rules(pool))
-                except NotFoundError:
-                    continue
+            rules = self._desk.known_rules(pool) if pool.period_at(now) in periods else None
+            if rules is not None:  # who pays has them, and of a gift nobody need know any
+                members = await self._desk.refresh_members(pool, rules)
                 if any(member.adapter == adapter_number for member in members):
                     return True
         return False
@@ -162,19 +161,25 @@ class Subscriptions:
     # What is due when a period is over.
 
     async def watch(self) -> None:
-        """State the uses of periods that are over, and call back fees of those that nobody divided in time."""
-        now = await self._desk.now()
-        paid = await asyncio.to_thread(self._trade.market.subscriptions_of, self._trade.keys.account)
-        for number, periods in paid.items():
-            pool = await self._desk.pool(number)
-            over = [period for period in periods if pool.end_of(period) <= now]
-            for period in over:
-                if (number, period) in self._ended:
-                    continue
-                if pool.end_of(period) + SILENCE_SECONDS <= now:
-                    await self._call_back(pool, period)
-                elif period >= pool.next_period:
-                    await self._state(pool, period)
+        """State the uses of periods that are over, and call back fees of those that nobody divided in time.
+
+        Only of what this account has paid: whoever gives a subscription shall not learn what the reader uses, nor have
+        it spend gas. Raises: VizNodeError.
+        """
+        now, account = await self._desk.now(), self._trade.keys.account
+        paid = await asyncio.to_thread(self._trade.market.subscriptions_of, account, account)
+        await for_each(paid, lambda number: self._attend(number, paid[number], now))
+
+    async def _attend(self, number: int, periods: Sequence[int], now: int) -> None:
+        pool = await self._desk.pool(number)
+        over = [period for period in periods if pool.end_of(period) <= now]
+        for period in over:
+            if (number, period) in self._ended:
+                continue
+            if pool.end_of(period) + SILENCE_SECONDS <= now:
+                await self._call_back(pool, period)
+            elif period >= pool.next_period:
+                await self._state(pool, period)
 
     async def _state(self, pool: Pool, period: int) -> None:
         key = f"stated/{pool.number}/{period}"
@@ -222,7 +227,7 @@ class Subscriptions:
         if roots and roots[-1].state == PENDING and period <= roots[-1].through:
             return
         is_open = period >= pool.next_period and await asyncio.to_thread(market.pool_income, pool.number, period) > 0
-        is_paid = await asyncio.to_thread(market.subscription_payer, pool.number, period, account) is not None
+        is_paid = await asyncio.to_thread(market.subscription_payer, pool.number, period, account) == account
         if is_open and is_paid:
             await self._trade.treasury.execute(
                 f"pool-refund:{pool.number}:{period}",

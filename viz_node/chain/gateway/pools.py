@@ -86,9 +86,8 @@ class PoolsGateway(MarketReader):
         return [self.pool(entry.key) for entry in self._entries(EntryKind.POOL_CREATED)]
 
     def pools_of(self, account: str) -> list[Pool]:
-        """The pools that the account runs or watches, oldest first."""
-        entries = self._entries(EntryKind.POOL_CREATED)
-        return [self.pool(entry.key) for entry in entries if account in (entry.who, f"0x{entry.c:040x}")]
+        """The pools that the account runs, oldest first."""
+        return [self.pool(entry.key) for entry in self._entries(EntryKind.POOL_CREATED, who=account)]
 
     def pool_place(self, number: int) -> str:
         """What documents of the pool are signed for."""
@@ -125,11 +124,15 @@ class PoolsGateway(MarketReader):
         paid = self._entries(EntryKind.SUBSCRIBED, number, holder)
         return next((entry.block_number for entry in paid if period in _periods(entry)), None)
 
-    def subscriptions_of(self, holder: str) -> dict[int, list[int]]:
-        """The periods by pool that were paid for the holder, ascending; some may have been refunded."""
+    def subscriptions_of(self, holder: str, payer: str | None = None) -> dict[int, list[int]]:
+        """The periods by pool that were paid for the holder, ascending; some may have been refunded.
+
+        Anybody may pay for anybody: `payer` leaves out what others gave.
+        """
         periods: dict[int, list[int]] = {}
         for entry in self._entries(EntryKind.SUBSCRIBED, who=holder):
-            periods.setdefault(entry.key, []).extend(_periods(entry))
+            if payer is None or entry.c == int(payer, 16):
+                periods.setdefault(entry.key, []).extend(_periods(entry))
         return {pool: sorted(numbers) for pool, numbers in sorted(periods.items())}
 
     def find_split(self, split: RoyaltySplit) -> int | None:

@@ -74,6 +74,16 @@ def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, *
         print_job(terminal, job, "viz-node pool join POOL ADAPTER")
 
 
+@pool_command.command("watch")
+@_pool
+@click.option("--stop", is_flag=True, help="Watch it no more.")
+@json_option
+@pass_terminal
+def watch_pool(terminal: Terminal, pool: int, stop: bool) -> None:
+    """Be the challenger of POOL, whose operator has named you: your node spends gas to strike out what is wrong."""
+    terminal.output.body(terminal.client.call("pool_watch", pool=pool, wanted=not stop))
+
+
 @pool_command.command("join")
 @_pool
 @click.argument("adapter")
