@@ -1,6 +1,6 @@
 """Pools: one fee for many adapters, divided per period by a posted root."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -74,20 +74,27 @@ class PoolsGateway(MarketReader):
 
     def pool(self, number: int) -> Pool:
         """One pool. Raises: NotFoundError."""
-        created = self._entries(EntryKind.POOL_CREATED, number)
-        values = self._view("pools", number)
-        if values[0] == NOBODY or not created:
+        found = self._pools(self._entries(EntryKind.POOL_CREATED, number))
+        if not found:
             raise NotFoundError(f"the market has no pool {number}", "viz-node pool list")
-        fields: list[Any] = [number, *values, created[0].d, self.pool_place(number)]
-        return Pool(*fields)
+        return found[0]
 
     def pools(self) -> list[Pool]:
         """All pools, oldest first."""
-        return [self.pool(entry.key) for entry in self._entries(EntryKind.POOL_CREATED)]
+        return self._pools(self._entries(EntryKind.POOL_CREATED))
 
     def pools_of(self, account: str) -> list[Pool]:
         """The pools that the account runs, oldest first."""
-        return [self.pool(entry.key) for entry in self._entries(EntryKind.POOL_CREATED, who=account)]
+        return self._pools(self._entries(EntryKind.POOL_CREATED, who=account))
+
+    def _pools(self, created: Sequence[LedgerEntry]) -> list[Pool]:
+        answers = zip(created, self._views([("pools", (entry.key,)) for entry in created]), strict=True)
+        rows: list[list[Any]] = [
+            [entry.key, *values, entry.d, self.pool_place(entry.key)]
+            for entry, values in answers
+            if values[0] != NOBODY  # the block of the entry is gone
+        ]
+        return [Pool(*row) for row in rows]
 
     def pool_place(self, number: int) -> str:
         """What documents of the pool are signed for."""
