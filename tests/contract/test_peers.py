@@ -18,11 +18,11 @@ from viz_node.p2p.network import PeerNetwork
 NOBODY = PeerId("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")
 
 
-def check(raw: bytes) -> tuple[str, int]:
+def check(raw: bytes) -> tuple[str, str, int]:
     """Announcements of these tests: a SHA-256 digest and a number of one digit."""
     if len(raw) != 33:
         raise VerificationError("not an announcement")
-    return raw[:32].hex(), raw[32]
+    return raw[:32].hex(), "author", raw[32]
 
 
 @pytest.fixture(params=["memory", "libp2p"])

@@ -91,7 +91,7 @@ def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None
     assert not store.save_announcement(B, 2, 999, b"same")
     assert not store.save_announcement(B, 1, 999, b"older")
     assert store.save_announcement(A, 1, 50, b"a")
-    assert store.list_announcements(49) == [b"a", b"two"]
+    assert store.list_announcements(49) == [b"two", b"a"]  # first heard first
     assert store.list_announcements(50) == [b"two"]
     assert store.list_announcements(100) == []
     assert store.remove_expired_announcements(50) == 1

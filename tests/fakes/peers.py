@@ -40,6 +40,7 @@ class MemoryNetwork:
 
     async def announce(self, adapter_id: str, announcement: bytes) -> None:
         self._hub.announcements[adapter_id] = announcement
+        self.provided.add(adapter_id)
 
     async def find_announcement(self, adapter_id: str) -> bytes | None:
         return self._hub.announcements.get(adapter_id)

@@ -67,14 +67,14 @@ class MemoryStore:
     def list_adapters(self) -> list[AdapterRecord]:
         return sorted(self._adapters.values(), key=lambda item: item.created)
 
-    def save_announcement(self, adapter_id: str, sequence: int, expires: int, raw: bytes) -> bool:
-        if self._announcements.get(adapter_id, (-1,))[0] >= sequence:
+    def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:
+        if self._announcements.get(key, (-1,))[0] >= sequence:
             return False
-        self._announcements[adapter_id] = sequence, expires, raw
+        self._announcements[key] = sequence, expires, raw
         return True
 
     def list_announcements(self, now: int) -> list[bytes]:
-        return [raw for _, (_, expires, raw) in sorted(self._announcements.items()) if expires > now]
+        return [raw for _, expires, raw in self._announcements.values() if expires > now]
 
     def remove_expired_announcements(self, now: int) -> int:
         expired = [key for key, (_, expires, _) in self._announcements.items() if expires <= now]

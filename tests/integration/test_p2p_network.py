@@ -36,15 +36,15 @@ from viz_node.p2p.streams import STREAM_FAILURES, abandon
 LOOPBACK = "/ip4/127.0.0.1/tcp/0"
 
 
-def check(raw: bytes) -> tuple[str, int]:
-    """Announcements of these tests: 32 bytes of id, 4 of sequence, 4 of SHA-256 over both."""
-    if len(raw) != 40 or hashlib.sha256(raw[:36]).digest()[:4] != raw[36:]:
+def check(raw: bytes) -> tuple[str, str, int]:
+    """Announcements of these tests: 32 bytes of id, 4 of sequence, 1 of author, 4 of SHA-256 over all."""
+    if len(raw) != 41 or hashlib.sha256(raw[:37]).digest()[:4] != raw[37:]:
         raise VerificationError("not an announcement")
-    return raw[:32].hex(), struct.unpack(">I", raw[32:36])[0]
+    return raw[:32].hex(), raw[36:37].hex(), struct.unpack(">I", raw[32:36])[0]
 
 
-def announcement(name: str, sequence: int) -> tuple[str, bytes]:
-    body = hashlib.sha256(name.encode()).digest() + struct.pack(">I", sequence)
+def announcement(name: str, sequence: int, author: bytes = b"a") -> tuple[str, bytes]:
+    body = hashlib.sha256(name.encode()).digest() + struct.pack(">I", sequence) + author
     return body[:32].hex(), body + hashlib.sha256(body).digest()[:4]
 
 
@@ -96,6 +96,21 @@ async def test_announce__three_nodes__seen_by_gossip_and_found_in_the_dht() -> N
 
         await until(has_value, 30)
         await until(has_provider, 30)
+
+
+async def test_announce__stranger_with_the_highest_number__keeps_nobody_from_being_heard() -> None:
+    async with network() as a, network(a.addresses) as b, network(a.addresses) as c:
+        heard: list[bytes] = []
+        c.on_announcement(heard.append)
+        await until(lambda: is_meshed(2, a), 20)
+        await until(lambda: is_meshed(1, b, c), 20)
+        adapter_id, first = announcement("one", 1)
+        _, claim = announcement("one", 2**32 - 1, b"b")
+        _, again = announcement("one", 2)
+        for author, raw in ((a, first), (b, claim), (a, again)):
+            await author.announce(adapter_id, raw)
+            await until(lambda raw=raw: raw in heard, 20)
+        assert heard == [first, claim, again]
 
 
 async def test_catalog__late_joiner__gets_what_the_other_knows() -> None:

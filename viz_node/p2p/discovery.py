@@ -42,7 +42,8 @@ _MAX_PAGES: Final = 50
 _AUTHOR_BURST: Final = 20.0
 _MAX_AUTHORS: Final = 5_000
 
-CheckAnnouncement = Callable[[bytes], tuple[str, int]]
+CheckAnnouncement = Callable[[bytes], tuple[str, str, int]]
+"""The adapter's id, the peer that signed, and its sequence number. Raises: VerificationError."""
 
 
 class _AnnouncementRecords(Validator):
@@ -53,7 +54,7 @@ class _AnnouncementRecords(Validator):
 
     def validate(self, key: str, value: bytes) -> None:
         """Refuse anything else. Raises: VerificationError."""
-        adapter_id, _ = self._check(value)
+        adapter_id, *_ = self._check(value)
         if key != _DHT_PREFIX + adapter_id:
             raise VerificationError("a DHT record stands under another adapter's key")
 
@@ -63,13 +64,16 @@ class _AnnouncementRecords(Validator):
 
     def _sequence(self, value: bytes) -> int:
         try:
-            return self._check(value)[1]
+            return self._check(value)[2]
         except VerificationError:
             return -1
 
 
 class Discovery:
-    """One per core; `deliver` gets every valid announcement that is newer than what was seen of its adapter."""
+    """One per core; `deliver` gets every valid announcement that is newer than what its peer said before.
+
+    Anybody may announce any adapter, so that one peer's announcement never takes the place of another's.
+    """
 
     def __init__(
         self,
@@ -84,7 +88,7 @@ class Discovery:
         self._check = check
         self._known = known
         self._deliver = deliver
-        self._seen: OrderedDict[str, int] = OrderedDict()
+        self._seen: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._authors: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._due: dict[tuple[str, str], float] = {}
         self._catalog_slots = trio.CapacityLimiter(4)
@@ -129,11 +133,11 @@ class Discovery:
 
     async def announce(self, adapter_id: str, announcement: bytes) -> None:
         """Push now and publish in the DHT from the queue. Raises: VerificationError (it is not valid itself)."""
-        checked_id, sequence = self._check(announcement)
+        checked_id, peer_id, sequence = self._check(announcement)
         if checked_id != adapter_id:
             raise VerificationError("the announcement is for another adapter")
         self._offerings.announcements[adapter_id] = announcement
-        self._note_seen(adapter_id, sequence)
+        self._note_seen((adapter_id, peer_id), sequence)
         self._due["value", adapter_id] = self._due["provider", adapter_id] = 0.0
         try:
             await self._pubsub.publish(TOPIC, announcement)
@@ -167,7 +171,7 @@ class Discovery:
 
     def _sequence_for(self, adapter_id: str, raw: bytes) -> int | None:
         try:
-            checked_id, sequence = self._check(raw)
+            checked_id, _, sequence = self._check(raw)
         except VerificationError:
             return None
         return sequence if checked_id == adapter_id else None
@@ -209,18 +213,18 @@ class Discovery:
 
     def _offer(self, raw: bytes) -> bool:
         try:
-            adapter_id, sequence = self._check(raw)
+            adapter_id, peer_id, sequence = self._check(raw)
         except VerificationError:
             return False
-        if self._seen.get(adapter_id, -1) >= sequence:
+        if self._seen.get((adapter_id, peer_id), -1) >= sequence:
             return False
-        self._note_seen(adapter_id, sequence)
+        self._note_seen((adapter_id, peer_id), sequence)
         self._deliver(raw)
         return True
 
-    def _note_seen(self, adapter_id: str, sequence: int) -> None:
-        self._seen[adapter_id] = sequence
-        self._seen.move_to_end(adapter_id)
+    def _note_seen(self, place: tuple[str, str], sequence: int) -> None:
+        self._seen[place] = sequence
+        self._seen.move_to_end(place)
         while len(self._seen) > _MAX_SEEN:
             self._seen.popitem(last=False)
 

@@ -10,6 +10,7 @@ from viz_node.errors import PeerUnreachableError
 from viz_node.p2p.blobs import SharedBlob, chunk_list_of
 from viz_node.p2p.bridge import TrioThread
 from viz_node.p2p.core import Core, CoreSettings
+from viz_node.p2p.discovery import CheckAnnouncement
 from viz_node.p2p.host import peer_id_of_seed
 from viz_node.p2p.offerings import Offerings, TunnelDoor
 
@@ -28,7 +29,7 @@ class PeerNetwork:
         seed: bytes,
         listen: str,
         bootstrap: list[str],
-        check_announcement: Callable[[bytes], tuple[str, int]],
+        check_announcement: CheckAnnouncement,
         known_announcements: Callable[[], list[bytes]],
     ) -> None:
         self.peer_id: PeerId = peer_id_of_seed(seed)

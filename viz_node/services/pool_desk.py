@@ -13,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from viz_node.domain.announcement import parse_announcement
 from viz_node.domain.division import MAX_DIVISION_BYTES, Division, PoolFacts, member_fault, parse_division
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.manifest import canonical_bytes
@@ -136,9 +135,7 @@ class PoolDesk:
         return next((item.addresses for item in self._announced() if item.peer_id == peer_id), ())
 
     def _announced(self) -> list[Any]:
-        now = self.trade.now()
-        items = [parse_announcement(raw, now).announcement for raw in self.trade.catalogue.known()]
-        return [item for item in items if item.peer_id != self.trade.keys.peer_id]
+        return [item for item in self.trade.catalogue.announced() if item.peer_id != self.trade.keys.peer_id]
 
     async def ask(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> bytes:
         """One request to a party of a pool. Raises: as `PeerNetwork.request`."""

@@ -53,7 +53,9 @@ UPDATE channels SET answer = json_extract(body, '$.answer'), body = json_remove(
 UPDATE channels SET body = json_set(body, '$.asked', json('{}'), '$.kept', json('{}')) WHERE substr(id, 1, 4) = 'pay:'
 """
 _VERSION_5 = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+# One per adapter and peer; those who announce repeat it.
+_VERSION_6 = "DELETE FROM announcements"
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 
 
 class Store:
@@ -142,17 +144,18 @@ class Store:
 
     # announcements
 
-    def save_announcement(self, adapter_id: str, sequence: int, expires: int, raw: bytes) -> bool:
-        """Keep it if its sequence is above that of the one at hand; whether it was kept."""
+    def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:
+        """Keep it if its sequence is above that of the one with this key; whether it was kept."""
         sql = (
             "INSERT INTO announcements VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET sequence = excluded.sequence,"
             " expires = excluded.expires, raw = excluded.raw WHERE excluded.sequence > sequence"
         )
-        return self._db.execute(sql, (adapter_id, sequence, expires, raw)) > 0
+        return self._db.execute(sql, (key, sequence, expires, raw)) > 0
 
     def list_announcements(self, now: int) -> list[bytes]:
-        """Those not expired at `now`, by adapter id; a reply to peers and the base of a search."""
-        return [row[0] for row in self._db.query("SELECT raw FROM announcements WHERE expires > ? ORDER BY id", (now,))]
+        """Those not expired at `now`, first heard first; a reply to peers and the base of a search."""
+        sql = "SELECT raw FROM announcements WHERE expires > ? ORDER BY rowid"
+        return [row[0] for row in self._db.query(sql, (now,))]
 
     def remove_expired_announcements(self, now: int) -> int:
         """Forget what expired by `now`; how many."""

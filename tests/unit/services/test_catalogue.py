@@ -47,7 +47,7 @@ async def test_check_announcement__changed_or_forged__is_refused(world: World) -
     holder, peer, item = await sold(world)
     raw = signed(item, holder)
     thief = world.node("thief")
-    assert peer.catalogue.check_announcement(raw) == (item.adapter_id, item.sequence)
+    assert peer.catalogue.check_announcement(raw) == (item.adapter_id, item.peer_id, item.sequence)
     hostile = [
         signed(item, thief),
         signed(replace(item, expires=peer.now), holder),
@@ -139,3 +139,44 @@ async def test_resolve__two_of_one_name__must_be_named_by_id(world: World) -> No
     with pytest.raises(NotFoundError, match="2 adapters"):
         await peer.catalogue.listing("elsin")
     assert (await peer.catalogue.listing(item.adapter_id)).adapter_id == item.adapter_id
+
+
+async def test_announcement__stranger_claims_the_adapter__the_sellers_listing_stays(world: World) -> None:
+    _, peer, item = await sold(world)
+    thief, newcomer, latest = world.node("thief"), world.node("newcomer"), world.node("latest")
+    claim = signed(replace(item, peer_id=thief.keys.peer_id, sequence=2**53 - 1, name="mine"), thief)
+    for listener in (peer, newcomer):
+        listener.catalogue.check_announcement(claim)
+        listener.catalogue.take_in(claim)
+    newcomer.hear()  # it has heard the stranger first
+    world.hub.announcements[item.adapter_id] = claim  # and the DHT tells the highest number
+    for buyer in (peer, newcomer, latest):
+        listing = await buyer.catalogue.listing(item.adapter_id)
+        assert (listing.manifest.name, listing.manifest.peer_id) == ("elsin", item.peer_id)
+    for buyer in (peer, newcomer):
+        assert [row["peer_id"] for row in await buyer.catalogue.search("")] == [item.peer_id]
+    assert peer.catalogue.names()[item.adapter_id] == "elsin"
+
+
+async def test_name__strangers_use_it_for_adapters_that_do_not_exist__the_seller_and_the_buyer_keep_it(
+    world: World,
+) -> None:
+    holder, peer, item = await sold(world)
+    thief = world.node("thief")
+    for number in range(3):
+        bogus = signed(replace(item, adapter_id=f"{number:064x}", peer_id=thief.keys.peer_id), thief)
+        for listener in (holder, peer):
+            listener.catalogue.take_in(bogus)
+    for member in (holder, peer):
+        assert (await member.catalogue.listing("elsin")).adapter_id == item.adapter_id
+    thief.network.is_up = False  # what does not answer may be another adapter of this name
+    with pytest.raises(NotFoundError, match="4 adapters"):
+        await peer.catalogue.listing("elsin")
+    assert (await holder.catalogue.listing("elsin")).adapter_id == item.adapter_id
+
+
+async def test_announced__clock_is_set_back__nothing_breaks(world: World) -> None:
+    _, peer, _ = await sold(world)
+    assert len(peer.catalogue.announced()) == 1
+    peer.now -= 10 * 86_400
+    assert (peer.catalogue.announced(), await peer.catalogue.search("")) == ([], [])
