@@ -153,6 +153,8 @@ def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: Store)
         store.save_pool_record(f"joined/1/{adapter}", {"adapter": adapter})
     store.save_pool_record("joined/1/2", {"adapter": 2, "told": True})
     store.remove_pool_record("joined/1/1")
+    assert store.find_pool_record("joined/1/2") == {"adapter": 2, "told": True}
+    assert store.find_pool_record("joined/1/1") is store.find_pool_record("joined/1/") is None
     assert store.pool_records_with("joined/1/") == {
         "joined/1/12": {"adapter": 12},
         "joined/1/2": {"adapter": 2, "told": True},

@@ -120,6 +120,9 @@ class MemoryStore:
     def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
         self._pool_records[key] = json.dumps(body)
 
+    def find_pool_record(self, key: str) -> dict[str, Any] | None:
+        return json.loads(self._pool_records[key]) if key in self._pool_records else None
+
     def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
         return {key: json.loads(body) for key, body in self._pool_records.items() if key.startswith(prefix)}
 

@@ -118,7 +118,7 @@ class Catalogue:
         """
         own = adapter_named(self._store, adapter)
         if own is not None and own.manifest is not None and own.adapter_id is not None:
-            return await self._listing(AdapterId(own.adapter_id), [])
+            return await self._compared(AdapterId(own.adapter_id), self.manifest_of(own))
         if is_hex_digest(adapter):
             return await self._compared(AdapterId(adapter), await self._manifest_of_id(AdapterId(adapter)))
         items = [item for item in self.announced() if adapter == item.name or item.adapter_id.startswith(adapter)]

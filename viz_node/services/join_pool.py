@@ -54,7 +54,7 @@ class PoolMembers:
         """Give nobody the key any more for being a subscriber; what they have stays, and its uses are still paid."""
         listing = await self._trade.catalogue.listing(adapter)
         key = f"joined/{number}/{listing.adapter_number}"
-        if key not in self._trade.store.pool_records_with(key):
+        if self._trade.store.find_pool_record(key) is None:
             raise NotFoundError(f"{listing.manifest.name} is not in pool {number}", f"viz-node pool show {number}")
         self._trade.store.remove_pool_record(key)
         return {"pool": number, "adapter": listing.manifest.name}

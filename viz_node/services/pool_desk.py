@@ -102,8 +102,8 @@ class PoolDesk:
 
     def known_rules(self, pool: Pool) -> PoolRules | None:
         """The rules, if they are here."""
-        found = self.trade.store.pool_records_with(f"rules/{pool.rules.hex()}").values()
-        return next((parse_rules(record["text"].encode()) for record in found), None)
+        record = self.trade.store.find_pool_record(f"rules/{pool.rules.hex()}")
+        return None if record is None else parse_rules(record["text"].encode())
 
     async def ask_for_rules(self, pools: Iterable[Pool]) -> None:
         """Get rules that are not here; of a few pools at a time, because anybody may open pools of which none exist."""
@@ -117,11 +117,10 @@ class PoolDesk:
 
     async def on_rules(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for rules by their digest."""
-        digest = payload.decode("ascii", "replace")
-        record = self.trade.store.pool_records_with(f"rules/{digest}") if len(digest) == 64 else {}
-        if not record:
+        record = self.trade.store.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
+        if record is None:
             raise NotFoundError("no such rules here")
-        return str(next(iter(record.values()))["text"]).encode()
+        return str(record["text"]).encode()
 
     async def _who_may_know(self, digest: str) -> dict[PeerId, tuple[str, ...]]:
         try:

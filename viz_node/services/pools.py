@@ -105,10 +105,8 @@ class Pools:
 
     def _row(self, pool: Pool, now: int, paid: Sequence[int]) -> dict[str, Any]:
         account, current = self.desk.trade.keys.account, pool.period_at(now)
-        parts = {"operator": pool.operator, "challenger": pool.challenger}
-        roles = [name for name, holder in parts.items() if holder == account]
-        if pool.challenger == account and not self.operator.is_watched(pool.number):
-            roles[-1] = "asked to watch"
+        duty = "challenger" if self.operator.is_watched(pool.number) else "asked to watch"
+        roles = [role for role, holder in (("operator", pool.operator), (duty, pool.challenger)) if holder == account]
         row: dict[str, Any] = {
             "pool": pool.number,
             "name": "",
@@ -121,7 +119,8 @@ class Pools:
             "paid_periods": [period for period in paid if period >= current],
             "roles": roles + (["subscriber"] if current in paid else []),
             "divided": format_amount(pool.allocated),
-            **parts,
+            "operator": pool.operator,
+            "challenger": pool.challenger,
         }
         rules = self.desk.known_rules(pool)
         if rules is None:

@@ -152,8 +152,7 @@ class PoolOperator:
 
     def is_watched(self, number: int) -> bool:
         """Whether this node is the challenger of the pool, and has said that it wants to be."""
-        key = f"{_WATCHED}{number}"
-        return key in self._trade.store.pool_records_with(key)
+        return self._trade.store.find_pool_record(f"{_WATCHED}{number}") is not None
 
     # What others send.
 
@@ -308,7 +307,7 @@ class PoolOperator:
     async def _check(self, pool: Pool, roots: Sequence[PostedRoot], now: int) -> None:
         """Derive the posted root again, once, and strike it out if it is wrong or its data stays away."""
         key = f"checked/{pool.number}/{len(roots)}/{roots[-1].root.hex()}"
-        if self._trade.store.pool_records_with(key):
+        if self._trade.store.find_pool_record(key) is not None:
             return
         faults = await self._faults(pool, roots)
         if faults is None and now < roots[-1].adoptable_at - self._window // 2:

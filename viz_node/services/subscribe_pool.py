@@ -183,7 +183,7 @@ class Subscriptions:
 
     async def _state(self, pool: Pool, period: int) -> None:
         key = f"stated/{pool.number}/{period}"
-        record = self._trade.store.pool_records_with(key).get(key) or await self._new_statement(pool, period, key)
+        record = self._trade.store.find_pool_record(key) or await self._new_statement(pool, period, key)
         rules = await self._desk.rules(pool)
         parties = [rules.operator_peer, rules.challenger_peer]
         missing = [peer for peer in parties if peer not in record["told"]] if record["row"] else []

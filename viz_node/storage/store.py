@@ -235,6 +235,11 @@ class Store:
         """Insert or replace what the node knows of a pool under a key like `member/1/2`."""
         self._db.execute(_upsert("pool_records", ("id", "body")), (key, _json(body)))
 
+    def find_pool_record(self, key: str) -> dict[str, Any] | None:
+        """The record with exactly this key."""
+        rows = self._db.query("SELECT body FROM pool_records WHERE id = ?", (key,))
+        return dict(json.loads(rows[0][0])) if rows else None
+
     def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
         """The records whose keys begin so, by key, oldest first."""
         rows = self._db.query("SELECT id, body FROM pool_records WHERE substr(id, 1, ?) = ? ORDER BY rowid",
