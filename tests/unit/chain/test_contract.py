@@ -62,3 +62,10 @@ def test_is_market_code__other_immutables__is_the_same_code() -> None:
     assert is_market_code(bytes(code), market)
     code[0] ^= 1
     assert not is_market_code(bytes(code), market)
+
+
+def test_creation_data__market_with_its_annex__fits_a_transaction() -> None:
+    # EIP-3860: a chain refuses longer creation code, and the annex's creation code is part of the market's.
+    setup = (ACCOUNT, ACCOUNT, 300, ACCOUNT, (600, 600, 600, 600))
+    assert len(load_artifact("Market").creation_data(setup)) <= 2 * 24_576
+    assert all(len(load_artifact(name).deployed) <= 24_576 for name in ("Market", "Annex"))
