@@ -36,7 +36,7 @@ abstract contract Books is Ledger, ReentrancyGuardTransient, EIP712, IBooks {
     /// @inheritdoc IBooks
     mapping(uint32 split => mapping(address account => uint256 cumulative)) public override claimed;
 
-    constructor(IERC20 token_, address platform_, uint16 fee) EIP712("viz-node", "1") {
+    constructor(IERC20 token_, address platform_, uint16 fee) EIP712("viz-node", "2") {
         require(address(token_).code.length != 0, TokenWithoutCode(address(token_)));
         require(fee <= MAX_PLATFORM_FEE, InvalidPlatformFee(platform_, fee));
         require((fee == 0) == (platform_ == address(0)), InvalidPlatformFee(platform_, fee));

@@ -100,7 +100,7 @@ abstract contract PartsFixture is MarketFixture {
             abi.encode(
                 keccak256("EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"),
                 keccak256("viz-node"),
-                keccak256("1"),
+                keccak256("2"),
                 chain,
                 verifier
             )

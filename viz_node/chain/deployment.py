@@ -13,6 +13,8 @@ from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError, UsageError, VerificationError
 
 MAX_DEPLOYMENT_BYTES = 4096
+MARKET_VERSION = 2
+"""Raised when a market's calls, entries or signatures change their meaning; the contract's EIP-712 domain names it."""
 DEFAULT_WINDOW_SECONDS = 24 * 3600
 NOBODY = Account("0x" + "00" * 20)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -27,6 +29,7 @@ class Deployment:
     token: Account
     block: int
     code_digest: str
+    version: int = MARKET_VERSION
 
     def to_bytes(self) -> bytes:
         """The file that `parse_deployment` reads."""
@@ -39,6 +42,7 @@ def parse_deployment(raw: bytes) -> Deployment:
         raise VerificationError("the deployment file is larger than 4096 bytes")
     try:
         body = json.loads(raw)
+        _check_version(body.get("version", 1))
         found = Deployment(**body)
         numbers = found.chain_id, found.block
         if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
@@ -52,6 +56,16 @@ def parse_deployment(raw: bytes) -> Deployment:
         raise VerificationError(
             f"the deployment file is malformed: {error}", "ask its publisher for a new one"
         ) from error
+
+
+def _check_version(version: object) -> None:
+    if type(version) is not int:
+        raise ValueError("the version is not a number")
+    if version != MARKET_VERSION:
+        raise VerificationError(
+            f"the market is of version {version}, and this program speaks version {MARKET_VERSION}",
+            "name a market of that version, or install the release that the market was deployed with",
+        )
 
 
 @dataclass(frozen=True)

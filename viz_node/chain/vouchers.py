@@ -8,7 +8,7 @@ channel was opened, so that no code the payer installs later (EIP-7702) can take
 
 from coincurve import PrivateKey, PublicKey
 
-from viz_node.chain.deployment import Deployment
+from viz_node.chain.deployment import MARKET_VERSION, Deployment
 from viz_node.chain.hashing import keccak
 from viz_node.chain.signing import account_of_key
 from viz_node.domain.ids import Account
@@ -22,7 +22,7 @@ _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _VOUCHER_TYPE = keccak(b"Voucher(uint64 channel,uint128 cumulative,uint64 uses,bytes32 usageRoot)")
 _NAME = keccak(b"viz-node")
-_VERSION = keccak(b"1")
+_VERSION = keccak(str(MARKET_VERSION).encode())
 _TOP_BIT = 1 << 255
 
 

@@ -10,7 +10,7 @@ from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.transactions import AT_ONCE, Confirmations
 from viz_node.daemon.config import ANVIL, Config
 from viz_node.domain.ids import Account
-from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError
+from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError, VerificationError
 
 TEST_MONEY = 1_000 * 10**6
 
@@ -63,11 +63,11 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
     record = directory / "deployment.json"
     if not record.exists():
         record.write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
-    deployment = read_deployment(record)
-    chain = Chain((rpc_url,), deployment, owned)
     try:
+        deployment = read_deployment(record)
+        chain = Chain((rpc_url,), deployment, owned)
         _check(chain)
-    except ChainUnavailableError as error:
+    except (ChainUnavailableError, VerificationError) as error:
         raise ChainUnavailableError(error.message, f"start it anew without its sales: rm -r {directory}") from error
     anvil.fund(rpc_url, deployment, account, TEST_MONEY)
     return chain

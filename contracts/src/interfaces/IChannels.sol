@@ -9,7 +9,7 @@ pragma solidity ^0.8.30;
 /// is a promise that its signer can take back, and with EIP-7702 every payer can become a contract after he has signed.
 interface IChannels {
     /// @notice The newest promise of a channel: EIP-712 typed data Voucher(uint64 channel,uint128 cumulative,uint64 uses,bytes32 usageRoot)
-    /// in the domain ("viz-node", "1"), where `cumulative` is `uses` times the channel's price.
+    /// in the domain ("viz-node", "2"), where `cumulative` is `uses` times the channel's price.
     /// @param usageRoot Merkle root over the receipts of all these uses.
     /// @param r Signature of the session key.
     /// @param vs Signature of the session key, with the parity in the top bit (EIP-2098).

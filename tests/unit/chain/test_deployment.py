@@ -30,12 +30,22 @@ def test_parse_deployment__checksum_spelling__becomes_lower_case() -> None:
         {"token": None},
         {"code_digest": "xyz"},
         {"code_digest": 5},
+        {"version": "2"},
         {"more": 1},
     ],
 )
 def test_parse_deployment__wrong_field__raises(change: dict[str, object]) -> None:
     with pytest.raises(VerificationError, match="malformed"):
         parse_deployment(json.dumps({**json.loads(GOOD.to_bytes()), **change}).encode())
+
+
+@pytest.mark.parametrize("version", [None, 1, 3])
+def test_parse_deployment__market_of_another_version__says_so(version: int | None) -> None:
+    body = {key: value for key, value in json.loads(GOOD.to_bytes()).items() if key != "version"}
+    if version is not None:
+        body["version"] = version
+    with pytest.raises(VerificationError, match=f"is of version {version or 1}, and this program speaks version 2"):
+        parse_deployment(json.dumps(body).encode())
 
 
 @pytest.mark.parametrize("raw", [b"", b"[]", b"{}", b"null", b"\xff", b"[" * 4000, b" " * 5000])
