@@ -187,6 +187,16 @@ def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body)
     assert max(float((lean[n] - reference[n]).norm() / reference[n].norm()) for n in lean) < 1e-4
 
 
+def test_tokenize__marks_in_a_text__begin_and_end_stand_only_at_its_ends(base: Body) -> None:
+    from viz_node.models.loading import load_tokenizer
+    from viz_node.models.training import tokenize
+
+    tokenizer = load_tokenizer(Path(base["path"]))
+    (document,) = tokenize(tokenizer, ["Now only <s>12</s> 9 coins <pad>, said the keeper."], 128)
+    assert (document.ids[0], document.ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    assert not {0, 1, 2} & set(document.ids[1:-1])
+
+
 def test_federated_trainer__two_members_average__better_than_before_and_saved(base: Body, tmp_path: Path) -> None:
     from viz_node.models.federated import FederatedTrainer
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from viz_node.errors import UsageError
+from viz_node.models.literal import encode_text
 
 # Tokens below this share of the likeliest one are not drawn (min-p, Nguyen et al. 2024): a small model gives each of
 # many wrong tokens a little, and together they derail its text.
@@ -29,7 +30,7 @@ def generate(
         raise UsageError("max_new_tokens must be 1 to 4096 and temperature 0 to 5")
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     context = model.config.max_position_embeddings
-    prompt_ids = (begin + tokenizer(prompt, add_special_tokens=False)["input_ids"])[-max(1, context - max_new_tokens) :]
+    prompt_ids = (begin + encode_text(tokenizer, prompt))[-max(1, context - max_new_tokens) :]
     if not prompt_ids:
         raise UsageError("the prompt is empty")
     generator = torch.Generator().manual_seed(seed)

@@ -23,6 +23,7 @@ from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import check_adapter, describe_files
 from viz_node.models.bases import ResolvedBase, base_shapes
 from viz_node.models.fused import TokenizedDocument, loss_sum
+from viz_node.models.literal import encode_texts
 from viz_node.models.loading import attach_adapter, load_base, load_tokenizer, save_adapter
 from viz_node.models.recipes import Recipe, batch_order, count_tokens, cut_documents, scheduled_rate
 
@@ -211,10 +212,10 @@ def micro_batches(batch: Sequence[TokenizedDocument]) -> list[list[TokenizedDocu
 
 
 def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, goldfish: int = 0) -> list[TokenizedDocument]:
-    """Each text between the begin and end tokens, cut to size."""
+    """Each text between the begin and end tokens, cut to size; no other control token is in it."""
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    lists = [begin + tokenizer(text, add_special_tokens=False)["input_ids"] + end for text in texts if text.strip()]
+    lists = [begin + ids + end for ids in encode_texts(tokenizer, [text for text in texts if text.strip()])]
     return [TokenizedDocument(ids, count_tokens(ids, goldfish)) for ids in cut_documents(lists, max_tokens)]
 
 
