@@ -8,6 +8,7 @@ import pytest
 
 from tests.api_node import BEARER, TOKEN, ApiNode, hostile_operations
 from viz_node.api import issue_login_path, routes
+from viz_node.errors import UsageError
 
 JSON = {**BEARER, "Content-Type": "application/json"}
 
@@ -161,3 +162,19 @@ async def test_login__guesses_and_replays__open_nothing() -> None:
         answers = await asyncio.gather(*(node.ask("GET", path) for _ in range(20)))
         assert sorted(answer.status for answer in answers) == [303] + [401] * 19
         assert TOKEN not in str([answer.headers for answer in answers])
+
+
+async def test_answers__records_with_half_characters_and_nan__are_sent_all_the_same() -> None:
+    async def content_list() -> list[dict[str, object]]:
+        return [{"work_id": "ab" * 32, "title": "gr\udcfcn", "author": "a", "size_bytes": float("nan"), "\ud800": 1}]
+
+    async def refuse() -> None:
+        raise UsageError("no \udcfc", "see \ud800")
+
+    async with ApiNode({**hostile_operations(), "content_list": content_list, "refuse": refuse}) as node:
+        (row,) = await (await node.call("content_list", {})).json()
+        assert (row["title"], row["size_bytes"], row["\ufffd"]) == ("gr\ufffdn", None, 1)
+        assert (await (await node.call("refuse", {})).json())["message"] == "no \ufffd"
+        page = await node.ask("GET", "/fragments/works", headers=BEARER)
+        assert page.status == 200
+        assert "gr\ufffdn" in await page.text()

@@ -100,6 +100,16 @@ async def test_import_works__file_that_stalls_the_child__others_still_read(tmp_p
     assert "2 s" in items[1].error
 
 
+async def test_import_works__names_that_are_not_utf8__come_out_as_text(tmp_path: Path) -> None:
+    for name in (b"gr\xfcn.txt", b"\xff\xfe.txt", b"\xed\xa0\x80.bad"):
+        Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_text(f"text {len(name)}")
+    items = [item async for item in import_works([tmp_path])]
+    for item in items:
+        json.dumps(vars(item), ensure_ascii=False).encode()
+    assert sorted(item.title for item in items if isinstance(item, ImportedWork)) == ["gr\ufffdn", "\ufffd\ufffd"]
+    assert sum(isinstance(item, ImportFailure) for item in items) == 1
+
+
 async def test_import_works__abandoned__child_is_gone(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.txt").write_text("x")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+from viz_node.domain.names import FilePath, is_readable, without_escaped_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError
 
@@ -48,7 +49,7 @@ def parameters_of(operation: Callable[..., Any]) -> dict[str, Parameter]:
 def parse_body(raw: bytes) -> dict[str, Any]:
     """Read a JSON object: UTF-8, no key twice, no NaN. Raises: UsageError."""
     try:
-        body = parse_json(raw)
+        body = parse_json(raw, may_hold_halves=True)
     except (ValueError, RecursionError) as error:
         raise UsageError(f"the body is not valid JSON: {error}", "send one JSON object") from error
     if not isinstance(body, dict):
@@ -65,9 +66,10 @@ def bind_arguments(parameters: Mapping[str, Parameter], body: Mapping[str, Any])
     if missing:
         raise UsageError(f"the argument {missing[0]!r} is missing", _choices(parameters))
     for name, value in body.items():
-        if not _is_sane(value):
+        annotation = parameters[name].annotation
+        if not _is_sane(value, annotation in (FilePath, list[FilePath])):
             raise UsageError(f"the argument {name!r} holds a character or number that no call can carry")
-        if not _matches(value, parameters[name].annotation):
+        if not _matches(value, annotation):
             raise UsageError(f"the argument {name!r} is not {parameters[name].wanted}", _choices(parameters))
     return dict(body)
 
@@ -80,16 +82,16 @@ def _choices(parameters: Mapping[str, Parameter]) -> str:
     )
 
 
-def _is_sane(value: Any) -> bool:
+def _is_sane(value: Any, is_path: bool = False) -> bool:
     """NUL and lone surrogates break paths and databases, larger integers and infinities break columns."""
     if isinstance(value, str):
-        return "\0" not in value and not any(0xD800 <= ord(character) <= 0xDFFF for character in value)
+        return "\0" not in value and is_readable(without_escaped_bytes(value) if is_path else value)
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, int):
         return -_LARGEST_INTEGER <= value <= _LARGEST_INTEGER
     if isinstance(value, list):
-        return all(_is_sane(item) for item in value)
+        return all(_is_sane(item, is_path) for item in value)
     if isinstance(value, dict):
         return all(_is_sane(key) and _is_sane(item) for key, item in value.items())
     return True

@@ -19,6 +19,7 @@ from aiohttp import web
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup
 
+from viz_node.domain.names import readable
 from viz_node.errors import VizNodeError
 
 _HERE = Path(__file__).parent
@@ -96,7 +97,7 @@ class Dashboard:
 
     def error_page(self, body: Mapping[str, str], status: int) -> str:
         """A page that names the cause and the next step."""
-        return self._templates.get_template("error.html").render(problem=body, status=status)
+        return readable(self._templates.get_template("error.html").render(problem=body, status=status))
 
     async def _show_page(self, request: web.Request) -> web.Response:
         query = _query_of(request)
@@ -105,7 +106,7 @@ class Dashboard:
         text = self._templates.get_template("page.html").render(
             panels=self._panels.values(), fragments=fragments, query=query
         )
-        return web.Response(text=text, content_type="text/html")
+        return web.Response(text=readable(text), content_type="text/html")
 
     async def _show_fragment(self, request: web.Request) -> web.Response:
         panel = self._panels.get(request.match_info["name"])
@@ -128,7 +129,7 @@ class Dashboard:
             async with asyncio.timeout(_PANEL_SECONDS):
                 facts["data"] = await self._operations[panel.operation](**arguments)
             template = f"{panel.name}.html"
-            return Markup(self._templates.get_template(template).render(facts))
+            return Markup(readable(self._templates.get_template(template).render(facts)))
         except VizNodeError as error:
             problem = {"message": error.message, "hint": error.hint}
         except TimeoutError:
@@ -137,7 +138,7 @@ class Dashboard:
             _log.exception("the panel %s failed", panel.name)
             problem = {"message": "this panel failed", "hint": "see the node's log"}
         text = self._templates.get_template("problem.html").render(panel=panel, problem=problem)
-        return Markup(text)
+        return Markup(readable(text))
 
 
 def _query_of(request: web.Request) -> str:

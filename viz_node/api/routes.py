@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping, Set
 from typing import Any
 
@@ -12,6 +13,7 @@ from aiohttp.typedefs import Middleware
 from viz_node.api.binding import Parameter, bind_arguments, parameters_of, parse_body
 from viz_node.api.dashboard import Dashboard
 from viz_node.api.guard import COOKIE, MAX_BODY_BYTES, Handler, Sessions, add_security_headers, make_guards
+from viz_node.domain.names import readable
 from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, status_for
 
 Operation = Callable[..., Awaitable[Any]]
@@ -158,4 +160,20 @@ def _error_body(name: str, message: str, hint: str) -> dict[str, str]:
 
 
 def _to_json(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    """The answer, whatever an earlier version or a stranger left in a record: no text or number makes it fail."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(_without_nan(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return readable(text)
+
+
+def _without_nan(value: Any) -> Any:
+    """The value with null for every number that JSON cannot hold."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return value

@@ -6,10 +6,12 @@ import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from viz_node.content.files import list_files
+from viz_node.domain.names import readable
 from viz_node.errors import VizNodeError
 
 # One line holds a whole work: 20 million characters, each at most 12 bytes of JSON.
@@ -19,7 +21,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ImportedWork:
-    """The text of one file; `digest` is the SHA-256 of the file's bytes, in hex."""
+    """The text of one file, in words that UTF-8 can carry; `digest` is the SHA-256 of the file's bytes, in hex."""
 
     path: str
     title: str
@@ -47,14 +49,14 @@ async def import_works(
     waiting: list[str] = []
     for path, problem in await asyncio.to_thread(lambda: list(list_files(paths))):
         if problem:
-            yield ImportFailure(str(path), problem)
+            yield ImportFailure(readable(str(path)), problem)
         else:
             waiting.append(str(path))
     while waiting:
         async with aclosing(_read_until_death(waiting, timeout_seconds)) as items:
             async for item in items:
                 waiting.pop(0)
-                yield item
+                yield _in_utf8(item)
 
 
 async def _read_until_death(
@@ -110,6 +112,12 @@ def _item(path: str, line: bytes) -> ImportedWork | ImportFailure:
         return ImportFailure(**body) if "error" in body else ImportedWork(**body)
     except (ValueError, TypeError):
         return ImportFailure(path, "the reading process answered nonsense")
+
+
+def _in_utf8(item: ImportedWork | ImportFailure) -> ImportedWork | ImportFailure:
+    """File names may hold bytes that are not UTF-8; what comes after this is text."""
+    texts: dict[str, Any] = {name: readable(value) for name, value in vars(item).items() if isinstance(value, str)}
+    return replace(item, **texts)
 
 
 def _cause_of_death(status: int) -> str:

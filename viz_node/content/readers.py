@@ -68,7 +68,12 @@ def read_text(suffix: str, data: bytes) -> ReadText:
     cleaned = clean_text(text)
     if not cleaned:
         raise VerificationError("there is no text in it (a scanned document needs text recognition first)")
-    return ReadText(" ".join(clean_text(title[:1000]).split())[:200], cleaned, media_type)
+    return ReadText(clean_title(title), cleaned, media_type)
+
+
+def clean_title(title: str) -> str:
+    """One line of at most 200 clean characters; empty when nothing is left."""
+    return " ".join(clean_text(title[:1000]).split())[:200]
 
 
 def clean_text(text: str) -> str:

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from viz_node.content.files import list_files, read_regular_file
-from viz_node.content.readers import MAX_FILE_BYTES, READERS, read_text
+from viz_node.content.readers import MAX_FILE_BYTES, READERS, clean_title, read_text
+from viz_node.domain.names import readable
 from viz_node.errors import VerificationError
 
 MEMORY_BYTES = 1 << 30
@@ -56,12 +57,17 @@ def read_file(path: Path) -> dict[str, Any]:
         return {"path": str(path), "error": "it is nested too deeply"}
     return {
         "path": str(path),
-        "title": found.title or path.stem.replace("_", " "),
+        "title": found.title or title_of(path),
         "text": found.text,
         "media_type": found.media_type,
         "digest": hashlib.sha256(data).hexdigest(),
         "size_bytes": len(data),
     }
+
+
+def title_of(path: Path) -> str:
+    """The file's name in words, for a work that names no title."""
+    return clean_title(readable(path.stem).replace("_", " ")) or "untitled"
 
 
 def run(order_text: str, output: TextIO) -> int:

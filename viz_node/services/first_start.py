@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports import Store
 from viz_node.services.jobs import JobRunner
@@ -91,7 +92,7 @@ class FirstStart:
 
     async def _take_in_samples(self) -> list[str]:
         """The works, which a start before this one may have taken in already."""
-        paths = [str(path) for path in self._write_samples()]
+        paths = [FilePath(str(path)) for path in self._write_samples()]
         await self._operations.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
         return [str(work.work_id) for work in self._store.list_works() if work.author == SAMPLE_AUTHOR]
 

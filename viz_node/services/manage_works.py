@@ -2,13 +2,14 @@
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import JobState
+from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports import SealBytes, Store
@@ -28,7 +29,7 @@ class WorkShelf:
         self._read_files = read_files
         self._now = now
 
-    async def add(self, paths: list[str], rights: str, author: str) -> dict[str, Any]:
+    async def add(self, paths: Sequence[FilePath], rights: str, author: str) -> dict[str, Any]:
         """Read, seal and record works; what cannot be read is listed with its reason. Raises: UsageError."""
         if rights not in set(Rights):
             raise UsageError(f"{rights!r} is no declaration of rights", f"one of {', '.join(Rights)}")

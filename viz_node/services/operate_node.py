@@ -8,6 +8,7 @@ from typing import Any
 
 from viz_node.domain.ids import Account, format_amount, parse_amount
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.names import FilePath
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.pricing import parse_time
 from viz_node.domain.statement import parse_period
@@ -111,7 +112,7 @@ class Operations:
         """Other nodes that this one knows."""
         return list(await self.network.peers())
 
-    async def do_content_add(self, *, paths: list[str], rights: str, author: str) -> Answer:
+    async def do_content_add(self, *, paths: list[FilePath], rights: str, author: str) -> Answer:
         """Take works in."""
         return await self.works.add(paths, rights, author)
 

@@ -1,5 +1,6 @@
 """The binder takes exactly what an operation's signature says and nothing else."""
 
+import os
 from typing import Any, Literal, NewType
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from viz_node.api.binding import bind_arguments, parameters_of, parse_body
+from viz_node.domain.names import FilePath
 from viz_node.errors import UsageError
 
 Slug = NewType("Slug", str)
@@ -113,3 +115,18 @@ def test_bind_arguments__anything__binds_right_types_or_refuses(body: dict[str, 
     assert isinstance(bound["name"], str)
     assert all(isinstance(work, str) for work in bound["works"])
     assert type(bound.get("steps", 0)) is int
+
+
+def test_bind_arguments__path_with_bytes_that_are_not_utf8__passes_and_only_as_a_path() -> None:
+    async def add(paths: list[FilePath], author: str) -> None: ...
+
+    parameters = parameters_of(add)
+    body = parse_body(b'{"paths": ["/w/gr\\udcfcn.txt"], "author": "Elsin"}')
+    assert os.fsencode(bind_arguments(parameters, body)["paths"][0]) == b"/w/gr\xfcn.txt"
+    for bad in (
+        {"paths": [], "author": "\udcfc"},
+        {"paths": ["\ud800"], "author": ""},
+        {"paths": ["\0"], "author": ""},
+    ):
+        with pytest.raises(UsageError, match="holds a character"):
+            bind_arguments(parameters, bad)

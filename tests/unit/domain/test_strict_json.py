@@ -41,3 +41,10 @@ def test_parse_json__nesting__bounded_whatever_the_recursion_limit() -> None:
 
     with pytest.raises(ValueError, match="nested too deeply"):
         parse_json(b"[" * 200_000)
+
+
+def test_parse_json__half_characters__refused_unless_the_caller_judges_them() -> None:
+    assert parse_json(rb'["\ud83d\ude00", "\\ud800"]') == ["\U0001f600", r"\ud800"]
+    with pytest.raises(ValueError, match="surrogates"):
+        parse_json(rb'{"a": ["x\uDCfc"]}')
+    assert parse_json(rb'["\udcfc"]', may_hold_halves=True) == ["\udcfc"]
