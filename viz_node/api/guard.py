@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from viz_node.api.server import Connection
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 COOKIE = "viz-session"
@@ -104,8 +106,11 @@ def make_guards(hosts: Set[str], sessions: Sessions) -> list[Middleware]:
     @web.middleware
     async def check_credentials(request: web.Request, handler: Handler) -> web.StreamResponse:
         is_open = request.path in _OPEN_PATHS or request.path.startswith(_OPEN_PREFIXES)
-        if not is_open and not _may_enter(request, sessions):
+        may_enter = _may_enter(request, sessions)
+        if not is_open and not may_enter:
             raise web.HTTPUnauthorized(text="no valid token or login session came with this request")
+        if may_enter and isinstance(request.protocol, Connection):
+            request.protocol.is_known = True
         return await handler(request)
 
     @web.middleware

@@ -21,6 +21,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "peers": ("node", "Peers that this node knows."),
         "id": ("node", "This node's peer id, account and addresses."),
         "keys": ("keys", "The node's keys: show, back up, restore, change the passphrase."),
+        "logs": ("logs", "The end of the node's log; -f goes on with new lines."),
         "doctor": ("node", "Check everything the node needs; each failure comes with its fix."),
         "demo": ("node", "The whole story with real node processes, in a few minutes."),
     },

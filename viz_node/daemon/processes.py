@@ -7,14 +7,17 @@ import asyncio
 import contextlib
 import ctypes
 import json
+import resource
 import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from viz_node.daemon.logs import rotate
 from viz_node.errors import TrainingError, error_from
 
+WANTED_DESCRIPTORS = 4096
 _PR_SET_PDEATHSIG = 1
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
 # A stop of the node is promised within five seconds; a worker that is slower resumes from its last checkpoint.
@@ -25,8 +28,23 @@ _HUB_ORDERS = frozenset({"install_base"})
 Event = dict[str, Any]
 
 
+def raise_descriptor_limit() -> None:
+    """Take as many descriptors as the system lets this process have, up to `WANTED_DESCRIPTORS`."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, WANTED_DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        # macOS refuses more than its kernel's own limit; what is there has to do then.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def die_with_parent() -> None:
-    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however that happens."""
+    """For `preexec_fn`: the child gets SIGTERM when its parent dies, however that happens; on Linux only.
+
+    Elsewhere a child notices at its next event that nobody reads them.
+    """
+    if sys.platform != "linux":
+        return
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
@@ -45,6 +63,7 @@ class WorkerRunner:
 
         Raises: the VizNodeError that the child names, or TrainingError when it dies without a word.
         """
+        rotate(self._log_path)
         with self._log_path.open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,

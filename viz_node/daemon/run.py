@@ -17,6 +17,8 @@ from viz_node.daemon.bootstrap import join_neighbour, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
+from viz_node.daemon.logs import write_log
+from viz_node.daemon.processes import raise_descriptor_limit
 from viz_node.daemon.secrets import shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
@@ -59,11 +61,8 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
         for name in DIRECTORIES:
             private_directory(home, name)
         config = load_config(home, **flags)
-        logging.basicConfig(
-            filename=home / "logs" / "node.log",
-            level=config.log_level,
-            format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        )
+        write_log(home, config.log_level)
+        raise_descriptor_limit()
         try:
             return asyncio.run(_run(config, screen, with_sample))
         except BaseExceptionGroup as group:

@@ -123,7 +123,7 @@ def test_run__unforeseen_exception__one_line_and_status_1(
 
 
 ADVISING = {"line", "news", "rows", "_row"}
-PRINTS_NO_DATA = {("start",), ("demo",)}
+PRINTS_NO_DATA = {("logs",), ("start",), ("demo",)}
 
 
 def test_every_command__that_prints_data__has_json() -> None:
