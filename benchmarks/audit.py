@@ -21,7 +21,7 @@ from pathlib import Path
 
 from report import CACHE, ROOT, Row, describe_machine, parser, publish
 
-from viz_node.chain import anvil
+from viz_node.chain import anvil, faucet
 from viz_node.chain.audit import Evidence, audit
 from viz_node.chain.audit.ancestry import misplaced_logs, read_headers
 from viz_node.chain.audit.collect import collect
@@ -95,7 +95,7 @@ class Filler:
 
     def __init__(self, rpc_url: str) -> None:
         self.rpc_url, self.rpc = rpc_url, JsonRpc(rpc_url, 120)
-        self.deployment = anvil.deploy_for_development(rpc_url)
+        self.deployment = faucet.deploy_for_development(rpc_url)
         self.gateway = MarketGateway(rpc_url, self.deployment)
         self.random = random.Random(1)
         self.accounts = [Account(name) for name in self.rpc.call("eth_accounts")]
@@ -109,7 +109,7 @@ class Filler:
     def fill(self, entries: int) -> None:
         """Publish and fund, then write blocks of sales, uses and claims."""
         for account in self.payers:
-            anvil.fund(self.rpc_url, self.deployment, account, 10**15)
+            faucet.fund(self.rpc_url, self.deployment, account, 10**15)
         self.rpc.call("anvil_setBlockGasLimit", hex(10**9))
         self.rpc.call("evm_setAutomine", False)
         self._mine([(self.seller, self.deployment.market, data) for data in self._publications()])

@@ -7,7 +7,8 @@ from typing import Any
 
 from coincurve import PrivateKey
 
-from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.anvil import start_anvil, stop_anvil
+from viz_node.chain.faucet import deploy_for_development, fund
 from viz_node.chain.hashing import keccak
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc

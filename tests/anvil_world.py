@@ -5,7 +5,7 @@ from typing import Any
 
 from tests.anvil_market import AnvilMarket
 from tests.fakes.world import Member, World
-from viz_node.chain.anvil import fund
+from viz_node.chain.faucet import fund
 from viz_node.chain.transactions import TransactionSender
 
 

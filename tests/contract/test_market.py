@@ -11,7 +11,8 @@ import pytest
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
 from tests.fakes.channels import VOUCHERS
 from tests.waiting import until_blocking
-from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.anvil import start_anvil, stop_anvil
+from viz_node.chain.faucet import deploy_for_development, fund
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
-from viz_node.chain.anvil import DevChain, adopt_or_start, give_gas, start_anvil, stop_anvil
+from viz_node.chain.anvil import DevChain, adopt_or_start, start_anvil, stop_anvil
 from viz_node.chain.deployment import Deployment, parse_deployment
+from viz_node.chain.faucet import give_gas
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc

@@ -9,9 +9,10 @@ import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
-from viz_node.chain.anvil import DevChain, fund, start_anvil, stop_anvil
+from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.contract import load_artifact
+from viz_node.chain.faucet import fund
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.payments import signature_parts

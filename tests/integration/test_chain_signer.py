@@ -12,7 +12,8 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct, encode_typed_data
 
 from tests.anvil_market import ANVIL, AnvilMarket
-from viz_node.chain.anvil import adopt_or_start, fund, stop_anvil
+from viz_node.chain.anvil import adopt_or_start, stop_anvil
+from viz_node.chain.faucet import fund
 from viz_node.chain.remote_signer import RemoteSigner
 from viz_node.chain.rpc import to_bytes
 from viz_node.chain.signing import Fees, KeySigner, transaction_fields

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.lying_endpoint import LyingEndpoint
-from viz_node.chain import anvil
+from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import parse_deployment
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.signing import account_of_key
@@ -28,7 +28,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]
     directory = tmp_path_factory.mktemp("chain")
     living = anvil.start_anvil(directory, ANVIL)
     path = directory / "deployment.json"
-    path.write_bytes(anvil.deploy_for_development(living.rpc_url).to_bytes())
+    path.write_bytes(faucet.deploy_for_development(living.rpc_url).to_bytes())
     yield living.rpc_url, path
     anvil.stop_anvil(directory)
 
@@ -50,7 +50,7 @@ def liar(chain: tuple[str, Path]) -> Iterator[str]:
     """An endpoint that hides the last entry of a ledger with a published adapter."""
     rpc_url, deployment = chain[0], parse_deployment(chain[1].read_bytes())
     key = secrets.token_bytes(32)
-    anvil.give_gas(rpc_url, account_of_key(key))
+    faucet.give_gas(rpc_url, account_of_key(key))
     sender = TransactionSender(rpc_url, deployment, key)
     market = MarketGateway(rpc_url, deployment)
     facts = market.facts()

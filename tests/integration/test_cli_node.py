@@ -14,7 +14,7 @@ import pytest
 
 from tests.tiny_model import install_tiny_base
 from tests.waiting import until_blocking
-from viz_node.chain import anvil
+from viz_node.chain import anvil, faucet
 from viz_node.cli.client import NodeClient
 from viz_node.daemon.config import ANVIL
 
@@ -28,7 +28,7 @@ class LoneNode:
         self.home, self.chain = folder / "home", folder / "chain"
         self.home.mkdir(mode=0o700)
         rpc_url = anvil.start_anvil(self.chain, ANVIL).rpc_url
-        (self.home / "market.json").write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
+        (self.home / "market.json").write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
         (self.home / "config.toml").write_text(f'rpc_urls = ["{rpc_url}"]\ndeployment = "market.json"\n')
         install_tiny_base(self.home)
         self.process: subprocess.Popen[bytes] | None = None

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.chain import anvil
+from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import Deployment
 from viz_node.cli.main import run
 from viz_node.daemon.config import ANVIL
@@ -27,7 +27,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Deplo
     """An Anvil with the contracts."""
     directory = tmp_path_factory.mktemp("chain")
     living = anvil.start_anvil(directory, ANVIL)
-    yield living.rpc_url, anvil.deploy_for_development(living.rpc_url)
+    yield living.rpc_url, faucet.deploy_for_development(living.rpc_url)
     anvil.stop_anvil(directory)
 
 

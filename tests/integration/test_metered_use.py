@@ -12,9 +12,10 @@ import pytest
 from tests.anvil_market import ANVIL
 from tests.fakes.world import keys_of
 from tests.waiting import until_shown
-from viz_node.chain.anvil import deploy_for_development, fund, start_anvil, stop_anvil
+from viz_node.chain.anvil import start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.deployment import Deployment
+from viz_node.chain.faucet import deploy_for_development, fund
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.transactions import Confirmations
 from viz_node.chain.vouchers import Vouchers

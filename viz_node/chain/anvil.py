@@ -3,19 +3,13 @@
 import contextlib
 import json
 import os
-import secrets
 import signal
 import subprocess
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from viz_node.chain.contract import load_artifact, words
-from viz_node.chain.deployment import Deployment, Setup, deploy
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.transactions import translate_refusal, wait_for
-from viz_node.domain.ids import parse_account
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_int
 from viz_node.errors import ChainUnavailableError, DeadlineError
 from viz_node.tcp import choose_port, is_free
 
@@ -23,11 +17,7 @@ CHAIN_ID = 31337
 START_SECONDS = 30
 STOP_SECONDS = 10
 SAVE_SECONDS = 2
-GAS_MONEY_WEI = 10**18
 RECORD = "anvil.json"
-DEV_PLATFORM_FEE = 300
-# The shortest that the contract allows, so that a person can see a refund or a settlement happen.
-DEV_WINDOW_SECONDS = 600
 
 
 @dataclass(frozen=True)
@@ -102,54 +92,6 @@ def stop_anvil(directory: Path) -> bool:
         _reap(known.pid)
         time.sleep(0.05)
     return True
-
-
-def give_gas(rpc_url: str, account: str) -> None:
-    """Raise the account's gas money to one coin if it has less; works on Anvil only. Raises: ChainUnavailableError."""
-    rpc = JsonRpc(rpc_url)
-    try:
-        if to_int(rpc.call("eth_getBalance", account, "latest")) < GAS_MONEY_WEI:
-            rpc.call("anvil_setBalance", account, hex(GAS_MONEY_WEI))
-    except RpcRefusedError as error:
-        raise ChainUnavailableError(f"{rpc_url} is no development chain: {error.message}") from error
-    finally:
-        rpc.close()
-
-
-def fund(rpc_url: str, deployment: Deployment, account: str, tokens: int) -> None:
-    """Give gas money, and mint test tokens up to `tokens` units. Raises: ChainUnavailableError, DeadlineError."""
-    give_gas(rpc_url, account)
-    rpc = JsonRpc(rpc_url)
-    token = load_artifact("TestToken")
-    try:
-        query = {"to": deployment.token, "data": to_hex(token.call_data("balanceOf", account))}
-        held = words(to_bytes(rpc.call("eth_call", query, "latest")))
-        missing = tokens - (held[0] if held else 0)
-        if missing > 0:
-            payer = rpc.call("eth_accounts")[0]
-            mint = token.call_data("mint", account, missing)
-            order = {"from": payer, "to": deployment.token, "data": to_hex(mint)}
-            wait_for(rpc, rpc.call("eth_sendTransaction", order), START_SECONDS)
-    except RpcRefusedError as error:
-        raise translate_refusal(error) from error
-    finally:
-        rpc.close()
-
-
-def deploy_for_development(rpc_url: str) -> Deployment:
-    """Deploy market and test token with a throw-away key. Raises: as `deploy`.
-
-    Platform and steward are accounts whose keys Anvil holds and everybody knows.
-    """
-    key = secrets.token_bytes(32)
-    give_gas(rpc_url, account_of_key(key))
-    rpc = JsonRpc(rpc_url)
-    try:
-        _, platform, steward, *_ = (parse_account(text) for text in rpc.call("eth_accounts"))
-    finally:
-        rpc.close()
-    windows = {f"{name}_seconds": DEV_WINDOW_SECONDS for name in ("close", "delivery", "dispute", "veto")}
-    return deploy(rpc_url, key, Setup(None, platform, DEV_PLATFORM_FEE, steward, **windows))
 
 
 def _answers(chain: DevChain) -> bool:

@@ -4,7 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from viz_node.chain import anvil
+from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
 from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.transactions import AT_ONCE, Confirmations
@@ -62,14 +62,14 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
     """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError."""
     record = directory / "deployment.json"
     if not record.exists():
-        record.write_bytes(anvil.deploy_for_development(rpc_url).to_bytes())
+        record.write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
     try:
         deployment = read_deployment(record)
         chain = Chain((rpc_url,), deployment, owned)
         _check(chain)
     except (ChainUnavailableError, VerificationError) as error:
         raise ChainUnavailableError(error.message, f"start it anew without its sales: rm -r {directory}") from error
-    anvil.fund(rpc_url, deployment, account, TEST_MONEY)
+    faucet.fund_once(rpc_url, deployment, account, TEST_MONEY)
     return chain
 
 

@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.anvil import DEV_WINDOW_SECONDS, pass_time
+from viz_node.chain.anvil import pass_time
+from viz_node.chain.faucet import DEV_WINDOW_SECONDS
 from viz_node.cli.demo.nodes import DemoNode
 from viz_node.cli.demo.verdict import Facts
 from viz_node.cli.output import Output
