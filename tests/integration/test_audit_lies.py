@@ -8,6 +8,7 @@ import copy
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket, lively_market
 from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain import rpc
+from viz_node.chain.anvil import deploy_for_development
 from viz_node.chain.audit import audit, headers
 from viz_node.chain.audit.ancestry import HISTORY
 from viz_node.chain.hashing import keccak
@@ -413,3 +415,16 @@ def test_audit__endpoints_name_different_blocks__is_refused(market: AnvilMarket)
     lie = in_answer("eth_getBlockByNumber", "extraData", value="0x07")
     with LyingEndpoint(market.rpc_url, lie) as liar, pytest.raises(VerificationError):
         audit([market.rpc_url, liar.rpc_url], market.deployment, block="latest")
+
+
+def test_audit__deployment_file_with_another_token__is_refused_and_no_lie_of_the_endpoint_helps(
+    market: AnvilMarket,
+) -> None:
+    foreign = replace(market.deployment, token=deploy_for_development(market.rpc_url).token)
+    with pytest.raises(VerificationError, match="names the token"):
+        audit([market.rpc_url], foreign, block="latest")
+    own, told = f"0x{int(market.deployment.token, 16):064x}", f"0x{int(foreign.token, 16):064x}"
+    lie = lambda method, result: told if method == "eth_call" and result == own else result  # noqa: E731
+    with LyingEndpoint(market.rpc_url, lie) as liar:
+        report, _ = audit([liar.rpc_url], foreign, block="latest")
+    assert "the told token does not stand in the market's code" in {finding.message for finding in report.findings}

@@ -129,6 +129,12 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
 def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], MarketTerms]:
     """Proofs, code and terms of the contracts."""
     market, token = source.deployment.market, source.deployment.token
+    told = account_of_word(source.view(market, "token()"))
+    if told != token:
+        raise VerificationError(
+            f"the deployment file names the token {token}, and the market takes {told}",
+            "ask the market's operator for the right file, or use another RPC",
+        )
     annex = Account(account_of_word(source.view(market, "annex()")))
     balance = source.view(token, "balanceOf(address)", int(market, 16))
     proofs = {

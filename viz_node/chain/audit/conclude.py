@@ -108,7 +108,7 @@ def _proven(evidence: Evidence, block: BlockRef) -> tuple[dict[str, ProvenAccoun
 
 
 def _code_faults(evidence: Evidence, proven: dict[str, ProvenAccount]) -> Iterator[str]:
-    """The deployment pins the market's code. In it stand, as immutables, the annex and the terms that were told."""
+    """The deployment pins the market's code. In it stand, as immutables, its token, the annex and the told terms."""
     market = to_bytes(evidence.codes.get("market"))
     if keccak(market).hex() != evidence.deployment.code_digest:
         yield "the code at the market's address is not that of the deployment"
@@ -117,7 +117,12 @@ def _code_faults(evidence: Evidence, proven: dict[str, ProvenAccount]) -> Iterat
             yield f"the told code of the {name} is not the proven one"
     annex, annex_code = load_artifact("Annex"), to_bytes(evidence.codes.get("annex"))
     terms, address = evidence.terms, evidence.proofs["annex"].address if "annex" in evidence.proofs else "0x0"
-    of_market = {"annex": int(address, 16), "platform": int(terms.platform, 16), "platform's fee": terms.platform_fee}
+    of_market = {
+        "token": int(evidence.deployment.token, 16),
+        "annex": int(address, 16),
+        "platform": int(terms.platform, 16),
+        "platform's fee": terms.platform_fee,
+    }
     windows = {
         "window for closing": terms.close_window,
         "window for deliveries": terms.delivery_window,
