@@ -9,7 +9,7 @@ from coincurve import PrivateKey, PublicKey
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.audit import audit
+from viz_node.chain.audit import AuditReport, audit
 from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
@@ -20,7 +20,7 @@ from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder
 from viz_node.domain.royalty import split_from_shares
-from viz_node.errors import NotFoundError, TransactionRevertedError, VerificationError
+from viz_node.errors import NotFoundError, TransactionRevertedError, UsageError, VerificationError
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 
@@ -42,9 +42,29 @@ def market(chain: DevChain) -> Iterator[AnvilMarket]:
     """A market of its own; whatever a test did with it, an audit re-derives it."""
     market = AnvilMarket(chain.rpc_url)
     yield market
-    report, _ = audit([chain.rpc_url], market.deployment, block="latest")
+    assert_holds(market)
+
+
+def assert_holds(market: AnvilMarket) -> AuditReport:
+    """Nothing is wrong, and the figures are those of the rows."""
+    report, _ = audit([market.rpc_url], market.deployment, block="latest")
     assert report.findings == ()
     assert report.proof.proven
+    counts, sums = report.counts, report.sums
+    kinds = ("direct_sales", "escrow_settlements", "metered_redemptions", "pool_credits")
+    for tally in (counts, sums):
+        assert tally["sales"] == sum(tally[kind] for kind in kinds)
+    for name, units in (("sales", "price"), ("passed_on", "amount"), ("claims", "amount")):
+        rows = getattr(report, name)
+        assert (counts[name], sums[name]) == (len(rows), sum(getattr(row, units) for row in rows))
+    splits = report.splits
+    assert sums["sales"] == sum(row.sold for row in splits)
+    assert sums["passed_on"] == sum(row.passed_in for row in splits) == sum(row.passed_on for row in splits)
+    assert sums["claims"] == sum(row.claimed for row in splits) == sum(row.claimed for row in report.totals)
+    assert sums["unclaimed"] == sums["sales"] - sums["claims"] == sum(row.accrued - row.paid for row in splits)
+    balance = market.gateway.balances(market.deployment.market).token
+    assert sums["owed"] + sums["unbooked"] == balance
+    return report
 
 
 def point_of(key: PrivateKey | PublicKey) -> bytes:
@@ -102,6 +122,14 @@ def test_escrow__right_key__is_opened_by_the_buyer_and_settled(market: AnvilMark
     market.do(market.buyer, market.gateway.prepare_settle([trade.now()]))
     assert trade.now().state is OrderState.SETTLED
     assert market.gateway.royalties_of(market.owner.account)[0].accrued == PRICE
+    (sale,) = assert_holds(market).sales
+    assert (sale.kind, sale.account, sale.term, sale.expiry) == (
+        "license by escrow",
+        market.buyer.account,
+        "perpetual",
+        None,
+    )
+    assert (sale.adapter_number, sale.adapter_id) == (1, DIGESTS[0].hex())
 
 
 def test_escrow__wrong_key__is_disputed_and_paid_back(market: AnvilMarket) -> None:
@@ -211,6 +239,10 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     with pytest.raises(NotFoundError):
         gateway.channel(numbers[0])
     assert gateway.royalties_of(market.owner.account)[0].accrued == 7 * price
+    rows = assert_holds(market).sales
+    assert [(row.kind, row.account, row.term, row.expiry) for row in rows] == [
+        ("metered use", buyer.account, "none", None)
+    ] * 3
 
 
 def test_pool__fees_are_divided_by_the_adopted_root_and_refunded_when_nobody_posts(market: AnvilMarket) -> None:
@@ -297,3 +329,14 @@ def test_split__of_a_derived_adapter__passes_on_to_its_parent(market: AnvilMarke
     share = dict(gateway.offer(offer_id).shares)[parent]
     market.do(child, gateway.prepare_claim_many([(2, parent), (2, child.account)]))
     assert gateway.royalties_of(market.owner.account)[0].accrued == PRICE * share // 10_000
+    report = assert_holds(market)
+    assert ([row.split_id for row in report.sales], report.sums["sales"]) == ([2], PRICE)
+    (passed,) = report.passed_on
+    assert (passed.split_id, passed.to_split_id, passed.amount) == (2, 1, PRICE * share // 10_000)
+    assert parent not in {row.account for row in report.totals}
+    of_parent, _ = audit([market.rpc_url], market.deployment, DIGESTS[0].hex()[:8], block="latest")
+    assert (of_parent.adapter_id, of_parent.sales, of_parent.passed_on) == (DIGESTS[0].hex(), (), (passed,))
+    with pytest.raises(NotFoundError, match="no adapter"):
+        audit([market.rpc_url], market.deployment, "0" * 12, block="latest")
+    with pytest.raises(UsageError, match="not an adapter id"):
+        audit([market.rpc_url], market.deployment, "elsin", block="latest")

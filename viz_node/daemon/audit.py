@@ -7,6 +7,7 @@ what I saw": checking it needs no trust in him but for what cannot be repeated, 
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from viz_node.chain.audit import (
 from viz_node.chain.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
 from viz_node.domain.division import MAX_DIVISION_BYTES
-from viz_node.domain.ids import Account, is_hex_digest
+from viz_node.domain.ids import Account
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.usage import MAX_RECEIPTS_BYTES, RECEIPT_CONTEXT, PublishedReceipts, parse_receipts
@@ -34,7 +35,7 @@ from viz_node.identity.signatures import account_of, recover_account, sign_as_ac
 
 FORMAT = "viz-node/audit/1"
 MAX_REPORT_BYTES = 1024 * 1024 * 1024
-_ROWS = ("checks", "findings", "sales", "splits", "claims", "totals")
+_ROWS = ("checks", "findings", "adapters", "sales", "passed_on", "splits", "claims", "totals")
 
 
 def run_audit(rpc_url: str, deployment_path: Path, adapter: str | None) -> AuditReport:
@@ -116,7 +117,7 @@ def verify_report(path: Path) -> tuple[AuditReport, Account | None]:
     body = _read(path)
     signer = _checked_seal(body)
     told, adapter = body["report"], body["report"].get("adapter")
-    if adapter is not None and not is_hex_digest(adapter):
+    if adapter is not None and not re.fullmatch("[0-9a-f]{8,64}", str(adapter)):
         raise VerificationError("the report is about something that is no adapter")
     report = judge(from_document(body["evidence"]), recover_account, adapter)
     if json.loads(canonical_bytes(report.to_dict())) != told:

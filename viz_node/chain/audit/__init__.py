@@ -8,12 +8,13 @@ does each of these.
 """
 
 import gc
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
 from viz_node.chain.audit.collect import FINALIZED, TIMEOUT_SECONDS, collect, translated
-from viz_node.chain.audit.conclude import conclude, with_state
+from viz_node.chain.audit.conclude import Conclusion, conclude, with_state
 from viz_node.chain.audit.evidence import DIVISION_ENCODING, Evidence, from_document, to_document
 from viz_node.chain.audit.receipts import with_receipts
 from viz_node.chain.audit.report import AuditReport, make_report
@@ -23,8 +24,7 @@ from viz_node.chain.deployment import Deployment
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED, Published
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_hex
 from viz_node.domain.division import Recover
-from viz_node.domain.ids import is_hex_digest
-from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
+from viz_node.errors import ChainUnavailableError, NotFoundError, UsageError, VerificationError
 
 __all__ = [
     "FINALIZED",
@@ -38,6 +38,8 @@ __all__ = [
     "with_receipts",
 ]
 
+_DIGITS = re.compile(r"[0-9a-f]{8,64}")
+
 
 def audit(
     rpc_urls: Sequence[str],
@@ -48,11 +50,12 @@ def audit(
 ) -> tuple[AuditReport, Evidence]:
     """Audit the market up to `block` (`latest`, `safe`, `finalized` or a number), which all endpoints must name.
 
-    Whatever is wrong with the ledger is a finding. Raises: ChainUnavailableError; VerificationError when an endpoint
-    gives a block that cannot be the chain's, so that there is nothing to compare with; UsageError.
+    `adapter_id` may be its first digits, if they name one adapter of the market. Whatever is wrong with the ledger is a
+    finding. Raises: ChainUnavailableError; VerificationError when an endpoint gives a block that cannot be the chain's,
+    so that there is nothing to compare with; NotFoundError, UsageError.
     """
-    if adapter_id is not None and not is_hex_digest(adapter_id):
-        raise UsageError(f"{adapter_id!r} is not an adapter id", "give the 64 hex digits of `viz-node adapters list`")
+    if adapter_id is not None and not _DIGITS.fullmatch(adapter_id):
+        raise UsageError(f"{adapter_id!r:.80} is not an adapter id", "give the id that `viz-node search` prints")
     rpcs = [JsonRpc(url, TIMEOUT_SECONDS) for url in rpc_urls]
     try:
         with _without_collections():
@@ -61,7 +64,9 @@ def audit(
             conclusion = conclude(evidence, published.recover)
             state = compare_state(rpcs[0], deployment.market, conclusion.block.number, conclusion.replay)
             evidence = replace(evidence, state=state)
-            return make_report(evidence, with_state(conclusion, state), adapter_id), evidence
+            conclusion = with_state(conclusion, state)
+            named = None if adapter_id is None else _resolve(conclusion, adapter_id)
+            return make_report(evidence, conclusion, named), evidence
     except RpcRefusedError as error:
         raise translated(error) from error
     finally:
@@ -76,6 +81,17 @@ def judge(evidence: Evidence, recover: Recover, adapter_id: str | None = None) -
             return make_report(evidence, with_state(conclude(evidence, recover), evidence.state), adapter_id)
     except ChainUnavailableError as error:
         raise VerificationError(f"the report's evidence is malformed: {error.message}") from error
+
+
+def _resolve(conclusion: Conclusion, digits: str) -> str:
+    """The id of the adapter that is meant. Findings are told even if there is no such adapter."""
+    known = {adapter.manifest.hex() for adapter in conclusion.replay.catalogue.adapters.values()}
+    found = [adapter_id for adapter_id in known if adapter_id.startswith(digits)]
+    if len(found) > 1:
+        raise UsageError(f"{len(found)} adapters of the market begin with {digits}", "give the whole id")
+    if not found and not conclusion.findings:
+        raise NotFoundError(f"the market has no adapter {digits}", "viz-node search prints the ids")
+    return found[0] if found else digits
 
 
 def _named(evidence: Evidence, published: Published) -> tuple[str, ...]:

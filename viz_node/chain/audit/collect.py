@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
 
-from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence
+from viz_node.chain.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence, TokenUnit, unit_of
 from viz_node.chain.audit.headers import HeaderCollector
 from viz_node.chain.contract import account_of_word, load_artifact, words
 from viz_node.chain.deployment import Deployment
@@ -110,7 +110,7 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         told = beside.submit(_told, source)
         logs, transfers = _all_logs(source)
         found = _collect_headers(rpcs, source, header, [*logs, *transfers])
-        proofs, codes, terms = told.result()
+        proofs, codes, terms, unit = told.result()
     return Evidence(
         deployment,
         header,
@@ -123,11 +123,12 @@ def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Eviden
         found.histories,
         tuple(dict.fromkeys(rpc.name for rpc in rpcs)),
         notes,
+        unit=unit,
     )
 
 
-def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], MarketTerms]:
-    """Proofs, code and terms of the contracts."""
+def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], MarketTerms, TokenUnit]:
+    """Proofs, code and terms of the contracts, and the token's unit."""
     market, token = source.deployment.market, source.deployment.token
     told = account_of_word(source.view(market, "token()"))
     if told != token:
@@ -142,7 +143,19 @@ def _told(source: Source) -> tuple[dict[str, AccountProof], dict[str, str], Mark
         "annex": source.proof(annex, []),
         "token": _balance_proof(source, balance),
     }
-    return proofs, {"market": source.code(market), "annex": source.code(annex)}, _terms(source)
+    return proofs, {"market": source.code(market), "annex": source.code(annex)}, _terms(source), _unit(source)
+
+
+def _unit(source: Source) -> TokenUnit:
+    """The unit of the token, as told; none for a token that does not say it in the usual way."""
+    artifact, told, block = load_artifact("TestToken"), [], hex(source.block.number)
+    for name in ("symbol", "decimals"):
+        call = {"to": source.deployment.token, "data": to_hex(artifact.call_data(name))}
+        try:
+            told += artifact.outputs_of(name, to_bytes(source.rpc.call("eth_call", call, block)))
+        except (ValueError, RpcRefusedError, ChainUnavailableError):
+            return TokenUnit()
+    return unit_of(*told)
 
 
 def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:

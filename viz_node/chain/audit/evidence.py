@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -40,6 +40,17 @@ _LogRow = tuple[tuple[str, ...], str, int, str, int]
 DIVISION_ENCODING = "latin-1"
 
 
+MOST_DECIMALS = 36
+LONGEST_SYMBOL = 32
+
+
+class TokenUnit(NamedTuple):
+    """What the token calls itself, and how many decimals its amounts have; told, not proven, and only for people."""
+
+    symbol: str = ""
+    decimals: int = 0
+
+
 @dataclass(frozen=True)
 class StateCheck:
     """How the contract's own answers compared with the ledger. It was seen once, and cannot be repeated offline."""
@@ -71,6 +82,7 @@ class Evidence:
     notes: tuple[str, ...] = ()
     divisions: tuple[str, ...] = ()
     state: StateCheck = field(default_factory=StateCheck)
+    unit: TokenUnit = field(default_factory=TokenUnit)
 
 
 @dataclass(frozen=True)
@@ -120,6 +132,7 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
         "witnesses": list(evidence.witnesses),
         "notes": list(evidence.notes),
         "divisions": list(evidence.divisions),
+        "unit": list(evidence.unit),
         "state": {"checked": evidence.state.checked, "differences": list(evidence.state.differences)},
     }
 
@@ -146,9 +159,17 @@ def from_document(body: Any) -> Evidence:
             tuple(map(str, body["notes"])),
             _divisions(body["divisions"]),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
+            unit_of(*body["unit"]),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:
         raise VerificationError(f"the report's evidence is malformed: {error!r:.200}") from error
+
+
+def unit_of(symbol: Any, decimals: Any) -> TokenUnit:
+    """The unit that a token tells; none when what it tells cannot be one."""
+    if type(decimals) is not int or not 0 <= decimals <= MOST_DECIMALS or not isinstance(symbol, str):
+        return TokenUnit()
+    return TokenUnit(symbol[:LONGEST_SYMBOL], decimals)
 
 
 def _divisions(texts: Any) -> tuple[str, ...]:

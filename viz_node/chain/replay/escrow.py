@@ -27,7 +27,7 @@ class OrderStatus(StrEnum):
 
 @dataclass
 class OrderState:
-    """An order; `word` is what the contract stores of it."""
+    """An order; `word` is what the contract stores of it, `expiry` that of the license that its delivery gave."""
 
     number: int
     offer_id: int
@@ -38,6 +38,7 @@ class OrderState:
     terms: OrderTerms | None
     delivery: Delivery | None = None
     status: OrderStatus = OrderStatus.OPEN
+    expiry: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -112,6 +113,7 @@ class Escrow:
         if (entry.who, entry.a) != (order.holder, order.offer_id):
             self._book.fail("C9", entry, f"order {entry.key} was delivered to another holder or for another offer")
         order.status, order.delivery, order.word = OrderStatus.DELIVERED, delivery, entry.d
+        order.expiry = entry.b
         offer = self._catalogue.offers.get(order.offer_id)
         if offer is not None:
             if self._licenses.expiry.get((offer.offer_id, order.holder)):

@@ -12,12 +12,11 @@ SPLIT_MASK = (1 << TIME_SHIFT) - 1
 
 
 class Licenses:
-    """Who holds a license of which offer, and the sales that led to it."""
+    """Who holds a license of which offer, until when."""
 
     def __init__(self, book: Book, catalogue: Catalogue, splits: Splits) -> None:
         self._book, self._catalogue, self._splits = book, catalogue, splits
         self.expiry: dict[tuple[int, Account], int] = {}
-        self.sales: list[LedgerEntry] = []
         self.handlers = {EntryKind.SOLD: self._sell}
 
     def check_price(self, entry: LedgerEntry, offer: OfferState, time: int) -> None:
@@ -50,7 +49,6 @@ class Licenses:
         self.expiry[offer.offer_id, holder] = expiry
 
     def _sell(self, entry: LedgerEntry) -> None:
-        self.sales.append(entry)
         split_id = entry.b & SPLIT_MASK
         self._splits.credit(entry, split_id, entry.a)
         offer = self._catalogue.offers.get(entry.key)

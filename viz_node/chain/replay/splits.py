@@ -1,6 +1,6 @@
 """Replay of splits: their tables, what was paid into them and out of them, and what passes on to other splits."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from viz_node.chain.hashing import split_root
@@ -29,13 +29,19 @@ class SplitState:
 
 
 class Splits:
-    """All splits of a market; `credits` are split, amount and entry of each payment into one."""
+    """All splits of a market; `credits` are split, amount and entry of each payment into one.
+
+    `counts` and `units` are how many payments of each kind of entry there were, and what they came to: payments into
+    splits from outside, those that passed on to another split, and payouts to accounts.
+    """
 
     def __init__(self, book: Book) -> None:
         self._book = book
         self.by_id: dict[int, SplitState] = {}
         self.claims: list[LedgerEntry] = []
         self.credits: list[tuple[int, int, LedgerEntry]] = []
+        self.counts: Counter[int] = Counter()
+        self.units: Counter[int] = Counter()
         self._tables = {table.split_id: table for table in book.companions.tables}
         self.handlers = {
             EntryKind.SPLIT_CREATED: self._create,
@@ -52,6 +58,11 @@ class Splits:
         else:
             split.accrued += amount
             self.credits.append((split_id, amount, entry))
+            self._tally(entry, amount)
+
+    def _tally(self, entry: LedgerEntry, amount: int) -> None:
+        self.counts[entry.kind] += 1
+        self.units[entry.kind] += amount
 
     def _create(self, entry: LedgerEntry) -> None:
         self._book.checked["C4"] += 1
@@ -84,7 +95,9 @@ class Splits:
         return [fault for fault, holds in rules.items() if not holds]
 
     def _claim(self, entry: LedgerEntry) -> None:
-        self.claims.append(entry)
+        if entry.kind == EntryKind.CLAIMED:
+            self.claims.append(entry)
+            self._tally(entry, entry.a)
         self._book.checked["C4"] += 1
         split = self.by_id.get(entry.key)
         if split is None:

@@ -7,12 +7,11 @@ from viz_node.domain.ids import Account
 
 
 class Stewardship:
-    """Notices by number, acts in order. The first steward is in no entry: `steward` is None until one acts."""
+    """Notices by number. The first steward is in no entry: `steward` is None until one acts."""
 
     def __init__(self, book: Book, catalogue: Catalogue) -> None:
         self._book, self._catalogue = book, catalogue
         self.notices: dict[int, int] = {}
-        self.acts: list[LedgerEntry] = []
         self.steward: Account | None = None
         self.named = NOBODY
         rules = {
@@ -29,7 +28,6 @@ class Stewardship:
         self._rules = rules
 
     def _apply(self, entry: LedgerEntry) -> None:
-        self.acts.append(entry)
         self._book.checked["C11"] += 1
         fault = self._rules[EntryKind(entry.kind)](entry)
         if fault:

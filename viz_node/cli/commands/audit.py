@@ -5,8 +5,9 @@ from typing import Any, Protocol
 
 import click
 
-from viz_node.cli.output import Output, cell, flattened
+from viz_node.cli.audit_report import print_report
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.errors import VizNodeError
 
 FINDINGS_STATUS = 1
 NOT_RUN_STATUS = 2
@@ -65,6 +66,7 @@ def audit_command(
 ) -> None:
     """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
 
+    ADAPTER, an id as `viz-node search` prints it, narrows the rows to what concerns that adapter.
     `viz-node audit verify FILE` checks a report again, offline.
 
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
@@ -98,9 +100,18 @@ def _print(terminal: Terminal, body: dict[str, Any]) -> None:
     if terminal.output.is_json:
         terminal.output.document(body)
     else:
-        print_report(terminal.output, body)
+        print_report(terminal.output, body, _names(terminal))
     if not body["ok"]:
         raise click.exceptions.Exit(FINDINGS_STATUS)
+
+
+def _names(terminal: Terminal) -> dict[str, str]:
+    """Names by id of the adapters that the node of this home has, if one runs: the chain knows no names."""
+    try:
+        rows = terminal.client.call_list("adapters_list")
+    except VizNodeError:
+        return {}
+    return {str(row["adapter_id"]): str(row["name"]) for row in rows if row.get("adapter_id") and row.get("name")}
 
 
 class Report(Protocol):
@@ -114,25 +125,6 @@ def report_body(report: Report) -> dict[str, Any]:
     """The report as JSON-ready values, with its verdict under `ok`."""
     body: dict[str, Any] = _plain(report.to_dict())
     return body
-
-
-def print_report(output: Output, body: dict[str, Any]) -> None:
-    """Totals, then each finding, then the verdict."""
-    lists = {key: value for key, value in body.items() if isinstance(value, list | tuple) and key != "findings"}
-    facts = {key: value for key, value in body.items() if key not in {*lists, "findings", "ok"}}
-    output.facts(facts, flattened(facts))
-    for title, rows in lists.items():
-        if rows and isinstance(rows[0], dict):
-            output.line(f"\n{title}")
-            output.rows(rows, list(rows[0]))
-    findings = body.get("findings") or []
-    if findings:
-        output.line("\nwhat does not hold")
-        rows = [item if isinstance(item, dict) else {"finding": item} for item in findings]
-        columns = list(dict.fromkeys(key for row in rows for key in row))
-        output.table(columns, [[cell(row.get(column)) for column in columns] for row in rows])
-    verdict = "every sale, split and claim holds" if body["ok"] else f"{len(findings)} findings: it does NOT hold"
-    output.line(f"\nverdict: {verdict}")
 
 
 def _plain(value: Any) -> Any:
