@@ -20,6 +20,7 @@ _SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("node", "The node at a glance."),
         "peers": ("node", "Peers that this node knows."),
         "id": ("node", "This node's peer id, account and addresses."),
+        "config": ("config", "The configuration, each value with its origin: show, example."),
         "keys": ("keys", "The node's keys: show, back up, restore, change the passphrase."),
         "logs": ("logs", "The end of the node's log; -f goes on with new lines."),
         "doctor": ("node", "Check everything the node needs; each failure comes with its fix."),

@@ -31,10 +31,12 @@ from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.usage import MAX_RECEIPTS_BYTES, RECEIPT_CONTEXT, PublishedReceipts, parse_receipts
 from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.files import read_regular_file
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account, verify_bytes
 
 FORMAT = "viz-node/audit/1"
 MAX_REPORT_BYTES = 1024 * 1024 * 1024
+MAX_KEY_BYTES = 1024
 _ROWS = ("checks", "findings", "adapters", "sales", "passed_on", "splits", "claims", "totals")
 
 
@@ -61,9 +63,7 @@ def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
     try:
         files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
         for file in files:
-            if file.stat().st_size > MAX_DIVISION_BYTES:
-                raise StorageError(f"{file} is larger than the published data of a pool may be")
-            raw = file.read_bytes()
+            raw = read_regular_file(file, MAX_DIVISION_BYTES)
             found[hashlib.sha256(raw).digest()] = raw
     except OSError as error:
         raise StorageError(f"cannot read {error.filename}: {error.strerror}", "check --pool-data") from error
@@ -80,9 +80,7 @@ def compare_receipts(report: AuditReport, evidence: Evidence, paths: Sequence[Pa
 
 def _read_receipts(path: Path) -> PublishedReceipts:
     try:
-        if path.stat().st_size > MAX_RECEIPTS_BYTES:
-            raise VerificationError(f"{path} is larger than {MAX_RECEIPTS_BYTES >> 20} MiB")
-        published = parse_receipts(path.read_bytes())
+        published = parse_receipts(read_regular_file(path, MAX_RECEIPTS_BYTES))
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     for receipt, signature in zip(published.receipts, published.signatures, strict=True):
@@ -138,9 +136,7 @@ def _checked_seal(body: dict[str, Any]) -> Account | None:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_REPORT_BYTES:
-            raise VerificationError(f"{path} is larger than 1 GiB")
-        body = parse_json(path.read_bytes())
+        body = parse_json(read_regular_file(path, MAX_REPORT_BYTES))
         if body["format"] != FORMAT or set(body) != {
             "format",
             "digest",
@@ -176,7 +172,7 @@ def _statement(digest: str) -> str:
 
 def _read_key(path: Path) -> bytes:
     try:
-        key = bytes.fromhex(path.read_text().strip().removeprefix("0x"))
+        key = bytes.fromhex(read_regular_file(path, MAX_KEY_BYTES).decode().strip().removeprefix("0x"))
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
     except ValueError as error:

@@ -18,7 +18,7 @@ from viz_node.content.samples import HARBOUR, write_samples
 from viz_node.daemon import doctor
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
-from viz_node.daemon.config import Config, hub_environment, worker_environment
+from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
 from viz_node.daemon.signers import make_signer
@@ -183,6 +183,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         receipt_files=ReceiptFiles(store, keys),
         royalties_service=royalties, federations=federations,
         check_health=lambda: doctor.check(home),
+        describe_config=lambda: describe_config(config),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))

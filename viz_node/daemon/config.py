@@ -1,18 +1,28 @@
 """Configuration, read once: flags, then environment, then `config.toml`; the only reader of the environment."""
 
 import os
-import tomllib
-from dataclasses import dataclass, fields
+import re
+import reprlib
+import sysconfig
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from viz_node.errors import UsageError
+from viz_node.files import read_toml
 
 ROOT = Path(__file__).resolve().parents[2]
 ANVIL = ROOT / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
 
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "log_level")
+HUB_VARIABLES = ("HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+# A proxy's address may carry a password.
+SECRETS = ("HF_TOKEN", "HTTPS_PROXY")
+INSTALLED_EXAMPLES = "share/viz-node/configs"
 LISTS = ("bootstrap", "rpc_urls")
 BLOCK_TAGS = ("latest", "safe", "finalized")
 MAX_DEPTH = 10_000
@@ -41,41 +51,92 @@ class Config:
     signer_account: str = ""
     signer_timeout_seconds: int = 30
     log_level: str = "INFO"
+    origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Where each value that is not the default comes from."""
 
 
 def load_config(home: Path, **flags: Any) -> Config:
     """The configuration of a home. Raises: UsageError that names file and option."""
     path = home / "config.toml"
     values = _read_options(path)
-    for name in ("rpc_urls", "deployment", "listen", "log_level"):
+    origins = {name: f"{path}{_line_of(path, name)}" for name in values}
+    for name in ENVIRONMENT_OPTIONS:
         variable = f"VIZ_NODE_{name.upper()}"
         text = os.environ.get(variable)
         if text:
             value = text.split(",") if name in LISTS else text
             _check_option(variable, name, value)
-            values[name] = value
-    values |= {name: value for name, value in flags.items() if value is not None}
+            values[name], origins[name] = value, f"environment: {variable}"
+    given = {name: value for name, value in flags.items() if value is not None}
+    values |= given
+    origins |= dict.fromkeys(given, "command line")
     for name in LISTS:
         values[name] = tuple(values.get(name, ()))
-    return Config(home=home, **values)
+    return Config(home=home, **values, origins=origins)
+
+
+def describe_config(config: Config) -> list[dict[str, Any]]:
+    """Rows of option, value and origin, in the order of `Config`; what addresses carry besides their host is hidden."""
+    names = [field.name for field in fields(Config) if field.name not in ("home", "origins")]
+    rows = [
+        {"option": name, "value": _shown(name, getattr(config, name)), "origin": config.origins.get(name, "default")}
+        for name in names
+    ]
+    return rows + [
+        {"option": name, "value": "set" if name in SECRETS else os.environ[name], "origin": "environment"}
+        for name in ("VIZ_NODE_PASSPHRASE_FILE", *HUB_VARIABLES)
+        if os.environ.get(name)
+    ]
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name in ("rpc_urls", "signer_url"):
+        urls = [without_secrets(url) for url in ([value] if isinstance(value, str) else value)]
+        return urls[0] if isinstance(value, str) else urls
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def without_secrets(url: str) -> str:
+    """The address without user, path and query, where providers put their keys."""
+    try:
+        parts = urlsplit(url)
+        host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+        plain = f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port else "")
+    except ValueError:
+        return "…"
+    if not parts.hostname:
+        return "…" if url else ""
+    return plain if url.rstrip("/") == plain else f"{plain}/…"
+
+
+def _line_of(path: Path, name: str) -> str:
+    """`:N` when the option stands at the start of line N, else nothing."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    number = next((number for number, line in enumerate(lines, 1) if re.match(rf"\s*{name}\s*=", line)), None)
+    return "" if number is None else f":{number}"
 
 
 def _read_options(path: Path) -> dict[str, Any]:
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not os.path.lexists(path):
         return {}
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}", f"mend or remove {path}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}", "compare it with configs/node.example.toml") from error
-    names = {field.name for field in fields(Config)} - {"home", "dev", "join"}
+    values = read_toml(path, f"mend or remove {path}; viz-node config example prints a right one")
+    names = {field.name for field in fields(Config)} - {"home", "dev", "join", "origins"}
     unknown = sorted(set(values) - names)
     if unknown:
-        raise UsageError(f"{path} has unknown options: {', '.join(unknown)}", f"known are {', '.join(sorted(names))}")
+        raise UsageError(
+            f"{path} has unknown options: {', '.join(unknown)[:200]}", f"known are {', '.join(sorted(names))}"
+        )
     for name, value in values.items():
         _check_option(str(path), name, value)
     return values
+
+
+def example_files() -> dict[str, Path]:
+    """The commented examples of configuration, recipes and terms, by name: of the checkout, or as installed."""
+    place = ROOT / "configs" if (ROOT / "configs").is_dir() else Path(sysconfig.get_path("data")) / INSTALLED_EXAMPLES
+    return {path.stem.removesuffix(".example"): path for path in sorted(place.rglob("*.toml"))}
 
 
 def _check_option(place: str, name: str, value: Any) -> None:
@@ -96,7 +157,9 @@ def _check_option(place: str, name: str, value: Any) -> None:
     else:
         fits, wanted = isinstance(value, str), "text in quotes"
     if not fits:
-        raise UsageError(f"{place}: {name} is {value!r}, not {wanted}", "compare it with configs/node.example.toml")
+        raise UsageError(
+            f"{place}: {name} is {reprlib.repr(value)}, not {wanted}", "viz-node config example has a right one"
+        )
 
 
 def passphrase() -> str | None:
@@ -141,6 +204,5 @@ def worker_environment(threads: int, flower_home: Path) -> dict[str, str]:
 
 def hub_environment() -> dict[str, str]:
     """What the one child that downloads from a model hub gets besides: the way out, and the caller's own access."""
-    names = ("HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-    kept = {name: os.environ[name] for name in names if name in os.environ}
+    kept = {name: os.environ[name] for name in HUB_VARIABLES if name in os.environ}
     return kept | {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0"}

@@ -64,6 +64,7 @@ class Operations:
     federations: Federations
     export_files: Callable[[str, str], Any]
     check_health: Callable[[], Rows]
+    describe_config: Callable[[], Rows]
     dashboard: Callable[[], str] = str
 
     def table(self) -> dict[str, Callable[..., Awaitable[Answer | Rows]]]:
@@ -107,6 +108,10 @@ class Operations:
     async def do_doctor(self) -> Rows:
         """What the node needs, each failure with its fix."""
         return await asyncio.to_thread(self.check_health)
+
+    async def do_config(self) -> Rows:
+        """Each option with its value and where that comes from."""
+        return self.describe_config()
 
     async def do_peers(self) -> Rows:
         """Other nodes that this one knows."""

@@ -128,6 +128,7 @@ PRINTS_NO_DATA = {("logs",), ("start",), ("demo",)}
 
 def test_every_command__that_prints_data__has_json() -> None:
     groups = {
+        ("config",),
         ("keys",),
         ("content",),
         ("base",),

@@ -1,10 +1,12 @@
 """Options that do not fit are named with their file; the keystore's passphrase; what a child process may see."""
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
-from viz_node.daemon.config import hub_environment, load_config, worker_environment
+from viz_node.daemon.config import describe_config, example_files, hub_environment, load_config, worker_environment
 from viz_node.daemon.secrets import unlock
 from viz_node.errors import PassphraseError, UsageError, VizNodeError
 
@@ -96,3 +98,51 @@ def test_worker_environment__any__offline_and_without_the_hubs_token(
     assert (quiet["HF_HUB_OFFLINE"], quiet["TRANSFORMERS_OFFLINE"]) == ("1", "1")
     assert "secret" not in quiet.values()
     assert (hub_environment()["HF_TOKEN"], hub_environment()["HF_HUB_OFFLINE"]) == ("secret", "0")
+
+
+def test_describe_config__four_origins__each_value_names_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VIZ_NODE_RPC_URLS", "https://user:pw@chain.example:8545/v3/KEY?k=KEY,http://127.0.0.1:8545/")
+    monkeypatch.setenv("HF_TOKEN", "hidden")
+    (tmp_path / "config.toml").write_text('\n# a comment\nlog_level = "ERROR"\nbook_at = 5\n')
+    rows = describe_config(load_config(tmp_path, api_port=8080, listen=None))
+    shown = {row["option"]: (row["value"], row["origin"]) for row in rows}
+    assert shown["log_level"] == ("ERROR", f"{tmp_path}/config.toml:3")
+    assert shown["book_at"] == (5, f"{tmp_path}/config.toml:4")
+    assert shown["rpc_urls"] == (
+        ["https://chain.example:8545/…", "http://127.0.0.1:8545"],
+        "environment: VIZ_NODE_RPC_URLS",
+    )
+    assert shown["api_port"] == (8080, "command line")
+    assert shown["listen"] == ("/ip4/127.0.0.1/tcp/0", "default")
+    assert shown["HF_TOKEN"] == ("set", "environment")
+    assert not [word for word in ("KEY", "pw", "hidden") if word in str(rows)]
+
+
+@pytest.mark.parametrize("kind", ["deep", "dotted", "giant", "device", "pipe", "digits"])
+def test_load_config__file_that_is_an_attack__refused_quickly_in_one_line(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "config.toml"
+    texts = {
+        "deep": "listen = " + "\n[" * 20_000,
+        "dotted": "a." * 30_000 + "b = 1",
+        "giant": "x" * 100_000_000,
+        "digits": "api_port = " + "9" * 4090,
+    }
+    if kind == "device":
+        path.symlink_to("/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.write_text(texts[kind])
+    begun = time.monotonic()
+    with pytest.raises(UsageError, match=r"config\.toml") as caught:
+        load_config(tmp_path)
+    assert time.monotonic() - begun < 1
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 500
+    assert caught.value.hint
+
+
+def test_example_files__checkout__are_all_there_and_right() -> None:
+    assert {"node", "small", "careful", "commercial", "derivatives", "noncommercial"} <= set(example_files())

@@ -1,6 +1,5 @@
 """`viz-node publish`, `withdraw`, `search`, `show`, `license` and `fetch`: selling and buying."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.royalty import parse_split
 from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
 from viz_node.errors import UsageError
+from viz_node.files import read_toml
 
 LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", "paid", "order", "order_state",
                    "order_until")  # fmt: skip
@@ -86,10 +86,7 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool
 
 
 def _read_terms(path: Path) -> dict[str, Any]:
-    try:
-        body = tomllib.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not TOML: {error}", "copy one of configs/terms/") from error
+    body = read_toml(path, "viz-node config example noncommercial prints one")
     parse_permissions(body)
     return body
 

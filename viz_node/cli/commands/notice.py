@@ -8,6 +8,10 @@ import click
 
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.errors import UsageError
+from viz_node.files import read_regular_file
+
+MAX_TEXT_BYTES = 64 * 1024 * 1024
 
 _text = click.argument("text", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 
@@ -57,4 +61,8 @@ def _file(terminal: Terminal, order: dict[str, Any], yes: bool, dry_run: bool) -
 
 
 def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    try:
+        raw = read_regular_file(path, MAX_TEXT_BYTES)
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", "check the file") from error
+    return hashlib.sha256(raw).hexdigest()

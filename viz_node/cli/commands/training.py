@@ -1,6 +1,5 @@
 """`viz-node train`."""
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,19 @@ from viz_node.cli.terminal import (
     selected_works,
 )
 from viz_node.errors import UsageError
+from viz_node.files import read_toml
 
 
 def read_recipe(path: Path | None) -> dict[str, Any] | None:
     """The recipe of a TOML file, its `[recipe]` table if it has one. Raises: UsageError."""
     if path is None:
         return None
-    try:
-        body = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"{path} is not a recipe: {error}", "see configs/training/") from error
+    body = read_toml(path, "viz-node config example small prints a recipe")
     recipe = body.get("recipe", body)
     if not isinstance(recipe, dict):
-        raise UsageError(f"{path} is not a recipe: `recipe` is not a table", "see configs/training/")
+        raise UsageError(
+            f"{path} is not a recipe: `recipe` is not a table", "viz-node config example small prints a recipe"
+        )
     return recipe
 
 
