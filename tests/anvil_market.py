@@ -8,6 +8,7 @@ from typing import Any
 from coincurve import PrivateKey
 
 from viz_node.chain.anvil import start_anvil, stop_anvil
+from viz_node.chain.deployment import Deployment
 from viz_node.chain.faucet import deploy_for_development, fund
 from viz_node.chain.hashing import keccak
 from viz_node.chain.market import MarketGateway
@@ -28,9 +29,9 @@ OTHERS = [Account("0x" + f"{number:02x}" * 20) for number in range(1, 5)]
 class AnvilMarket:
     """A deployed market, a seller, and a buyer with money."""
 
-    def __init__(self, rpc_url: str) -> None:
+    def __init__(self, rpc_url: str, deployment: Deployment | None = None) -> None:
         self.rpc_url = rpc_url
-        self.deployment = deploy_for_development(rpc_url)
+        self.deployment = deployment or deploy_for_development(rpc_url)
         self.gateway = MarketGateway(rpc_url, self.deployment)
         self.owner = self.sender()
         self.buyer = self.sender()

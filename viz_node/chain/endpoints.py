@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from viz_node.chain.contract import load_artifact
 from viz_node.chain.hashing import keccak
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_int
+from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.errors import ChainUnavailableError, WrongChainError
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ class _Route:
 
 
 def verify_endpoint(rpc: JsonRpc, deployment: "Deployment") -> str:
-    """The hash of the first block, if the endpoint is of the market's chain and knows the market's code.
+    """The hash of the first block, if the endpoint is of the market's chain and knows the market's code and token.
 
     Raises: WrongChainError, ChainUnavailableError.
     """
@@ -131,4 +132,19 @@ def verify_endpoint(rpc: JsonRpc, deployment: "Deployment") -> str:
         )
     if keccak(to_bytes(code)).hex() != deployment.code_digest:
         raise WrongChainError(f"{rpc.name}: another contract is at {deployment.market}", "check the deployment file")
+    _require_token(rpc, deployment)
     return str(genesis["hash"])
+
+
+def _require_token(rpc: JsonRpc, deployment: "Deployment") -> None:
+    """Raises: WrongChainError if the market is paid in another token than the file says, ChainUnavailableError."""
+    question = {"to": deployment.market, "data": to_hex(load_artifact("Market").call_data("token"))}
+    try:
+        answer = to_bytes(rpc.call("eth_call", question, "latest"))
+    except RpcRefusedError as error:
+        raise ChainUnavailableError(f"{rpc.name} refuses: {error.message}", "use another RPC") from error
+    if answer != bytes.fromhex(deployment.token[2:]).rjust(32, b"\0"):
+        raise WrongChainError(
+            f"{rpc.name}: the market at {deployment.market} is not paid in the file's token {deployment.token}",
+            "ask for the market's own deployment file",
+        )

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from viz_node.chain.contract import load_artifact, words
-from viz_node.chain.deployment import NOBODY, Deployment, Setup, deploy
+from viz_node.chain.deploying import Setup, deploy
+from viz_node.chain.deployment import NOBODY, Deployment
 from viz_node.chain.ledger import TRANSFER_TOPIC, topic_of
 from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.chain.signing import account_of_key

@@ -18,15 +18,16 @@ class SignedTransaction:
 
 @dataclass(frozen=True)
 class Fees:
-    """Gas limit and the two EIP-1559 prices, in wei per gas."""
+    """Gas limit, the two EIP-1559 prices in wei per gas, and in wei what a rollup takes for posting the data."""
 
     gas: int
     max_fee: int
     priority_fee: int
+    data_fee: int = 0
 
     def cost_wei(self) -> int:
         """The most that the transaction may cost."""
-        return self.gas * self.max_fee
+        return self.gas * self.max_fee + self.data_fee
 
 
 class Signer(Protocol):

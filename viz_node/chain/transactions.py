@@ -30,6 +30,7 @@ _HINTS = {
     "AlreadyLicensed": "the license is held already; fetch the adapter",
     "AlreadyRegistered": "the adapter is published already",
     "PriceAboveMax": "look at the offer and raise --max-price",
+    "InvalidPlatformFee": "name an account whose key somebody holds",
     "NothingDue": "wait for a sale",
     "ERC20InsufficientAllowance": "approve the market first",
     "OfferClosed": "its owner has withdrawn it, or it is suspended",
@@ -118,7 +119,7 @@ class TransactionSender:
     def heads(self) -> Heads:
         """Where the chain is."""
         policy = self._confirmations
-        latest = to_int(_ask(self._rpc, "eth_blockNumber"))
+        latest = to_int(ask(self._rpc, "eth_blockNumber"))
         return Heads(latest, self._number(policy.show, latest), self._number(policy.book, latest))
 
     def sign(self, call: Call, nonce: int) -> SignedTransaction:
@@ -139,7 +140,7 @@ class TransactionSender:
         """
         fields = fields_of(raw)
         before = Fees(fields["gas"], fields["maxFeePerGas"], fields["maxPriorityFeePerGas"])
-        fees = raised(before, read_fees(self._rpc, before.gas))
+        fees = raised(before, read_fees(self._rpc, before.gas, bytes(fields["data"])))
         _require_gas_money(self._rpc, self.account, fees)
         return self.signer.sign_transaction(
             fields | {"maxFeePerGas": fees.max_fee, "maxPriorityFeePerGas": fees.priority_fee}
@@ -160,7 +161,7 @@ class TransactionSender:
 
     def find_receipt(self, tx_hash: str) -> Receipt | None:
         """The outcome if the transaction is in a block. Raises: ChainUnavailableError."""
-        body = _ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
+        body = ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
         return None if body is None or body.get("blockHash") is None else self._receipt(body)
 
     def wait(self, tx_hash: str, timeout_seconds: float) -> Receipt:
@@ -173,12 +174,12 @@ class TransactionSender:
         return Receipt(to_int(body["status"]), str(body["transactionHash"]), *place)
 
     def _count(self, block: str) -> int:
-        return to_int(_ask(self._rpc, "eth_getTransactionCount", self.account, block))
+        return to_int(ask(self._rpc, "eth_getTransactionCount", self.account, block))
 
     def _number(self, policy: str | int, latest: int) -> int:
         if isinstance(policy, int):
             return latest - policy
-        block = _ask(self._rpc, "eth_getBlockByNumber", policy, False)
+        block = ask(self._rpc, "eth_getBlockByNumber", policy, False)
         # A chain that has just begun has no safe block.
         return to_int(block["number"]) if isinstance(block, dict) else -1
 
@@ -189,7 +190,7 @@ def _tag(policy: str | int, latest: int) -> str:
 
 def chain_id_of(rpc: JsonRpc) -> int:
     """The chain's id. Raises: ChainUnavailableError."""
-    return to_int(_ask(rpc, "eth_chainId"))
+    return to_int(ask(rpc, "eth_chainId"))
 
 
 def sign_prepared(rpc: JsonRpc, signer: Signer, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
@@ -207,11 +208,11 @@ def priced(rpc: JsonRpc, account: Account, to: str | None, data: bytes) -> Fees:
         gas = to_int(rpc.call("eth_estimateGas", request, "latest")) * GAS_MARGIN_PERCENT // 100
     except RpcRefusedError as error:
         raise translate_refusal(error) from error
-    return read_fees(rpc, gas)
+    return read_fees(rpc, gas, data)
 
 
 def _require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
-    balance = to_int(_ask(rpc, "eth_getBalance", account, "latest"))
+    balance = to_int(ask(rpc, "eth_getBalance", account, "latest"))
     missing = fees.cost_wei() - balance
     if missing > 0:
         raise InsufficientFundsError(
@@ -233,7 +234,7 @@ def wait_for(rpc: JsonRpc, tx_hash: str, timeout_seconds: float) -> dict[str, An
     """The raw receipt, polling with growing pauses. Raises: DeadlineError, ChainUnavailableError."""
     deadline, pause = time.monotonic() + timeout_seconds, FIRST_POLL_SECONDS
     while True:
-        body = _ask(rpc, "eth_getTransactionReceipt", tx_hash)
+        body = ask(rpc, "eth_getTransactionReceipt", tx_hash)
         if isinstance(body, dict) and body.get("blockNumber") is not None:
             return body
         if time.monotonic() + pause > deadline:
@@ -263,7 +264,8 @@ def translate_refusal(error: RpcRefusedError) -> VizNodeError:
     return ChainUnavailableError(f"the chain refused the request: {error.message}", "try again")
 
 
-def _ask(rpc: JsonRpc, method: str, *params: Any) -> Any:
+def ask(rpc: JsonRpc, method: str, *params: Any) -> Any:
+    """The result of one request that no chain should refuse. Raises: ChainUnavailableError."""
     try:
         return rpc.call(method, *params)
     except RpcRefusedError as error:

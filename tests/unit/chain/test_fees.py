@@ -1,5 +1,6 @@
 """What a replacement pays, and an endpoint that tells nonsense about fees."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -15,14 +16,20 @@ BEFORE = Fees(21_000, 1_000, 8)
 class Telling(JsonRpc):
     """An endpoint with one answer."""
 
-    def __init__(self, answer: Any) -> None:
+    def __init__(self, answer: Any, *data_fees: str) -> None:
         super().__init__("http://127.0.0.1:1")
         self._answer = answer
+        self._data_fees = data_fees
 
     def call(self, method: str, *params: Any) -> Any:
         if isinstance(self._answer, Exception):
             raise self._answer
         return self._answer
+
+    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        if not self._data_fees:
+            raise RpcRefusedError("execution reverted")
+        return list(self._data_fees)
 
 
 def test_raised__quiet_market__an_eighth_more_rounded_up() -> None:
@@ -45,8 +52,21 @@ def test_raised__again_and_again__is_always_taken_by_nodes_that_want_a_tenth_mor
 
 def test_read_fees__history__twice_the_next_base_fee_and_the_median_tip() -> None:
     history = {"baseFeePerGas": ["0x1", "0x64"], "reward": [["0x9"], ["0x1"], ["0x5"]]}
-    assert read_fees(Telling(history), 7) == Fees(7, 205, 5)
-    assert read_fees(Telling({"baseFeePerGas": ["0x0"], "reward": None}), 7) == Fees(7, 1, 1)
+    assert read_fees(Telling(history), 7, b"") == Fees(7, 205, 5)
+    assert read_fees(Telling({"baseFeePerGas": ["0x0"], "reward": None}), 7, b"") == Fees(7, 1, 1)
+
+
+def test_read_fees__rollup__its_data_fee_twice_and_part_of_the_cost() -> None:
+    history = {"baseFeePerGas": ["0x0"], "reward": None}
+    fees = read_fees(Telling(history, "0x" + f"{1_000:064x}", "0x"), 7, b"data")
+    assert fees == Fees(7, 1, 1, 2_000)
+    assert fees.cost_wei() == 7 + 2_000
+    assert raised(BEFORE, fees).data_fee == 2_000
+
+
+@pytest.mark.parametrize("answer", ["0x", "0x00", "0x" + "ff" * 33])
+def test_read_fees__no_oracle_of_data_fees__no_data_fee(answer: str) -> None:
+    assert read_fees(Telling({"baseFeePerGas": ["0x0"], "reward": None}, answer, answer), 7, b"").data_fee == 0
 
 
 @pytest.mark.parametrize(
@@ -66,7 +86,7 @@ def test_read_fees__history__twice_the_next_base_fee_and_the_median_tip() -> Non
 )
 def test_read_fees__nonsense__is_an_error_of_the_endpoint(answer: Any) -> None:
     with pytest.raises(ChainUnavailableError):
-        read_fees(Telling(answer), 7)
+        read_fees(Telling(answer), 7, b"")
 
 
 def test_fields_of__signed_transaction__are_what_was_signed() -> None:

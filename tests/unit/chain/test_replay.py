@@ -148,3 +148,13 @@ def test_replay__moving_price_and_a_time_that_runs_back__is_a_finding() -> None:
     replay = LedgerReplay(MARKET, MarketTerms(), Companions((TABLE,)), times)
     replay.run([*HISTORY[:2], moving, *sales])
     assert "C7" in {finding.check for finding in replay.findings}
+
+
+@pytest.mark.parametrize("is_fee_first", [False, True])
+def test_compare_transfers__token_that_takes_a_fee__is_told_and_no_finding(is_fee_first: bool) -> None:
+    paid_in = [Transfer(BUYER, MARKET, 101, 4, "0x4", 1), Transfer(BUYER, MARKET, 101, 5, "0x5", 1)]
+    parts = [Transfer(MARKET, OTHER, 57, 6, "0x6", 1), Transfer(MARKET, BUYER, 3, 7, "0x6", 1)]
+    told = compare_transfers(HISTORY, [*paid_in, *(reversed(parts) if is_fee_first else parts)], MARKET)
+    assert (told.findings, told.token_fees, told.outgoing) == ([], 3, 60)
+    for wrong in (parts[:1], [parts[0], parts[0]], [parts[0], parts[1]._replace(amount=4)], [*parts, parts[1]]):
+        assert compare_transfers(HISTORY, [*paid_in, *wrong], MARKET).findings != []

@@ -140,6 +140,7 @@ def test_every_command__that_prints_data__has_json() -> None:
         ("notice",),
         ("channel",),
         ("pool",),
+        ("market",),
     }
     for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:
         assert "--json" in options_of(path), path

@@ -31,13 +31,18 @@ _OUTGOING = {
 
 @dataclass
 class Ledgers:
-    """What the comparison found; `strays` are units that came in without an entry: those are nobody's fault."""
+    """What the comparison found.
+
+    `strays` are units that came in without an entry, `token_fees` units that the token kept of payments: both are no
+    fault of the market.
+    """
 
     findings: list[Finding] = field(default_factory=list)
     checked: int = 0
     incoming: int = 0
     outgoing: int = 0
     strays: int = 0
+    token_fees: int = 0
     stray_hashes: list[str] = field(default_factory=list)
 
 
@@ -97,8 +102,22 @@ def _take_outgoing(entry: LedgerEntry, queue: deque[Transfer], market: Account, 
         transfer = queue.popleft()
         if transfer.sender == market and (transfer.recipient, transfer.amount) == (entry.who, entry.a):
             return
+        if _took_fee(entry, transfer, queue, market, result):
+            return
         _leave(transfer, market, result)
     result.findings.append(Finding("C5", entry.sequence, f"{entry.a} did not reach {entry.who}"))
+
+
+def _took_fee(entry: LedgerEntry, first: Transfer, queue: deque[Transfer], market: Account, result: Ledgers) -> bool:
+    """A token that takes a fee, as Tether's can, moves a payment in two parts, the fee before or after the rest."""
+    if not queue or (first.sender, queue[0].sender) != (market, market) or first.amount + queue[0].amount != entry.a:
+        return False
+    fees = [part.amount for part in (first, queue[0]) if part.recipient != entry.who]
+    if len(fees) != 1:
+        return False
+    queue.popleft()
+    result.token_fees += fees[0]
+    return True
 
 
 def _leave(transfer: Transfer, market: Account, result: Ledgers) -> None:

@@ -93,6 +93,8 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
     notes = conclusion.notes
     if conclusion.money.strays:
         notes += (f"{conclusion.money.strays} units came to the market without an entry; nobody can claim them",)
+    if conclusion.money.token_fees:
+        notes += (f"the token kept {conclusion.money.token_fees} units of payments as its fee",)
     known = {adapter.manifest.hex() for adapter in replay.catalogue.adapters.values()}
     if adapter_id is not None and adapter_id not in known:
         notes += (f"the market has no adapter {adapter_id}",)

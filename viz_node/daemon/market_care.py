@@ -1,0 +1,140 @@
+"""A market of one's own, without a node: deploy it with the home's account, and check a deployment file.
+
+The signed creation lies beside the file that is to be, from before it is sent until the file is there. So a deployment
+that is killed at any moment is completed by the same command, and never paid for twice.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from viz_node.chain.deploying import (
+    PlannedMarket,
+    Setup,
+    complete_market,
+    is_creation_of,
+    plan_market,
+    sign_creation,
+)
+from viz_node.chain.deployment import NOBODY, Deployment
+from viz_node.chain.market_check import Finding, check_deployment, market_terms
+from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.signing import Signer
+from viz_node.chain.transactions import chain_id_of
+from viz_node.daemon.chains import read_deployment
+from viz_node.daemon.config import load_config
+from viz_node.daemon.secrets import KEYSTORE, unlock
+from viz_node.daemon.signers import make_signer, with_account
+from viz_node.domain.ids import Account
+from viz_node.errors import RefusedError, StorageError, VerificationError
+from viz_node.storage.home import open_home, private_directory
+
+WAIT_SECONDS = 300.0
+_MOST_PENDING_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Deployer:
+    """The account that deploys, the chain, and the file that will say where the market is."""
+
+    rpc: JsonRpc
+    signer: Signer
+    out: Path
+
+    @property
+    def pending(self) -> Path:
+        """Where the signed creation lies meanwhile."""
+        return self.out.with_name(self.out.name + ".pending")
+
+    def plan(self, setup: Setup) -> PlannedMarket:
+        """What it would cost. Raises: as `plan_market`."""
+        return plan_market(self.rpc, self.signer.account, setup)
+
+    def run(self, setup: Setup) -> Deployment:
+        """Deploy, or complete what was begun, and write the file.
+
+        Raises: RefusedError (another deployment was begun), and as `plan_market`, `sign_creation`, `complete_market`.
+        """
+        raw = self._begun(setup)
+        if raw is None:
+            self.plan(setup)
+            raw = sign_creation(self.rpc, self.signer, setup.creation_data()).raw
+            _write(self.pending, json.dumps({"signed_creation": raw.hex()}).encode())
+        deployment = complete_market(self.rpc, raw, setup.token or NOBODY, WAIT_SECONDS)
+        for finding in check_deployment(self.rpc, deployment):
+            if finding.state == "fail":
+                raise VerificationError(f"the market is not what was deployed: {finding.detail}", finding.fix)
+        _write(self.out, deployment.to_bytes())
+        self.pending.unlink(missing_ok=True)
+        return deployment
+
+    def _begun(self, setup: Setup) -> bytes | None:
+        """The creation that an earlier run signed. Raises: RefusedError if it is not of this market."""
+        try:
+            with self.pending.open("rb") as file:
+                raw = bytes.fromhex(json.loads(file.read(_MOST_PENDING_BYTES))["signed_creation"])
+            is_ours = is_creation_of(raw, chain_id_of(self.rpc), setup)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"cannot read {self.pending}: {error.strerror}", "check the disk") from error
+        except (ValueError, KeyError, TypeError):
+            is_ours = False
+        if not is_ours:
+            raise RefusedError(
+                f"{self.pending} holds another deployment that was begun",
+                "repeat that one with its options, or move the file away",
+            )
+        return raw
+
+
+@contextmanager
+def open_deployer(home: Path, rpc_url: str, out: Path) -> Iterator[Deployer]:
+    """The home's account, made if there is none yet, while no node uses it.
+
+    Raises: LockedError (a node runs there), RefusedError (`out` exists), and as `unlock` and `with_account`.
+    """
+    if out.exists():
+        raise RefusedError(f"{out} exists already", "name another --out, or check it: viz-node market check FILE")
+    with open_home(home):
+        config = load_config(home)
+        private_directory(home, KEYSTORE.parent.name)
+        signer = make_signer(config, with_account(config, unlock(home)))
+        rpc = JsonRpc(rpc_url)
+        try:
+            yield Deployer(rpc, signer, out)
+        finally:
+            rpc.close()
+
+
+def check_market(path: Path, rpc_url: str) -> tuple[list[Finding], dict[str, int | str]]:
+    """Findings about a deployment file, and the market's terms if the file is true.
+
+    Raises: NotFoundError, VerificationError (no deployment file), ChainUnavailableError.
+    """
+    deployment, rpc = read_deployment(path), JsonRpc(rpc_url)
+    try:
+        findings = check_deployment(rpc, deployment)
+        is_market = all(finding.state != "fail" for finding in findings[:2])
+        return findings, market_terms(rpc, Account(deployment.market)) if is_market else {}
+    finally:
+        rpc.close()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Whole or not at all, and durable. Raises: StorageError."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(directory)
+        os.close(directory)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "check the folder and the disk") from error
