@@ -14,18 +14,20 @@ from typing import Any, Final
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.kad_dht.common import PROTOCOL_ID as DHT
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.peer.id import ID
 from libp2p.pubsub import gossipsub
 from libp2p.records.validator import Validator
 from libp2p.tools.anyio_service import background_trio_service
 
-from viz_node.errors import PeerUnreachableError, UsageError, VerificationError, VizNodeError
+from viz_node.errors import PeerUnreachableError, RefusedError, UsageError, VerificationError, VizNodeError
 from viz_node.p2p import wire
 from viz_node.p2p.host import SafePubsub, parse_peer_address
-from viz_node.p2p.links import Links
+from viz_node.p2p.links import Links, peer_of
 from viz_node.p2p.offerings import Offerings
-from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, grant_window, read_frame, write_frame
+from viz_node.p2p.shares import Shares
+from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, read_frame, write_frame
 
 _log = logging.getLogger(__name__)
 TOPIC: Final = "viz/announce/1"
@@ -36,6 +38,7 @@ _REPUBLISH_SECONDS: Final = 3 * 3600.0
 _PACE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 15.0
 _LOOKUP_SECONDS: Final = 30.0
+_DHT_STREAM_SECONDS: Final = 60.0
 _SMALL_NETWORK: Final = 20
 _MAX_SEEN: Final = 50_000
 _MAX_PAGES: Final = 50
@@ -91,9 +94,14 @@ class Discovery:
         self._seen: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._authors: OrderedDict[bytes, tuple[float, float]] = OrderedDict()
         self._due: dict[tuple[str, str], float] = {}
+        self._catalog_shares = Shares(64, 2)
         self._catalog_slots = trio.CapacityLimiter(4)
         self._dht: Any = KadDHT(links.host, DHTMode.SERVER)
         self._dht.register_validator("viz", _AnnouncementRecords(check))
+        # The library lets any peer hold its few places for as long as it likes.
+        self._dht_shares = Shares(48, 3)
+        self._dht._inbound_limiter = trio.CapacityLimiter(48)
+        links.host.set_stream_handler(DHT, self._on_dht_stream)
         links.find_peer = self._dht.find_peer
         router = gossipsub.GossipSub(
             protocols=[gossipsub.PROTOCOL_ID_V12, gossipsub.PROTOCOL_ID_V11],
@@ -253,16 +261,27 @@ class Discovery:
             self._offer(message.data)
 
     async def _on_catalog_stream(self, stream: INetStream) -> None:
+        peer = peer_of(stream)
         try:
-            async with self._catalog_slots:
-                offset = wire.parse_page_request(await read_frame(stream))
-                known = await trio.to_thread.run_sync(self._known)
+            with self._catalog_shares.place(peer) as is_free:
+                if not is_free:
+                    raise RefusedError("too many at once")
+                offset = wire.parse_page_request(await read_frame(stream, max_bytes=wire.PAGE_REQUEST_BYTES))
+                async with self._catalog_slots:
+                    known = await trio.to_thread.run_sync(self._known)
                 end = offset + wire.MAX_PAGE_ENTRIES
                 await write_frame(stream, wire.page_body(known[offset:end], end < len(known)))
             await finish(stream)
         except (*STREAM_FAILURES, VizNodeError) as error:
-            _log.debug("a catalogue request ended early: %r", error)
+            _log.debug("a catalogue request of %s ended early: %r", peer, error)
             await abandon(stream)
+
+    async def _on_dht_stream(self, stream: INetStream) -> None:
+        with self._dht_shares.place(peer_of(stream)) as is_free, trio.move_on_after(_DHT_STREAM_SECONDS):
+            if is_free:
+                await self._dht.handle_stream(stream)
+                return
+        await abandon(stream)
 
     async def _catch_up_with(self, peer: ID) -> int:
         new = 0
@@ -279,7 +298,6 @@ class Discovery:
     async def _request_page(self, peer: ID, offset: int) -> tuple[list[bytes], bool]:
         stream = await self._links.open_stream(peer, CATALOG)
         try:
-            await grant_window(stream, 2 * wire.MAX_FRAME_BYTES)
             await write_frame(stream, wire.page_request(offset))
             return wire.parse_page(await read_frame(stream))
         finally:

@@ -27,7 +27,7 @@ from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, UsageError
 from viz_node.p2p import yamux
 from viz_node.p2p.noise import FastNoise
-from viz_node.p2p.streams import abandon
+from viz_node.p2p.streams import EndOfStreams, abandon
 
 _log = logging.getLogger(__name__)
 DIAL_SECONDS: Final = 10.0
@@ -61,7 +61,7 @@ class SafePubsub(Pubsub):
 
 
 def guard_handlers(host: IHost) -> None:
-    """Keep an exception in any stream handler from ending the host."""
+    """Keep an exception in any stream handler from ending the host; a stream ends with its handler."""
     network: Any = host.get_network()
     inner = network.common_stream_handler
 
@@ -71,8 +71,13 @@ def guard_handlers(host: IHost) -> None:
         except Exception as error:  # noqa: BLE001
             _log.warning("a stream handler failed: %r", error)
             await abandon(stream)
+        else:
+            muxed: Any = stream.muxed_stream  # type: ignore[attr-defined]
+            if not muxed.send_closed:
+                await abandon(stream)
 
     network.set_stream_handler(guarded)
+    network.register_notifee(EndOfStreams())
 
 
 def shield_openings(host: IHost) -> None:
@@ -105,7 +110,7 @@ def make_host(seed: bytes, listen: str) -> IHost:
         muxer_opt={TProtocol(YAMUX): Yamux},
         # The library's memory rules refuse peers when a training run fills the machine.
         resource_manager=new_resource_manager(
-            limits=ResourceLimits(max_connections=256, max_streams=4096),
+            limits=ResourceLimits(max_connections=256, max_streams=20_000),
             enable_memory_limits=False,
             enable_graceful_degradation=False,
             enable_circuit_breaker=False,

@@ -1,7 +1,6 @@
 """Request and reply between two nodes: one stream per request, a deadline on every read, bounded concurrency."""
 
 import logging
-from collections import Counter
 from typing import Final
 
 import trio
@@ -14,7 +13,8 @@ from viz_node.errors import DeadlineError, NotFoundError, PeerUnreachableError, 
 from viz_node.p2p import wire
 from viz_node.p2p.links import Links, peer_of
 from viz_node.p2p.offerings import RequestHandler
-from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, grant_window, read_frame, write_frame
+from viz_node.p2p.shares import Shares
+from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, read_frame, write_frame
 
 _log = logging.getLogger(__name__)
 PROTOCOL: Final = TProtocol("/viz/request/1.0.0")
@@ -31,7 +31,7 @@ class RequestProtocol:
         self._links = links
         self._handlers = handlers
         self._sending = trio.CapacityLimiter(MAX_SENT)
-        self._served: Counter[PeerId] = Counter()
+        self._shares = Shares(MAX_SERVED, MAX_SERVED_PER_PEER)
         links.host.set_stream_handler(PROTOCOL, self._on_stream)
 
     async def request(self, peer: ID, method: str, payload: bytes, timeout_seconds: float) -> bytes:
@@ -49,40 +49,45 @@ class RequestProtocol:
 
     async def _exchange(self, peer: ID, body: bytes, timeout_seconds: float) -> bytes:
         stream = await self._links.open_stream(peer, PROTOCOL)
-        done = False
+        failure: BaseException | None = None
+        reply = b""
         try:
-            await grant_window(stream, 2 * wire.MAX_FRAME_BYTES)
-            await write_frame(stream, body, timeout_seconds)
-            reply = await read_frame(stream, timeout_seconds)
-            done = True
-            return reply
-        except trio.TooSlowError:
+            # A busy peer answers without reading what was sent.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_send, stream, body, timeout_seconds)
+                try:
+                    reply = await read_frame(stream, timeout_seconds)
+                except (*STREAM_FAILURES, VizNodeError) as error:
+                    failure = error
+                nursery.cancel_scope.cancel()
+        except BaseException:
+            await abandon(stream)
             raise
-        except STREAM_FAILURES as error:
-            raise PeerUnreachableError(f"peer {peer} broke off: {error!r}", "try again") from error
-        finally:
-            await (finish(stream) if done else abandon(stream))
+        if failure is None:
+            await finish(stream)
+            return reply
+        await abandon(stream)
+        if isinstance(failure, trio.TooSlowError | VizNodeError):
+            raise failure
+        raise PeerUnreachableError(f"peer {peer} broke off: {failure!r}", "try again") from failure
 
     async def _on_stream(self, stream: INetStream) -> None:
         peer = peer_of(stream)
-        self._served[peer] += 1
         try:
-            await grant_window(stream, 2 * wire.MAX_FRAME_BYTES)
-            body = await read_frame(stream)
-            await write_frame(stream, await self._answer(peer, body))
+            with self._shares.place(peer) as is_free:
+                if not is_free:
+                    await write_frame(
+                        stream, wire.error_body(RefusedError("the node is busy", "try again in a moment"))
+                    )
+                else:
+                    await write_frame(stream, await self._answer(peer, await read_frame(stream)))
             await finish(stream)
         except (*STREAM_FAILURES, VizNodeError) as error:
             _log.debug("a request of %s ended early: %r", peer, error)
             await abandon(stream)
-        finally:
-            self._served[peer] -= 1
-            if not self._served[peer]:
-                del self._served[peer]
 
     async def _answer(self, peer: PeerId, body: bytes) -> bytes:
         try:
-            if self._served[peer] > MAX_SERVED_PER_PEER or self._served.total() > MAX_SERVED:
-                raise RefusedError("the node is busy", "try again in a moment")
             method, payload = wire.parse_request(body)
             handler = self._handlers.get(method)
             if handler is None:
@@ -99,3 +104,10 @@ class RequestProtocol:
             # The stranger learns that it failed, the log learns why.
             _log.exception("a request handler failed")
             return wire.error_body(VizNodeError("the node failed at this request"))
+
+
+async def _send(stream: INetStream, body: bytes, seconds: float) -> None:
+    try:
+        await write_frame(stream, body, seconds)
+    except STREAM_FAILURES as error:
+        _log.debug("a request was not sent whole: %r", error)  # the reader learns it too, or has the reply

@@ -1,15 +1,16 @@
-"""Reading and writing libp2p streams: exact reads with a deadline, frames, full-size writes, an early window grant."""
+"""Reading and writing libp2p streams: exact reads with a deadline, frames, full-size writes, window grants, ends."""
 
-from typing import Final
+from typing import Any, Final
 
 import trio
-from libp2p.abc import INetStream
+from libp2p.abc import INetConn, INetStream, INetwork, INotifee
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.exceptions import HostException
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError
+from multiaddr import Multiaddr
 
-from viz_node.p2p.wire import frame, parse_length
+from viz_node.p2p.wire import MAX_FRAME_BYTES, frame, parse_length
 
 # One write of this size is one Yamux frame, one Noise message and one send (65 535 - 16 - 12); halves the CPU per byte.
 WRITE_BYTES: Final = 65_507
@@ -44,9 +45,13 @@ async def read_exact(stream: INetStream, size: int, seconds: float = READ_SECOND
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def read_frame(stream: INetStream, seconds: float = READ_SECONDS) -> bytes:
-    """One frame's body. Raises: as `read_exact`, and VerificationError for a frame over the limit."""
-    length = parse_length(await read_exact(stream, 4, seconds))
+async def read_frame(stream: INetStream, seconds: float = READ_SECONDS, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
+    """One frame's body; the window opens for what the frame announces, and only then.
+
+    Raises: as `read_exact`, and VerificationError for a frame over the limit.
+    """
+    length = parse_length(await read_exact(stream, 4, seconds), max_bytes)
+    await grant_window(stream, length)
     return await read_exact(stream, length, seconds) if length else b""
 
 
@@ -65,14 +70,16 @@ async def write_all(stream: INetStream, data: bytes | memoryview) -> None:
 
 
 async def grant_window(stream: INetStream, size: int) -> None:
-    """Let the other side send `size` bytes at once, so that it never meets a zero window and its 5 s abort."""
-    muxed = getattr(stream, "muxed_stream", None)
-    if muxed is None or not hasattr(muxed, "target_recv_window"):
-        return
+    """Let the other side have `size` bytes on their way to us at any time; 256 KiB are granted from the start.
+
+    So much of the peer's may lie in our memory from now on: grant it to a peer that was asked or let in, not before.
+    """
+    muxed: Any = stream.muxed_stream  # type: ignore[attr-defined]
     async with muxed.window_lock:
-        muxed.target_recv_window = min(size, MAX_WINDOW_BYTES)
-        increment = muxed.target_recv_window - muxed.recv_window
-        muxed.recv_window += max(increment, 0)
+        increment = min(size, MAX_WINDOW_BYTES) - muxed.target_recv_window
+        if increment > 0:
+            muxed.target_recv_window += increment
+            muxed.recv_window += increment
     if increment > 0:
         await muxed.send_window_update(increment)
 
@@ -87,9 +94,32 @@ async def abandon(stream: INetStream) -> None:
 
 
 async def finish(stream: INetStream) -> None:
-    """Close a stream in good order, within two seconds."""
+    """Close a stream in good order, within two seconds; what still comes is dropped."""
     with trio.CancelScope(shield=True), trio.move_on_after(2):
         try:
             await stream.close()
         except STREAM_FAILURES:
             return
+
+
+class EndOfStreams(INotifee):
+    """Tells a stream whose handler has ended, or that was closed or reset, that nobody reads it any more."""
+
+    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Drop what was not read."""
+        stream.muxed_stream.end_reading()  # type: ignore[attr-defined]
+
+    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
+        """Nothing to do."""
+
+    async def connected(self, network: INetwork, conn: INetConn) -> None:
+        """Nothing to do."""
+
+    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
+        """Nothing to do."""
+
+    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Nothing to do."""
+
+    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
+        """Nothing to do."""

@@ -22,7 +22,8 @@ from libp2p.peer.id import ID
 from viz_node.errors import PeerUnreachableError, VerificationError, VizNodeError
 from viz_node.p2p.blobs import CHUNK_BYTES, MAX_LIST_BYTES, ChunkList, PartialFile, SharedBlob, parse_chunk_list
 from viz_node.p2p.links import Links, peer_of
-from viz_node.p2p.streams import STREAM_FAILURES, WRITE_BYTES, abandon, grant_window, read_exact, write_all
+from viz_node.p2p.shares import Shares
+from viz_node.p2p.streams import STREAM_FAILURES, WRITE_BYTES, abandon, finish, grant_window, read_exact, write_all
 
 _log = logging.getLogger(__name__)
 PROTOCOL: Final = TProtocol("/viz/blob/1.0.0")
@@ -36,7 +37,7 @@ _PIPELINE: Final = 4
 _MAX_BAD_CHUNKS: Final = 2
 _TRIES_PER_PEER: Final = 3
 _IDLE_SECONDS: Final = 60.0
-MAX_STREAMS: Final = 32
+MAX_STREAMS: Final = 96
 MAX_STREAMS_PER_PEER: Final = 6
 
 
@@ -45,24 +46,20 @@ class BlobServer:
 
     def __init__(self, links: Links, blobs: dict[str, SharedBlob]) -> None:
         self._blobs = blobs
-        self._streams: Counter[str] = Counter()
+        self._shares = Shares(MAX_STREAMS, MAX_STREAMS_PER_PEER)
         links.host.set_stream_handler(PROTOCOL, self._on_stream)
 
     async def _on_stream(self, stream: INetStream) -> None:
         peer = peer_of(stream)
-        self._streams[peer] += 1
         try:
-            if self._streams[peer] > MAX_STREAMS_PER_PEER or self._streams.total() > MAX_STREAMS:
-                await stream.write(_REPLY.pack(_BUSY, 0))
-            else:
-                while True:
+            with self._shares.place(peer) as is_free:
+                while is_free:
                     await self._answer(stream, await read_exact(stream, _REQUEST.size, _IDLE_SECONDS))
+            await stream.write(_REPLY.pack(_BUSY, 0))
+            await finish(stream)
         except STREAM_FAILURES as error:
             _log.debug("a blob stream of %s ended: %r", peer, error)
         finally:
-            self._streams[peer] -= 1
-            if not self._streams[peer]:
-                del self._streams[peer]
             await abandon(stream)
 
     async def _answer(self, stream: INetStream, request: bytes) -> None:
@@ -74,8 +71,9 @@ class BlobServer:
             return
         header = _REPLY.pack(_OK, len(data))
         first = WRITE_BYTES - len(header)
-        await stream.write(header + data[:first])
-        await write_all(stream, memoryview(data)[first:])
+        with trio.fail_after(_IDLE_SECONDS):
+            await stream.write(header + data[:first])
+            await write_all(stream, memoryview(data)[first:])
 
     async def _data_of(self, blob: SharedBlob, operation: int, index: int) -> bytes:
         if operation == _OP_LIST:

@@ -13,13 +13,16 @@ from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 
+from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, RefusedError, UsageError, VizNodeError
 from viz_node.p2p.links import Links, peer_of
 from viz_node.p2p.offerings import TunnelDoor
+from viz_node.p2p.shares import Shares
 from viz_node.p2p.streams import (
     STREAM_FAILURES,
     WRITE_BYTES,
     abandon,
+    finish,
     grant_window,
     read_exact,
     read_frame,
@@ -30,8 +33,10 @@ from viz_node.p2p.wire import MAX_NAME_BYTES
 _log = logging.getLogger(__name__)
 PROTOCOL: Final = TProtocol("/viz/tunnel/1.0.0")
 _OPEN, _CLOSED = b"\x01", b"\x00"
-_WINDOW_BYTES: Final = 8 << 20
+_WINDOW_BYTES: Final = 4 << 20
 _MAX_CONNECTIONS: Final = 128
+_MAX_KNOCKS: Final = 64
+_MAX_KNOCKS_PER_PEER: Final = 8
 
 
 class Tunnels:
@@ -43,6 +48,7 @@ class Tunnels:
         self._nursery = nursery
         self._open: dict[str, trio.CancelScope] = {}
         self._slots = trio.CapacityLimiter(_MAX_CONNECTIONS)
+        self._knocks = Shares(_MAX_KNOCKS, _MAX_KNOCKS_PER_PEER)
         links.host.set_stream_handler(PROTOCOL, self._on_stream)
 
     async def open(self, peer: ID, name: str) -> int:
@@ -103,19 +109,27 @@ class Tunnels:
     async def _on_stream(self, stream: INetStream) -> None:
         peer = peer_of(stream)
         try:
-            await grant_window(stream, _WINDOW_BYTES)
-            name = (await read_frame(stream)).decode(errors="replace")
-            door = self._doors.get(name)
-            if door is None or not await door.may_connect(peer):
+            door = await self._door_for(peer, stream)
+            if door is None:
                 await stream.write(_CLOSED)
-                await stream.close_write()
+                await finish(stream)
                 return
             async with self._slots, await trio.open_tcp_stream("127.0.0.1", door.port) as connection:
+                await grant_window(stream, _WINDOW_BYTES)
                 await stream.write(_OPEN)
                 await _join(connection, stream)
         except (*STREAM_FAILURES, VizNodeError) as error:
             _log.debug("a tunnel of %s ended: %r", peer, error)
             await abandon(stream)
+
+    async def _door_for(self, peer: PeerId, stream: INetStream) -> TunnelDoor | None:
+        """The door that the peer asks for and may enter."""
+        with self._knocks.place(peer) as is_free:
+            if not is_free:
+                return None
+            name = (await read_frame(stream, max_bytes=MAX_NAME_BYTES)).decode(errors="replace")
+            door = self._doors.get(name)
+            return door if door is not None and await door.may_connect(peer) else None
 
 
 async def _join(connection: trio.SocketStream, stream: INetStream) -> None:

@@ -35,6 +35,7 @@ _STATUS_ERROR: Final = 1
 _LENGTH = struct.Struct(">I")
 _SHORT = struct.Struct(">H")
 _PAGE = struct.Struct(">I")
+PAGE_REQUEST_BYTES: Final = _PAGE.size
 
 # A stranger must not be able to raise the errors that stop this node (StorageError) or speak about it (LockedError).
 _TRAVELLING: Final[dict[str, type[VizNodeError]]] = {
@@ -61,12 +62,12 @@ def frame(body: bytes) -> bytes:
     return _LENGTH.pack(len(body)) + body
 
 
-def parse_length(header: bytes) -> int:
-    """The length that a frame announces. Raises: VerificationError (over 1 MiB)."""
+def parse_length(header: bytes, max_bytes: int = MAX_FRAME_BYTES) -> int:
+    """The length that a frame announces. Raises: VerificationError (over the limit)."""
     if len(header) != _LENGTH.size:
         raise VerificationError("a frame's header is cut short")
     length: int = _LENGTH.unpack(header)[0]
-    if length > MAX_FRAME_BYTES:
+    if length > max_bytes:
         raise VerificationError(f"a peer announced a message of {length} bytes")
     return length
 
