@@ -3,11 +3,14 @@
 import base64
 import gzip
 import socket
+import socketserver
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
+from typing import Any
 
 import pytest
 
@@ -82,25 +85,91 @@ def test_call__answer_that_unpacks_to_too_much__is_refused(monkeypatch: pytest.M
     assert refusal.value.code == 413
 
 
-@pytest.mark.parametrize("framing", [{"content_length": "100000"}, {"transfer_encoding": "chunked"}])
-def test_call__answer_byte_by_byte__is_given_up(framing: dict[str, str]) -> None:
-    def drip(to: BaseHTTPRequestHandler) -> None:
-        is_chunked = "transfer_encoding" in framing
-        to.send_response(200)
-        for name, value in framing.items():
-            to.send_header(name.replace("_", "-"), value)
-        to.end_headers()
-        try:
-            for _ in range(200):
-                to.wfile.write(b"1\r\n \r\n" if is_chunked else b" ")
-                time.sleep(0.05)
-        except OSError:
-            pass
+@contextmanager
+def dripping(*beginning: bytes, drops: Iterable[bytes] = (), name: str = "127.0.0.1") -> Iterator[str]:
+    """The address of a server that begins each answer, whatever it is asked, and goes on drop by drop."""
 
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                for part in beginning:
+                    self.request.sendall(part)
+                for drop in drops:
+                    self.request.sendall(drop)
+                    time.sleep(0.02)
+
+    class Server(socketserver.ThreadingTCPServer):
+        daemon_threads, block_on_close = True, False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield f"http://{name}:{server.server_address[1]}"
+        server.shutdown()
+
+
+STATUS = b"HTTP/1.1 200 OK\r\n"
+DRIPS = {
+    "status line": ((), repeat(b"H")),
+    "reason": ((STATUS[:-2],), repeat(b"!")),
+    "provisional answers": ((), repeat(b"HTTP/1.1 100 Continue\r\n\r\n")),
+    "name of a header": ((STATUS,), repeat(b"x")),
+    "headers": ((STATUS,), repeat(b"x: y\r\n")),
+    "body of a known length": ((STATUS, b"content-length: 100000\r\n\r\n"), repeat(b" ")),
+    "body until the end": ((STATUS, b"connection: close\r\n\r\n"), repeat(b" ")),
+    "chunks": ((STATUS, b"transfer-encoding: chunked\r\n\r\n"), repeat(b"1\r\n \r\n")),
+    "size of a chunk": ((STATUS, b"transfer-encoding: chunked\r\n\r\n"), repeat(b"0")),
+    "trailers": ((STATUS, b"transfer-encoding: chunked\r\n\r\n1\r\n1\r\n0\r\n"), repeat(b"x: y\r\n")),
+    "nothing": ((), (b"" for _ in repeat(0))),
+}
+
+
+@pytest.mark.parametrize("place", DRIPS)
+def test_call__answer_byte_by_byte__is_given_up_in_time(place: str) -> None:
+    beginning, drops = DRIPS[place]
     began = time.monotonic()
-    with endpoint(drip) as url, pytest.raises(ChainUnavailableError, match="too long"):
-        JsonRpc(url, timeout_seconds=0.2).call("eth_getLogs")
-    assert time.monotonic() - began < 8
+    with dripping(*beginning, drops=drops) as url, pytest.raises(ChainUnavailableError, match="too long, more than"):
+        JsonRpc(url, timeout_seconds=0.3).call("eth_getLogs")
+    assert 0.25 < time.monotonic() - began < 1
+
+
+def test_call__handshake_byte_by_byte__is_given_up_in_time() -> None:
+    began = time.monotonic()
+    hello = chain([b"\x16\x03\x03\x40\x00"], repeat(b"\x02"))
+    with dripping(drops=hello) as url, pytest.raises(ChainUnavailableError, match="too long, more than"):
+        JsonRpc(url.replace("http", "https"), timeout_seconds=0.3).call("eth_chainId")
+    assert 0.25 < time.monotonic() - began < 1
+
+
+def test_call__name_with_many_silent_addresses__is_given_up_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(host: str, port: int, *_: object, **__: object) -> list[Any]:
+        names = [f"127.0.0.{number}" for number in range(1, 99)] if host == "many.example" else [host]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (name, port)) for name in names]
+
+    with socket.create_server(("0.0.0.0", 0), backlog=0) as full, ExitStack() as waiting:
+        port = full.getsockname()[1]
+        for _ in range(4):  # more than wait to be accepted: nobody hears of those who connect now
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(("127.0.0.1", port))
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        began = time.monotonic()
+        with pytest.raises(ChainUnavailableError, match="too long, more than"):
+            JsonRpc(f"http://many.example:{port}", timeout_seconds=0.3).call("eth_chainId")
+        assert 0.25 < time.monotonic() - began < 1
+
+
+def test_call__slow_answer_in_time__is_read_and_the_connection_is_used_again() -> None:
+    peers = []
+
+    def reply(to: BaseHTTPRequestHandler) -> None:
+        peers.append(to.client_address)
+        time.sleep(0.2)
+        send(to, ANSWER)
+
+    with endpoint(reply) as url:
+        rpc = JsonRpc(url, timeout_seconds=0.5)
+        assert [rpc.call("eth_chainId") for _ in range(4)] == ["0x1"] * 4
+    assert len(set(peers)) == 1
 
 
 @pytest.mark.parametrize("status", [413, 429, 500, 503])
