@@ -16,9 +16,9 @@ import pytest
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket, lively_market
 from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain import rpc
-from viz_node.chain.anvil import deploy_for_development
 from viz_node.chain.audit import audit, headers
 from viz_node.chain.audit.ancestry import HISTORY
+from viz_node.chain.faucet import deploy_for_development
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import EntryKind
 from viz_node.chain.proofs import encode_header, header_of
