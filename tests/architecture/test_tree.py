@@ -32,3 +32,45 @@ def test_committed_files__secrets_and_workplaces__absent() -> None:
     found = [(name, word) for name, text in texts.items() for word in forbidden if word.encode() in text]
 
     assert not found
+
+
+PRINTER = "viz_node/cli/printer.py"
+# Their streams lead to the node that started them, not to a terminal.
+WORKERS = {"viz_node/content/worker.py", "viz_node/models/worker.py", "viz_node/daemon/federation_worker.py"}
+WAYS_TO_A_TERMINAL = {
+    "click.clear", "click.confirm", "click.echo", "click.echo_via_pager", "click.edit", "click.getchar", "click.launch",
+    "click.pause", "click.progressbar", "click.prompt", "click.secho", "click.style", "input", "print",
+    "sys.stderr", "sys.stdin", "sys.stdout", "sys.__stderr__", "sys.__stdout__",
+}  # fmt: skip
+LIBRARIES_OF_TERMINALS = {"curses", "getpass", "rich", "termios", "tty"}
+
+
+def ways_to_a_terminal(program: str) -> set[str]:
+    """What a module names or imports that can reach the terminal."""
+    found = set()
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            found.add(f"{node.value.id}.{node.attr}")
+        elif isinstance(node, ast.Name):
+            found.add(node.id)
+        elif isinstance(node, ast.Import):
+            found |= {item.name.partition(".")[0] for item in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module.partition(".")[0], *(f"{node.module}.{item.name}" for item in node.names)}
+    return found & (WAYS_TO_A_TERMINAL | LIBRARIES_OF_TERMINALS)
+
+
+def test_terminal__whole_package__written_and_read_in_one_place() -> None:
+    others = [path for path in MODULES if str(path.relative_to(ROOT)) not in {PRINTER, *WORKERS}]
+    found = {str(path.relative_to(ROOT)): ways for path in others if (ways := ways_to_a_terminal(path.read_text()))}
+
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "program",
+    ["print(1)", "import click\nclick.echo(1)", "from click import echo", "import sys as s\nfrom sys import stdout",
+     "import rich.console", "from rich.text import Text", "import sys\nsys.stderr.write('')"],
+)  # fmt: skip
+def test_ways_to_a_terminal__each__is_found(program: str) -> None:
+    assert ways_to_a_terminal(program)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from viz_node.cli.output import Output, cell, flattened
+from viz_node.cli.output import Output
+from viz_node.cli.words import cell, flattened
 
 SHORT_DIGITS = 12
-# More rows than a person reads; JSON has them all.
-MOST_LINES = 100
 # More rows than a person reads; JSON has them all.
 MOST_LINES = 100
 SUMS = (
@@ -34,22 +33,23 @@ def print_report(output: Output, body: Mapping[str, Any], names: Mapping[str, st
     output.facts(body, shown.facts())
     for title, columns, lines in shown.tables():
         if lines:
-            output.line(f"\n{title}")
+            output.heading(title)
             output.table(columns, [[cell(value) for value in line] for line in lines[-MOST_LINES:]])
         if len(lines) > MOST_LINES:
             output.line(f"these are the last {MOST_LINES} of {len(lines)}; --json gives all")
-    notes = [f"note: {note}" for note in body["notes"]]
-    if notes:
-        output.line("\n" + "\n".join(notes))
+    if body["notes"]:
+        output.line("")
+    for note in body["notes"]:
+        output.line(f"note: {note}")
     findings = body["findings"]
     if findings:
-        output.line("\nwhat does not hold")
+        output.heading("what does not hold")
         output.table(
             ("check", "entry", "message"),
             [[cell(row["check"]), cell(row["sequence"] or None), cell(row["message"])] for row in findings],
         )
     verdict = "every sale, split and claim holds" if body["ok"] else f"{len(findings)} findings: it does NOT hold"
-    output.line(f"\nverdict: {verdict}")
+    output.heading(f"verdict: {verdict}")
 
 
 class _Shown:

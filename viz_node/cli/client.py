@@ -3,6 +3,7 @@
 import http.client
 import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,7 +78,7 @@ class NodeClient:
 
     def _not_running(self) -> NodeNotRunningError:
         return NodeNotRunningError(
-            f"no node is running on {self._home}", f"start one: viz-node --home {self._home} start"
+            f"no node is running on {self._home}", f"start one: viz-node --home {quote(str(self._home))} start"
         )
 
 

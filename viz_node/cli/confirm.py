@@ -5,14 +5,15 @@ the node works out without doing anything. `paid_to` of a row says who gets the 
 development chain's, which nobody can lose.
 """
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from decimal import ROUND_UP, Decimal
 from typing import Any
 
 import click
 
+from viz_node.cli import printer
 from viz_node.cli.terminal import Command, Terminal
+from viz_node.cli.words import tokens
 from viz_node.errors import RefusedError
 
 COLUMNS = ("what", "amount", "gas", "consequence")
@@ -41,7 +42,7 @@ def may_spend(
         return False
     if yes:
         return True
-    can_ask = sys.stdin.isatty() and not terminal.output.is_json
+    can_ask = printer.can_ask() and not terminal.output.is_json
     if not can_ask and not is_gas_only:
         raise _nobody()
     plan = make_plan()
@@ -50,7 +51,7 @@ def may_spend(
         raise _nobody()
     if not terminal.output.is_json:
         _show(terminal, plan, "nothing will be spent")
-    if plan and must_ask and not click.confirm("Go on?", default=False, err=True):
+    if plan and must_ask and not printer.ask_yes("Go on?"):
         raise RefusedError("you declined; nothing was spent")
     return True
 
@@ -62,7 +63,7 @@ def _show(terminal: Terminal, plan: Plan, empty: str) -> None:
         parts, whole = row.get("paid_to", ()), "it" if row["amount"] else "each sale"
         for part in parts[:MOST_PARTS]:
             who = f"  ({part['who']})" if part["who"] else ""
-            terminal.output.line(f"  {part['amount']} of {whole} to {part['account']}, {part['share']}{who}")
+            terminal.output.line(f"  {tokens(part['amount'])} of {whole} to {part['account']}, {part['share']}{who}")
         if len(parts) > MOST_PARTS:
             terminal.output.line(f"  and the rest to {len(parts) - MOST_PARTS} others; --json lists them")
 

@@ -1,13 +1,16 @@
 """Following a durable job from the terminal: a progress bar, or a line now and then, until it has ended."""
 
 import time
+from math import isfinite
 from typing import Any, Protocol, Self
 
 from viz_node.cli.output import Output
+from viz_node.cli.printer import Bar
 from viz_node.errors import TrainingError, VizNodeError, class_named, error_from
 
 POLL_SECONDS = 0.4
 PLAIN_LINE_SECONDS = 5.0
+MOST = 10**12
 ENDED = ("done", "failed", "cancelled")
 TRAINING_KINDS = ("train", "base_build", "generate", "federate")
 
@@ -64,12 +67,12 @@ def job_error(job: dict[str, Any]) -> VizNodeError:
 def measures_of(progress: dict[str, Any]) -> str:
     """Loss, speed and time left of a job's last word, as far as it has them."""
     parts = []
-    if isinstance(progress.get("loss"), int | float):
-        parts.append(f"loss {progress['loss']:.3f}")
-    if isinstance(progress.get("tokens_per_second"), int | float):
-        parts.append(f"{progress['tokens_per_second']:,.0f} tokens/s")
-    if isinstance(progress.get("eta_seconds"), int | float):
-        minutes, seconds = divmod(int(progress["eta_seconds"]), 60)
+    if (loss := _number(progress.get("loss"))) is not None:
+        parts.append(f"loss {loss:.3f}")
+    if (speed := _number(progress.get("tokens_per_second"))) is not None:
+        parts.append(f"{speed:,.0f} tokens/s")
+    if (eta := _number(progress.get("eta_seconds"))) is not None:
+        minutes, seconds = divmod(int(eta), 60)
         parts.append(f"ETA {minutes}:{seconds:02d}")
     return "  ".join(parts)
 
@@ -93,7 +96,7 @@ class JobProgress(Protocol):
 
 def progress_for(output: Output) -> JobProgress:
     """A live bar on a terminal, lines otherwise."""
-    return _Bar() if output.has_live_progress else _Lines(output)
+    return _JobBar() if output.has_live_progress else _Lines(output)
 
 
 class _Lines:
@@ -119,37 +122,30 @@ class _Lines:
         self._output.news(f"{job.get('kind', 'job')}: {describe_progress(progress | {'phase': phase})}")
 
 
-class _Bar:
+class _JobBar:
     """For people: one live bar with the measures behind it."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
-
-        self._bar = Progress(
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[measures]}", markup=False),
-            console=Console(stderr=True),
-        )
-        self._task = self._bar.add_task("waiting", total=None, measures="")
+        self._bar = Bar("waiting")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        self._bar.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        self._bar.__exit__()
 
     def update(self, job: dict[str, Any]) -> None:
         progress = job.get("progress") or {}
-        steps = progress.get("steps")
+        is_done, steps = job["state"] == "done", _number(progress.get("steps"))
         self._bar.update(
-            self._task,
-            description=f"{job.get('kind', 'job')} · {progress.get('phase') or job['state']}",
-            total=steps or (1 if job["state"] == "done" else None),
-            completed=steps or 1 if job["state"] == "done" else progress.get("step") or 0,
-            measures=measures_of(progress),
+            f"{job.get('kind', 'job')} · {progress.get('phase') or job['state']}",
+            measures_of(progress),
+            completed=steps or 1 if is_done else _number(progress.get("step")) or 0,
+            total=steps or (1 if is_done else None),
         )
+
+
+def _number(value: object) -> float | None:
+    """A number that a worker told, if it is one that can be shown."""
+    return value if isinstance(value, int | float) and isfinite(value) and abs(value) < MOST else None

@@ -1,55 +1,60 @@
-"""Printing: JSON for programs, rich tables on a terminal, plain columns otherwise; strangers' text made harmless."""
+"""What a command shows: JSON for programs, lines within the terminal's width for people."""
 
-import json
-import sys
+import csv
+import io
+import re
+import shlex
+import shutil
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
-import click
-
-from viz_node.domain.ids import is_hex_digest
+from viz_node.cli import printer
+from viz_node.cli.layout import LEAST_WIDTH, fact_lines, table_lines
+from viz_node.cli.sections import NAMES
+from viz_node.cli.words import cell, flattened
+from viz_node.domain.plain_text import one_line, shortened
 
 Row = Mapping[str, Any]
-ID_DIGITS = 12
+ERROR = "error: "
+USUAL_WIDTH = 80
+_NAMED_COMMAND = re.compile(rf"\bviz-node (?=(?:{'|'.join(NAMES)})\b)")
 
 
 class Output:
-    """Data on stdout, news about its making on stderr."""
+    """Data on stdout, news about its making on stderr; advice names the `home` that was given on the command line."""
 
-    def __init__(self, is_json: bool) -> None:
+    def __init__(self, is_json: bool, home: str | None = None) -> None:
         self.is_json = is_json
-        self.is_terminal = sys.stdout.isatty() and not is_json
-        self.has_live_progress = sys.stderr.isatty() and not is_json
+        self.home = home
+        self.has_live_progress = printer.can_draw() and not is_json
 
     def rows(self, data: Sequence[Row], columns: Sequence[str], empty: str = "nothing yet") -> None:
-        """A table of these keys, ids by their first digits, which every command accepts; as JSON all of `data`."""
+        """A table of these keys, each value whole; as JSON all of `data`."""
         if self.is_json:
             self.document(data)
         elif not data:
-            click.echo(empty)
+            self.line(empty)
         else:
-            self.table(columns, [[shortened(cell(row.get(column))) for column in columns] for row in data])
+            self.table(columns, [[cell(row.get(column), column) for column in columns] for row in data])
 
     def table(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
         """A table of ready cells, for people."""
         titles = [column.replace("_", " ") for column in columns]
-        if self.is_terminal:
-            self._rich_table(titles, lines)
-            return
-        widths = [max(len(line[place]) for line in [titles, *lines]) for place in range(len(titles))]
-        for line in [titles, *lines]:
-            click.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+        plain = [[one_line(text) for text in line] for line in lines]
+        head, *rest = table_lines(titles, plain, _width())
+        printer.write_line(head, bold=len(head))
+        for line in rest:
+            printer.write_line(line)
 
     def facts(self, data: object, pairs: Sequence[tuple[str, object]]) -> None:
         """Names and values, one per line; the JSON form is `data`."""
         if self.is_json:
             self.document(data)
             return
-        shown = [(name, cell(value)) for name, value in pairs if value not in (None, "", [], {})]
-        width = max((len(name) for name, _ in shown), default=0)
-        for name, value in shown:
-            title = click.style(name.ljust(width), bold=True) if self.is_terminal else name.ljust(width)
-            click.echo(f"{title}  {value}")
+        shown = [(one_line(name), cell(value, name)) for name, value in pairs if value not in (None, "", [], {})]
+        for line in fact_lines(shown, _width()):
+            printer.write_line(line)
 
     def body(self, data: Mapping[str, Any]) -> None:
         """Every fact of an object, nested ones as `outer.inner`."""
@@ -62,62 +67,60 @@ class Output:
     def line(self, text: str) -> None:
         """A sentence for people; nothing in JSON form."""
         if not self.is_json:
-            click.echo(printable(text))
+            printer.write_line(self.advice(text))
+
+    def heading(self, text: str) -> None:
+        """A sentence after an empty line; nothing in JSON form."""
+        self.line("")
+        self.line(text)
+
+    def text(self, text: str) -> None:
+        """A text of several lines, as an adapter writes them; nothing in JSON form."""
+        if not self.is_json:
+            printer.write_text(text)
 
     def news(self, text: str) -> None:
         """A sentence about what is going on, on stderr; nothing in JSON form."""
         if not self.is_json:
-            click.echo(printable(text), err=True)
+            printer.write_line(self.advice(text), is_news=True)
 
     def document(self, data: object) -> None:
         """One JSON document."""
-        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+        printer.write_json(data)
 
-    def _rich_table(self, titles: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+    def csv(self, columns: Sequence[str], data: Sequence[Row]) -> None:
+        """Comma-separated values, for spreadsheets."""
+        table = io.StringIO()
+        writer = csv.DictWriter(table, columns, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({column: one_line(str(row.get(column, ""))) for column in columns} for row in data)
+        printer.write_text(table.getvalue().removesuffix("\n"))
 
-        table = Table(*titles, box=box.SIMPLE_HEAD, header_style="bold")
-        for line in lines:
-            # Text, not str: square brackets in a stranger's name are not markup.
-            table.add_row(*(Text(text, overflow="fold") for text in line))
-        Console().print(table)
+    def error(self, name: str, message: str, hint: str) -> None:
+        """Why a command failed and what to do next, on stderr.
 
+        On a terminal a long cause is indented: no part of it, whoever wrote it, can look like a line of this program.
+        """
+        hint = self.advice(hint)
+        if self.is_json:
+            body = {"error": name, "message": shortened(message), "hint": shortened(hint)}
+            printer.write_json(body, is_news=True, indent=None)
+            return
+        line = f"{ERROR}{one_line(message)}"
+        indent = " " * len(ERROR)
+        for part in wrap(line, _width(), subsequent_indent=indent) if self.has_live_progress else [line]:
+            printer.write_line(part, is_news=True)
+        if hint:
+            printer.write_line(f"next: {hint}", is_news=True)
 
-def cell(value: object) -> str:
-    """A value as one line of text."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(cell(item) for item in value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {cell(item)}" for key, item in value.items())
-    return printable(str(value)).replace("\n", " ")
-
-
-def shortened(text: str) -> str:
-    """A digest's first 12 digits; any other text as it is."""
-    return text[:ID_DIGITS] if is_hex_digest(text) else text
-
-
-def printable(text: str) -> str:
-    """The text without control characters, so that no peer's name can steer the terminal."""
-    return "".join(char if char.isprintable() or char == "\n" else "�" for char in text)
+    def advice(self, text: str) -> str:
+        """The text, in which every command names the home that this one was given, ready to be copied."""
+        if self.home is None:
+            return text
+        option = f"viz-node --home {shlex.quote(self.home)} "
+        return _NAMED_COMMAND.sub(lambda _: option, text)
 
 
-def flattened(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
-    """The facts of nested objects in order, as dotted names."""
-    pairs: list[tuple[str, object]] = []
-    for key, value in data.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            pairs += flattened(value, f"{name}.")
-        else:
-            pairs.append((name, value))
-    return pairs
+def _width() -> int:
+    """The terminal's width, or 80 columns where there is none."""
+    return max(shutil.get_terminal_size((USUAL_WIDTH, 24)).columns, LEAST_WIDTH)

@@ -32,9 +32,9 @@ class StartScreen:
         line(f"  dashboard  {facts['dashboard']}  (this link works once)")
         if facts["dev"]:
             line(f"  chain      {facts['chain']}  test money only")
-        line("\nNext, in another terminal:")
-        line(f"  viz-node --home {self._home} content add FOLDER --rights owned --author YOU")
-        line(f"  viz-node --home {self._home} train NAME --content all")
+        self._output.heading("Next, in another terminal:")
+        line("  viz-node content add FOLDER --rights owned --author YOU")
+        line("  viz-node train NAME --content all")
         line("Stop with Ctrl-C.")
 
     def progress(self, job: dict[str, Any]) -> None:
@@ -50,18 +50,18 @@ class StartScreen:
         """The sample is for sale: how good it is, and how to try it."""
         name, evaluation = facts["name"], facts["evaluation"]
         line = self._output.line
-        line(f"\nA sample adapter is trained and published: {name}, {facts['price']} of test money")
+        self._output.heading(f"A sample adapter is trained and published: {name}, {facts['price']} of test money")
         line(
             f"  perplexity on held-out text: {evaluation.get('perplexity_before')} before, "
             f"{evaluation.get('perplexity_after')} after"
         )
         line("Try it in another terminal:")
-        line(f"  viz-node --home {self._home} search")
-        line(f'  viz-node --home {self._home} generate {name} "In the year two, the old sailor"')
-        line(f"  viz-node --home {self._home} status          # names the dashboard")
+        line("  viz-node search")
+        line(f'  viz-node generate {name} "In the year two, the old sailor"')
+        line("  viz-node status          # names the dashboard")
 
     def trouble(self, message: str) -> None:
         """Why there is no sample, and where to look; the node runs on."""
         self._bars.close()
         self._output.news(f"the first start did not finish: {message}")
-        self._output.news(f"next: viz-node --home {self._home} jobs list   (the next start tries again)")
+        self._output.news("next: viz-node jobs list   (the next start tries again)")

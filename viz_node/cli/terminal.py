@@ -24,6 +24,12 @@ class Terminal:
     home: Path
     is_json: bool = False
     failure_status: list[int] = field(default_factory=list)
+    is_home_given: bool = False
+
+    @property
+    def given_home(self) -> str | None:
+        """The home, if it is not the usual one: advice names it."""
+        return str(self.home) if self.is_home_given else None
 
     @cached_property
     def client(self) -> NodeClient:
@@ -37,7 +43,7 @@ class Terminal:
         """Where this command prints."""
         from viz_node.cli.output import Output
 
-        return Output(self.is_json)
+        return Output(self.is_json, self.given_home)
 
     def run_job(self, answer: dict[str, Any], is_detached: bool) -> dict[str, Any] | None:
         """Follow the job that `answer` started until it is done, and return it; None if the caller does not wait."""
@@ -45,7 +51,8 @@ class Terminal:
 
         job_id = str(answer["job_id"])
         if is_detached:
-            self.output.facts(answer, [("job", job_id), ("next", f"viz-node jobs show {job_id}")])
+            self.output.facts(answer, [("job", job_id)])
+            self.output.line(f"next: viz-node jobs show {job_id}")
             return None
         return follow_job(self.client, self.output, job_id)
 

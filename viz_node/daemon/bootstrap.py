@@ -5,6 +5,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 
 from viz_node.daemon.config import Config
 from viz_node.errors import NodeNotRunningError
@@ -24,7 +25,7 @@ def join_neighbour(config: Config) -> Config:
         addresses = json.loads((config.join / ADDRESSES).read_text())
     except (OSError, ValueError) as error:
         raise NodeNotRunningError(
-            f"no node runs on {config.join}", f"viz-node --home {config.join} start --dev"
+            f"no node runs on {config.join}", f"viz-node --home {quote(str(config.join))} start --dev"
         ) from error
     for source in sorted((config.join / "bases").glob("*/provenance.json")):
         copy_base(source.parent, config.home / "bases" / source.parent.name)

@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
@@ -53,7 +54,7 @@ def _join_neighbours_chain(neighbour: Path, account: Account) -> Chain:
     running = anvil.find_anvil(neighbour / "chain")
     if running is None:
         raise NodeNotRunningError(
-            f"no development chain runs on {neighbour}", f"viz-node --home {neighbour} start --dev"
+            f"no development chain runs on {neighbour}", f"viz-node --home {quote(str(neighbour))} start --dev"
         )
     return _prepare(neighbour / "chain", running.rpc_url, account, owned=False)
 

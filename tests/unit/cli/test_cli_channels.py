@@ -76,9 +76,10 @@ def test_channel__spending__shows_the_plan_of_the_same_order_and_needs_a_yes(
 
 def test_channel_list__open__tells_uses_and_days_left(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
     run(terminal, channel_command, "list")
-    titles, values = capsys.readouterr().out.splitlines()
-    assert "uses left" in titles and "days left" in titles
-    assert values.split()[-7:] == ["0.01", "2", "3", "0.02", "0.05", "29", "open"]
+    lines = capsys.readouterr().out.splitlines()
+    assert "uses left" in lines[0] and "days left" in lines[0]
+    assert lines[1].split() == ["1", "2", "3", "0.02", "tokens", "0.05", "tokens", "29", "open"]
+    assert [line.split() for line in lines[2:]] == [["adapter", "id", "ab" * 32], ["price", "0.01", "tokens"]]
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])

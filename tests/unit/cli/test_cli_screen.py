@@ -26,7 +26,7 @@ def job(job_id: str, kind: str, state: str, **progress: Any) -> dict[str, Any]:
 
 
 def test_screen__plain__says_who_where_and_what_next(capsys: pytest.CaptureFixture[str]) -> None:
-    with StartScreen(Output(False)) as screen:
+    with StartScreen(Output(False, "/h")) as screen:
         screen.ready(READY)
         screen.progress(job("1", "base_build", "running", phase="build", step=3, steps=9))
         screen.progress(job("1", "base_build", "done", phase="build", step=9, steps=9))

@@ -46,4 +46,4 @@ def example(terminal: Terminal, name: str) -> None:
     if terminal.is_json:
         terminal.output.document({"name": name, "path": str(files[name]), "text": text})
     else:
-        terminal.output.line(text.rstrip("\n"))
+        terminal.output.text(text.rstrip("\n"))

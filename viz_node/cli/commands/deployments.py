@@ -90,7 +90,7 @@ def check_command(terminal: Terminal, file: Path, rpc_url: str) -> None:
     else:
         print_checks(terminal.output, rows)
         if terms:
-            terminal.output.line("\nWhat was fixed when the market was deployed")
+            terminal.output.heading("What was fixed when the market was deployed")
             terminal.output.body(_in_words(terms))
     if any(finding.state == "fail" for finding in findings):
         raise click.exceptions.Exit(FAILED_CHECK_STATUS)

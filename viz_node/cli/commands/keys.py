@@ -1,10 +1,10 @@
 """`viz-node keys`: show, back up and restore the node's keys; another passphrase; the account as a wallet file."""
 
-import sys
 from pathlib import Path
 
 import click
 
+from viz_node.cli import printer
 from viz_node.cli.terminal import Command, Terminal, json_option, pass_terminal
 from viz_node.errors import UsageError
 
@@ -34,9 +34,9 @@ def asked(source: Path | None, question: str, twice: bool) -> str:
 
     if source is not None:
         return read_passphrase(source, "name a readable --passphrase-file")
-    if not sys.stdin.isatty():
+    if not printer.can_ask():
         raise UsageError("nobody can be asked for a passphrase here", "add --passphrase-file FILE")
-    return str(click.prompt(question, hide_input=True, confirmation_prompt=twice, err=True))
+    return printer.ask_secret(question, twice)
 
 
 @keys_command.command("show")

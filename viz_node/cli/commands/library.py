@@ -38,7 +38,7 @@ def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_toke
     if terminal.output.is_json:
         terminal.output.document(job)
     result = job["result"]
-    terminal.output.line(str(result["text"]))
+    terminal.output.text(str(result["text"]))
     if metered:
         paid, left, channel = result["paid"], result["uses_left"], result["channel"]
         terminal.output.news(f"paid {paid}; channel {channel} pays for {left} more")

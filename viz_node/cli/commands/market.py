@@ -1,5 +1,6 @@
 """`viz-node publish`, `withdraw`, `search`, `show`, `license` and `fetch`: selling and buying."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -7,8 +8,8 @@ import click
 
 from viz_node.cli.commands.pricing import price_rule_options
 from viz_node.cli.confirm import may_spend, spending_options
-from viz_node.cli.output import flattened
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.words import flattened, tokens
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.royalty import parse_split
@@ -100,9 +101,21 @@ def search_command(terminal: Terminal, text: str) -> None:
     columns = ("adapter_id", "name", "base_model", "price", "range", "license", "delivery", "terms", "licensed")
     empty = "nothing found; are there peers? viz-node peers"
     rows = terminal.client.call_list("search", text=text)
-    ranges = [f"{row.get('floor', '-')}..{row.get('ceiling', '-')}" for row in rows]
+    ranges = [range_of(row) for row in rows]
     shown = rows if terminal.is_json else [row | {"range": text} for row, text in zip(rows, ranges, strict=True)]
     terminal.output.rows(shown, columns, empty)
+
+
+def range_of(row: Mapping[str, Any]) -> str:
+    """Between which prices an offer moves; nothing for a fixed price."""
+    floor, ceiling = row.get("floor"), row.get("ceiling")
+    return "-" if floor == ceiling else f"{floor} to {ceiling}"
+
+
+def price_of(answer: Mapping[str, Any]) -> str:
+    """The price of an offer and how it moves."""
+    between = range_of(answer)
+    return f"{tokens(answer['price'])}, {answer['moves']}" + (f"; from {between}" if between != "-" else "")
 
 
 @click.command("show")
@@ -117,16 +130,16 @@ def show_command(terminal: Terminal, adapter: str) -> None:
         output.document(answer)
         return
     facts = [(name.replace("_", " "), answer[name]) for name in SHOWN_FACTS]
-    facts[3:3] = [("price", f"{answer['price']}, {answer['moves']}; {answer['floor']} to {answer['ceiling']}")]
-    facts.append(("delivery", DELIVERIES[answer["delivery"]]))
+    facts[3:3] = [("price", price_of(answer))]
+    facts.append(("delivery", DELIVERIES.get(answer["delivery"], answer["delivery"])))
     output.facts(answer, facts)
     for title, body in (
         ("What a licensee may do", answer["permissions"]),
         ("Who is paid, in percent", answer["split"]),
     ):
-        output.line(f"\n{title}")
+        output.heading(title)
         output.facts(body, list(body.items()))
-    output.line("\nThe manifest, which the seller signed")
+    output.heading("The manifest, which the seller signed")
     output.facts(answer, flattened({key: value for key, value in answer["manifest"].items() if key not in TOLD}))
 
 

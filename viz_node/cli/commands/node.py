@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -54,7 +55,7 @@ def wait_command(terminal: Terminal, timeout: float) -> None:
         if time.monotonic() - begun > timeout:
             raise DeadlineError(
                 f"the node on {terminal.home} was not ready within {timeout:g} s",
-                f"viz-node --home {terminal.home} doctor",
+                f"viz-node --home {quote(str(terminal.home))} doctor",
             )
         time.sleep(WAIT_POLL_SECONDS)
     if terminal.output.is_json:
@@ -75,7 +76,7 @@ def status_command(terminal: Terminal) -> None:
 @pass_terminal
 def peers_command(terminal: Terminal) -> None:
     """Peers that this node knows."""
-    empty = "no peers yet; a second one: viz-node --home OTHER start --dev --join HOME"
+    empty = f"no peers yet; a second node: viz-node --home OTHER start --dev --join {quote(str(terminal.home))}"
     terminal.output.rows(terminal.client.call_list("peers"), ("peer_id", "connected", "addresses"), empty)
 
 

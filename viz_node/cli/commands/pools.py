@@ -43,7 +43,7 @@ def show_pool(terminal: Terminal, pool: int) -> None:
               "roots": ("periods", "fees", "state", "adoptable_at", "data")}  # fmt: skip
     terminal.output.body({key: value for key, value in body.items() if key not in tables})
     for name, columns in tables.items():
-        terminal.output.line(f"\n{name}")
+        terminal.output.heading(name)
         terminal.output.rows(body[name], columns, "none yet")
 
 

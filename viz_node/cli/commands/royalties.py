@@ -1,7 +1,5 @@
 """`viz-node royalties`: what is owed to this account."""
 
-import csv
-import sys
 from decimal import Decimal
 from typing import Any
 
@@ -75,9 +73,7 @@ def show_statement(terminal: Terminal, period: str | None, is_csv: bool) -> None
     """Every sale and use that paid you, your part, and every claim, each with its entry of the ledger."""
     rows = terminal.client.call_list("royalties_statement", period=period)
     if is_csv and not terminal.output.is_json:
-        writer = csv.DictWriter(sys.stdout, STATEMENT_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
+        terminal.output.csv(STATEMENT_COLUMNS, rows)
         return
     terminal.output.rows(rows, STATEMENT_COLUMNS, "no split that names this account was paid yet")
 

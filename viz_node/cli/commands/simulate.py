@@ -47,9 +47,9 @@ def simulate_command(terminal: Terminal, experiment: str, seed: int, repeats: in
         terminal.output.document({**body, "tables": {table.name: table.to_dict() for table in tables}})
         return
     for table in tables:
-        terminal.output.line(f"\n{table.title}")
+        terminal.output.heading(table.title)
         terminal.output.table(table.columns, table.cells())
-    terminal.output.line(f"\n{len(written)} files in {out}")
+    terminal.output.heading(f"{len(written)} files in {out}")
 
 
 def _run(terminal: Terminal, names: tuple[str, ...], seed: int, repeats: int) -> list["Result"]:
@@ -82,9 +82,7 @@ def _progress(terminal: Terminal, steps: int) -> Iterator[Callable[[], None]]:
     if not terminal.output.has_live_progress:
         yield lambda: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    from viz_node.cli.printer import Bar
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("simulating", total=steps)
-        yield lambda: bar.advance(task)
+    with Bar("simulating", steps) as bar:
+        yield bar.advance

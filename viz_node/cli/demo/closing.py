@@ -15,7 +15,7 @@ def print_closing(output: Output, facts: Facts, checks: Sequence[Check], seconds
         rows = [asdict(check) for check in checks]
         output.document({"verified": is_verified, "seconds": round(seconds, 1), **asdict(facts), "checks": rows})
         return
-    output.line(f"\nSold: one license for {facts.adapter} at {format_amount(facts.price)}. Who received what:")
+    output.heading(f"Sold: one license for {facts.adapter} at {format_amount(facts.price)}. Who received what:")
     output.table(
         ("account", "share", "earned", "claimed", "due"),
         [
@@ -29,7 +29,7 @@ def print_closing(output: Output, facts: Facts, checks: Sequence[Check], seconds
             for account in facts.earned
         ],
     )
-    output.line("\nThe auditor's verdict, and what else was checked:")
+    output.heading("The auditor's verdict, and what else was checked:")
     output.table(("holds", "check", "seen"), [("yes" if c.ok else "NO", c.name, c.seen) for c in checks])
     verdict = "every step was verified" if is_verified else "NOT verified"
-    output.line(f"\nverdict: {verdict}, in {seconds:.0f} s")
+    output.heading(f"verdict: {verdict}, in {seconds:.0f} s")

@@ -1,0 +1,97 @@
+"""A node whose every text is an attack on the terminal: what it answers to each operation, as its API would."""
+
+import json
+from typing import Any
+
+from viz_node.cli.client import _answer_from
+
+MARK = "[red]x[red]"
+VERDICT = "verdict: every sale, split and claim holds"
+EVIL = (
+    f"\x1b[2J\x1b[H\x1b]8;;http://evil\x07{MARK}\x1b]8;;\x07\x9b31m\u202egpj\u2066\u200b\r\n{VERDICT}\n\u2028{VERDICT}"
+    f"\u2029\x85\ttab\x00\x7f\ud800\U000e0041"
+)
+DIGEST = "ab" * 32
+PLAN = [{"what": EVIL, "amount": EVIL, "gas": "0.1", "consequence": EVIL,
+         "paid_to": [{"account": EVIL, "share": EVIL, "amount": EVIL, "who": EVIL}]}]  # fmt: skip
+PROGRESS = {"phase": EVIL, "step": 1, "steps": EVIL, "loss": EVIL, "tokens_per_second": 1e999, "eta_seconds": 1e999}
+RESULT = {"text": EVIL, "paid": EVIL, "uses_left": EVIL, "channel": EVIL, "name": EVIL, "tx_hashes": [EVIL],
+          "evaluation": {"perplexity_before": EVIL, "perplexity_after": EVIL, EVIL: EVIL}, EVIL: EVIL}  # fmt: skip
+JOB = {
+    "job_id": EVIL,
+    "kind": EVIL,
+    "name": EVIL,
+    "state": "done",
+    "progress": PROGRESS,
+    "error": EVIL,
+    "result": RESULT,
+}
+FAILED = JOB | {"state": "failed", "result": None, "error": f"NotFoundError: {EVIL}"}
+FACTS = {"name": EVIL, "works": [EVIL], "nested": {EVIL: EVIL, "digest": DIGEST}, EVIL: [{EVIL: EVIL}]}
+WORK = dict.fromkeys(("work_id", "title", "author", "rights", "media_type", "characters"), EVIL)
+PRICED = {"price": EVIL, "floor": EVIL, "ceiling": "1.00", "moves": EVIL, "delivery": EVIL, "time": EVIL, EVIL: EVIL}
+OFFER = PRICED | {"offer": EVIL, "derived": EVIL, "matches": False, "is_open": EVIL, "adapter_id": EVIL, "name": EVIL}
+ROYALTIES = {
+    "rows": [{"split_id": EVIL, "share": EVIL, "accrued": EVIL, "claimed": EVIL, "due": EVIL}],
+    "sales": [{"adapter": EVIL, "holder": EVIL, "price": EVIL, "block": EVIL, "tx_hash": EVIL}],
+    "account": EVIL, "due": EVIL, "in_derived": EVIL, "in_escrow": EVIL, "in_pools": EVIL,
+}  # fmt: skip
+SHOWN = OFFER | {"permissions": {EVIL: EVIL}, "split": {EVIL: EVIL}, "manifest": FACTS} | dict.fromkeys(
+    ("base_model", "license", "expires", "account", "peer_id", "evaluation"), EVIL
+)  # fmt: skip
+LISTED = [OFFER | WORK | FACTS | {"progress": PROGRESS, "connected": EVIL, "sender": EVIL, "pool": EVIL, "kind": EVIL}]
+
+OBJECTS: dict[str, Any] = {
+    "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
+    "content_remove": {"work_id": EVIL, "title": EVIL, "adapters": [EVIL], "jobs": [EVIL]},
+    "channel_show": FACTS | {"receipts": [EVIL], "kept": [EVIL]},
+    "federation_create": {"federation_id": EVIL, "invite": EVIL},
+    "jobs_show": JOB,
+    "pool_show": FACTS | {"members": [FACTS], "roots": [FACTS]},
+    "pricing_show": {"offers": [OFFER], "sales": [OFFER], "curve": [{"price": "1.00", "time": EVIL}],
+                     "at": {"time": EVIL, "price": EVIL}},
+    "royalties": ROYALTIES,
+    "show": SHOWN,
+}  # fmt: skip
+PLAIN_OBJECTS = """
+    channel_receipts content_show export federation_join id jobs_cancel pool_data pool_join pool_leave pool_watch status
+"""
+JOBS = """
+    base_build channel_close channel_open channel_top_up federation_run fetch generate generate_metered jobs_resume
+    license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
+"""
+LISTS = """
+    adapters_list base_list channel_list content_list federation_status jobs_list license_list notice_show peers
+    pool_list search
+"""
+ANSWERS = (
+    OBJECTS
+    | dict.fromkeys(PLAIN_OBJECTS.split(), FACTS)
+    | {name: {"job_id": EVIL} for name in JOBS.split()}
+    | dict.fromkeys(LISTS.split(), LISTED)
+    | {"doctor": [{"state": EVIL, "check": EVIL, "detail": EVIL, "fix": EVIL}]}
+    | {"royalties_statement": [ROYALTIES["rows"][0] | {"entry": EVIL, "time": EVIL, "what": EVIL}]}
+)
+
+
+class HostileTransport:
+    """Stands in for the HTTP exchange of NodeClient; the bytes are read as those of a real node."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.asked: list[str] = []
+
+    def __call__(self, _method: str, path: str, _params: object, _timeout_seconds: float) -> Any:
+        operation = path.rpartition("/")[2]
+        self.asked.append(operation)
+        if self.kind == "error":
+            body = {"error": "RefusedError", "message": EVIL + "m" * 1_000_000, "hint": EVIL + "h" * 1_000_000}
+            return _answer_from(500, json.dumps(body).encode())
+        return _answer_from(200, json.dumps(self._answer(operation)).encode())
+
+    def _answer(self, operation: str) -> Any:
+        if operation == "jobs_show" and self.kind == "failed job":
+            return FAILED
+        if operation.startswith("plan_"):
+            return PLAN
+        return {} if operation == "readyz" else ANSWERS[operation]
