@@ -13,6 +13,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
+from viz_node.domain.plain_text import one_line, several_lines
 from viz_node.errors import NotFoundError, StorageError
 
 LOG_NAME = "node.log"
@@ -55,10 +56,16 @@ class Folding(logging.Filter):
 
 
 class _Bounded(logging.Formatter):
-    """Cuts what is too long in the middle: the start says what, the end of a traceback why."""
+    """Keeps what is logged harmless and short: a message is one line, whoever wrote what stands in it.
+
+    What is too long is cut in the middle: the start says what, the end of a traceback why.
+    """
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
+        return one_line(super().formatMessage(record), MAX_LINE_CHARACTERS)
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
+        text = several_lines(super().format(record))
         half = MAX_LINE_CHARACTERS // 2
         return text if len(text) <= MAX_LINE_CHARACTERS else f"{text[:half]}\n[…]\n{text[-half:]}"
 

@@ -23,7 +23,7 @@ VALUES = {"amount": "5.00", "days": "3", "deposit": "5.00", "experiment": "fraud
           "price": "5.00", "repeats": "2", "timeout": "0"}  # fmt: skip
 DRIVES_NODES = {("demo",)}
 SAYS_NOTHING_FOREIGN = {("wait",), ("audit",)}
-WRITES_TEXTS = {("generate",)}
+WRITES_TEXTS = {("generate",), ("logs",)}
 BOLD = ("\x1b[1m", "\x1b[0m")
 
 
@@ -74,6 +74,8 @@ def home(tmp_path: Path) -> Path:
     place = tmp_path / NAME
     place.mkdir()
     (place / "config.toml").write_text(f'"{MARK}\\u001b\\u202e" = 1\n')
+    (place / "logs").mkdir()
+    (place / "logs" / "node.log").write_text(EVIL, errors="surrogatepass")
     return place
 
 

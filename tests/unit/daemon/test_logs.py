@@ -40,6 +40,12 @@ def test_log__one_kind_of_line_again_and_again__is_folded_and_others_go_through(
     assert lines[-1].endswith("another kind")
 
 
+def test_log__stranger_sends_escapes_and_line_ends__one_harmless_line(home: Path) -> None:
+    logging.getLogger("p2p").warning("dropped %s", "x\x1b[2J\r\n2026-01-01 INFO all is well\u2028\u202e\ud800")
+    (line,) = logs.last_lines(home, 10)
+    assert line.endswith("dropped x�[2J  2026-01-01 INFO all is well ��")
+
+
 def test_log__many_kinds_of_lines__are_bounded_too(home: Path) -> None:
     for number in range(1500):
         logging.getLogger("p2p").warning(f"kind {number} {'x' * 9000}")  # noqa: G004 - each a kind of its own

@@ -23,7 +23,7 @@ def logs_command(terminal: Terminal, follow: bool, lines: int) -> None:
     from viz_node.daemon import logs
 
     for line in logs.last_lines(terminal.home, lines):
-        terminal.output.line(line)
+        terminal.output.text(line)
     if follow:
         for line in logs.follow(terminal.home):
-            terminal.output.line(line)
+            terminal.output.text(line)
