@@ -39,7 +39,12 @@ ROYALTIES = {
 SHOWN = OFFER | {"permissions": {EVIL: EVIL}, "split": {EVIL: EVIL}, "manifest": FACTS} | dict.fromkeys(
     ("base_model", "license", "expires", "account", "peer_id", "evaluation"), EVIL
 )  # fmt: skip
-LISTED = [OFFER | WORK | FACTS | {"progress": PROGRESS, "connected": EVIL, "sender": EVIL, "pool": EVIL, "kind": EVIL}]
+LISTED = [
+    OFFER
+    | WORK
+    | FACTS
+    | {"progress": PROGRESS, "connected": EVIL, "sender": EVIL, "pool": EVIL, "option": EVIL, "kind": EVIL}
+]
 
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
@@ -61,7 +66,7 @@ JOBS = """
     license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
 """
 LISTS = """
-    adapters_list base_list channel_list content_list federation_status jobs_list license_list notice_show peers
+    adapters_list base_list channel_list config content_list federation_status jobs_list license_list notice_show peers
     pool_list search
 """
 ANSWERS = (
@@ -81,17 +86,19 @@ class HostileTransport:
         self.kind = kind
         self.asked: list[str] = []
 
-    def __call__(self, _method: str, path: str, _params: object, _timeout_seconds: float) -> Any:
+    def __call__(self, _method: str, path: str, params: dict[str, Any] | None, _timeout_seconds: float) -> Any:
         operation = path.rpartition("/")[2]
         self.asked.append(operation)
         if self.kind == "error":
             body = {"error": "RefusedError", "message": EVIL + "m" * 1_000_000, "hint": EVIL + "h" * 1_000_000}
             return _answer_from(500, json.dumps(body).encode())
-        return _answer_from(200, json.dumps(self._answer(operation)).encode())
+        return _answer_from(200, json.dumps(self._answer(operation, params or {})).encode())
 
-    def _answer(self, operation: str) -> Any:
+    def _answer(self, operation: str, params: dict[str, Any]) -> Any:
         if operation == "jobs_show" and self.kind == "failed job":
             return FAILED
+        if operation == "federation_status" and "federation" in params:
+            return FACTS
         if operation.startswith("plan_"):
             return PLAN
         return {} if operation == "readyz" else ANSWERS[operation]
