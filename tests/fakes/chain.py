@@ -40,6 +40,7 @@ class MemoryChain:
         self.least_price = 1
         self.time = START
         self.calls: list[MemoryCall] = []
+        self.wallet_signatures: set[tuple[str, bytes, bytes]] = set()
         self.forget()
 
     def forget(self) -> None:
@@ -298,6 +299,9 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
 
     def offers_into(self, split_ids: Collection[int]) -> list[int]:
         return [offer.offer_id for offer in self._chain.state.offers if offer.split_id in split_ids]
+
+    def accepts_signature(self, account: Account, digest: bytes, signature: bytes, block: int | None = None) -> bool:
+        return (account, digest, signature) in self._chain.wallet_signatures
 
     def license_expiry(self, offer_id: int, account: Account) -> int:
         return self._chain.state.licenses.get((offer_id, account), 0)

@@ -1,29 +1,36 @@
 """Paying in one transaction on a real Anvil: permits that a token takes or refuses, payments that others relay."""
 
 import secrets
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
+from tests.solidity import creation_code
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
+from viz_node.chain.codec import encode
 from viz_node.chain.contract import load_artifact
+from viz_node.chain.deploying import complete_creation, sign_creation
 from viz_node.chain.faucet import fund
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.payments import signature_parts
 from viz_node.chain.remote_signer import RemoteSigner
-from viz_node.chain.rpc import to_bytes, to_hex
+from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
+from viz_node.chain.signing import KeySigner
 from viz_node.chain.transactions import Call, TransactionSender
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
+from viz_node.identity.signatures import text_digest
 from viz_node.services.pay_price import Payments
 from viz_node.services.trade import Trade
 from viz_node.services.transact import Treasury
@@ -240,3 +247,36 @@ def test_signed_payment__relayer_changes_what_is_bought__is_refused(market: Anvi
 
 def sign_at(sender: TransactionSender, call: Call) -> None:
     sender.sign(call, sender.next_nonce())
+
+
+def account_made_of(market: AnvilMarket, code: bytes) -> Account:
+    rpc, signer = JsonRpc(market.rpc_url), market.owner.signer
+    address, _ = complete_creation(rpc, sign_creation(rpc, signer, code).raw, 20)
+    rpc.close()
+    return address
+
+
+def test_accepts_signature__contract_of_two_owners__takes_both_and_nothing_else(market: AnvilMarket) -> None:
+    owners = [KeySigner(secrets.token_bytes(32)) for _ in range(2)]
+    code = creation_code("Wallets.sol", "TwoOwnerWallet")
+    wallet = account_made_of(market, code + encode(("address", "address"), [owner.account for owner in owners]))
+    text = "a request"
+    first, second = (bytes.fromhex(owner.sign_text(text)[2:]) for owner in owners)
+    accepts = partial(market.gateway.accepts_signature, wallet)
+    assert accepts(text_digest(text), first + second)
+    assert accepts(text_digest(text), first + second, market.gateway.block_number())
+    assert not accepts(text_digest(text), first + second, 0)  # there was no such contract yet
+    for digest, signature in ((text_digest("another"), first + second), (text_digest(text), second + first),
+                              (text_digest(text), first), (text_digest(text), b"")):  # fmt: skip
+        assert not accepts(digest, signature)
+    assert not market.gateway.accepts_signature(owners[0].account, text_digest(text), first)
+
+
+@pytest.mark.parametrize("answer", [b"\1", bytes(32), b"\x16\x26\xba\x7e", b"\x16\x26\xba\x7e" + bytes(29), b""])
+def test_accepts_signature__contract_that_answers_oddly__is_a_no_in_bounded_time(
+    market: AnvilMarket, answer: bytes
+) -> None:
+    wallet = account_made_of(market, creation_code("Wallets.sol", "OddWallet") + encode(("bytes",), (answer,)))
+    begun = time.process_time()
+    assert not market.gateway.accepts_signature(wallet, bytes(32), bytes(65))
+    assert time.process_time() - begun < 2

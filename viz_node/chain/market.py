@@ -8,11 +8,19 @@ from viz_node.chain.gateway.payments import PaymentsGateway
 from viz_node.chain.gateway.pools import PoolsGateway
 from viz_node.chain.gateway.prices import PricesGateway
 from viz_node.chain.gateway.sales import Balances, Sale, SalesGateway
+from viz_node.chain.gateway.wallets import WalletsGateway
 
 __all__ = ["Balances", "ChainAdapter", "MarketGateway", "Offer", "Sale"]
 
 
 class MarketGateway(
-    SalesGateway, PaymentsGateway, PricesGateway, NoticesGateway, EscrowGateway, ChannelsGateway, PoolsGateway
+    SalesGateway,
+    PaymentsGateway,
+    PricesGateway,
+    NoticesGateway,
+    EscrowGateway,
+    ChannelsGateway,
+    PoolsGateway,
+    WalletsGateway,
 ):
     """One deployed market, composed of the parts that the contract is composed of."""

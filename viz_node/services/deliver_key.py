@@ -11,6 +11,7 @@ from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, UsageError, VerificationError
+from viz_node.services.check_signature import is_signed
 from viz_node.services.join_pool import PoolMembers
 from viz_node.services.library import adapter_named
 from viz_node.services.trade import Trade
@@ -56,13 +57,14 @@ class KeyDesk:
         request, signature = parse_key_request(payload, self._trade.now())
         if request.peer_id != peer_id:
             raise VerificationError("the request was signed for another peer")
-        if self._trade.sealing.recover_account(request.text(), signature) != request.account:
+        account = parse_account(request.account)
+        if not await asyncio.to_thread(is_signed, self._trade, account, request.text(), signature):
             raise VerificationError("the request is not signed by the account that it names")
         record = adapter_named(self._trade.store, request.adapter_id)
         if record is None or record.sealed_key is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
         manifest = self._trade.catalogue.manifest_of(record)
-        blocks = await self._granted_in(manifest, parse_account(request.account))
+        blocks = await self._granted_in(manifest, account)
         if not blocks:
             raise LicenseRequiredError(f"{request.account} holds no license for {record.name}", "viz-node license")
         shown = (await self._trade.treasury.heads()).shown

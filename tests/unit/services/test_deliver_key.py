@@ -7,8 +7,9 @@ import pytest
 
 from tests.fakes.world import Member, World
 from viz_node.daemon.secrets import Sealing
-from viz_node.domain.ids import PeerId
+from viz_node.domain.ids import Account, PeerId
 from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, VerificationError
+from viz_node.services.check_signature import MAX_SIGNATURE_BYTES, is_signed
 from viz_node.services.deliver_key import KEY_METHOD, KeyRequest, parse_key_request
 
 NOW = 1_000
@@ -66,6 +67,29 @@ async def test_on_key__anyone_else__gets_nothing(sale: Sale) -> None:
         await sale.ask(adapter_id="00" * 32)
     with pytest.raises(VerificationError, match="expired"):
         await sale.ask(expires=sale.peer.now - 61)
+
+
+async def test_on_key__license_of_a_contract__the_contract_says_what_it_signed(sale: Sale) -> None:
+    chain, wallet = sale.holder.world.chain, Account("0x" + "5a" * 20)
+    with pytest.raises(VerificationError, match="not signed by the account"):
+        await sale.ask(account=wallet)
+    request = KeyRequest(**(sale.fields | {"account": wallet}))
+    signature = sale.sealing.sign_as_account(request.text())
+    chain.wallet_signatures.add((wallet, sale.sealing.text_digest(request.text()), bytes.fromhex(signature[2:])))
+    with pytest.raises(LicenseRequiredError):
+        await sale.ask(account=wallet)
+    offer = next(offer for offer, _ in chain.state.licenses)
+    chain.state.licenses[offer, wallet] = chain.state.licenses[offer, sale.peer.keys.account]
+    chain.state.granted[offer, wallet] = chain.state.granted[offer, sale.peer.keys.account]
+    assert await sale.ask(account=wallet)
+    with pytest.raises(VerificationError, match="not signed by the account"):
+        await sale.ask(account=wallet, expires=sale.peer.now + 61)
+
+
+@pytest.mark.parametrize("signature", ["", "0x", "zz", "0x" + "00" * (MAX_SIGNATURE_BYTES + 1), "0x" + "00" * 64])
+def test_is_signed__no_signature__is_nobodys_and_asks_no_contract(sale: Sale, signature: str) -> None:
+    trade = sale.holder.publisher._trade
+    assert not is_signed(trade, Account("0x" + "5a" * 20), "text", signature)
 
 
 async def test_on_key__payment_is_not_safe_yet__waits_for_its_block(sale: Sale) -> None:
