@@ -85,7 +85,7 @@ class ApiNode:
     def __init__(self, operations: Operations) -> None:
         self.hosts: set[str] = set()
         self.is_ready = False
-        self.app = make_app(operations, TOKEN, self.hosts, lambda: self.is_ready)
+        self.app = make_app(operations, TOKEN, self.hosts, lambda: [] if self.is_ready else ["peer network"])
         self.server = TestServer(self.app)
 
     async def __aenter__(self) -> "ApiNode":

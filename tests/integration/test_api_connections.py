@@ -46,7 +46,7 @@ class Listener:
 @asynccontextmanager
 async def listening(idle_seconds: float = 15) -> AsyncIterator[Listener]:
     hosts: set[str] = set()
-    app = make_app(hostile_operations(), TOKEN, hosts, lambda: True)
+    app = make_app(hostile_operations(), TOKEN, hosts, list)
     async with serve(app, 0, idle_seconds) as port:
         hosts.add(f"127.0.0.1:{port}")
         listener = Listener(port)

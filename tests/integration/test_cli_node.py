@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,15 @@ class LoneNode:
         error: dict[str, str] = json.loads(done.stderr)
         assert error["message"] and error["hint"]
         return error
+
+    def ready(self) -> tuple[int, Any]:
+        """What `/readyz` answers to anybody."""
+        url = json.loads((self.home / "api.json").read_text())["url"]
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=5) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            return error.code, json.load(error)
 
     def step_of(self, job_id: str) -> int:
         """Asked without a process of its own, so that the first steps after a resume are seen."""
@@ -143,6 +154,13 @@ def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node:
     anvil.stop_anvil(node.chain)
     assert node.fails(5, "royalties")["error"] == "ChainUnavailableError"
     assert node.call("status")["chain"]["ok"] is False
+    problems = until_blocking(lambda: node.call("status")["problems"], bool, 40)
+    assert problems[0].startswith("chain answers: not for ")
+    assert node.ready() == (503, {"ready": False, "problems": ["chain answers"]})
+    done = node.run("doctor")
+    failed = [row for row in json.loads(done.stdout) if row["state"] == "fail"]
+    assert (done.returncode, [row["check"] for row in failed]) == (1, ["chain answers", "chain"])
+    assert all(row["fix"] for row in failed)
     assert node.call("content", "list") == []
     assert node.fails(5, "royalties", "claim")["error"] == "ChainUnavailableError"
     claim = node.call("royalties", "claim", "--detach", "--yes")["job_id"]
@@ -151,3 +169,5 @@ def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node:
     anvil.adopt_or_start(node.chain, ANVIL)
     assert node.call("jobs", "resume", claim)["state"] == "done"
     assert node.call("status")["chain"]["ok"] is True
+    assert until_blocking(node.ready, lambda answer: answer[0] == 200, 20)[1]["problems"] == []
+    assert node.run("doctor").returncode == 0

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from typing import Any
 
 from aiohttp import web
@@ -40,7 +40,7 @@ def make_app(
     operations: Mapping[str, Operation],
     token: str,
     hosts: Set[str],
-    ready: Callable[[], bool],
+    problems: Callable[[], Sequence[str]],
 ) -> web.Application:
     """The whole local API, ready to be run.
 
@@ -56,7 +56,7 @@ def make_app(
     )
     app[_SESSIONS] = sessions
     app.on_response_prepare.append(add_security_headers)
-    _add_health(app, ready)
+    _add_health(app, problems)
     _add_login(app, sessions)
     _add_calls(app, operations)
     dashboard.add_routes(app)
@@ -68,13 +68,13 @@ def issue_login_path(app: web.Application) -> str:
     return f"/login/{app[_SESSIONS].login_code()}"
 
 
-def _add_health(app: web.Application, ready: Callable[[], bool]) -> None:
+def _add_health(app: web.Application, problems: Callable[[], Sequence[str]]) -> None:
     async def answer_healthz(_request: web.Request) -> web.Response:
         return web.json_response({"ok": True})
 
     async def answer_readyz(_request: web.Request) -> web.Response:
-        is_ready = ready()
-        return web.json_response({"ready": is_ready}, status=200 if is_ready else 503)
+        found = list(problems())
+        return web.json_response({"ready": not found, "problems": found}, status=503 if found else 200)
 
     app.router.add_get("/healthz", answer_healthz)
     app.router.add_get("/readyz", answer_readyz)

@@ -11,6 +11,7 @@ from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, Vi
 
 CALL_TIMEOUT_SECONDS = 600.0
 PROBE_TIMEOUT_SECONDS = 2.0
+SOON_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -34,6 +35,11 @@ class NodeClient:
         if not isinstance(answer, list):
             raise VizNodeError(f"the node's answer to {operation} is not a list")
         return answer
+
+    def ask_soon(self, operation: str) -> list[dict[str, Any]]:
+        """The same of an operation that answers soon. Raises: DeadlineError (the node hangs), the node's own error."""
+        answer = self._request("POST", f"/v1/call/{operation}", {}, SOON_SECONDS)
+        return answer if isinstance(answer, list) else []
 
     def is_ready(self) -> bool:
         """Whether the node answers and every part of it is up; never raises for a node that is down."""

@@ -15,7 +15,7 @@ from viz_node.chain.vouchers import Vouchers
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
 from viz_node.content.samples import HARBOUR, write_samples
-from viz_node.daemon import doctor
+from viz_node.daemon import doctor, health
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
@@ -102,6 +102,7 @@ class Node:
     first_start: FirstStart
     watchers: Sequence[Callable[[], Awaitable[None]]]
     """Each takes open orders in escrow one step on."""
+    chain_watch: health.ChainWatch
 
 
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
@@ -174,6 +175,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     facts = {"version": __version__, "home": str(home), "started": now(), "rpc_url": chain.rpc_urls[0],
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market,
              "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
+    chain_watch = health.ChainWatch(market.block_time)
+    probes = health.vital_checks(home, network, chain_watch)
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
@@ -182,13 +185,18 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         metered=metered, channel_plans=ChannelPlans(trade, metered), pools=pools,
         receipt_files=ReceiptFiles(store, keys),
         royalties_service=royalties, federations=federations,
-        check_health=lambda: doctor.check(home),
+        check_health=lambda peers: doctor.check(
+            home, doctor.Running(config, chain, keys.account, probes, peers, network.addresses)
+        ),
+        find_problems=lambda: [item.to_row() for item in health.problems_of(probes)],
         describe_config=lambda: describe_config(config),
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
     )  # fmt: skip
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
     watchers = key_orders.watch, Deliveries(trade, publisher).watch, metered.watch, meter.watch, pools.watch
-    return Node(config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers)
+    return Node(
+        config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers, chain_watch
+    )
 
 
 async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:

@@ -1,6 +1,5 @@
 """Which chain a node speaks to: a configured one, or in development a local Anvil with the contracts and test money."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
@@ -9,7 +8,8 @@ from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
 from viz_node.chain.endpoints import Endpoints
 from viz_node.chain.transactions import AT_ONCE, Confirmations
-from viz_node.daemon.config import ANVIL, Config
+from viz_node.daemon.anvil_package import need_anvil_program
+from viz_node.daemon.config import Config
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError, VerificationError
 
@@ -41,8 +41,7 @@ def join_chain(config: Config, account: Account) -> Chain:
     if config.join is not None:
         return _join_neighbours_chain(config.join, account)
     directory = config.home / "chain"
-    binary = shutil.which("anvil") or str(ANVIL)
-    running = anvil.adopt_or_start(directory, Path(binary))
+    running = anvil.adopt_or_start(directory, need_anvil_program(config.home))
     try:
         return _prepare(directory, running.rpc_url, account, owned=True)
     except BaseException:

@@ -1,21 +1,37 @@
 """Configuration, read once: flags, then environment, then `config.toml`; the only reader of the environment."""
 
+import json
 import os
+import platform
 import re
 import reprlib
 import sysconfig
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from viz_node.errors import UsageError
-from viz_node.files import read_toml
+from viz_node.files import MAX_TOML_BYTES, read_regular_file, read_toml
 
 ROOT = Path(__file__).resolve().parents[2]
-ANVIL = ROOT / "contracts" / "node_modules" / "@foundry-rs" / "anvil-linux-amd64" / "bin" / "anvil"
+_MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
+
+def platform_name() -> str:
+    """Of this machine, as the packages spell it: `linux-amd64`, `darwin-arm64`, …"""
+    return f"{platform.system().lower()}-{_MACHINES.get(platform.machine(), platform.machine())}"
+
+
+def program_in(directory: Path) -> Path:
+    """Where npm puts the program of this platform below a folder."""
+    return directory / "node_modules" / "@foundry-rs" / f"anvil-{platform_name()}" / "bin" / "anvil"
+
+
+ANVIL = program_in(ROOT / "contracts")
+"""That of this checkout, which may not be there."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "log_level")
@@ -182,6 +198,21 @@ def read_passphrase(path: Path, hint: str) -> str:
     return text
 
 
+def secret_values(home: Path) -> set[str]:
+    """Every secret that this program could write somewhere by mistake, for taking it out again; never raises."""
+    named = os.environ.get("VIZ_NODE_PASSPHRASE_FILE")
+    values = {os.environ.get(name, "") for name in SECRETS}
+    for path in filter(None, (home / "keys" / "passphrase", Path(named) if named else None)):
+        with suppress(UsageError):
+            values.add(read_passphrase(path, ""))
+    with suppress(OSError, ValueError, AttributeError, UsageError):
+        values.add(str(json.loads(read_regular_file(home / "api.json", MAX_TOML_BYTES)).get("token")))
+    with suppress(UsageError):
+        config = load_config(home)
+        values |= {config.signer_url, *config.rpc_urls, *config.bootstrap}
+    return values - {""}
+
+
 def worker_environment(threads: int, flower_home: Path) -> dict[str, str]:
     """The environment of child processes: nothing calls home, and OpenMP does not spin."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "HF_HOME") if name in os.environ}
@@ -200,6 +231,11 @@ def worker_environment(threads: int, flower_home: Path) -> dict[str, str]:
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
         "FLWR_HOME": str(flower_home),
     }
+
+
+def npm_environment() -> dict[str, str]:
+    """What npm gets: the caller's own settings, without this program's secrets."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("VIZ_NODE_", "HF_"))}
 
 
 def hub_environment() -> dict[str, str]:

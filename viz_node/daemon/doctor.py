@@ -1,65 +1,217 @@
-"""What a node needs, checked whether it runs or not; each failure comes with its fix."""
+"""What a node needs, checked whether it runs or not: each finding that is not well comes with its fix.
+
+A running node answers with what it watches in itself (`health`) and with all of this; without one, the same is checked
+from outside, as far as it can be seen there.
+"""
 
 import importlib.util
 import os
-import shutil
-import sys
+import platform
+import resource
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from viz_node.daemon.config import ANVIL, load_config
+from viz_node.chain.anvil import find_anvil
+from viz_node.daemon.anvil_package import find_anvil_program
+from viz_node.daemon.chain_checks import check_chain
+from viz_node.daemon.chains import Chain, read_deployment
+from viz_node.daemon.clock import now
+from viz_node.daemon.config import Config, load_config
+from viz_node.daemon.health import FEWEST_DESCRIPTORS, Probe, check_disk, run_checks
+from viz_node.daemon.secrets import KEYSTORE, MACHINE_MADE, has_passphrase
+from viz_node.domain.health import Check, failed, warned, well
+from viz_node.domain.ids import Account
+from viz_node.domain.job import JobState
 from viz_node.errors import VizNodeError
 from viz_node.identity.keystore import read_names
 from viz_node.models.bases import list_bases
+from viz_node.storage.home import peek_pid
+from viz_node.storage.peek import NEWEST_SCHEMA, Glance, glance
 
-_NEEDED_BYTES = 2 * 1024**3
-
-
-def check(home: Path) -> list[dict[str, Any]]:
-    """Rows `{"check", "state": ok|warn|fail, "detail", "fix"}`; never raises for a home that is not well."""
-    disk = shutil.disk_usage(home if home.exists() else home.parent)
-    anvil = shutil.which("anvil") or (str(ANVIL) if ANVIL.exists() else "")
-    rows = [
-        _row("python", sys.version_info >= (3, 11), sys.version.split()[0], "install Python 3.11 or newer"),
-        _row("disk space", disk.free > _NEEDED_BYTES, f"{disk.free / 1024**3:.1f} GiB free", "free at least 2 GiB"),
-        _row("local chain", bool(anvil), anvil or "anvil is missing", "run `npm ci` in contracts/", "warn"),
-        _row("training", _has("torch", "bitsandbytes", "peft"), "torch, bitsandbytes, peft", "make setup"),
-        _row("federation", _has("flwr"), "flwr", "make setup", "warn"),
-    ]
-    return rows + _home_rows(home)
+_RECENT_SECONDS = 7 * 24 * 3600
+_CLOCK_SLACK_SECONDS = 120
+# Nobody but the owner may read these.
+_PRIVATE = (".", "keys", "works", "keys/keystore.json", "keys/passphrase", "node.db", "api.json")
+_OPEN = (JobState.QUEUED, JobState.RUNNING)
 
 
-def _home_rows(home: Path) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Running:
+    """What only the node itself knows."""
+
+    config: Config
+    chain: Chain
+    account: Account
+    probes: Sequence[Probe]
+    peers: Sequence[dict[str, Any]]
+    addresses: Sequence[str]
+
+
+def check(home: Path, running: Running | None = None) -> list[dict[str, Any]]:
+    """Rows of `Check.to_row`, `running` being given by the node of this home; never raises for an unwell home."""
+    checks = [_python(), *_libraries(), _local_chain(home)]
+    checks += [*run_checks(running.probes), *_peers(running)] if running else [_node(home), check_disk(home), _limit()]
+    checks += _home(home)
+    if home.exists():
+        state = _attempt("database", lambda: glance(home / "node.db"))
+        if isinstance(state, Check):
+            checks.append(state)
+        else:
+            checks += [_schema(state), _base_models(home, state), *_jobs(state), _clock(home)]
+        checks += _chain(home, running)
+    return [item.to_row() for item in checks]
+
+
+def _python() -> Check:
+    text = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return well("python", text)
+
+
+def _libraries() -> list[Check]:
+    wanted = {"training": ("torch", "bitsandbytes", "peft", "transformers"), "federation": ("flwr",)}
+    found = []
+    for name, modules in wanted.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        fix = "install the rest: pip install -c constraints.txt 'viz-node[node,train]'"
+        found.append(warned(name, f"missing: {', '.join(missing)}", fix) if missing else well(name, ", ".join(modules)))
+    return found
+
+
+def _local_chain(home: Path) -> Check:
+    program = find_anvil_program(home)
+    if program is None:
+        return warned("development chain", "anvil is not installed", "viz-node start --dev --fetch-anvil")
+    return well("development chain", str(program))
+
+
+def _node(home: Path) -> Check:
+    pid = peek_pid(home)
+    if pid is not None:
+        fix = f"see viz-node logs; if it stays so, end process {pid} and start it again"
+        return failed("node", f"process {pid} holds the home and does not answer", fix)
+    if (home / "api.json").exists():
+        return warned("node", "it ended without a stop; nothing is lost", "start it: viz-node start")
+    return warned("node", "not running", "start it: viz-node start")
+
+
+def _limit() -> Check:
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < FEWEST_DESCRIPTORS:
+        return warned("descriptors", f"at most {soft}", "ulimit -n 4096 before the start")
+    return well("descriptors", "no limit" if soft == resource.RLIM_INFINITY else f"at most {soft}")
+
+
+def _home(home: Path) -> list[Check]:
     if not home.exists():
-        return [_row("home", False, f"{home} is not there yet", "viz-node start --dev", "warn")]
-    mode = home.stat().st_mode & 0o077
-    bases = list_bases(home / "bases")
-    rows = [
-        _row("home is private", mode == 0, f"mode {home.stat().st_mode & 0o777:o}", f"chmod 700 {home}"),
-        _row(
-            "base model",
-            bool(bases),
-            ", ".join(str(base["name"]) for base in bases) or "none",
-            "viz-node base build",
-            "warn",
-        ),
-        _row("home is writable", os.access(home, os.W_OK), str(home), f"chown it to you: {home}"),
-    ]
-    for name, action in (
-        ("configuration", lambda: load_config(home)),
-        ("keystore", lambda: read_names(home / "keys" / "keystore.json")),
-    ):
-        try:
-            action()
-            rows.append(_row(name, True, "readable", ""))
-        except VizNodeError as error:
-            rows.append(_row(name, False, error.message, error.hint or "viz-node start"))
-    return rows
+        return [warned("home", f"{home} is not there yet", "the first start makes it: viz-node start --dev")]
+    found = []
+    if not os.access(home, os.R_OK | os.W_OK | os.X_OK):
+        return [failed("home", f"{home} is not yours to read and write", f"chown -R it to you: {home}")]
+    present = [home / name for name in _PRIVATE if os.path.lexists(home / name)]
+    exposed = [path for path in present if stat.S_IMODE(path.lstat().st_mode) & 0o077 and not path.is_symlink()]
+    if exposed:
+        names = ", ".join(str(path) for path in exposed)
+        found.append(failed("home is private", f"others may read {names}", f"chmod go= {names}"))
+    else:
+        found.append(well("home is private", f"{home}: yours alone"))
+    found.append(_readable("configuration", lambda: load_config(home)))
+    if not os.path.lexists(home / KEYSTORE):
+        return [*found, warned("keystore", "there is none yet", "the first start makes it: viz-node start")]
+    keystore = _readable("keystore", lambda: read_names(home / KEYSTORE))
+    if keystore.fix == "" and not has_passphrase(home):
+        keystore = failed("keystore", f"its passphrase is not in {home / MACHINE_MADE}", "set VIZ_NODE_PASSPHRASE_FILE")
+    return [*found, keystore]
 
 
-def _has(*modules: str) -> bool:
-    return all(importlib.util.find_spec(module) is not None for module in modules)
+def _readable(name: str, action: Callable[[], object]) -> Check:
+    answer = _attempt(name, action)
+    return answer if isinstance(answer, Check) else well(name, "readable")
 
 
-def _row(name: str, good: bool, detail: str, fix: str, bad: str = "fail") -> dict[str, Any]:
-    return {"check": name, "state": "ok" if good else bad, "detail": detail, "fix": "" if good else fix}
+def _attempt(name: str, action: Callable[[], Any]) -> Any:
+    """What the action gives, or the finding that it failed."""
+    try:
+        return action()
+    except VizNodeError as error:
+        return failed(name, error.message, error.hint or "see docs/reference/exit-codes.md")
+
+
+def _schema(state: Glance | None) -> Check:
+    if state is None:
+        return well("home's version", "no database yet")
+    if state.schema < NEWEST_SCHEMA:
+        detail = f"schema {state.schema}, this program writes {NEWEST_SCHEMA}"
+        return warned("home's version", detail, "back it up; the next start brings it up to date")
+    return well("home's version", f"schema {state.schema}, the newest")
+
+
+def _base_models(home: Path, state: Glance | None) -> Check:
+    bases = _attempt("base model", lambda: list_bases(home / "bases"))
+    if isinstance(bases, Check):
+        return bases
+    building = state.jobs_in(*_OPEN, kind="base_build") if state else []
+    if bases:
+        return well("base model", ", ".join(str(base["name"]) for base in bases))
+    if building:
+        return well("base model", f"being built: viz-node jobs show {building[0]['job_id']} --follow")
+    return warned("base model", "none, and none is being built", "viz-node base build")
+
+
+def _jobs(state: Glance | None) -> list[Check]:
+    jobs = state.jobs_in(JobState.FAILED) if state else []
+    recent = [job for job in jobs if int(job["updated"] or 0) > now() - _RECENT_SECONDS]
+    if not recent:
+        return [well("jobs", f"none failed in the last week, {len(jobs)} before" if jobs else "none failed")]
+    latest = recent[0]
+    cause = str(latest["error"]).partition("\n")[0][:200]
+    detail = f"{len(recent)} failed in the last week, the latest: {latest['kind']}, {cause}"
+    return [warned("jobs", detail, f"mend the cause, then: viz-node jobs resume {latest['job_id']}")]
+
+
+def _clock(home: Path) -> Check:
+    """Without asking anybody: nothing in the home may come from the future. The chain's time is compared elsewhere."""
+    newest = max((path.stat().st_mtime for path in home.iterdir()), default=0.0)
+    ahead = newest - now()
+    if ahead > _CLOCK_SLACK_SECONDS:
+        return failed("clock", f"{ahead:.0f} s behind the home's newest file", "set the clock; keep NTP running")
+    return well("clock", "not behind the home's files")
+
+
+def _chain(home: Path, running: Running | None) -> list[Check]:
+    if running is not None:
+        return check_chain(running.chain.rpc_urls, running.chain.deployment, running.account)
+    try:
+        config = load_config(home)
+        account = read_names(home / KEYSTORE)[0] if os.path.lexists(home / KEYSTORE) else None
+        if config.rpc_urls and config.deployment:
+            return check_chain(config.rpc_urls, read_deployment(home / config.deployment), account)
+        living = find_anvil(home / "chain")
+        if living is not None:
+            return check_chain((living.rpc_url,), read_deployment(home / "chain" / "deployment.json"), account)
+    except VizNodeError as error:
+        return [failed("chain", error.message, error.hint or "compare it with the deployment file")]
+    if (home / "chain").exists():
+        return [well("chain", "the development chain runs when the node does")]
+    fix = "set rpc_urls and deployment (viz-node config example), or use viz-node start --dev"
+    return [warned("chain", "none is configured", fix)]
+
+
+def _peers(running: Running) -> list[Check]:
+    connected = sum(bool(peer.get("connected")) for peer in running.peers)
+    found = []
+    if connected:
+        found.append(well("peers", f"{connected} connected, {len(running.peers)} known"))
+    else:
+        fix = "give the address of one in bootstrap (viz-node id prints it there), or start --join HOME"
+        found.append(warned("peers", f"none connected, {len(running.peers)} known", fix))
+    local = [text for text in running.addresses if text.startswith(("/ip4/127.", "/ip6/::1/"))]
+    if running.addresses and len(local) == len(running.addresses):
+        fix = "set listen to an address that others reach, as /ip4/0.0.0.0/tcp/4001, and open the port"
+        detail = "only from this machine"
+        found.append(well("reachable", detail) if running.config.dev else warned("reachable", detail, fix))
+    else:
+        found.append(well("reachable", f"listens beyond this machine, on {len(running.addresses)} addresses"))
+    return found

@@ -17,6 +17,7 @@ from viz_node.daemon.bootstrap import join_neighbour, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
+from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
 from viz_node.daemon.processes import raise_descriptor_limit
 from viz_node.daemon.secrets import shield_process, unlock
@@ -90,7 +91,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             await node.network.start()
             stack.push_async_callback(node.network.stop)
             token, hosts = secrets.token_urlsafe(32), set[str]()
-            app = make_app(node.operations.table(), token, hosts, lambda: not node.network.failed.is_set())
+            app = make_app(node.operations.table(), token, hosts, node.operations.problem_names)
             port = await stack.enter_async_context(serve(app, config.api_port))
             hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
             url = f"http://127.0.0.1:{port}"
@@ -101,6 +102,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
             background.append(group.create_task(_watch_transactions(node)))
             background += [group.create_task(_watch_orders(watch)) for watch in node.watchers]
+            background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, token)
             write_addresses(config.home, node.network.addresses)
             screen.ready(_facts(config, node, url + issue_login_path(app)))
@@ -179,6 +181,13 @@ async def _watch_orders(watch: Callable[[], Awaitable[None]]) -> None:
             await watch()
         except VizNodeError as error:
             log.warning("orders: %s", error.message)
+
+
+async def _watch_chain(node: Node) -> None:
+    """Know whether the chain answers, before somebody asks."""
+    while True:
+        await asyncio.to_thread(node.chain_watch.look)
+        await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _keep_network(node: Node) -> None:

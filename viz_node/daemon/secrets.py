@@ -10,7 +10,7 @@ from pathlib import Path
 
 from viz_node.daemon.config import passphrase, read_passphrase
 from viz_node.domain.ids import Account
-from viz_node.errors import RefusedError, StorageError
+from viz_node.errors import RefusedError, StorageError, UsageError
 from viz_node.identity import keystore, sealing, signatures
 
 KEYSTORE = Path("keys") / "keystore.json"
@@ -47,6 +47,15 @@ def unlock(home: Path) -> keystore.NodeKeys:
 def stored_passphrase(home: Path) -> str:
     """From VIZ_NODE_PASSPHRASE_FILE, else the one that the first run drew. Raises: UsageError (neither is there)."""
     return passphrase() or read_passphrase(home / MACHINE_MADE, "set VIZ_NODE_PASSPHRASE_FILE")
+
+
+def has_passphrase(home: Path) -> bool:
+    """Whether there is a file that may hold the passphrase; it is not tried."""
+    try:
+        stored_passphrase(home)
+    except UsageError:
+        return False
+    return True
 
 
 def lock_away(directory: Path, keys: keystore.NodeKeys) -> None:

@@ -63,7 +63,9 @@ class Operations:
     royalties_service: Royalties
     federations: Federations
     export_files: Callable[[str, str], Any]
-    check_health: Callable[[], Rows]
+    check_health: Callable[[Rows], Rows]
+    """Takes the peers' rows."""
+    find_problems: Callable[[], Rows]
     describe_config: Callable[[], Rows]
     dashboard: Callable[[], str] = str
 
@@ -76,6 +78,10 @@ class Operations:
     def account(self) -> Account:
         """The node's account."""
         return self.keys.account
+
+    def problem_names(self) -> list[str]:
+        """What keeps this node from doing its work now, for those who may know no more."""
+        return [str(row["check"]) for row in self.find_problems()]
 
     async def do_status(self) -> Answer:
         """The node at a glance; a chain that is down is a fact, not an error."""
@@ -99,6 +105,7 @@ class Operations:
         return identity | {
             "version": self.facts["version"], "dashboard": self.dashboard(), "chain": chain, "balances": money,
             "counts": counts, "started": self.facts["started"], "home": self.facts["home"],
+            "problems": [f"{row['check']}: {row['detail']}" for row in self.find_problems()],
         }  # fmt: skip
 
     async def do_id(self) -> Answer:
@@ -107,7 +114,7 @@ class Operations:
 
     async def do_doctor(self) -> Rows:
         """What the node needs, each failure with its fix."""
-        return await asyncio.to_thread(self.check_health)
+        return await asyncio.to_thread(self.check_health, await self.do_peers())
 
     async def do_config(self) -> Rows:
         """Each option with its value and where that comes from."""

@@ -7,6 +7,7 @@ from typing import Any
 from viz_node.chain.contract import Artifact, load_artifact
 from viz_node.chain.deployment import NOBODY, Deployment
 from viz_node.chain.endpoints import Endpoints
+from viz_node.chain.fees import read_fees
 from viz_node.chain.gateway.index import LOGS, Fold, LogIndex, Topics
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.logs import Log
@@ -66,6 +67,11 @@ class MarketReader:
     def block_time(self) -> int:
         """The chain's clock: seconds since 1970 of the latest block; licenses and deadlines expire by it."""
         return to_int(self._head().get("timestamp"))
+
+    def cost_of(self, gas: int) -> int:
+        """What a transaction of a kilobyte that uses so much gas costs at most in the next blocks, in wei."""
+        fees = read_fees(self._rpc, gas, bytes(1024))
+        return gas * fees.max_fee + fees.data_fee
 
     def facts(self) -> MarketFacts:
         """What was fixed at the deployment."""

@@ -9,7 +9,7 @@ import click
 
 from viz_node.cli.output import Output
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
-from viz_node.errors import DeadlineError, NodeNotRunningError
+from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError
 
 WAIT_POLL_SECONDS = 0.1
 FAILED_CHECK_STATUS = 1
@@ -89,17 +89,28 @@ def id_command(terminal: Terminal) -> None:
 
 
 @click.command("doctor")
+@click.option(
+    "--report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write one file for a bug report: checks, versions, failed jobs, log; without keys, titles and names.",
+)
 @json_option
 @pass_terminal
-def doctor_command(terminal: Terminal) -> None:
-    """Check everything the node needs, running or not; each failure comes with its fix. Exit status 1 if one fails."""
+def doctor_command(terminal: Terminal, report: Path | None) -> None:
+    """Check everything the node needs, running or not; each finding comes with its fix. Exit status 1 if one fails."""
     try:
-        checks = terminal.client.call_list("doctor")
-    except NodeNotRunningError:
+        checks = terminal.client.ask_soon("doctor")
+    except (NodeNotRunningError, DeadlineError, StorageError):
         from viz_node.daemon.doctor import check
 
         checks = [dict(item) for item in check(terminal.home)]
     print_checks(terminal.output, checks)
+    if report is not None:
+        from viz_node.daemon.report import write_report
+
+        write_report(terminal.home, checks, report)
+        terminal.output.line(f"written: {report}; read it before you send it")
     if any(item["state"] == "fail" for item in checks):
         raise click.exceptions.Exit(FAILED_CHECK_STATUS)
 
