@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from tests.waiting import until_blocking
+from viz_node.domain.recipe import Recipe
 from viz_node.models.adapter_files import adapter_digest, check_adapter, export_adapter
 from viz_node.models.bases import base_shapes, list_bases, resolve_base
-from viz_node.models.recipes import Recipe
 
 TINY = {
     "hidden_size": 64,

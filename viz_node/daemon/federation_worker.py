@@ -74,10 +74,10 @@ def member_order(order: dict[str, Any], report: Report) -> dict[str, Any]:
         set_flower_defaults(Path(order["flower_home"]))
     else:
         set_flower_defaults(out_dir.parent / "flower" if out_dir else Path.cwd() / "flower")
+    from viz_node.domain.recipe import parse_recipe
     from viz_node.federation.member import MemberOrder, take_part
     from viz_node.models.bases import resolve_base
     from viz_node.models.federated import FederatedTrainer
-    from viz_node.models.recipes import parse_recipe
 
     report({"event": "progress", "phase": "load", "step": 0, "steps": 1})
     recipe = parse_recipe(order["recipe"], int(order.get("goldfish") or 0))

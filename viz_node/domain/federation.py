@@ -7,6 +7,7 @@ from typing import Any
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, is_hex_digest, parse_account
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.royalty import split_from_shares
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
@@ -49,8 +50,9 @@ def parse_terms(terms: Any) -> dict[str, Any]:
             if type(terms[field]) is not int or not low <= terms[field] <= high:
                 raise ValueError(f"{field} is out of range")
         agreed_shares(terms["split"], ["0x" + "0" * 40])
-        if type(terms["recipe"]["seed"]) is not int:
+        if "seed" not in terms["recipe"]:
             raise ValueError("the recipe has no seed")
+        parse_recipe(terms["recipe"])
         if not all(map(_is_name, (terms["name"], terms["run_seed"], terms["base"]["name"]))):
             raise ValueError("a name is malformed")
     except (ValueError, KeyError, TypeError, AttributeError, UsageError) as error:

@@ -16,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from viz_node.domain.recipe import Recipe
 from viz_node.errors import TrainingError, UsageError
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
-from viz_node.models.recipes import Recipe, batch_order
+from viz_node.models.recipes import batch_order
 from viz_node.models.training import (
     describe_evaluation,
     describe_training,

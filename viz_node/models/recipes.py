@@ -1,67 +1,11 @@
-"""Training recipes and the turning of texts into tokenized documents; knows no torch."""
+"""The turning of texts into tokenized documents, and their order; knows no torch."""
 
 import hashlib
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any
-
-from viz_node.errors import UsageError
 
 GOLDFISH_CONTEXT = 13
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: `batch_documents` per step, documents cut at `max_tokens`, `goldfish` k drops 1 token in k.
-
-    Raises: UsageError (out of range).
-    """
-
-    rank: int = 8
-    alpha: int = 16
-    learning_rate: float = 2e-3
-    epochs: int = 3
-    batch_documents: int = 4
-    max_tokens: int = 256
-    seed: int = 0
-    goldfish: int = 0
-
-    def __post_init__(self) -> None:
-        ranges = {
-            "rank": (1, 256),
-            "alpha": (1, 1024),
-            "epochs": (1, 1000),
-            "batch_documents": (1, 1024),
-            "max_tokens": (8, 32768),
-            "seed": (0, 2**53),
-            "goldfish": (0, 1000),
-        }
-        for name, (low, high) in ranges.items():
-            value = getattr(self, name)
-            if type(value) is not int or not low <= value <= high:
-                raise UsageError(f"recipe: {name} must be an integer from {low} to {high}")
-        rate = self.learning_rate
-        if type(rate) not in (int, float) or not 0 < rate <= 1:
-            raise UsageError("recipe: learning_rate must be a number above 0 and at most 1")
-        if self.goldfish == 1:
-            raise UsageError("recipe: goldfish 1 would drop every token", "use 0 (off), or 2 and more")
-
-    def digest(self) -> str:
-        """SHA-256 over all values; a checkpoint of another recipe is not resumed."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
-
-
-def parse_recipe(body: dict[str, Any] | None, goldfish: int = 0) -> Recipe:
-    """A recipe from an order's JSON; missing values take the defaults. Raises: UsageError."""
-    body = dict(body or {})
-    unknown = set(body) - {field.name for field in fields(Recipe)}
-    if unknown:
-        raise UsageError(f"recipe: unknown {', '.join(sorted(unknown))}")
-    if goldfish:
-        body.setdefault("goldfish", goldfish)
-    return Recipe(**body)
 
 
 def cut_documents(token_lists: Sequence[Sequence[int]], max_tokens: int) -> list[tuple[int, ...]]:

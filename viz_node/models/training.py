@@ -19,13 +19,14 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from viz_node.domain.recipe import Recipe
 from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import check_adapter, describe_files
 from viz_node.models.bases import ResolvedBase, base_shapes
 from viz_node.models.fused import TokenizedDocument, loss_sum
 from viz_node.models.literal import encode_texts
 from viz_node.models.loading import attach_adapter, load_base, load_tokenizer, save_adapter
-from viz_node.models.recipes import Recipe, batch_order, count_tokens, cut_documents, scheduled_rate
+from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
 
 MICRO_BATCH_TOKENS = 4096
 CHECKPOINT_SECONDS = 20.0

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
+from viz_node.domain.recipe import parse_recipe
 from viz_node.errors import TrainingError, UsageError, VizNodeError, describe_error
 from viz_node.models.bases import base_shapes, resolve_base
-from viz_node.models.recipes import parse_recipe
 
 MAX_ORDER_BYTES = 256 * 1024 * 1024
 PROGRESS_SECONDS = 0.25

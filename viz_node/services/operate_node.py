@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.pricing import parse_time
+from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
@@ -159,7 +160,7 @@ class Operations:
             "name": name,
             "works": [work.work_id for work in self.works.select(content)],
             "base": None if base is None and self._building() else self.workshop.find_base(base),
-            "recipe": DEFAULT_RECIPE | (recipe or {}),
+            "recipe": asdict(parse_recipe(DEFAULT_RECIPE | (recipe or {}))),
         }
         return _order(self.jobs, "train", order)
 

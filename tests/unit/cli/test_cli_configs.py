@@ -9,8 +9,8 @@ import pytest
 
 from viz_node.cli.commands.training import read_recipe
 from viz_node.daemon.config import ENVIRONMENT_OPTIONS, Config, load_config
+from viz_node.domain.recipe import Recipe, parse_recipe
 from viz_node.errors import UsageError
-from viz_node.models.recipes import Recipe, parse_recipe
 
 ROOT = Path(__file__).parents[3]
 CONFIGS = ROOT / "configs"

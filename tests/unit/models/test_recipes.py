@@ -7,20 +7,8 @@ import pytest
 
 from viz_node.errors import UsageError
 from viz_node.models.base_text import write_paragraphs
-from viz_node.models.recipes import batch_order, count_tokens, cut_documents, parse_recipe, scheduled_rate
+from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
 from viz_node.models.worker import EventWriter, carry_out, read_order
-
-
-def test_parse_recipe__missing_values__defaults() -> None:
-    assert parse_recipe({"rank": 4}, goldfish=4).goldfish == 4
-
-
-@pytest.mark.parametrize(
-    "body", [{"rank": 0}, {"rank": 1000}, {"epochs": 1.5}, {"learning_rate": 0}, {"nonsense": 1}, {"goldfish": 1}]
-)
-def test_parse_recipe__out_of_range__usage_error(body: dict[str, float]) -> None:
-    with pytest.raises(UsageError):
-        parse_recipe(body)
 
 
 def test_cut_documents__long_text__every_token_predicted_once() -> None:

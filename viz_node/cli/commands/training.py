@@ -13,6 +13,7 @@ from viz_node.cli.terminal import (
     pass_terminal,
     selected_works,
 )
+from viz_node.domain.recipe import HINT, parse_recipe
 from viz_node.errors import UsageError
 from viz_node.files import read_toml
 
@@ -21,13 +22,16 @@ def read_recipe(path: Path | None) -> dict[str, Any] | None:
     """The recipe of a TOML file, its `[recipe]` table if it has one. Raises: UsageError."""
     if path is None:
         return None
-    body = read_toml(path, "viz-node config example small prints a recipe")
+    body = read_toml(path, HINT)
+    if "recipe" in body and len(body) > 1:
+        others = ", ".join(sorted(name for name in body if name != "recipe"))
+        raise UsageError(f"{path}: recipe: unknown {others} beside the table [recipe]", HINT)
     recipe = body.get("recipe", body)
-    if not isinstance(recipe, dict):
-        raise UsageError(
-            f"{path} is not a recipe: `recipe` is not a table", "viz-node config example small prints a recipe"
-        )
-    return recipe
+    try:
+        parse_recipe(recipe)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", error.hint) from error
+    return dict(recipe)
 
 
 def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:

@@ -1,0 +1,71 @@
+"""Training recipes: what may be chosen, within which bounds; checked before anything is queued."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from viz_node.errors import UsageError
+
+HINT = "viz-node config example small prints a recipe"
+# A rate of 0.02 is the highest that any measured training gained from; far above it, training diverges.
+MAX_LEARNING_RATE = 0.1
+RANGES = {
+    "rank": (1, 256),
+    "alpha": (1, 1024),
+    "epochs": (1, 1000),
+    "batch_documents": (1, 1024),
+    "max_tokens": (8, 32768),
+    "seed": (0, 2**53),
+    "goldfish": (0, 1000),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: `batch_documents` per step, documents cut at `max_tokens`, `goldfish` k drops 1 token in k.
+
+    Raises: UsageError (out of range).
+    """
+
+    rank: int = 8
+    alpha: int = 16
+    learning_rate: float = 2e-3
+    epochs: int = 3
+    batch_documents: int = 4
+    max_tokens: int = 256
+    seed: int = 0
+    goldfish: int = 0
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if type(value) is not int or not low <= value <= high:
+                raise UsageError(f"recipe: {name} must be a whole number from {low} to {high}", HINT)
+        rate = self.learning_rate
+        # `not 0 < rate` refuses NaN as well.
+        if type(rate) not in (int, float) or not 0 < rate <= MAX_LEARNING_RATE:
+            raise UsageError(f"recipe: learning_rate must be a number above 0 and at most {MAX_LEARNING_RATE}", HINT)
+        if self.goldfish == 1:
+            raise UsageError("recipe: goldfish 1 would drop every token", "use 0 (off), or 2 and more")
+
+    def digest(self) -> str:
+        """SHA-256 over all values; a checkpoint of another recipe is not resumed."""
+        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
+
+
+def parse_recipe(body: object, goldfish: int = 0) -> Recipe:
+    """A recipe from a file, an order or a peer; missing values take the defaults. Raises: UsageError."""
+    if body is not None and not isinstance(body, Mapping):
+        raise UsageError("recipe: not a table of names and values", HINT)
+    values: dict[str, Any] = {str(name): value for name, value in (body or {}).items()}
+    known = {field.name for field in fields(Recipe)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        likely = get_close_matches(unknown[0], known, 1)
+        meant = f"; did you mean {likely[0]}?" if likely else ""
+        raise UsageError(f"recipe: unknown {', '.join(unknown)[:200]}{meant}", HINT)
+    if goldfish:
+        values.setdefault("goldfish", goldfish)
+    return Recipe(**values)
