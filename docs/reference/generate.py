@@ -9,7 +9,7 @@ import click
 
 from viz_node.cli.main import viz_node
 from viz_node.daemon.config import Config
-from viz_node.models.recipes import Recipe
+from viz_node.domain.recipe import Recipe
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"
