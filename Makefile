@@ -4,7 +4,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench e2e docs clean
+.PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench strangers e2e docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ e2e: setup
 
 bench: setup ## print the measured figures (docs/reference/benchmarks.md); a quarter of an hour, on an idle machine
 	for program in startup gas audit transfer training; do $(BIN)/python benchmarks/$$program.py || exit 1; done
+
+strangers: setup ## two thousand connections from many and from one identity, then an honest peer; a minute
+	VIZ_TEST_CONNECTIONS=2000 $(BIN)/python -m pytest -q --durations=2 tests/integration/test_p2p_hostile.py -k come_and_go
 
 docs: setup ## write the reference pages that come from the code
 	$(BIN)/python docs/reference/generate.py

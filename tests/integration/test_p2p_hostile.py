@@ -1,14 +1,23 @@
 """Peers that hold, send or open more than they should, against real networks on loopback."""
 
 import asyncio
+import os
+import socket
 import struct
+import threading
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 import trio
+from libp2p.crypto.ed25519 import create_new_key_pair
 
 from tests.integration.test_p2p_network import connection_of, echo, network
+from tests.strangers import come_and_go, connect_many
 from tests.waiting import until
+from viz_node.errors import PeerUnreachableError
+from viz_node.p2p.admission import MAX_INBOUND, MAX_INBOUND_PER_PEER
 from viz_node.p2p.network import PeerNetwork
 from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish
 
@@ -16,6 +25,8 @@ REQUEST, BLOB, TUNNEL = "/viz/request/1.0.0", "/viz/blob/1.0.0", "/viz/tunnel/1.
 CATALOG, DHT = "/viz/catalog/1.0.0", "/ipfs/kad/1.0.0"
 PLACES = {REQUEST: 8, BLOB: 6, TUNNEL: 8, CATALOG: 2, DHT: 3}
 BUSY = {REQUEST: b"the node is busy", BLOB: b"\x02", TUNNEL: b"\x00", CATALOG: b"", DHT: b""}
+
+CONNECTIONS = int(os.environ.get("VIZ_TEST_CONNECTIONS", "300"))  # 2000 in `make strangers`
 
 
 async def run(network: PeerNetwork, act: Any, *arguments: object) -> Any:
@@ -142,3 +153,81 @@ async def test_stream__refused__keeps_nothing_of_what_follows(protocol: str, fir
             return await run(a, unread) < 10_000
 
         await until(is_empty, 5)
+
+
+def places_taken(node: PeerNetwork) -> int:
+    assert node._core is not None
+    return node._core.places.taken
+
+
+@asynccontextmanager
+async def holding(address: str, number: int, keys: Any, source: str) -> AsyncIterator[None]:
+    """So many connections, held in a thread of their own."""
+    ready, leave = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    async def hold() -> None:
+        connections = await connect_many(address, number, keys, source)
+        loop.call_soon_threadsafe(ready.set)
+        await trio.to_thread.run_sync(leave.wait)
+        for connection in connections:
+            await connection.close()
+
+    held = asyncio.create_task(asyncio.to_thread(trio.run, hold))
+    try:
+        async with asyncio.timeout(30):
+            await ready.wait()
+        yield
+    finally:
+        leave.set()
+        await held
+
+
+async def is_served(honest: PeerNetwork, node: PeerNetwork) -> bool:
+    return await honest.request(node.peer_id, "echo", b"x", 10, tuple(node.addresses)) == b"x"
+
+
+@pytest.mark.parametrize("identities", ["many", "one"])
+async def test_connections__more_than_all_places_come_and_go__an_honest_peer_is_served(identities: str) -> None:
+    keys = create_new_key_pair(os.urandom(32)) if identities == "one" else None
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        await asyncio.to_thread(trio.run, come_and_go, a.addresses[0], CONNECTIONS, keys)
+        assert a.trouble == ""
+        assert await is_served(b, a)
+
+
+async def test_connections__one_peer_holds_more_than_four__its_oldest_end() -> None:
+    keys = create_new_key_pair(os.urandom(32))
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        async with holding(a.addresses[0], 20, keys, "127.0.0.8"):
+            await until(lambda: places_taken(a) == MAX_INBOUND_PER_PEER, 10)
+            assert await is_served(b, a)
+
+
+async def test_connections__one_address_holds_all_places__another_is_served() -> None:
+    async with network() as a, network() as b, network() as c:
+        a.serve("echo", echo)
+        async with holding(a.addresses[0], MAX_INBOUND, None, "127.0.0.8"):
+            await until(lambda: places_taken(a) == MAX_INBOUND, 10)
+            assert a.trouble == ""
+            assert await is_served(b, a)
+            assert await is_served(c, a)
+            assert places_taken(a) == MAX_INBOUND
+        await until(lambda: places_taken(a) == 2, 10)
+
+
+async def test_connections__every_place_has_another_address__the_node_says_so_until_one_ends() -> None:
+    async with network() as a, network() as b:
+        a.serve("echo", echo)
+        port = int(a.addresses[0].split("/")[4])
+        with ExitStack() as sockets:
+            for number in range(MAX_INBOUND):
+                sockets.enter_context(socket.create_connection(("127.0.0.1", port), 5, (f"127.0.1.{number + 1}", 0)))
+            await until(lambda: "no room for new peers" in a.trouble, 4)
+            with pytest.raises(PeerUnreachableError):
+                await b.connect(a.addresses[0])
+        await until(lambda: a.trouble == "", 4)
+        assert await is_served(b, a)
+    assert "is down" in a.trouble

@@ -10,6 +10,7 @@ from libp2p.peer.id import ID
 
 from viz_node.domain.ids import PeerId
 from viz_node.errors import LockedError
+from viz_node.p2p import admission
 from viz_node.p2p.discovery import CheckAnnouncement, Discovery
 from viz_node.p2p.host import make_host, parse_listen, parse_peer_address, parse_peer_id
 from viz_node.p2p.links import Links
@@ -44,6 +45,7 @@ class Core:
         settings = self._settings
         listen = parse_listen(settings.listen)
         host = make_host(settings.seed, settings.listen)
+        self.places = admission.install(host)
         async with host.run(listen_addrs=[listen]), trio.open_nursery() as nursery:
             self.addresses = [str(address) for address in host.get_addrs()]
             if not self.addresses:

@@ -15,8 +15,6 @@ from libp2p.network.config import ConnectionConfig
 from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo, info_from_p2p_addr
 from libp2p.pubsub.pubsub import Pubsub
-from libp2p.rcmgr import new_resource_manager
-from libp2p.rcmgr.manager import ResourceLimits
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
@@ -108,17 +106,13 @@ def make_host(seed: bytes, listen: str) -> IHost:
         # The default would also accept /plaintext/2.0.0.
         sec_opt={NOISE: FastNoise(keys, noise_privkey=create_noise_key_pair().private_key)},
         muxer_opt={TProtocol(YAMUX): Yamux},
-        # The library's memory rules refuse peers when a training run fills the machine.
-        resource_manager=new_resource_manager(
-            limits=ResourceLimits(max_connections=256, max_streams=20_000),
-            enable_memory_limits=False,
-            enable_graceful_degradation=False,
-            enable_circuit_breaker=False,
-        ),
         connection_config=ConnectionConfig(
-            min_connections=4, low_watermark=8, high_watermark=96, max_connections=128, inbound_upgrade_timeout=5.0
+            min_connections=4, low_watermark=8, high_watermark=96, max_connections=256, inbound_upgrade_timeout=5.0
         ),
     )
+    # The library's own counts leak when a handshake fails; `admission` and `yamux` bound connections and streams.
+    network: Any = host.get_network()
+    network.set_resource_manager(None)
     yamux.install(host)
     guard_handlers(host)
     shield_openings(host)

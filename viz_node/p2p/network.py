@@ -79,6 +79,16 @@ class PeerNetwork:
         """Full multiaddrs with the peer id; empty while the core is down."""
         return list(self._core.addresses) if self._core else []
 
+    @property
+    def trouble(self) -> str:
+        """Why this node cannot take peers now; empty when it can."""
+        if self._core is None or not self._core.addresses:
+            return "the peer network is down, and is started again"
+        places = self._core.places
+        if not places.is_open:
+            return f"no room for new peers: {places.taken} addresses hold one connection each"
+        return ""
+
     async def connect(self, address: str) -> PeerId:
         """Connect to `/ip4/…/tcp/…/p2p/<peer id>`. Raises: UsageError, PeerUnreachableError."""
         thread, core = self._running()

@@ -174,6 +174,11 @@ class FastYamux(Yamux):
         """Whether it opens no more streams; the library tells it a little later, after its clean-up."""
         return self._is_broken or self.event_shutting_down.is_set()
 
+    @property
+    def has_streams_of_peer(self) -> bool:
+        """Whether a stream that the peer opened is open."""
+        return any(stream_id % 2 != self.is_initiator_value for stream_id in self.streams)
+
     def unread_bytes(self) -> int:
         """What was sent here and not read yet."""
         return sum(map(len, self.stream_buffers.values()))
