@@ -39,10 +39,10 @@ PRINTER = "viz_node/cli/printer.py"
 WORKERS = {"viz_node/content/worker.py", "viz_node/models/worker.py", "viz_node/daemon/federation_worker.py"}
 WAYS_TO_A_TERMINAL = {
     "click.clear", "click.confirm", "click.echo", "click.echo_via_pager", "click.edit", "click.getchar", "click.launch",
-    "click.pause", "click.progressbar", "click.prompt", "click.secho", "click.style", "input", "print",
-    "sys.stderr", "sys.stdin", "sys.stdout", "sys.__stderr__", "sys.__stdout__",
+    "click.pause", "click.progressbar", "click.prompt", "click.secho", "click.style", "getpass.getpass", "input",
+    "print", "sys.stderr", "sys.stdin", "sys.stdout", "sys.__stderr__", "sys.__stdout__",
 }  # fmt: skip
-LIBRARIES_OF_TERMINALS = {"curses", "getpass", "rich", "termios", "tty"}
+LIBRARIES_OF_TERMINALS = {"curses", "rich", "termios", "tty"}
 
 
 def ways_to_a_terminal(program: str) -> set[str]:
