@@ -99,6 +99,7 @@ def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None
 
 
 def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: Store) -> None:
+    assert not store.has_transactions()
     store.add_outbox(entry("0x2", 7))
     store.add_outbox(entry("0x1", 3))
     store.add_outbox(entry("0x3", 5, order_id="p"))
@@ -109,6 +110,7 @@ def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: St
     assert store.pending_outbox() == [entry("0x1", 3, "unknown"), entry("0x3", 5, order_id="p")]
     assert [item.tx_hash for item in store.outbox_of("o")] == ["0x2", "0x1"]
     assert store.outbox_of("q") == []
+    assert store.has_transactions()
 
 
 def test_federation_and_setting__saved__are_copies(store: Store) -> None:

@@ -96,6 +96,9 @@ class MemoryStore:
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
         return [entry for entry in self._outbox.values() if entry.order_id == order_id]
 
+    def has_transactions(self) -> bool:
+        return bool(self._outbox)
+
     def save_channel(
         self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
     ) -> None:

@@ -11,7 +11,15 @@ from viz_node.chain.transactions import AT_ONCE, Confirmations
 from viz_node.daemon.anvil_package import need_anvil_program
 from viz_node.daemon.config import Config
 from viz_node.domain.ids import Account
-from viz_node.errors import ChainUnavailableError, NodeNotRunningError, NotFoundError, UsageError, VerificationError
+from viz_node.errors import (
+    ChainUnavailableError,
+    NodeNotRunningError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+    VerificationError,
+)
+from viz_node.storage.store import Store
 
 TEST_MONEY = 1_000 * 10**6
 
@@ -96,3 +104,20 @@ def leave_chain(config: Config, chain: Chain) -> None:
     """End the local chain if this node owns it; its state stays on disk."""
     if chain.owned:
         anvil.stop_anvil(config.home / "chain")
+
+
+def bind_home(home: Path, store: Store, deployment: Deployment) -> None:
+    """Remember the market that this home trades on. Raises: RefusedError if it has traded on another one.
+
+    Its licenses, orders and listings are of that market: on another one they would mean something else, or nothing.
+    """
+    here = f"{deployment.chain_id}:{deployment.market}"
+    known = store.get_setting("market")
+    if known is not None and known != here and store.has_transactions():
+        chain_id, _, market = known.partition(":")
+        raise RefusedError(
+            f"{home} trades on market {market} of chain {chain_id}, not on {deployment.market}",
+            "take another --home for another market (docs/how-to/second-market.md), or name the first one's file again",
+        )
+    if known != here:
+        store.set_setting("market", here)

@@ -15,7 +15,7 @@ from viz_node.api import issue_login_path, make_app
 from viz_node.api.server import serve
 from viz_node.daemon.bootstrap import join_neighbour, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
-from viz_node.daemon.chains import join_chain, leave_chain
+from viz_node.daemon.chains import bind_home, join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
 from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
@@ -87,6 +87,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     try:
         config = keep_port(await asyncio.to_thread(join_neighbour, config))
         node = build(config, keys, chain)
+        bind_home(config.home, node.store, chain.deployment)
         async with AsyncExitStack() as stack:
             await node.network.start()
             stack.push_async_callback(node.network.stop)

@@ -189,6 +189,10 @@ class Store:
         sql = "SELECT raw, body FROM outbox WHERE order_id = ? ORDER BY rowid"
         return [_outbox(row) for row in self._db.query(sql, (order_id,))]
 
+    def has_transactions(self) -> bool:
+        """Whether this node has ever signed one."""
+        return bool(self._db.query("SELECT 1 FROM outbox LIMIT 1", ()))
+
     # channels
 
     def save_channel(
