@@ -69,6 +69,13 @@ class LoneNode:
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
 
+    def metrics(self) -> bytes:
+        """What a scraper gets, which has only its own token."""
+        url = json.loads((self.home / "api.json").read_text())["url"]
+        headers = {"Authorization": f"Bearer {(self.home / 'metrics.token').read_text()}"}
+        with urllib.request.urlopen(urllib.request.Request(f"{url}/metrics", headers=headers), timeout=5) as answer:
+            return bytes(answer.read())
+
     def step_of(self, job_id: str) -> int:
         """Asked without a process of its own, so that the first steps after a resume are seen."""
         job = NodeClient(self.home).call("jobs_show", job=job_id)
@@ -157,6 +164,7 @@ def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node:
     problems = until_blocking(lambda: node.call("status")["problems"], bool, 40)
     assert problems[0].startswith("chain answers: not for ")
     assert node.ready() == (503, {"ready": False, "problems": ["chain answers"]})
+    assert b"viz_node_ready 0.0\n" in node.metrics()
     done = node.run("doctor")
     failed = [row for row in json.loads(done.stdout) if row["state"] == "fail"]
     assert (done.returncode, [row["check"] for row in failed]) == (1, ["chain answers", "chain"])

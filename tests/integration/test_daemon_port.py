@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.daemon.bootstrap import keep_port, write_addresses
+from viz_node.daemon.bootstrap import keep_api_port, keep_port, write_addresses
 from viz_node.daemon.config import Config, load_config
 from viz_node.tcp import choose_port, is_free
 
@@ -41,3 +41,22 @@ def test_keep_port__port_that_was_asked_for__stays(tmp_path: Path) -> None:
     write_addresses(tmp_path, ["/ip4/127.0.0.1/tcp/4001/p2p/12D3Koo"])
     config = replace(load_config(tmp_path), listen="/ip4/127.0.0.1/tcp/4002")
     assert keep_port(config).listen == "/ip4/127.0.0.1/tcp/4002"
+
+
+def test_keep_api_port__started_again_and_again__same_port_and_one_near_by_while_it_is_taken(tmp_path: Path) -> None:
+    first = keep_api_port(load_config(tmp_path)).api_port
+    assert keep_api_port(load_config(tmp_path)).api_port == first
+    with socket.create_server(("127.0.0.1", first)):
+        moved = keep_api_port(load_config(tmp_path))
+        assert first < moved.api_port < first + 20
+        assert f"port {first} of last time is taken" in moved.origins["api_port"]
+    assert keep_api_port(load_config(tmp_path)).api_port == first
+    assert keep_api_port(load_config(tmp_path, api_port=8080)).api_port == 8080
+
+
+@pytest.mark.parametrize("text", ["", "x", "99999", "80", "-1", "\x00\xff"])
+def test_keep_api_port__file_that_says_nothing__chooses_anew(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dashboard.port").write_text(text)
+    port = keep_api_port(load_config(tmp_path)).api_port
+    assert is_free(port)
+    assert (tmp_path / "dashboard.port").read_text() == str(port)

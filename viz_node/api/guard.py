@@ -3,9 +3,10 @@
 A page on any web site can make the owner's browser send requests to loopback, and a name it controls can be pointed
 at 127.0.0.1 (DNS rebinding). So each request must name a host that is ours, with its port (421), must not come from
 another site by `Sec-Fetch-Site` or `Origin` (403), and must prove that it may (401): the command line by the bearer
-token of `api.json`, a browser by a session cookie from a one-time link. Browsers send cookies to every port of a host,
-so another local program could learn the cookie: it opens the pages to read, never `/v1/`. Calls must be declared as
-JSON (415), which no plain form can do. `tests/integration/test_api_guard.py` holds the matrix.
+token of `api.json`, a browser by a session cookie from a one-time link, a scraper by a token for `/metrics` alone.
+Browsers send cookies to every port of a host, so another local program could learn the cookie: it opens the pages to
+read, never `/v1/`. Calls must be declared as JSON (415), which no plain form can do.
+`tests/integration/test_api_guard.py` holds the matrix.
 """
 
 import hmac
@@ -39,16 +40,21 @@ _CODE_SECONDS = 600
 _SESSION_SECONDS = 12 * 3600
 _MOST_HELD = 64
 _OPEN_PATHS = ("/healthz", "/readyz")
+METRICS_PATH = "/metrics"
 _OPEN_PREFIXES = ("/login/", "/static/")
 
 
 class Sessions:
     """The token, the unused login codes and the open browser sessions; lives in memory, so a restart closes all."""
 
-    def __init__(self, token: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, token: str, clock: Callable[[], float] = time.monotonic, scrape_token: str | None = None
+    ) -> None:
+        """`scrape_token` opens `/metrics` and nothing else."""
         if len(token) < 16:
             raise ValueError("the token is too short to be a secret")
         self._token = token.encode()
+        self._scrape_token = None if scrape_token is None else scrape_token.encode()
         self._clock = clock
         self._codes: dict[str, float] = {}
         self._cookies: dict[str, float] = {}
@@ -75,9 +81,11 @@ class Sessions:
 
     def is_token(self, authorization: str) -> bool:
         """Whether it is `Bearer` and the token."""
-        scheme, _, given = authorization.partition(" ")
-        given_bytes = given.encode("utf-8", "surrogateescape")
-        return scheme.lower() == "bearer" and hmac.compare_digest(given_bytes, self._token)
+        return _is_bearer(authorization, self._token)
+
+    def may_scrape(self, authorization: str) -> bool:
+        """Whether it is `Bearer` and the token for figures."""
+        return self._scrape_token is not None and _is_bearer(authorization, self._scrape_token)
 
     def _issue(self, held: dict[str, float], seconds: int) -> str:
         while len(held) >= _MOST_HELD:
@@ -85,6 +93,11 @@ class Sessions:
         secret = secrets.token_urlsafe(32)
         held[secret] = self._clock() + seconds
         return secret
+
+
+def _is_bearer(authorization: str, token: bytes) -> bool:
+    scheme, _, given = authorization.partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token)
 
 
 def make_guards(hosts: Set[str], sessions: Sessions) -> list[Middleware]:
@@ -144,6 +157,7 @@ def _is_own_origin(origin: str, hosts: Set[str]) -> bool:
 
 
 def _may_enter(request: web.Request, sessions: Sessions) -> bool:
-    if sessions.is_token(request.headers.get("Authorization", "")):
+    authorization = request.headers.get("Authorization", "")
+    if sessions.is_token(authorization) or (request.path == METRICS_PATH and sessions.may_scrape(authorization)):
         return True
     return not request.path.startswith("/v1/") and sessions.is_open(request.cookies.get(COOKIE, ""))

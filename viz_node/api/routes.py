@@ -5,6 +5,7 @@ import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -12,13 +13,23 @@ from aiohttp.typedefs import Middleware
 
 from viz_node.api.binding import Parameter, bind_arguments, parameters_of, parse_body
 from viz_node.api.dashboard import Dashboard
-from viz_node.api.guard import COOKIE, MAX_BODY_BYTES, Handler, Sessions, add_security_headers, make_guards
+from viz_node.api.guard import (
+    COOKIE,
+    MAX_BODY_BYTES,
+    METRICS_PATH,
+    Handler,
+    Sessions,
+    add_security_headers,
+    make_guards,
+)
 from viz_node.domain.names import readable
 from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, status_for
 
 Operation = Callable[..., Awaitable[Any]]
 
 BODY_SECONDS = 10.0
+
+
 _SESSIONS = web.AppKey("sessions", Sessions)
 _ERROR_NAMES = {
     401: "RefusedError",
@@ -36,11 +47,21 @@ _HINTS = {
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Scrape:
+    """Figures for a monitoring system, and the token that opens them alone."""
+
+    token: str
+    text: Callable[[], Awaitable[bytes]]
+    content_type: str
+
+
 def make_app(
     operations: Mapping[str, Operation],
     token: str,
     hosts: Set[str],
     problems: Callable[[], Sequence[str]],
+    scrape: Scrape | None = None,
 ) -> web.Application:
     """The whole local API, ready to be run.
 
@@ -48,7 +69,7 @@ def make_app(
     operation is called with keyword arguments only and answers something JSON can hold. Raises: TypeError (a parameter
     cannot come from JSON), ValueError (short token).
     """
-    sessions = Sessions(token)
+    sessions = Sessions(token, scrape_token=None if scrape is None else scrape.token)
     dashboard = Dashboard(operations)
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
@@ -57,6 +78,8 @@ def make_app(
     app[_SESSIONS] = sessions
     app.on_response_prepare.append(add_security_headers)
     _add_health(app, problems)
+    if scrape is not None:
+        _add_metrics(app, scrape)
     _add_login(app, sessions)
     _add_calls(app, operations)
     dashboard.add_routes(app)
@@ -78,6 +101,13 @@ def _add_health(app: web.Application, problems: Callable[[], Sequence[str]]) -> 
 
     app.router.add_get("/healthz", answer_healthz)
     app.router.add_get("/readyz", answer_readyz)
+
+
+def _add_metrics(app: web.Application, scrape: Scrape) -> None:
+    async def answer_metrics(_request: web.Request) -> web.Response:
+        return web.Response(body=await scrape.text(), headers={"Content-Type": scrape.content_type})
+
+    app.router.add_get(METRICS_PATH, answer_metrics)
 
 
 def _add_login(app: web.Application, sessions: Sessions) -> None:

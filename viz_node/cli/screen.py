@@ -30,6 +30,8 @@ class StartScreen:
         for name in ("peer", "account", "addresses"):
             line(f"  {name:<10} {facts[name]}")
         line(f"  dashboard  {facts['dashboard']}  (this link works once)")
+        if facts.get("moved"):
+            line(f"             ({facts['moved']})")
         if facts["dev"]:
             line(f"  chain      {facts['chain']}  test money only")
         self._output.heading("Next, in another terminal:")

@@ -12,6 +12,9 @@ from viz_node.errors import NodeNotRunningError
 from viz_node.tcp import choose_port, is_free
 
 ADDRESSES = "addresses.json"
+API_PORT = "dashboard.port"
+MOVED = "another one"
+_NEAR_BY = 20
 
 
 def join_neighbour(config: Config) -> Config:
@@ -42,7 +45,30 @@ def keep_port(config: Config) -> Config:
     except OSError:
         known = None
     port = int(known[1]) if known is not None and is_free(int(known[1]), given[1]) else choose_port(given[1])
-    return replace(config, listen=f"/ip4/{given[1]}/tcp/{port}")
+    origins = {**config.origins, "listen": "the port of last time"}
+    return replace(config, listen=f"/ip4/{given[1]}/tcp/{port}", origins=origins)
+
+
+def keep_api_port(config: Config) -> Config:
+    """The dashboard on the port of last time; on another one near by only while that is taken, which is then said."""
+    if config.api_port:
+        return config
+    path = config.home / API_PORT
+    try:
+        known = int(path.read_text()[:5])
+    except (OSError, ValueError):
+        known = 0
+    if not 1024 <= known <= 65535:
+        port = choose_port()
+        path.write_text(str(port))
+        return _with_api_port(config, port, "the port of every start")
+    port = next((port for port in range(known, min(known + _NEAR_BY, 65536)) if is_free(port)), 0)
+    said = "the port of every start" if port == known else f"{MOVED}: port {known} of last time is taken"
+    return _with_api_port(config, port, said)
+
+
+def _with_api_port(config: Config, port: int, origin: str) -> Config:
+    return replace(config, api_port=port, origins={**config.origins, "api_port": origin})
 
 
 def copy_base(source: Path, target: Path) -> None:

@@ -19,6 +19,7 @@ from viz_node.daemon import doctor, health
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
+from viz_node.daemon.metrics import Metrics
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
 from viz_node.daemon.signers import make_signer
@@ -103,6 +104,7 @@ class Node:
     watchers: Sequence[Callable[[], Awaitable[None]]]
     """Each takes open orders in escrow one step on."""
     chain_watch: health.ChainWatch
+    read_metrics: Callable[[], Awaitable[bytes]]
 
 
 def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
@@ -177,6 +179,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
              "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
     chain_watch = health.ChainWatch(market.block_time)
     probes = health.vital_checks(home, network, chain_watch)
+    metrics = Metrics(store, probes, chain_watch, now)
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
@@ -195,7 +198,18 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     first_start = FirstStart(store, jobs, operations, lambda: write_samples(home / "samples", HARBOUR))
     watchers = key_orders.watch, Deliveries(trade, publisher).watch, metered.watch, meter.watch, pools.watch
     return Node(
-        config, store, network, jobs, treasury, catalogue, publisher, operations, first_start, watchers, chain_watch
+        config,
+        store,
+        network,
+        jobs,
+        treasury,
+        catalogue,
+        publisher,
+        operations,
+        first_start,
+        watchers,
+        chain_watch,
+        lambda: metrics.read(network.peers),
     )
 
 

@@ -11,16 +11,17 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from viz_node.api import issue_login_path, make_app
+from viz_node.api import Scrape, issue_login_path, make_app
 from viz_node.api.server import serve
-from viz_node.daemon.bootstrap import join_neighbour, keep_port, write_addresses
+from viz_node.daemon.bootstrap import MOVED, join_neighbour, keep_api_port, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import bind_home, join_chain, leave_chain
 from viz_node.daemon.config import Config, load_config
 from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
+from viz_node.daemon.metrics import CONTENT_TYPE
 from viz_node.daemon.processes import raise_descriptor_limit
-from viz_node.daemon.secrets import shield_process, unlock
+from viz_node.daemon.secrets import scrape_token, shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError
@@ -85,18 +86,13 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     chain = await asyncio.to_thread(join_chain, config, keys.account)
     api_file = config.home / "api.json"
     try:
-        config = keep_port(await asyncio.to_thread(join_neighbour, config))
+        config = keep_api_port(keep_port(await asyncio.to_thread(join_neighbour, config)))
         node = build(config, keys, chain)
         bind_home(config.home, node.store, chain.deployment)
         async with AsyncExitStack() as stack:
             await node.network.start()
             stack.push_async_callback(node.network.stop)
-            token, hosts = secrets.token_urlsafe(32), set[str]()
-            app = make_app(node.operations.table(), token, hosts, node.operations.problem_names)
-            port = await stack.enter_async_context(serve(app, config.api_port))
-            hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
-            url = f"http://127.0.0.1:{port}"
-            node.operations.dashboard = lambda: url + issue_login_path(app)
+            url, token = await _open_api(config, node, stack)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             node.jobs.start(group)
             stack.push_async_callback(node.jobs.stop)
@@ -106,7 +102,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, token)
             write_addresses(config.home, node.network.addresses)
-            screen.ready(_facts(config, node, url + issue_login_path(app)))
+            screen.ready(_facts(config, node))
             if config.dev and config.join is None:
                 background.append(group.create_task(_first_start(node, screen, with_sample)))
             await stop.wait()
@@ -118,6 +114,18 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(leave_chain, config, chain)
     return 0
+
+
+async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> tuple[str, str]:
+    """Serve the local API until the stack ends; its address and its token."""
+    token, hosts = secrets.token_urlsafe(32), set[str]()
+    scrape = Scrape(scrape_token(config.home), node.read_metrics, CONTENT_TYPE)
+    app = make_app(node.operations.table(), token, hosts, node.operations.problem_names, scrape)
+    port = await stack.enter_async_context(serve(app, config.api_port))
+    hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
+    url = f"http://127.0.0.1:{port}"
+    node.operations.dashboard = lambda: url + issue_login_path(app)
+    return url, token
 
 
 def _stop_signals() -> asyncio.Event:
@@ -210,13 +218,14 @@ def _write_api_file(path: Path, url: str, token: str) -> None:
     path.write_text(json.dumps({"url": url, "token": token, "pid": os.getpid()}))
 
 
-def _facts(config: Config, node: Node, login: str) -> dict[str, Any]:
+def _facts(config: Config, node: Node) -> dict[str, Any]:
     return {
         "home": str(config.home),
         "peer": node.network.peer_id,
         "account": node.operations.account,
         "addresses": " ".join(node.network.addresses),
-        "dashboard": login,
+        "dashboard": node.operations.dashboard(),
+        "moved": config.origins.get("api_port", "") if MOVED in config.origins.get("api_port", "") else "",
         "chain": node.operations.facts["rpc_url"],
         "dev": config.dev,
     }

@@ -14,6 +14,7 @@ from viz_node.errors import RefusedError, StorageError, UsageError
 from viz_node.identity import keystore, sealing, signatures
 
 KEYSTORE = Path("keys") / "keystore.json"
+SCRAPE_TOKEN = "metrics.token"
 MACHINE_MADE = Path("keys") / "passphrase"
 _PR_SET_DUMPABLE = 4
 
@@ -71,6 +72,14 @@ def lock_away(directory: Path, keys: keystore.NodeKeys) -> None:
         keystore.write_keystore(path, keys, drawn, strong=False)
     else:
         keystore.write_keystore(path, keys, given, strong=True)
+
+
+def scrape_token(home: Path) -> str:
+    """What a monitoring system shows to read figures, and no more; drawn once. Raises: StorageError, UsageError."""
+    path = home / SCRAPE_TOKEN
+    if not path.exists():
+        _write_private(path, secrets.token_urlsafe(32))
+    return read_passphrase(path, f"remove {path}; the next start draws another")
 
 
 def _write_private(path: Path, text: str) -> None:
