@@ -11,6 +11,7 @@ from viz_node.errors import UsageError, VerificationError
 MAX_DEPLOYMENT_BYTES = 4096
 MARKET_VERSION = 2
 """Raised when a market's calls, entries or signatures change their meaning; the contract's EIP-712 domain names it."""
+_FIRST_VERSION = 1  # its files do not name a version
 NOBODY = Account("0x" + "00" * 20)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -37,13 +38,15 @@ def parse_deployment(raw: bytes) -> Deployment:
         raise VerificationError("the deployment file is larger than 4096 bytes")
     try:
         body = json.loads(raw)
-        _check_version(body.get("version", 1))
-        found = Deployment(**body)
+        if "version" in body:  # another version may have other fields
+            _check_version(body["version"])
+        found = Deployment(**{"version": _FIRST_VERSION} | body)
         numbers = found.chain_id, found.block
         if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
             raise ValueError("a number is out of range")
         if _DIGEST.fullmatch(found.code_digest) is None:
             raise ValueError("code_digest is not 64 hex digits")
+        _check_version(found.version)
         return Deployment(
             found.chain_id, parse_account(found.market), parse_account(found.token), found.block, found.code_digest
         )
