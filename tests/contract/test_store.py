@@ -29,7 +29,8 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 def work(work_id: str, added: int = 1) -> Work:
-    return Work(WorkId(work_id), "title", "author", Rights.OWNED, "text/plain", 3, 3, "d", "s", added)
+    notes = ("its encoding was guessed: big5",)
+    return Work(WorkId(work_id), "title", "author", Rights.OWNED, "text/plain", 3, 3, "d", "s", added, notes)
 
 
 def job(job_id: str, created: int = 1) -> Job:

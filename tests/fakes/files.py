@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 
-async def read_files(paths: list[Path]) -> list[dict[str, Any]]:
-    return [item_of(path) for path in paths]
+async def read_files(paths: list[Path], encoding: str) -> list[dict[str, Any]]:
+    notes = {"notes": (f"read as {encoding}",)} if encoding else {}
+    return [item_of(path) | notes for path in paths]
 
 
 def item_of(path: Path) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import docx
 import pytest
 
 from viz_node.content.importing import ImportedWork, ImportFailure, import_works
+from viz_node.errors import UsageError
 
 CONTAINER = (
     '<container xmlns="urn:oasis:names:tc:opendocument:xmlns:container"><rootfiles>'
@@ -91,6 +92,27 @@ async def test_import_works__all_formats_and_bad_files__each_gets_its_answer(fol
     assert "out of the folder" in failures["k.txt"]
 
 
+async def test_import_works__encodings_and_newer_types__read_under_the_same_limits(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes("grün".encode("cp1252"))
+    (tmp_path / "b.jsonl").write_text('{"text": "One"}\n{"text": "Two"}\n')
+    (tmp_path / "c.rtf").write_bytes(rb"{\rtf1\ansi Rich}")
+    (tmp_path / "d.text").write_bytes(b"\xef\xbb\xbfgr\xc3\xbcn")
+    ns = ('xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+          ' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"')  # fmt: skip
+    with zipfile.ZipFile(tmp_path / "e.odt", "w") as file:
+        body = "<office:body><office:text><text:p>Open</text:p></office:text></office:body>"
+        file.writestr("content.xml", f"<office:document {ns}>{body}</office:document>")
+    first, *rest = [item async for item in import_works([tmp_path])]
+    assert isinstance(first, ImportFailure)
+    assert "--encoding NAME" in first.error
+    assert [item.text for item in rest if isinstance(item, ImportedWork)] == ["One\n\nTwo", "Rich", "grün", "Open"]
+    assert rest[0].notes == ("the text is the field 'text' of 2 lines",)
+    said = [item async for item in import_works([tmp_path / "a.txt", tmp_path / "d.text"], encoding="windows-1252")]
+    assert [item.text for item in said] == ["grün", "grün"]
+    with pytest.raises(UsageError, match="no text encoding"):
+        await anext(import_works([tmp_path], encoding="klingon"))
+
+
 async def test_import_works__file_that_stalls_the_child__others_still_read(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("before")
     write_pdf(tmp_path / "b.pdf", b"BT /F1 12 Tf " + b"(x) Tj " * 3_000_000 + b"ET")
@@ -127,7 +149,7 @@ def test_worker__order_on_stdin__lines_on_stdout(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "viz_node.content.worker"]
     done = subprocess.run(command, input=order, capture_output=True, timeout=20, check=True)
     first, second = map(json.loads, done.stdout.splitlines())
-    assert sorted(first) == ["digest", "media_type", "path", "size_bytes", "text", "title"]
+    assert sorted(first) == ["digest", "media_type", "notes", "path", "size_bytes", "text", "title"]
     assert sorted(second) == ["error", "path"]
     assert subprocess.run(command, input=b"[]", capture_output=True, timeout=20, check=False).returncode == 1
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from viz_node.content.decoding import check_encoding
 from viz_node.content.files import list_files
 from viz_node.domain.names import readable
 from viz_node.errors import VizNodeError
@@ -21,7 +22,10 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class ImportedWork:
-    """The text of one file, in words that UTF-8 can carry; `digest` is the SHA-256 of the file's bytes, in hex."""
+    """The text of one file, in words that UTF-8 can carry; `digest` is the SHA-256 of the file's bytes, in hex.
+
+    `notes` tell what was guessed or left out.
+    """
 
     path: str
     title: str
@@ -29,6 +33,7 @@ class ImportedWork:
     media_type: str
     digest: str
     size_bytes: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -40,12 +45,14 @@ class ImportFailure:
 
 
 async def import_works(
-    paths: Sequence[str | Path], timeout_seconds: float = 60
+    paths: Sequence[str | Path], timeout_seconds: float = 60, encoding: str = ""
 ) -> AsyncIterator[ImportedWork | ImportFailure]:
     """Read the files and folders; one item per file, in order. A file gets at most `timeout_seconds`.
 
-    Raises: VizNodeError (no child process can be started).
+    `encoding` is that of the texts among them. Raises: VizNodeError (no child process can be started), UsageError (no
+    such encoding).
     """
+    encoding = check_encoding(encoding) if encoding else ""
     waiting: list[str] = []
     for path, problem in await asyncio.to_thread(lambda: list(list_files(paths))):
         if problem:
@@ -53,17 +60,17 @@ async def import_works(
         else:
             waiting.append(str(path))
     while waiting:
-        async with aclosing(_read_until_death(waiting, timeout_seconds)) as items:
+        async with aclosing(_read_until_death(waiting, timeout_seconds, encoding)) as items:
             async for item in items:
                 waiting.pop(0)
                 yield _in_utf8(item)
 
 
 async def _read_until_death(
-    paths: Sequence[str], timeout_seconds: float
+    paths: Sequence[str], timeout_seconds: float, encoding: str
 ) -> AsyncGenerator[ImportedWork | ImportFailure, None]:
     """Items for a head of `paths`, at least one; ends early after a file that killed the child."""
-    process = await _start(paths)
+    process = await _start(paths, encoding)
     assert process.stdout is not None
     try:
         for path in paths:
@@ -85,7 +92,7 @@ async def _read_until_death(
         await process.wait()
 
 
-async def _start(paths: Sequence[str]) -> asyncio.subprocess.Process:
+async def _start(paths: Sequence[str], encoding: str) -> asyncio.subprocess.Process:
     try:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-P", "-m", "viz_node.content.worker"),
@@ -100,7 +107,7 @@ async def _start(paths: Sequence[str]) -> asyncio.subprocess.Process:
         raise VizNodeError(f"the reading process does not start: {error.strerror}", "see `viz-node doctor`") from error
     assert process.stdin is not None
     with suppress(BrokenPipeError, ConnectionResetError):  # its early death shows at the first line
-        process.stdin.write(json.dumps({"paths": list(paths)}).encode())
+        process.stdin.write(json.dumps({"paths": list(paths), "encoding": encoding}).encode())
         await process.stdin.drain()
         process.stdin.close()
     return process
@@ -109,14 +116,18 @@ async def _start(paths: Sequence[str]) -> asyncio.subprocess.Process:
 def _item(path: str, line: bytes) -> ImportedWork | ImportFailure:
     try:
         body = json.loads(line)
-        return ImportFailure(**body) if "error" in body else ImportedWork(**body)
-    except (ValueError, TypeError):
+        if "error" in body:
+            return ImportFailure(**body)
+        return ImportedWork(**{**body, "notes": tuple(str(note) for note in body["notes"])})
+    except (ValueError, TypeError, KeyError):
         return ImportFailure(path, "the reading process answered nonsense")
 
 
 def _in_utf8(item: ImportedWork | ImportFailure) -> ImportedWork | ImportFailure:
     """File names may hold bytes that are not UTF-8; what comes after this is text."""
     texts: dict[str, Any] = {name: readable(value) for name, value in vars(item).items() if isinstance(value, str)}
+    if isinstance(item, ImportedWork):
+        texts["notes"] = tuple(map(readable, item.notes))
     return replace(item, **texts)
 
 

@@ -1,8 +1,8 @@
 """The child process that parses strangers' files: `python -m viz_node.content.worker`.
 
-One JSON order `{"paths": [...]}` on stdin; one JSON line per file on stdout, in the order of `list_files`. The process
-limits its own memory, processor time per file and open files, and it may write no file, so that the worst a file can do
-is to end it; `importing` starts another one for the rest.
+One JSON order `{"paths": [...], "encoding": "…"}` on stdin; one JSON line per file on stdout, in the order of
+`list_files`. The process limits its own memory, processor time per file and open files, and it may write no file, so
+that the worst a file can do is to end it; `importing` starts another one for the rest.
 """
 
 import hashlib
@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from viz_node.content.files import list_files, read_regular_file
 from viz_node.content.readers import MAX_FILE_BYTES, READERS, clean_title, read_text
-from viz_node.domain.names import readable
+from viz_node.domain.names import is_readable, readable
 from viz_node.errors import VerificationError
 
 MEMORY_BYTES = 1 << 30
@@ -42,13 +42,13 @@ def allow_more_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + SECONDS_PER_FILE, hard))
 
 
-def read_file(path: Path) -> dict[str, Any]:
+def read_file(path: Path, encoding: str = "") -> dict[str, Any]:
     """The line for one file: its text and facts, or its error."""
     try:
         if path.suffix.lower() not in READERS:
             raise VerificationError(f"{path.suffix or 'no suffix'} is not one of {', '.join(sorted(READERS))}")
         data = read_regular_file(path, MAX_FILE_BYTES)
-        found = read_text(path.suffix, data)
+        found = read_text(path.suffix, data, encoding)
     except VerificationError as error:
         return {"path": str(path), "error": error.message}
     except MemoryError:
@@ -60,6 +60,7 @@ def read_file(path: Path) -> dict[str, Any]:
         "title": found.title or title_of(path),
         "text": found.text,
         "media_type": found.media_type,
+        "notes": [*found.notes, *_notes_on_name(path, found.title)],
         "digest": hashlib.sha256(data).hexdigest(),
         "size_bytes": len(data),
     }
@@ -70,16 +71,21 @@ def title_of(path: Path) -> str:
     return clean_title(readable(path.stem).replace("_", " ")) or "untitled"
 
 
+def _notes_on_name(path: Path, title: str) -> list[str]:
+    return [] if title or is_readable(path.stem) else ["its file name is not UTF-8"]
+
+
 def run(order_text: str, output: TextIO) -> int:
     """Carry out one order; the exit status."""
     try:
-        paths = json.loads(order_text)["paths"]
-    except (ValueError, KeyError, TypeError) as error:
+        order = json.loads(order_text)
+        paths, encoding = order["paths"], order.get("encoding", "")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         print(f"bad order: {error}", file=sys.stderr)
         return 1
     for path, problem in list_files(paths):
         allow_more_time()
-        line = {"path": str(path), "error": problem} if problem else read_file(path)
+        line = {"path": str(path), "error": problem} if problem else read_file(path, encoding)
         output.write(json.dumps(line) + "\n")
         output.flush()
     return 0

@@ -213,5 +213,5 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     )
 
 
-async def _read_files(paths: list[Path]) -> list[Mapping[str, Any]]:
-    return [asdict(item) async for item in import_works(paths)]
+async def _read_files(paths: list[Path], encoding: str) -> list[Mapping[str, Any]]:
+    return [asdict(item) async for item in import_works(paths, encoding=encoding)]

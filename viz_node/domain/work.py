@@ -20,7 +20,10 @@ class Rights(StrEnum):
 
 @dataclass(frozen=True)
 class Work:
-    """The record of a work; its text lies encrypted in the node. Erasing salt and text leaves only noise outside."""
+    """The record of a work; its text lies encrypted in the node. Erasing salt and text leaves only noise outside.
+
+    `notes` tell what was guessed or left out when the text was taken from its file.
+    """
 
     work_id: WorkId
     title: str
@@ -32,6 +35,7 @@ class Work:
     digest: str
     salt: str
     added: int
+    notes: tuple[str, ...] = ()
 
 
 def commit_work(digest: bytes, salt: bytes) -> WorkId:

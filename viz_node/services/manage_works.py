@@ -14,7 +14,9 @@ from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports import SealBytes, Store
 
-ImportWorks = Callable[[list[Path]], Awaitable[list[Mapping[str, Any]]]]
+PAGE_CHARACTERS = 1_000_000
+
+ImportWorks = Callable[[list[Path], str], Awaitable[list[Mapping[str, Any]]]]
 
 
 class WorkShelf:
@@ -29,8 +31,11 @@ class WorkShelf:
         self._read_files = read_files
         self._now = now
 
-    async def add(self, paths: Sequence[FilePath], rights: str, author: str) -> dict[str, Any]:
-        """Read, seal and record works; what cannot be read is listed with its reason. Raises: UsageError."""
+    async def add(self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "") -> dict[str, Any]:
+        """Read, seal and record works; what cannot be read is listed with its reason.
+
+        `encoding` is what the owner says of texts. Raises: UsageError.
+        """
         if rights not in set(Rights):
             raise UsageError(f"{rights!r} is no declaration of rights", f"one of {', '.join(Rights)}")
         if not author.strip():
@@ -38,7 +43,7 @@ class WorkShelf:
         added: list[dict[str, Any]] = []
         refused: list[dict[str, Any]] = []
         known = {work.digest: work for work in self._store.list_works()}
-        for item in await self._read_files([Path(path) for path in paths]):
+        for item in await self._read_files([Path(path) for path in paths], encoding):
             if "error" in item:
                 refused.append({"path": item["path"], "error": item["error"]})
             elif item["digest"] in known:
@@ -57,6 +62,13 @@ class WorkShelf:
         """One work with the first 500 characters of its text. Raises: NotFoundError."""
         found = self.find(work)
         return describe_work(found) | {"excerpt": self.text(found)[:500]}
+
+    def show_text(self, work: str, start: int = 0) -> dict[str, Any]:
+        """A page of the text from this character on, and where the next one starts. Raises: NotFoundError."""
+        found = self.find(work)
+        end = max(start, 0) + PAGE_CHARACTERS
+        text = self.text(found)
+        return {"work_id": found.work_id, "text": text[max(start, 0) : end], "next": end if end < len(text) else None}
 
     def remove(self, work: str) -> dict[str, Any]:
         """Erase text, salt and record; outside, only a commitment that nobody can open is left.
@@ -112,6 +124,7 @@ class WorkShelf:
             digest=str(item["digest"]),
             salt=salt.hex(),
             added=self._now(),
+            notes=tuple(map(str, item.get("notes", ()))),
         )
         path = self._path(work.work_id)
         partial = path.with_suffix(".partial")

@@ -125,9 +125,9 @@ class Operations:
         """Other nodes that this one knows."""
         return list(await self.network.peers())
 
-    async def do_content_add(self, *, paths: list[FilePath], rights: str, author: str) -> Answer:
+    async def do_content_add(self, *, paths: list[FilePath], rights: str, author: str, encoding: str = "") -> Answer:
         """Take works in."""
-        return await self.works.add(paths, rights, author)
+        return await self.works.add(paths, rights, author, encoding)
 
     async def do_content_list(self) -> Rows:
         """All works."""
@@ -136,6 +136,10 @@ class Operations:
     async def do_content_show(self, *, work: str) -> Answer:
         """One work."""
         return self.works.show(work)
+
+    async def do_content_text(self, *, work: str, start: int = 0) -> Answer:
+        """The text that was taken of a work, by pages."""
+        return self.works.show_text(work, start)
 
     async def do_content_remove(self, *, work: str) -> Answer:
         """Erase a work."""

@@ -323,7 +323,7 @@ def _json(body: dict[str, Any]) -> str:
 
 def _work(text: str) -> Work:
     body = json.loads(text)
-    return Work(**{**body, "rights": Rights(body["rights"])})
+    return Work(**{**body, "rights": Rights(body["rights"]), "notes": tuple(body.get("notes", ()))})
 
 
 def _job(text: str) -> Job:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viz_node.content import pdf as pdf_reader
 from viz_node.content import readers
 from viz_node.content.readers import clean_text, read_text
 from viz_node.errors import VerificationError
@@ -74,7 +75,7 @@ def word(*paragraphs: str) -> bytes:
 def test_read_text__txt__is_the_text() -> None:
     found = read_text(".TXT", b"\xef\xbb\xbfOne\r\n\r\n\r\n\r\nTwo \t\nThree")
     assert (found.title, found.text, found.media_type) == ("", "One\n\nTwo\nThree", "text/plain")
-    assert read_text(".txt", "Grüße".encode("cp1252")).text == "Grüße"
+    assert read_text(".txt", "Grüße".encode("cp1252"), "cp1252").text == "Grüße"
     assert read_text(".txt", "Grüße".encode("utf-16")).text == "Grüße"
 
 
@@ -179,7 +180,7 @@ def test_read_text__too_large_or_too_many_pages__refused(monkeypatch: pytest.Mon
     with pytest.raises(VerificationError, match="larger"):
         read_text(".txt", b"x" * 11)
     monkeypatch.setattr(readers, "MAX_FILE_BYTES", 10_000)
-    monkeypatch.setattr(readers, "MAX_PAGES", 0)
+    monkeypatch.setattr(pdf_reader, "MAX_PAGES", 0)
     with pytest.raises(VerificationError, match="pages"):
         read_text(".pdf", pdf())
     monkeypatch.setattr(readers, "MAX_CHARACTERS", 3)

@@ -9,9 +9,11 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.names import FilePath
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import commit_work
 from viz_node.errors import NotFoundError, UsageError, VerificationError
+from viz_node.services import manage_works
 from viz_node.services.manage_works import WorkShelf
 
 
@@ -36,6 +38,24 @@ async def test_add__some_readable__taken_in_sealed_and_the_rest_refused_with_a_r
     assert shelf.text(work) == "the text of one"
     assert commit_work(bytes.fromhex(work.digest), bytes.fromhex(work.salt)) == work.work_id
     assert shelf.show(added["work_id"])["excerpt"] == "the text of one"
+
+
+async def test_add__notes_of_the_reader__kept_and_shown(shelf: WorkShelf) -> None:
+    (added,) = (await shelf.add([FilePath("one.txt")], "owned", "Elsin", "cp1252"))["added"]
+    assert added["notes"] == ("read as cp1252",)
+    assert shelf.list_works()[0]["notes"] == shelf.show(added["work_id"])["notes"] == ("read as cp1252",)
+
+
+async def test_show_text__long_work__all_of_it_by_pages(shelf: WorkShelf, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(manage_works, "PAGE_CHARACTERS", 6)
+    (added,) = (await shelf.add([FilePath("one.txt")], "owned", "Elsin"))["added"]
+    start, text = 0, ""
+    while start is not None:
+        page = shelf.show_text(added["work_id"], start)
+        text, start = text + page["text"], page["next"]
+    assert text == "the text of one"
+    assert shelf.show_text(added["work_id"], -5)["text"] == "the te"
+    assert shelf.show_text(added["work_id"], 99) == {"work_id": added["work_id"], "text": "", "next": None}
 
 
 async def test_remove__needed_by_a_waiting_job__names_it(shelf: WorkShelf) -> None:

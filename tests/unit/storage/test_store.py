@@ -198,3 +198,14 @@ def test_store__of_the_version_before__channels_and_their_last_answers_are_kept(
     assert (store.find_channel("earn:7"), store.answer_of("earn:7")) == ({"uses": 2}, "sealed")
     assert store.find_channel("pay:j1") == {"uses": 3, "asked": {}, "kept": {}}
     assert store.answer_of("pay:j1") is None
+
+
+def test_store__works_of_earlier_versions__listed_without_notes_whatever_their_titles_hold(path: Path) -> None:
+    body = {"title": "gr\udcfcn", "author": "a", "rights": "owned", "media_type": "text/plain", "size_bytes": 1,
+            "characters": 1, "digest": "d", "salt": "s", "added": 1}  # fmt: skip
+    database = Database(path, MIGRATIONS)
+    values = (A, 1, "/sealed", json.dumps(body | {"work_id": A}))
+    database.execute("INSERT INTO works VALUES (?, ?, ?, ?)", values)
+    database.close()
+    (work,) = Store(path).list_works()
+    assert (work.title, work.notes) == ("gr\udcfcn", ())

@@ -1,13 +1,21 @@
 """`viz-node content`: the works that this node's owner holds."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
+from viz_node.cli.follow import progress_for
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.content.files import list_files
+from viz_node.domain.names import readable
 from viz_node.errors import UsageError
 
 RIGHTS = ("owned", "licensed", "public-domain")
+READABLE = "txt, md, html, pdf, docx, odt, rtf, epub, jsonl"
+FILES_PER_CALL = 16
 COLUMNS = ("work_id", "title", "author", "rights", "media_type", "characters")
 
 
@@ -20,31 +28,56 @@ def content_command() -> None:
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--rights", type=click.Choice(RIGHTS), required=True, help="Why you may license what is learnt from it.")
 @click.option("--author", required=True, metavar="NAME", help="Who wrote it.")
+@click.option(
+    "--encoding", default="", metavar="NAME", help="Encoding of texts, where the files' own is wrong or none."
+)
 @json_option
 @pass_terminal
-def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str) -> None:
-    """Read txt, md, html, pdf, docx and epub files; a folder recursively.
+def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, encoding: str) -> None:
+    """Read txt, text, md, markdown, html, htm, xhtml, pdf, docx, odt, rtf, epub and jsonl files; a folder recursively.
 
-    Texts are stored encrypted in the node's home. A file that cannot be read is listed with the reason; the rest goes
-    in.
+    Texts are stored encrypted in the node's home. A file that cannot be read for certain is listed with the reason; the
+    rest goes in. What was guessed or left out is noted with the work. A jsonl file is one work: the fields "text" (or
+    "content") of its lines.
     """
-    chosen = [str(path.absolute()) for path in paths]
-    answer = terminal.client.call("content_add", paths=chosen, rights=rights, author=author)
     output = terminal.output
+    answer = _add_in_steps(terminal, paths, {"rights": rights, "author": author, "encoding": encoding})
     if output.is_json:
         output.document(answer)
     else:
         if answer["added"]:
             output.rows(answer["added"], [name for name in COLUMNS if name in answer["added"][0]])
+        for work in answer["added"]:
+            for note in work.get("notes", ()):
+                output.news(f"{work['title']}: {note}")
         for refused in answer["refused"]:
             output.news(f"not added: {refused['path']}: {refused['error']}")
         output.line(f"{len(answer['added'])} added, {len(answer['refused'])} not added")
         if answer["added"]:
             output.line("next: viz-node train NAME --content all")
     if not answer["added"] and not output.is_json:
-        raise UsageError("no file went in", "the reasons stand above; readable are txt, md, html, pdf, docx, epub")
+        raise UsageError("no file went in", f"the reasons stand above; readable are {READABLE}")
     if not answer["added"]:
         raise click.exceptions.Exit(2)
+
+
+def _add_in_steps(terminal: Terminal, paths: tuple[Path, ...], options: dict[str, str]) -> dict[str, Any]:
+    """Some files per call: progress is seen, and what went in before an interruption stays."""
+    answer: dict[str, Any] = {"added": [], "refused": []}
+    files: list[str] = []
+    for file, problem in list_files([path.absolute() for path in paths]):
+        if problem:
+            answer["refused"].append({"path": readable(str(file)), "error": problem})
+        else:
+            files.append(str(file))
+    state: dict[str, Any] = {"kind": "content add", "state": "running"}
+    with progress_for(terminal.output) if len(files) > FILES_PER_CALL else nullcontext() as progress:
+        for start in range(0, len(files), FILES_PER_CALL):
+            if progress is not None:
+                progress.update(state | {"progress": {"phase": "reading", "step": start, "steps": len(files)}})
+            part = terminal.client.call("content_add", paths=files[start : start + FILES_PER_CALL], **options)
+            answer = {key: [*answer[key], *part[key]] for key in answer}
+    return answer
 
 
 @content_command.command("list")
@@ -53,16 +86,43 @@ def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str) -
 def list_works(terminal: Terminal) -> None:
     """The works in this node."""
     empty = "no works yet; add some: viz-node content add PATH… --rights owned --author NAME"
-    terminal.output.rows(terminal.client.call_list("content_list"), COLUMNS, empty)
+    works = terminal.client.call_list("content_list")
+    if not terminal.output.is_json:
+        works = [work | {"notes": len(work.get("notes", ())) or ""} for work in works]
+    terminal.output.rows(works, (*COLUMNS, "notes"), empty)
 
 
 @content_command.command("show")
 @click.argument("work")
+@click.option("--text", "with_text", is_flag=True, help="All of the text that was taken.")
 @json_option
 @pass_terminal
-def show(terminal: Terminal, work: str) -> None:
+def show(terminal: Terminal, work: str, with_text: bool) -> None:
     """What the node knows of WORK (its id, or the id's first digits)."""
-    terminal.output.body(terminal.client.call("content_show", work=work))
+    if not with_text:
+        terminal.output.body(terminal.client.call("content_show", work=work))
+    elif terminal.output.is_json:
+        facts = terminal.client.call("content_show", work=work)
+        terminal.output.document(facts | {"text": "".join(_pages(terminal, work))})
+    else:
+        _print_text(terminal, work)
+
+
+def _pages(terminal: Terminal, work: str) -> Iterator[str]:
+    start: int | None = 0
+    while start is not None:
+        page = terminal.client.call("content_text", work=work, start=start)
+        yield page["text"]
+        start = page["next"]
+
+
+def _print_text(terminal: Terminal, work: str) -> None:
+    unfinished = ""
+    for page in _pages(terminal, work):
+        whole, end, unfinished = (unfinished + page).rpartition("\n")
+        if end:
+            terminal.output.text(whole)
+    terminal.output.text(unfinished)
 
 
 @content_command.command("remove")

@@ -1,0 +1,25 @@
+"""What a reader is told about one file, and what it tells: the notes that go with the text."""
+
+from dataclasses import dataclass, field
+
+_MOST_NOTES = 20
+_MOST_CHARACTERS = 200
+
+
+@dataclass
+class Reading:
+    """One file being read: the encoding that its owner said, and what was guessed or left out."""
+
+    encoding: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def note(self, text: str) -> None:
+        """Remember it once; of very many notes the first count."""
+        line = " ".join(text.split())[:_MOST_CHARACTERS]
+        if line not in self.notes and len(self.notes) < _MOST_NOTES:
+            self.notes.append(line)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 footnote`, `2 footnotes`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
