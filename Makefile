@@ -1,7 +1,8 @@
 # One command does what CI does. `make help` lists the targets.
 PYTHON ?= python3
 BIN := .venv/bin
-FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-linux-amd64/bin/forge
+# npm installs the one of this platform; the shell finds it.
+FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-*/bin/forge
 PACKAGES := viz_node tests benchmarks
 
 .PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench strangers e2e docs clean

@@ -39,12 +39,12 @@ from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
 from viz_node.chain.rpc import JsonRpc, to_hex
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
+from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
-ANVIL = ROOT / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 BLOCK, GAS, DAY = 400, 2_000_000, 86_400
 OFFERS, HOLDERS, PRICE = 20, 2_000, TokenAmount(5_000_000)
 Order = tuple[Account, Account, bytes]

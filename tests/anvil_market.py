@@ -15,12 +15,12 @@ from viz_node.chain.market import MarketGateway
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import Call, Receipt, TransactionSender
+from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
-ANVIL = Path(__file__).resolve().parents[1] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PRICE = TokenAmount(5_000_001)
 DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
 OTHERS = [Account("0x" + f"{number:02x}" * 20) for number in range(1, 5)]

@@ -5,8 +5,10 @@ import subprocess
 from functools import cache
 from pathlib import Path
 
+from viz_node.daemon.config import program_in
+
 CONTRACTS = Path(__file__).resolve().parents[1] / "contracts"
-FORGE = CONTRACTS / "node_modules/@foundry-rs/forge-linux-amd64/bin/forge"
+FORGE = program_in(CONTRACTS, "forge")
 
 
 @cache

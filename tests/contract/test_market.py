@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +18,7 @@ from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import TransactionSender
 from viz_node.chain.vouchers import Vouchers
+from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder
@@ -27,7 +27,6 @@ from viz_node.domain.usage import Voucher
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 from viz_node.identity import delivery
 
-ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 PRICE = TokenAmount(5_000_001)
 DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
 OTHERS = (b"\7" * 32, *DIGESTS[1:])

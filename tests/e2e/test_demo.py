@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
+from viz_node.daemon.config import ANVIL
+
 LIMIT_SECONDS = 2400  # four minutes on two free cores; tests often share theirs, on hosts that share them too
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")]

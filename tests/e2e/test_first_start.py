@@ -13,8 +13,8 @@ import pytest
 
 from tests.waiting import until_blocking
 from viz_node.daemon.audit import run_audit
+from viz_node.daemon.config import ANVIL
 
-ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 SAMPLE = "sample-harbour"
 LIMIT_SECONDS = 1800  # three minutes on two free cores; tests often share theirs, on hosts that share them too
 

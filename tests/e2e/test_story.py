@@ -15,9 +15,9 @@ import pytest
 
 from tests.waiting import until_blocking
 from viz_node.daemon.audit import run_audit
+from viz_node.daemon.config import ANVIL
 from viz_node.storage.home import open_home
 
-ANVIL = Path(__file__).parents[2] / "contracts/node_modules/@foundry-rs/anvil-linux-amd64/bin/anvil"
 RECIPIENT = "0x" + "aa" * 20
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")

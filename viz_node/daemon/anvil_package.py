@@ -14,7 +14,7 @@ from viz_node.storage.home import private_directory
 
 VERSION = "1.7.1"
 FETCH_SECONDS = 300
-_DIGESTS = {
+DIGESTS = {
     "linux-amd64": "+XmShybEaxfCrr0OUUZwYEy2OnYZt5pHH9TzBtLv3+VrK0O/ANuNSVEahqNhKHlgX7GRJ59383ofNhxkRWIYTg==",
     "linux-arm64": "ykHJmFOGdBR8+9smOKBm9ZZDCCCkLQctiHOAddLvmYx9mPeBDMfq6jP51hKYsO5MG8ClPLSlWe+JpiXPjoXgBQ==",
     "darwin-amd64": "OgwzwY+FsGrsPyDv4mmbhOwARO8s37YHrm2qaNzgSH4VlKnXgJCrnoT7bpgOhLyBPtxXjBT8L2E3b79deesXRg==",
@@ -48,15 +48,16 @@ def fetch_anvil(home: Path) -> Path:
     Raises: NotFoundError (no npm, no package for this platform), UnreachableError, VerificationError, StorageError.
     """
     name = platform_name()
-    if name not in _DIGESTS:
+    if name not in DIGESTS:
         raise NotFoundError(f"there is no Anvil package for {name}", "install Foundry from its sources")
     npm = shutil.which("npm")
     if npm is None:
         raise NotFoundError("npm is not installed", "install Node.js, or put anvil of Foundry on the PATH")
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory = private_directory(home, "tools")
     package = f"@foundry-rs/anvil-{name}"
     root = {"name": "viz-node-tools", "version": "1.0.0", "dependencies": {package: VERSION}}
-    pinned = {"version": VERSION, "integrity": f"sha512-{_DIGESTS[name]}"}
+    pinned = {"version": VERSION, "integrity": f"sha512-{DIGESTS[name]}"}
     lock = {**root, "lockfileVersion": 3, "packages": {"": root, f"node_modules/{package}": pinned}}
     try:
         (directory / "package.json").write_text(json.dumps(root | {"private": True}))

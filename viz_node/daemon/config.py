@@ -5,6 +5,7 @@ import os
 import platform
 import re
 import reprlib
+import site
 import sysconfig
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,9 +26,9 @@ def platform_name() -> str:
     return f"{platform.system().lower()}-{_MACHINES.get(platform.machine(), platform.machine())}"
 
 
-def program_in(directory: Path) -> Path:
-    """Where npm puts the program of this platform below a folder."""
-    return directory / "node_modules" / "@foundry-rs" / f"anvil-{platform_name()}" / "bin" / "anvil"
+def program_in(directory: Path, name: str = "anvil") -> Path:
+    """Where npm puts Foundry's program for this platform below a folder."""
+    return directory / "node_modules" / "@foundry-rs" / f"{name}-{platform_name()}" / "bin" / name
 
 
 ANVIL = program_in(ROOT / "contracts")
@@ -151,7 +152,9 @@ def _read_options(path: Path) -> dict[str, Any]:
 
 def example_files() -> dict[str, Path]:
     """The commented examples of configuration, recipes and terms, by name: of the checkout, or as installed."""
-    place = ROOT / "configs" if (ROOT / "configs").is_dir() else Path(sysconfig.get_path("data")) / INSTALLED_EXAMPLES
+    bases = [Path(sysconfig.get_path("data")), Path(site.getuserbase())]
+    places = [ROOT / "configs", *(base / INSTALLED_EXAMPLES for base in bases)]
+    place = next((place for place in places if place.is_dir()), places[0])
     return {path.stem.removesuffix(".example"): path for path in sorted(place.rglob("*.toml"))}
 
 

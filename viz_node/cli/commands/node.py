@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from viz_node.cli import printer
 from viz_node.cli.output import Output
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError
@@ -30,18 +31,43 @@ FAILED_CHECK_STATUS = 1
 )
 @click.option("--listen", metavar="MULTIADDR", help="Where peers reach this node, as /ip4/0.0.0.0/tcp/4001.")
 @click.option("--sample/--no-sample", default=True, help="Whether a first --dev start publishes a sample adapter.")
+@click.option(
+    "--fetch-anvil",
+    is_flag=True,
+    help="Have npm fetch the local chain's program into HOME/tools if it is missing.",
+)
 @pass_terminal
 def start_command(
-    terminal: Terminal, dev: bool, join: Path | None, port: int | None, listen: str | None, sample: bool
+    terminal: Terminal,
+    dev: bool,
+    join: Path | None,
+    port: int | None,
+    listen: str | None,
+    sample: bool,
+    fetch_anvil: bool,
 ) -> None:
     """Run the node until a signal. The first start makes keys, configuration and database without asking anything."""
     from viz_node.cli.screen import StartScreen
     from viz_node.daemon.run import start
 
+    if dev and join is None:
+        _provide_anvil(terminal, fetch_anvil)
     joined = None if join is None else join.resolve()
     with StartScreen(terminal.output) as screen:
         status = start(terminal.home, screen, sample, dev=dev, join=joined, api_port=port, listen=listen)
     raise click.exceptions.Exit(status)
+
+
+def _provide_anvil(terminal: Terminal, is_told: bool) -> None:
+    """Fetch it when it is missing and a person says so."""
+    from viz_node.daemon import anvil_package
+
+    if anvil_package.find_anvil_program(terminal.home) is not None:
+        return
+    question = f"The local chain needs Anvil {anvil_package.VERSION}. Fetch it with npm into {terminal.home}/tools?"
+    if is_told or (printer.can_ask() and printer.ask_yes(question)):
+        terminal.output.news(f"fetching Anvil {anvil_package.VERSION} with npm")
+        anvil_package.fetch_anvil(terminal.home)
 
 
 @click.command("wait")
@@ -117,10 +143,14 @@ def doctor_command(terminal: Terminal, report: Path | None) -> None:
 
 def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
     """One line per check, and the fix below each that is not ok."""
-    output.rows(checks, ("state", "check", "detail"))
+    if output.is_json:
+        output.document(checks)
+        return
+    width = max((len(item["check"]) for item in checks), default=0)
     for item in checks:
+        output.line(f"{item['state']:<4}  {item['check']:<{width}}  {item['detail']}")
         if item["state"] != "ok" and item.get("fix"):
-            output.line(f"fix for {item['check']}: {item['fix']}")
+            output.line(f"      {'':<{width}}  fix: {item['fix']}")
 
 
 @click.command("demo")
