@@ -1,20 +1,31 @@
 """The chain of a development node on a real Anvil: stopped and started it holds what its blocks hold, and no more."""
 
+import os
 import secrets
+import signal
+import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.anvil_market import ANVIL
+from tests.waiting import until_blocking
+from viz_node.chain import anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.market import MarketGateway
+from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import Call, TransactionSender
-from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain, leave_chain
+from viz_node.daemon.chain_keeper import ChainKeeper
+from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain
 from viz_node.daemon.config import Config
 from viz_node.domain.ids import Account
+from viz_node.errors import ChainUnavailableError
+from viz_node.tcp import is_free
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 
@@ -33,15 +44,37 @@ class DevHome:
 
     def start(self) -> Chain:
         self.chain = join_chain(self.config, self.account)
+        self.keeper = ChainKeeper(self.config, self.chain)
         return self.chain
 
     def stop(self) -> None:
-        leave_chain(self.config, self.chain)
+        self.keeper.end()
+
+    @property
+    def gateway(self) -> MarketGateway:
+        return MarketGateway(self.chain.rpc_urls[0], self.chain.deployment)
+
+    def ask(self, method: str, *params: Any) -> None:
+        JsonRpc(self.chain.rpc_urls[0]).call(method, *params)
+
+    @property
+    def state(self) -> Path:
+        return self.config.home / "chain" / anvil.STATE
+
+    def kill_anvil(self) -> None:
+        """Kill it once what it did so far is on the disk."""
+        directory, now = self.config.home / "chain", time.time()
+        until_blocking(lambda: self.state.exists() and self.state.stat().st_mtime > now, bool, 10, "the state")
+        running = anvil.find_anvil(directory)
+        assert running is not None
+        os.kill(running.pid, signal.SIGKILL)
+        port = int(running.rpc_url.rpartition(":")[2])
+        until_blocking(lambda: not anvil.is_running(directory) and is_free(port), bool, 10)
 
     @property
     def money(self) -> tuple[int, int]:
         """Tokens, and gas in wei."""
-        balances = MarketGateway(self.chain.rpc_urls[0], self.chain.deployment).balances(self.account)
+        balances = self.gateway.balances(self.account)
         return balances.token, balances.gas_wei
 
     def spend(self) -> None:
@@ -89,3 +122,57 @@ def test_join_chain__second_node_joins__is_funded_once_too(home: DevHome, tmp_pa
     second.start()
     assert second.money == left
     assert second.findings() == []
+
+
+def test_step__chain_left_idle__its_time_goes_on_without_a_transaction(home: DevHome) -> None:
+    home.start()
+    before = home.gateway.block_time()
+    home.ask("evm_increaseTime", 601)
+    assert home.gateway.block_time() == before
+    home.keeper.step()
+    assert home.gateway.block_time() >= before + 601
+    assert home.findings() == []
+
+
+def test_step__anvil_killed__is_started_again_at_its_address_with_its_state(home: DevHome) -> None:
+    home.start()
+    home.spend()
+    left = home.money
+    home.kill_anvil()
+    with pytest.raises(ChainUnavailableError):
+        home.gateway.block_time()
+    home.keeper.step()
+    assert home.money == left
+    assert home.findings() == []
+    home.keeper.end()
+    home.keeper.step()
+    assert not anvil.is_running(home.config.home / "chain")
+
+
+def test_step__anvil_killed_while_it_writes__goes_on_from_the_copy(home: DevHome) -> None:
+    home.start()
+    until_blocking(home.state.exists, bool, 10)
+    home.keeper.step()
+    copied, state = home.gateway.block_number(), home.state
+    home.kill_anvil()
+    whole = state.read_bytes()
+    state.write_bytes(whole[: len(whole) // 2])
+    home.keeper.step()
+    assert home.gateway.block_number() <= copied
+    assert home.money[0] == TEST_MONEY
+    home.stop()
+    state.write_bytes(whole[: len(whole) // 2])
+    (state.parent / anvil.COPY).unlink(missing_ok=True)
+    with pytest.raises(ChainUnavailableError, match="is torn") as failure:
+        home.start()
+    assert "rm -r" in failure.value.hint
+
+
+def test_step__port_of_the_dead_anvil_is_taken__says_so(home: DevHome) -> None:
+    chain = home.start()
+    home.kill_anvil()
+    port = int(chain.rpc_urls[0].rpartition(":")[2])
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(ChainUnavailableError, match="ended with status"):
+        home.keeper.step()
+    home.keeper.step()
+    assert home.gateway.block_number() >= 0

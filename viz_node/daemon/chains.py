@@ -100,12 +100,6 @@ def _check(chain: Chain) -> None:
         endpoints.close()
 
 
-def leave_chain(config: Config, chain: Chain) -> None:
-    """End the local chain if this node owns it; its state stays on disk."""
-    if chain.owned:
-        anvil.stop_anvil(config.home / "chain")
-
-
 def bind_home(home: Path, store: Store, deployment: Deployment) -> None:
     """Remember the market that this home trades on. Raises: RefusedError if it has traded on another one.
 

@@ -15,7 +15,8 @@ from viz_node.api import Scrape, issue_login_path, make_app
 from viz_node.api.server import serve
 from viz_node.daemon.bootstrap import MOVED, join_neighbour, keep_api_port, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
-from viz_node.daemon.chains import bind_home, join_chain, leave_chain
+from viz_node.daemon.chain_keeper import ChainKeeper
+from viz_node.daemon.chains import bind_home, join_chain
 from viz_node.daemon.config import Config, load_config
 from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
@@ -34,6 +35,7 @@ _REANNOUNCE_SECONDS = 3600
 _RETRY_SECONDS = 5
 _WATCH_SECONDS = 12
 _ORDERS_SECONDS = 3
+_CHAIN_SECONDS = 2
 
 
 class Screen(Protocol):
@@ -84,7 +86,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     shield_process()
     keys = await asyncio.to_thread(with_account, config, unlock(config.home))
     chain = await asyncio.to_thread(join_chain, config, keys.account)
-    api_file = config.home / "api.json"
+    keeper, api_file = ChainKeeper(config, chain), config.home / "api.json"
     try:
         config = keep_api_port(keep_port(await asyncio.to_thread(join_neighbour, config)))
         node = build(config, keys, chain)
@@ -97,7 +99,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             node.jobs.start(group)
             stack.push_async_callback(node.jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
-            background.append(group.create_task(_watch_transactions(node)))
+            background += [group.create_task(_watch_transactions(node)), group.create_task(_keep_chain(keeper))]
             background += [group.create_task(_watch_orders(watch)) for watch in node.watchers]
             background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, token)
@@ -112,7 +114,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             await asyncio.gather(node.jobs.stop(), node.network.stop())
     finally:
         api_file.unlink(missing_ok=True)
-        await asyncio.to_thread(leave_chain, config, chain)
+        await asyncio.to_thread(keeper.end)
     return 0
 
 
@@ -197,6 +199,16 @@ async def _watch_chain(node: Node) -> None:
     while True:
         await asyncio.to_thread(node.chain_watch.look)
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _keep_chain(keeper: ChainKeeper) -> None:
+    """Give a development chain its blocks, and its process back when it died."""
+    while True:
+        try:
+            await asyncio.to_thread(keeper.step)
+        except (VizNodeError, OSError) as error:
+            log.warning("the development chain: %s", error)
+        await asyncio.sleep(_CHAIN_SECONDS)
 
 
 async def _keep_network(node: Node) -> None:

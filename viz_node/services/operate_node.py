@@ -237,6 +237,7 @@ class Operations:
 
     async def _publication(self, adapter: str, asked: AskedTerms, parents: list[str] | None) -> dict[str, Any]:
         name = self.workshop.find_adapter(adapter).name
+        await self.publisher.require_known(name)
         return {"adapter": name} | self.publisher.check_order(name, asked, await self.publisher.lineage(parents or []))
 
     async def do_pricing_show(self, *, adapter: str, at: str | None = None) -> Answer:

@@ -10,7 +10,7 @@ from viz_node.domain.division import Division
 from viz_node.domain.ids import format_amount, format_time
 from viz_node.domain.pool import PoolMember
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.errors import NotFoundError, RefusedError, StorageError, VizNodeError
+from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, StorageError, VizNodeError
 from viz_node.ports import Pool, PostedRoot
 from viz_node.services.join_pool import PoolMembers
 from viz_node.services.pool_desk import (
@@ -92,6 +92,8 @@ class Pools:
         for root in roots:
             try:
                 raw = (await self.desk.division(pool, root)).payload()
+            except ChainUnavailableError:
+                raise
             except VizNodeError:
                 missing.append(root.data_digest.hex())
                 continue

@@ -31,7 +31,7 @@ from viz_node.domain.royalty import (
     with_platform,
 )
 from viz_node.domain.terms import AskedTerms
-from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.errors import ChainUnavailableError, DeadlineError, NotFoundError, RefusedError, UsageError
 from viz_node.ports import Call
 from viz_node.services.catalogue import seal_envelope
 from viz_node.services.jobs import Report
@@ -86,6 +86,7 @@ class Publisher:
         if record.origin == "fetched":
             raise NotFoundError(f"there is no adapter {job.order['adapter']!r} of yours", "see `viz-node adapters`")
         terms = dict(job.order["terms"])
+        await self.require_known(record.name)
         self._check_same_terms(record, terms)
         report({"phase": "seal", "step": 1, "steps": 3})
         if self._registration(record) is None:
@@ -156,8 +157,30 @@ class Publisher:
 
     def _check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
         entry = self._registration(record)
-        if entry is not None and entry.detail["terms"] != terms:
-            raise UsageError(f"{record.name} is published with other terms", f"viz-node pricing set {record.name}")
+        if entry is None or entry.detail["terms"] == terms:
+            return
+        if entry.state not in DONE_OUTBOX_STATES:
+            told = (
+                f"{record.name} is about to be published with other terms: transaction {entry.tx_hash} is in no block"
+            )
+            raise DeadlineError(f"{told} that counts yet", "try again when the chain answers; see `viz-node status`")
+        raise UsageError(f"{record.name} is published with other terms", f"viz-node pricing set {record.name}")
+
+    async def require_known(self, adapter: str) -> None:
+        """What this node's book has as published, the chain knows: a chain that is down or was reset is named.
+
+        Raises: NotFoundError, ChainUnavailableError.
+        """
+        record = self._trade.store.find_adapter(adapter)
+        entry = self._registration(record)
+        if entry is None or entry.state not in DONE_OUTBOX_STATES or record.adapter_id is None:
+            return
+        digest, account = bytes.fromhex(record.adapter_id), self._trade.keys.account
+        if await asyncio.to_thread(self._trade.market.find_adapter, digest, account) is None:
+            raise ChainUnavailableError(
+                f"this node has published {record.name}, and the chain does not know it: it was reset, or is behind",
+                "restore the chain's state, or start with a new --home",
+            )
 
     def _prepare_call(self, manifest: AdapterManifest, terms: OfferTerms) -> Call:
         digests = (manifest.adapter_id(), manifest.base_model.digest, manifest.license.digest().hex())

@@ -102,6 +102,14 @@ def test_search__person__reads_range_delivery_and_terms(show: Show, answers: Ans
     assert json.loads(show(search_command, "--json")) == answers["search"]
 
 
+def test_search__chain_is_down__says_once_why_no_price_is_shown(
+    answers: Answers, show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"name": "elsin", "adapter_id": "ab" * 32, "base_model": "small", "price": None, "licensed": False}
+    monkeypatch.setitem(answers, "search", [row | {"error": "the chain does not answer"}] * 2)
+    assert show(search_command).count("without a price, because the chain does not answer") == 1
+
+
 def test_license__plan__says_who_is_paid(show: Show) -> None:
     shown = show(license_command, "elsin", "--max-price", "6.00", "--dry-run")
     assert "4.85 tokens of it to 0x" in shown

@@ -9,8 +9,9 @@ from tests.fakes.chain import PLATFORM
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
-from viz_node.errors import InvalidSplitError, NotFoundError, UsageError
+from viz_node.errors import ChainUnavailableError, DeadlineError, InvalidSplitError, NotFoundError, UsageError
 from viz_node.services.plan_publication import PublicationPlans
+from viz_node.services.transact import Patience
 
 OTHER = "0x" + "22" * 20
 
@@ -65,6 +66,30 @@ async def test_publish__other_terms_than_before__is_refused(holder: Member) -> N
     for change in ({"price": "6.00"}, {"license_kind": "subscription"}, {"split": f"{OTHER}=100"}):
         with pytest.raises(UsageError, match="other terms"):
             order(holder, **change)
+
+
+async def test_publish__first_try_is_in_no_block_yet__other_terms_wait_and_are_not_called_published(
+    holder: Member,
+) -> None:
+    holder.add_adapter("elsin")
+    holder.world.chain.mines = False
+    holder.treasury._patience = Patience(mined_seconds=0.05)
+    (job,) = await holder.live(order(holder))
+    assert "is in no block after" in job.error
+    with pytest.raises(DeadlineError, match="about to be published with other terms"):
+        order(holder, price="7.00")
+    order(holder)
+
+
+async def test_publish__chain_was_reset__is_named_and_nothing_is_called_published(holder: Member) -> None:
+    holder.add_adapter("elsin")
+    await holder.live(order(holder))
+    await holder.publisher.require_known("elsin")
+    holder.world.chain.forget()
+    with pytest.raises(ChainUnavailableError, match="was reset"):
+        await holder.publisher.require_known("elsin")
+    (job, *_) = await holder.live(order(holder))
+    assert (job.state, "was reset" in job.error) == (JobState.FAILED, True)
 
 
 async def test_publish__first_try_failed_for_good__second_may_have_other_terms(holder: Member) -> None:

@@ -104,6 +104,8 @@ def search_command(terminal: Terminal, text: str) -> None:
     ranges = [range_of(row) for row in rows]
     shown = rows if terminal.is_json else [row | {"range": text} for row, text in zip(rows, ranges, strict=True)]
     terminal.output.rows(shown, columns, empty)
+    for error in dict.fromkeys(row["error"] for row in rows if row.get("error")):
+        terminal.output.line(f"without a price, because {error}")
 
 
 def range_of(row: Mapping[str, Any]) -> str:
