@@ -131,6 +131,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         store, works, home, run_worker=workers.run, list_bases=lambda: list_bases(home / "bases"),
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
     )  # fmt: skip
+    workshop.settle_default()
     trade = Trade(store, keys, sealing, network, market, treasury, catalogue, delivery, now)
     publisher = Publisher(trade, home / "bundles", blob_id_of)
     desk = PoolDesk(trade, home / "pools")

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from viz_node.models.adapter_files import MODULE_NAMES
 PROVENANCE_NAME = "provenance.json"
 _MAX_BASE_HEADER_BYTES = 16 * 1024 * 1024
 _MAX_HEADER_DEPTH = 4
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,19 @@ def base_digest(directory: Path) -> str:
 
 
 def list_bases(root: Path) -> list[dict[str, Any]]:
-    """`read_base` of every base model in the folder, by name."""
+    """`read_base` of every base model in the folder, by name; a damaged one is logged and hides no other."""
     if not root.is_dir():
         return []
     # A hidden folder is a base model in the making.
     named = (path for path in sorted(root.iterdir()) if not path.name.startswith("."))
     folders = (path for path in named if (path / PROVENANCE_NAME).is_file())
-    return [read_base(folder) for folder in folders]
+    rows = []
+    for folder in folders:
+        try:
+            rows.append(read_base(folder))
+        except (NotFoundError, VerificationError) as error:
+            _log.warning("left out of the base models: %s", error.message)
+    return rows
 
 
 def read_base(directory: Path) -> dict[str, Any]:
@@ -54,6 +62,8 @@ def read_base(directory: Path) -> dict[str, Any]:
     try:
         provenance = json.loads((directory / PROVENANCE_NAME).read_bytes())
         facts = {key: provenance[key] for key in ("name", "digest", "license", "parameters")}
+        if not all(isinstance(facts[key], str) for key in ("name", "digest", "license")):
+            raise TypeError("name, digest and license are texts")
     except OSError as error:
         raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`") from error
     except (ValueError, KeyError, TypeError) as error:

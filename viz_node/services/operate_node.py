@@ -147,7 +147,11 @@ class Operations:
 
     async def do_base_list(self) -> Rows:
         """Installed base models."""
-        return self.workshop.bases()
+        return self.workshop.list_bases()
+
+    async def do_base_use(self, *, base: str) -> Answer:
+        """Choose the default base model."""
+        return self.workshop.use_base(base)
 
     async def do_base_build(self, *, seed: int) -> Answer:
         """Build the small base model; while it is being built, the job that does."""

@@ -19,6 +19,7 @@ WORKER = "viz_node.models.worker"
 RunWorker = Callable[[str, Mapping[str, Any], Report], Awaitable[dict[str, Any]]]
 ListBases = Callable[[], list[dict[str, Any]]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
+_DEFAULT_BASE = "default_base"
 DEFAULT_RECIPE: dict[str, Any] = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 
@@ -43,17 +44,44 @@ class Workshop:
         self._split_texts = split_texts
 
     def find_base(self, name: str | None) -> dict[str, Any]:
-        """The base model `{"name", "path", "digest"}`; the first installed one by default.
+        """The base model `{"name", "path", "digest"}` of that name or digest, or the default one.
 
         One of a model hub that is not installed yet has neither path nor digest: training installs it.
         Raises: NotFoundError, UsageError (not pinned).
         """
-        matching = [base for base in self.bases() if name in (None, base["name"], base["digest"])]
+        wanted = name if name is not None else self.settle_default()
+        matching = [base for base in self.bases() if wanted in (base["name"], base["digest"])]
+        if not matching and name is None and wanted is not None:
+            raise NotFoundError(
+                f"the default base model {wanted[:12]}… is not installed",
+                "install it again, or: viz-node base use NAME",
+            )
         if not matching and name is not None and is_hub_name(name):
             return {"name": str(parse_hub_model(name)), "path": "", "digest": ""}
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
         return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+
+    def settle_default(self) -> str | None:
+        """The default base model's digest; the first by name is written down as it, once, when none is yet."""
+        digest = self._store.get_setting(_DEFAULT_BASE)
+        if digest is None and (installed := self.bases()):
+            digest = str(installed[0]["digest"])
+            self._store.set_setting(_DEFAULT_BASE, digest)
+        return digest
+
+    def use_base(self, name: str) -> dict[str, Any]:
+        """Make this installed base model the default one. Raises: NotFoundError, UsageError (not pinned)."""
+        base = self.find_base(name)
+        if not base["digest"]:
+            raise NotFoundError(f"{name} is not installed", f"train with it once: viz-node train NAME --base {name}")
+        self._store.set_setting(_DEFAULT_BASE, base["digest"])
+        return base
+
+    def list_bases(self) -> list[dict[str, Any]]:
+        """Installed base models by name, and which one is the default."""
+        default = self.settle_default()
+        return [base | {"default": base["digest"] == default} for base in self.bases()]
 
     def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
         """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
@@ -74,6 +102,7 @@ class Workshop:
         if not (out / "provenance.json").exists():
             order = {"order": "build_base", "out_dir": str(out), "seed": seed, "recipe": {"name": out.name}}
             await self._run_worker(WORKER, order, report)
+        self.settle_default()
         return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
 
     async def train(self, job: Job, report: Report) -> dict[str, Any]:
@@ -120,6 +149,7 @@ class Workshop:
         if not out.exists():
             order = {"order": "install_base", "source": str(model), "out_dir": str(out)}
             await self._run_worker(WORKER, order, report)
+        self.settle_default()
         return self.find_base(str(model))
 
     async def generate(self, job: Job, report: Report) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         bench.shop.find_base("large")
     bench.bases.clear()
-    with pytest.raises(NotFoundError, match=r"there is no base model$"):
+    with pytest.raises(NotFoundError, match=r"is not installed"):
         bench.shop.find_base(None)
 
 
@@ -145,3 +145,35 @@ async def test_generate__base_of_the_adapter_is_gone__is_not_found(bench: Bench)
     bench.bases.pop(0)
     with pytest.raises(NotFoundError):
         await bench.shop.generate(job, lambda _: None)
+
+
+async def test_find_base__another_one_installed_later__default_stays_until_it_is_changed(bench: Bench) -> None:
+    assert bench.shop.find_base(None) == BASES[0]
+    bench.bases.insert(0, {"name": "a", "path": "/a", "digest": "dd" * 32})
+    assert bench.shop.find_base(None) == BASES[0]
+    assert [row["name"] for row in bench.shop.list_bases() if row["default"]] == ["small"]
+    assert bench.shop.use_base("b")["digest"] == "bb" * 32
+    assert bench.shop.find_base(None)["name"] == "b"
+    bench.bases = [base for base in bench.bases if base["name"] != "b"]
+    with pytest.raises(NotFoundError, match=r"default base model bbbbbbbbbbbb… is not installed"):
+        bench.shop.find_base(None)
+    assert not any(row["default"] for row in bench.shop.list_bases())
+
+
+async def test_settle_default__no_base_yet__the_first_one_built_becomes_it(bench: Bench, tmp_path: Path) -> None:
+    bench.bases = []
+    assert bench.shop.settle_default() is None
+    with pytest.raises(NotFoundError, match="there is no base model"):
+        bench.shop.find_base(None)
+    built = {"name": "viz-base-small-0", "path": str(tmp_path / "bases" / "viz-base-small-0"), "digest": "ee" * 32}
+    bench.bases = [built]
+    await bench.shop.build_base(Job("j", "base_build", JobState.RUNNING, {"seed": 0}, 1, 1), lambda _: None)
+    bench.bases = [{"name": "a", "path": "/a", "digest": "dd" * 32}, built]
+    assert bench.shop.find_base(None)["name"] == "viz-base-small-0"
+
+
+async def test_use_base__not_installed__refused_and_nothing_changes(bench: Bench) -> None:
+    for name in ("none", HUB_NAME):
+        with pytest.raises(NotFoundError):
+            bench.shop.use_base(name)
+    assert bench.shop.find_base(None) == BASES[0]

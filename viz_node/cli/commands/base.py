@@ -1,14 +1,18 @@
 """`viz-node base`: the base models that adapters are trained on."""
 
+from typing import Any
+
 import click
 
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
-from viz_node.errors import NotFoundError
+from viz_node.errors import NotFoundError, UsageError
+
+_LEAST_DIGITS = 6
 
 
 @click.group("base")
 def base_command() -> None:
-    """Base models: list, show, build."""
+    """Base models: list, show, use, build."""
 
 
 @base_command.command("list")
@@ -27,11 +31,35 @@ def list_bases(terminal: Terminal) -> None:
 @pass_terminal
 def show(terminal: Terminal, name: str) -> None:
     """The base model NAME and where it comes from."""
-    for row in terminal.client.call_list("base_list"):
-        if row.get("name") == name or (len(name) >= 6 and str(row.get("digest", "")).startswith(name)):
-            terminal.output.body(row)
-            return
+    terminal.output.body(_found(terminal, name))
+
+
+def _whole_name(terminal: Terminal, name: str) -> str:
+    return str(_found(terminal, name)["digest"])
+
+
+def _found(terminal: Terminal, name: str) -> dict[str, Any]:
+    """The base model of that name, or whose digest begins so. Raises: NotFoundError, UsageError (of several)."""
+    rows = terminal.client.call_list("base_list")
+    named = [row for row in rows if row.get("name") == name]
+    alike = [row for row in rows if len(name) >= _LEAST_DIGITS and str(row.get("digest", "")).startswith(name)]
+    if len(named or alike) > 1:
+        raise UsageError(f"more than one base model is called {name!r}", "give more digits of its digest")
+    for row in named or alike:
+        return row
     raise NotFoundError(f"no base model is called {name!r}", "viz-node base list")
+
+
+@base_command.command("use")
+@click.argument("name")
+@json_option
+@pass_terminal
+def use(terminal: Terminal, name: str) -> None:
+    """Make NAME, or the one with this digest, the base model that `train` takes without `--base`."""
+    base = terminal.client.call("base_use", base=_whole_name(terminal, name))
+    if terminal.output.is_json:
+        terminal.output.document(base)
+    terminal.output.line(f"the default base model is {base['name']} now; adapters trained before keep theirs")
 
 
 @base_command.command("build")

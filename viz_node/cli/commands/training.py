@@ -52,7 +52,7 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
 @click.command("train")
 @click.argument("name")
 @content_option
-@click.option("--base", metavar="NAME", help="Base model, or hf:<repo>@<revision>.  [default: the node's]")
+@click.option("--base", metavar="NAME", help="Base model, or hf:<repo>@<revision>.  [default: see `base list`]")
 @click.option(
     "--recipe", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="TOML; see configs/training/."
 )

@@ -1,0 +1,57 @@
+"""The default base model, shown and changed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viz_node.cli.commands.base import base_command
+from viz_node.cli.terminal import Terminal
+from viz_node.errors import NotFoundError, UsageError
+
+ROWS = [
+    {"name": "small", "digest": "aa" * 32, "default": True, "provenance": {}},
+    {"name": "twin", "digest": "aabb" * 16, "default": False, "provenance": {}},
+    {"name": "twin", "digest": "cc" * 32, "default": False, "provenance": {}},
+]
+
+
+class Bases:
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+
+    def call(self, operation: str, **params: Any) -> Any:
+        self.asked.append((operation, params))
+        return {"name": "chosen"}
+
+    def call_list(self, operation: str, **params: Any) -> Any:
+        return ROWS
+
+
+def run(home: Path, *words: str) -> list[tuple[str, dict[str, Any]]]:
+    terminal = Terminal(home)
+    terminal.__dict__["client"] = Bases()
+    base_command.main(list(words), obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
+    return list(terminal.__dict__["client"].asked)
+
+
+def test_base_list__default__marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, "list")
+    head, first, second, _ = capsys.readouterr().out.splitlines()
+    assert "default" in head
+    assert first.split()[-1] == "yes"
+    assert second.split()[-1] == "no"
+
+
+@pytest.mark.parametrize("name", ["small", "aaaaaa", "aa" * 32])
+def test_base_use__name_or_digest__node_is_told_the_whole_digest(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "use", name) == [("base_use", {"base": "aa" * 32})]
+    assert "the default base model is chosen now" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "error"), [("none", NotFoundError), ("aaaa", NotFoundError), ("twin", UsageError)])
+def test_base_use__unknown_or_of_several__refused(tmp_path: Path, name: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        run(tmp_path, "use", name)
