@@ -49,6 +49,7 @@ LISTED = [
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
     "content_remove": {"work_id": EVIL, "title": EVIL, "adapters": [EVIL], "jobs": [EVIL]},
+    "content_text": {"text": EVIL, "next": None},
     "channel_show": FACTS | {"receipts": [EVIL], "kept": [EVIL]},
     "federation_create": {"federation_id": EVIL, "invite": EVIL},
     "jobs_show": JOB,
@@ -59,7 +60,8 @@ OBJECTS: dict[str, Any] = {
     "show": SHOWN,
 }  # fmt: skip
 PLAIN_OBJECTS = """
-    channel_receipts content_show export federation_join id jobs_cancel pool_data pool_join pool_leave pool_watch status
+    base_use channel_receipts content_show export federation_join id jobs_cancel pool_data pool_join pool_leave
+    pool_watch status
 """
 JOBS = """
     base_build channel_close channel_open channel_top_up federation_run fetch generate generate_metered jobs_resume

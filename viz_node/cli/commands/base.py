@@ -34,10 +34,6 @@ def show(terminal: Terminal, name: str) -> None:
     terminal.output.body(_found(terminal, name))
 
 
-def _whole_name(terminal: Terminal, name: str) -> str:
-    return str(_found(terminal, name)["digest"])
-
-
 def _found(terminal: Terminal, name: str) -> dict[str, Any]:
     """The base model of that name, or whose digest begins so. Raises: NotFoundError, UsageError (of several)."""
     rows = terminal.client.call_list("base_list")
@@ -56,10 +52,10 @@ def _found(terminal: Terminal, name: str) -> dict[str, Any]:
 @pass_terminal
 def use(terminal: Terminal, name: str) -> None:
     """Make NAME, or the one with this digest, the base model that `train` takes without `--base`."""
-    base = terminal.client.call("base_use", base=_whole_name(terminal, name))
+    base = terminal.client.call("base_use", base=str(_found(terminal, name).get("digest") or name))
     if terminal.output.is_json:
         terminal.output.document(base)
-    terminal.output.line(f"the default base model is {base['name']} now; adapters trained before keep theirs")
+    terminal.output.line(f"the default base model is {base.get('name', name)} now; adapters trained before keep theirs")
 
 
 @base_command.command("build")
