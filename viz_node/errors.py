@@ -20,13 +20,19 @@ VizNodeError
 ├── LockedError                another process holds the home or the port
 ├── TrainingError              training, evaluation or generation failed
 └── StorageError               the disk or the database failed: stop the node
+    └── DiskFullError          there is no room left
 
 `EXIT_STATUS` gives the process exit status of each class and `HTTP_STATUS` its status in the local API; a subclass
 without an entry has its parent's. `describe_error` and `error_from` carry an error from one process to another.
 """
 
+import errno
+import os
 from collections.abc import Mapping
 from typing import Any
+
+_LONGEST_CHAIN = 10
+_MAKE_ROOM = "free some space (viz-node doctor says how much there is), then do it again; jobs: viz-node jobs resume"
 
 
 class VizNodeError(Exception):
@@ -114,6 +120,10 @@ class StorageError(VizNodeError):
     """The disk or the database failed; the node stops rather than guess."""
 
 
+class DiskFullError(StorageError):
+    """There is no room left on the disk; free some, then the same works."""
+
+
 EXIT_STATUS: dict[type[VizNodeError], int] = {
     VizNodeError: 1,
     UsageError: 2,
@@ -145,6 +155,7 @@ HTTP_STATUS: dict[type[VizNodeError], int] = {
     LockedError: 423,
     TrainingError: 500,
     StorageError: 500,
+    DiskFullError: 507,
 }
 
 
@@ -162,6 +173,24 @@ def error_from(body: Mapping[str, Any], unknown: type[VizNodeError] = VizNodeErr
     """The error that `describe_error` described; one of no class of the tree becomes `unknown`."""
     cls = class_named(str(body.get("error", ""))) or unknown
     return cls(str(body.get("message", "it gave no reason")), str(body.get("hint", "")))
+
+
+def disk_full(error: BaseException) -> DiskFullError | None:
+    """The error as what it is when a full disk is behind it, wherever that was met; else None."""
+    cause: BaseException | None = error
+    for _ in range(_LONGEST_CHAIN):
+        if cause is None:
+            return None
+        if isinstance(cause, DiskFullError):
+            return cause
+        is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
+        # Libraries and our own workers only say it in words; so may a peer, whose disk is not ours.
+        is_said = not isinstance(cause, VizNodeError) or isinstance(cause, TrainingError)
+        is_full = is_full or (is_said and os.strerror(errno.ENOSPC) in str(cause))
+        if is_full or getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL":
+            return DiskFullError(f"the disk is full: {getattr(error, 'message', error)}", _MAKE_ROOM)
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def class_named(name: str) -> type[VizNodeError] | None:

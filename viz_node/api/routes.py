@@ -23,7 +23,7 @@ from viz_node.api.guard import (
     make_guards,
 )
 from viz_node.domain.names import readable
-from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, status_for
+from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, disk_full, status_for
 
 Operation = Callable[..., Awaitable[Any]]
 
@@ -172,12 +172,13 @@ def _make_error_answers(dashboard: Dashboard) -> Middleware:
                 raise
             status = error.status
             body = _error_body(_ERROR_NAMES.get(status, "UsageError"), error.text or "", _HINTS.get(status, ""))
-        except VizNodeError as error:
-            body = _error_body(type(error).__name__, error.message, error.hint)
-            status = status_for(error, HTTP_STATUS)
-        except Exception:  # noqa: BLE001 - the edge: the cause belongs in the log, not in front of the caller
-            _log.exception("%s %s failed", request.method, request.path)
-            body, status = _error_body("VizNodeError", "the node failed on this call", "see the node's log"), 500
+        except Exception as raised:  # noqa: BLE001 - the edge: an unforeseen cause belongs in the log, not in the answer
+            cause = disk_full(raised) or raised
+            if not isinstance(cause, VizNodeError):
+                _log.exception("%s %s failed", request.method, request.path)
+                cause = VizNodeError("the node failed on this call", "see viz-node logs")
+            body = _error_body(type(cause).__name__, cause.message, cause.hint)
+            status = status_for(cause, HTTP_STATUS)
         if request.path.startswith("/v1/") or "text/html" not in request.headers.get("Accept", ""):
             return web.json_response(body, status=status, dumps=_to_json)
         return web.Response(text=dashboard.error_page(body, status), status=status, content_type="text/html")

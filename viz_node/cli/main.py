@@ -12,7 +12,7 @@ from viz_node import __version__
 from viz_node.cli import printer
 from viz_node.cli.sections import NAMES, SECTIONS
 from viz_node.cli.terminal import Terminal
-from viz_node.errors import EXIT_STATUS, VizNodeError, status_for
+from viz_node.errors import EXIT_STATUS, VizNodeError, disk_full, status_for
 
 INTERRUPTED_STATUS = 130
 
@@ -74,8 +74,7 @@ def run(arguments: Sequence[str]) -> int:
         result = viz_node.main(args=list(arguments), prog_name="viz-node", standalone_mode=False, obj=terminal)
         return result if isinstance(result, int) else 0
     except VizNodeError as error:
-        _report(terminal, arguments, type(error).__name__, error.message, error.hint)
-        return terminal.failure_status[-1] if terminal.failure_status else status_for(error, EXIT_STATUS)
+        return _end(terminal, arguments, disk_full(error) or error)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "viz-node"
         _report(terminal, arguments, "UsageError", error.format_message(), f"see `{command} --help`")
@@ -87,11 +86,13 @@ def run(arguments: Sequence[str]) -> int:
         printer.write_line("interrupted", is_news=True)
         return INTERRUPTED_STATUS
     except Exception as error:  # noqa: BLE001 - the edge: a person gets one line, and the node's log has the rest
-        name = type(error).__name__
-        _report(
-            terminal, arguments, "VizNodeError", f"unforeseen: {name}: {error}", "this is a defect; viz-node doctor"
-        )
-        return terminal.failure_status[-1] if terminal.failure_status else EXIT_STATUS[VizNodeError]
+        unforeseen = VizNodeError(f"unforeseen: {type(error).__name__}: {error}", "this is a defect; viz-node doctor")
+        return _end(terminal, arguments, disk_full(error) or unforeseen)
+
+
+def _end(terminal: Terminal, arguments: Sequence[str], error: VizNodeError) -> int:
+    _report(terminal, arguments, type(error).__name__, error.message, error.hint)
+    return terminal.failure_status[-1] if terminal.failure_status else status_for(error, EXIT_STATUS)
 
 
 def _report(terminal: Terminal, arguments: Sequence[str], name: str, message: str, hint: str) -> None:

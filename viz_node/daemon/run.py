@@ -25,7 +25,7 @@ from viz_node.daemon.processes import raise_descriptor_limit
 from viz_node.daemon.secrets import scrape_token, shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
-from viz_node.errors import UnreachableError, VizNodeError
+from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.services.jobs import describe_job
 from viz_node.storage.home import open_home, private_directory
 
@@ -70,7 +70,8 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
         try:
             return asyncio.run(_run(config, screen, with_sample))
         except BaseExceptionGroup as group:
-            raise _first_cause(group) from group
+            cause = _first_cause(group)
+            raise disk_full(cause) or cause from group
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:

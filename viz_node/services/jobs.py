@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from viz_node.domain.job import Job, JobState, check_transition
-from viz_node.errors import UsageError, VizNodeError, describe_error
+from viz_node.errors import UsageError, VizNodeError, describe_error, disk_full
 from viz_node.ports import Store
 
 log = logging.getLogger(__name__)
@@ -123,12 +123,13 @@ class JobRunner:
         except asyncio.CancelledError:
             if not self._stopping and self.find(job_id).state is JobState.RUNNING:
                 self._save(replace(self.find(job_id), state=JobState.QUEUED))
-        except VizNodeError as error:
-            message = f"{type(error).__name__}: {error.message}"
-            self._save(replace(self.find(job_id), state=JobState.FAILED, error=message, result=describe_error(error)))
-        except Exception as error:  # the edge: a bug in one job must not end the node
-            log.exception("job %s (%s) failed", job_id, job.kind)
-            self._save(replace(self.find(job_id), state=JobState.FAILED, error=f"{type(error).__name__}: {error}"))
+        except Exception as raised:  # the edge: a bug in one job must not end the node
+            error = disk_full(raised) or raised
+            if not isinstance(error, VizNodeError):
+                log.exception("job %s (%s) failed", job_id, job.kind)
+            result = describe_error(error) if isinstance(error, VizNodeError) else {}
+            message = f"{type(error).__name__}: {error}"
+            self._save(replace(self.find(job_id), state=JobState.FAILED, error=message, result=result))
         finally:
             self._tasks.pop(job_id, None)
 
