@@ -188,7 +188,8 @@ def test_glossary__names_in_code__exist_and_terms_are_in_order() -> None:
 
 def test_decisions__every_page__has_the_same_parts() -> None:
     pages = sorted((ROOT / "docs" / "adr").glob("*.md"))
-    assert [page.name[:4] for page in pages] == [f"{number:04}" for number in range(1, len(pages) + 1)]
+    # A number is given once; one that was given to a decision under way may be missing.
+    assert len({page.name[:4] for page in pages}) == len(pages)
     for page in pages:
         text = page.read_text()
         assert text.startswith(f"# {int(page.name[:4])}. ")

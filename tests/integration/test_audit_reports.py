@@ -27,6 +27,7 @@ def test_report__signed__is_checked_again_without_the_chain(market: AnvilMarket,
     report, evidence = audit([market.rpc_url], market.deployment, block="latest")
     key, path = tmp_path / "key", tmp_path / "report.json"
     key.write_text(secrets.token_bytes(32).hex())
+    key.chmod(0o600)
     seal = write_report(report, evidence, path, key)
     again, signer = verify_report(path)
     assert (again.ok, again.totals, signer) == (True, report.totals, seal["signer"])
@@ -39,6 +40,7 @@ def test_report__changed_afterwards__is_refused(market: AnvilMarket, tmp_path: P
     report, evidence = audit([market.rpc_url], market.deployment, block="latest")
     key, path = tmp_path / "key", tmp_path / "report.json"
     key.write_text(secrets.token_bytes(32).hex())
+    key.chmod(0o600)
     write_report(report, evidence, path, key)
     body = json.loads(path.read_bytes())
     if part == "evidence":

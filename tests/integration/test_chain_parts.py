@@ -8,13 +8,16 @@ import pytest
 from coincurve import PrivateKey, PublicKey
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
+from tests.audits import assert_cut_anywhere
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.audit import AuditReport, audit
+from viz_node.chain.audit import AuditReport, audit, examine
 from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.logs import Log
+from viz_node.chain.rpc import to_hex
 from viz_node.chain.signing import account_of_key
+from viz_node.chain.transactions import Call
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
@@ -46,10 +49,12 @@ def market(chain: DevChain) -> Iterator[AnvilMarket]:
 
 
 def assert_holds(market: AnvilMarket) -> AuditReport:
-    """Nothing is wrong, and the figures are those of the rows."""
-    report, _ = audit([market.rpc_url], market.deployment, block="latest")
+    """Nothing is wrong, the figures are those of the rows, and an audit in two parts says the same."""
+    found = examine([market.rpc_url], market.deployment, block="latest")
+    report = found.report
     assert report.findings == ()
     assert report.proof.proven
+    assert_cut_anywhere(found)
     counts, sums = report.counts, report.sums
     kinds = ("direct_sales", "escrow_settlements", "metered_redemptions", "pool_credits")
     for tally in (counts, sums):
@@ -306,6 +311,28 @@ def test_notices__complaint_and_answer__stand_in_order_and_the_offer_closes(mark
     assert gateway.adapter(1).is_retired
     assert gateway.is_paused() is False
     assert gateway.steward() is not None
+
+
+def test_steward__pauses_suspends_and_hands_over__an_audit_follows(market: AnvilMarket) -> None:
+    gateway, offer_id = market.gateway, market.publish()
+    steward, heir = gateway.steward(), market.sender()
+
+    def act(call: Call) -> None:
+        market.ask("eth_sendTransaction", {"from": steward, "to": call.to, "data": to_hex(call.data)})
+
+    act(gateway.prepare_pause())
+    act(gateway.prepare_unpause())
+    market.do(market.buyer, gateway.prepare_notice(1, b"\1" * 32))
+    (notice,) = gateway.notices_of(1)
+    act(gateway.prepare_suspend(offer_id, notice.number))
+    act(gateway.prepare_reopen(offer_id, notice.number))
+    act(gateway.prepare_name_steward(heir.account))
+    market.do(heir, gateway.prepare_accept_stewardship())
+    market.buy(offer_id)
+    market.do(heir, gateway.prepare_pause())
+    market.do(heir, gateway.prepare_unpause())
+    market.do(heir, gateway.prepare_resign_stewardship())
+    assert gateway.steward() is None
 
 
 def test_offer__moving_price__tells_floor_and_ceiling(market: AnvilMarket) -> None:

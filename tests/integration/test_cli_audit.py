@@ -98,6 +98,7 @@ def test_audit_verify__report_of_an_audit__is_checked_again_offline(
 ) -> None:
     key, path = tmp_path / "key", tmp_path / "report.json"
     key.write_text(secrets.token_bytes(32).hex())
+    key.chmod(0o600)
     command = ["audit", "--rpc-url", chain[0], "--deployment", str(chain[1]), "--report", str(path), "--key", str(key)]
     assert run(command) == 0
     assert run(["audit", "verify", str(path), "--json"]) == 0

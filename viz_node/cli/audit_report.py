@@ -73,6 +73,7 @@ class _Shown:
             ("block", f"{proof['block_number']} of {moment(proof['timestamp'])}"),
             ("block hash", proof["block_hash"]),
             ("entries", f"{proof['entries']}, {'proven' if proof['proven'] else 'NOT PROVEN'}"),
+            ("since", body.get("since") and f"block {body['since']['block_number']}"),
             ("adapter", body["adapter"] and self.adapter(body["adapter"])),
         ]
         sums, counts = body["sums"], body["counts"]
@@ -80,7 +81,9 @@ class _Shown:
             if sums[name] or name in ("sales", "claims"):
                 times = f" in {counts[name]}" if name in counts else ""
                 facts.append((title, f"{self.amount(sums[name])} {self._symbol}{times}"))
-        return facts + flattened(body.get("file") or {}, "file ")
+        for name in ("file", "checkpoint"):
+            facts += flattened(body.get(name) or {}, f"{name} ")
+        return facts
 
     def tables(self) -> list[tuple[str, Sequence[str], Lines]]:
         """Title, columns and lines of each table."""

@@ -15,9 +15,11 @@ from typing import Any
 from viz_node.chain.audit import (
     FINALIZED,
     AuditReport,
+    Checkpoint,
     Evidence,
+    Examination,
     Published,
-    audit,
+    examine,
     from_document,
     judge,
     to_document,
@@ -25,18 +27,18 @@ from viz_node.chain.audit import (
 )
 from viz_node.chain.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
+from viz_node.daemon.checkpoints import read_key
 from viz_node.domain.division import MAX_DIVISION_BYTES
 from viz_node.domain.ids import Account
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.usage import MAX_RECEIPTS_BYTES, RECEIPT_CONTEXT, PublishedReceipts, parse_receipts
-from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.errors import StorageError, VerificationError
 from viz_node.files import read_regular_file
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account, verify_bytes
 
 FORMAT = "viz-node/audit/1"
 MAX_REPORT_BYTES = 1024 * 1024 * 1024
-MAX_KEY_BYTES = 1024
 _ROWS = ("checks", "findings", "adapters", "sales", "passed_on", "splits", "claims", "totals")
 
 
@@ -53,8 +55,21 @@ def run_full_audit(
 
     Raises: NotFoundError, VerificationError, ChainUnavailableError, StorageError.
     """
+    report, evidence, _ = run_examination(rpc_urls, deployment_path, adapter, block, pool_data)
+    return report, evidence
+
+
+def run_examination(
+    rpc_urls: Sequence[str],
+    deployment_path: Path,
+    adapter: str | None,
+    block: str,
+    pool_data: Sequence[Path] = (),
+    start: Checkpoint | None = None,
+) -> Examination:
+    """As `run_full_audit`, with what a checkpoint needs; from `start` on if there is one."""
     published = Published(_read_divisions(pool_data), recover_account)
-    return audit(rpc_urls, read_deployment(deployment_path), adapter, block, published)
+    return examine(rpc_urls, read_deployment(deployment_path), adapter, block, published, start)
 
 
 def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
@@ -96,7 +111,7 @@ def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: 
     body = json.loads(canonical_bytes({"evidence": to_document(evidence), "report": report.to_dict()}))
     seal = {"digest": _digest(body), "root": _root(body["report"]), "signer": "", "signature": ""}
     if key_path is not None:
-        key = _read_key(key_path)
+        key = read_key(key_path)
         seal |= {"signer": account_of(key), "signature": sign_as_account(key, _statement(seal["digest"]))}
     try:
         with path.open("xb") as file:
@@ -168,15 +183,3 @@ def _root(report: dict[str, Any]) -> str:
 
 def _statement(digest: str) -> str:
     return f"{FORMAT}\n{digest}"
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        key = bytes.fromhex(read_regular_file(path, MAX_KEY_BYTES).decode().strip().removeprefix("0x"))
-    except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise UsageError(f"{path} holds no key", "a file with the 64 hex digits of a secp256k1 key") from error
-    if len(key) != 32:
-        raise UsageError(f"{path} holds no key", "a file with the 64 hex digits of a secp256k1 key")
-    return key

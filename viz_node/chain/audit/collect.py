@@ -42,11 +42,12 @@ MOST_BLOCKS = 2_000_000_000
 
 @dataclass(frozen=True)
 class Source:
-    """One deployed market behind one endpoint, at one block."""
+    """One deployed market behind one endpoint, at one block; what is up to the block `after` is known already."""
 
     rpc: JsonRpc
     deployment: Deployment
     block: BlockRef
+    after: int | None = None
 
     def view(self, to: str, signature: str, *arguments: int) -> int:
         """The first word that a view answers, as told. Raises: ChainUnavailableError."""
@@ -99,13 +100,18 @@ def choose_block(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> t
     return header, notes
 
 
-def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str) -> Evidence:
-    """Everything that the first endpoint says up to the block that all of them name.
+def collect(rpcs: Sequence[JsonRpc], deployment: Deployment, tag: str, after: int | None = None) -> Evidence:
+    """Everything that the first endpoint says up to the block that all of them name, or since the block `after`.
 
     Raises: ChainUnavailableError, VerificationError.
     """
     header, notes = choose_block(rpcs, deployment, tag)
-    source = Source(rpcs[0], deployment, check_block(header))
+    source = Source(rpcs[0], deployment, check_block(header), after)
+    if after is not None and after > source.block.number:
+        raise VerificationError(
+            f"the checkpoint is of block {after}, and the audited block is {source.block.number}",
+            "wait, or give --block latest as when it was written",
+        )
     with ThreadPoolExecutor(1) as beside:
         told = beside.submit(_told, source)
         logs, transfers = _all_logs(source)
@@ -167,7 +173,8 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
         (token, [transfer, party]),
     ]
 
-    blocks = source.deployment.block, source.block.number
+    first = source.deployment.block if source.after is None else source.after + 1
+    blocks = first, source.block.number
 
     def read(query: tuple[str, Topics]) -> list[Log]:
         logs = list(islice(read_logs(source.rpc, *query, *blocks, FIRST_PAGE_BLOCKS), MOST_LOGS))
@@ -183,7 +190,8 @@ def _all_logs(source: Source) -> tuple[list[Log], list[Log]]:
 def _collect_headers(rpcs: Sequence[JsonRpc], source: Source, header: Header, logs: Sequence[Log]) -> HeaderCollector:
     """Headers that link the blocks of the logs, after checking that the logs are where these blocks say they are."""
     found = HeaderCollector(source.rpc, source.block, encode_header(header))
-    told = found.collect(sorted({log.block_number for log in logs}))
+    known = set() if source.after is None else {source.after}
+    told = found.collect(sorted({log.block_number for log in logs} | known))
     for log in logs:
         listed = found.transactions[log.block_number]
         is_listed = log.position < len(listed) and listed[log.position] == log.tx_hash

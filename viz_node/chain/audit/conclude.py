@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from viz_node.chain.audit.ancestry import linked_blocks, misplaced_logs, read_headers, unordered_times
+from viz_node.chain.audit.checkpoint import Checkpoint
 from viz_node.chain.audit.evidence import (
     BALANCE_SLOTS,
     DIVISION_ENCODING,
@@ -19,6 +20,7 @@ from viz_node.chain.hashing import keccak
 from viz_node.chain.proofs import BlockRef, ProvenAccount, check_block, verify_proof
 from viz_node.chain.replay import CHECKS, Finding, LedgerReplay
 from viz_node.chain.replay.divisions import Published
+from viz_node.chain.replay.snapshot import entries_in, restore
 from viz_node.chain.rpc import to_bytes
 from viz_node.domain.division import Recover
 from viz_node.errors import VerificationError
@@ -28,7 +30,8 @@ from viz_node.errors import VerificationError
 class Conclusion:
     """The replay, with all findings and how often each check was made; `is_proven` tells of the ledger's head.
 
-    `told` are blocks with logs for which only endpoints speak: nothing links them to `block`.
+    `told` are blocks with logs for which only endpoints speak: nothing links them to `block`. `transfers` and
+    `unlinked` count what `start`, the checkpoint from which the replay went on, saw as well.
     """
 
     block: BlockRef
@@ -40,25 +43,39 @@ class Conclusion:
     is_proven: bool
     notes: tuple[str, ...] = ()
     told: tuple[int, ...] = ()
+    start: Checkpoint | None = None
+
+    @property
+    def transfers(self) -> int:
+        """Movements of the token, all of them."""
+        return len(self.history.transfers) + (self.start.statement.transfers if self.start else 0)
+
+    @property
+    def unlinked(self) -> int:
+        """Blocks that nothing links, all of them."""
+        return len(self.told) + (self.start.statement.unlinked if self.start else 0)
 
 
-def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
-    """Judge the evidence; what is wrong with the market is a finding.
+def conclude(evidence: Evidence, recover: Recover, start: Checkpoint | None = None) -> Conclusion:
+    """Judge the evidence, of what came after `start` if there is one; what is wrong with the market is a finding.
 
     Raises: VerificationError, ChainUnavailableError for evidence that cannot be judged at all.
     """
     block = check_block(evidence.header)
     history = decode_history(evidence.logs, evidence.transfer_logs)
     blocks = read_headers(evidence.headers)
-    told = _told_blocks(evidence, block, blocks)
+    told = _told_blocks(evidence, block, blocks, start)
     times = {number: found.timestamp for number, found in blocks.items()}
     replay = LedgerReplay(evidence.deployment.market, evidence.terms, history.companions, times)
+    before = None if start is None else _go_on(replay, start)
     replay.run(history.entries)
     texts = [text.encode(DIVISION_ENCODING) for text in evidence.divisions]
     divisions = {hashlib.sha256(raw).digest(): raw for raw in texts}
-    missing = replay.check_divisions(evidence.deployment.chain_id, Published(divisions, recover))
-    notes = (f"the data of {missing} roots of pools is not at hand: --pool-data derives them again",) if missing else ()
-    money = compare_transfers(history.entries, history.transfers, evidence.deployment.market)
+    derived, missing = replay.check_divisions(evidence.deployment.chain_id, Published(divisions, recover))
+    notes: tuple[str, ...] = ()
+    if missing:
+        notes = (f"the data of {missing} roots of pools is not at hand: --pool-data derives them again",)
+    money = compare_transfers(history.entries, history.transfers, evidence.deployment.market, before)
     proven, faults = _proven(evidence, block)
     faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
     faults += [Finding("C1", 0, text) for text in misplaced_logs(blocks, (*evidence.logs, *evidence.transfer_logs))]
@@ -66,11 +83,14 @@ def conclude(evidence: Evidence, recover: Recover) -> Conclusion:
     faults += _head_faults(replay, proven)
     faults += _balance_faults(evidence, replay, money, proven)
     checked = {check: replay.book.checked[check] for check in CHECKS}
-    checked |= {"C2": int("token" in proven), "C5": money.checked, "C12": len(history.transfers)}
+    checked |= {"C2": int("token" in proven), "C5": money.checked, "C10": checked["C10"] + derived}
     findings = (*replay.findings, *money.findings, *faults)
-    return Conclusion(
-        block, history, replay, money, findings, checked, "market" in proven, evidence.notes + notes, told
+    told_notes = evidence.notes + notes
+    conclusion = Conclusion(
+        block, history, replay, money, findings, checked, "market" in proven, told_notes, told, start
     )
+    checked["C12"] = conclusion.transfers
+    return conclusion
 
 
 def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:
@@ -80,10 +100,34 @@ def with_state(conclusion: Conclusion, state: StateCheck) -> Conclusion:
     return replace(conclusion, findings=(*conclusion.findings, *differences), checked=checked)
 
 
-def _told_blocks(evidence: Evidence, block: BlockRef, blocks: Mapping[int, BlockRef]) -> tuple[int, ...]:
+def _go_on(replay: LedgerReplay, start: Checkpoint) -> Ledgers:
+    """Begin where the checkpoint ended. Raises: VerificationError."""
+    told = start.statement
+    restore(replay, start.state)
+    if (f"0x{replay.head:064x}", entries_in(replay)) != (told.head, told.entries):
+        raise VerificationError("the checkpoint's state is not that of the head that it names")
+    money = Ledgers()
+    if told.money.keys() != money.figures().keys():
+        raise VerificationError("the checkpoint has other figures than this program keeps")
+    for name, value in told.money.items():
+        setattr(money, name, value)
+    return money
+
+
+def _told_blocks(
+    evidence: Evidence, block: BlockRef, blocks: Mapping[int, BlockRef], start: Checkpoint | None
+) -> tuple[int, ...]:
     """Blocks with logs that are not linked to the audited one. Raises: VerificationError."""
+    if start is not None:
+        number = start.statement.block
+        if number not in blocks or blocks[number].block_hash != start.statement.block_hash:
+            raise VerificationError(
+                f"block {number} is not the one of the checkpoint: the chain was reorganised, or an endpoint lies",
+                "start from an older checkpoint, or run a full audit",
+            )
     linked = linked_blocks(block, blocks, evidence.histories)
     wanted = {log.block_number for log in (*evidence.logs, *evidence.transfer_logs)}
+    wanted |= {start.statement.block} if start is not None else set()
     if not wanted <= blocks.keys():
         raise VerificationError("there is no header of a block with logs", "ask for another audit")
     return tuple(sorted(wanted - linked))

@@ -45,10 +45,16 @@ class Ledgers:
     token_fees: int = 0
     stray_hashes: list[str] = field(default_factory=list)
 
+    def figures(self) -> dict[str, int]:
+        """All its numbers, by name: what a later comparison goes on from."""
+        return {name: value for name, value in vars(self).items() if isinstance(value, int)}
 
-def compare_transfers(entries: Sequence[LedgerEntry], transfers: Sequence[Transfer], market: Account) -> Ledgers:
-    """Match every entry that moves money with a movement in its transaction."""
-    result = Ledgers()
+
+def compare_transfers(
+    entries: Sequence[LedgerEntry], transfers: Sequence[Transfer], market: Account, before: Ledgers | None = None
+) -> Ledgers:
+    """Match every entry that moves money with a movement in its transaction; goes on from `before`."""
+    result = Ledgers() if before is None else before
     movements: dict[str, deque[Transfer]] = defaultdict(deque)
     for transfer in transfers:
         movements[transfer.tx_hash].append(transfer)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from viz_node.chain.audit.checkpoint import Checkpoint
 from viz_node.chain.audit.conclude import Conclusion
 from viz_node.chain.audit.evidence import Evidence, TokenUnit
 from viz_node.chain.audit.rows import (
@@ -18,6 +19,7 @@ from viz_node.chain.audit.rows import (
     sums_of,
 )
 from viz_node.chain.replay import CHECKS, Finding
+from viz_node.chain.replay.snapshot import entries_in
 from viz_node.chain.rpc import to_hex
 from viz_node.domain.ids import Account
 
@@ -37,6 +39,17 @@ class HeadProof:
 
 
 @dataclass(frozen=True)
+class SincePoint:
+    """Where an audit began that is no full one; `trusted` are the accounts whose word all before it is."""
+
+    block_number: int
+    block_hash: str
+    entries: int
+    program: str
+    trusted: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class CheckResult:
     """One kind of check: what must hold, how often it was looked at, and the entries that do not follow it."""
 
@@ -51,7 +64,8 @@ class CheckResult:
 class AuditReport:
     """Rows about `adapter`, None for all; checks, findings, counts and sums of the whole market.
 
-    `unit` is how the token calls itself and how many decimals it has, as an endpoint told.
+    `since` names the checkpoint that the audit went on from: rows are those after it, all the rest is of the whole
+    market. `unit` is how the token calls itself and how many decimals it has, as an endpoint told.
     """
 
     adapter_id: str | None
@@ -72,6 +86,7 @@ class AuditReport:
     claims: tuple[AuditClaim, ...]
     totals: tuple[AccountTotal, ...]
     adapter: str | None = None
+    since: SincePoint | None = None
 
     @property
     def ok(self) -> bool:
@@ -82,6 +97,7 @@ class AuditReport:
         """The report as plain data, for JSON."""
         body = {"ok": self.ok} | vars(self) | {"proof": asdict(self.proof), "checks": list(map(asdict, self.checks))}
         body["unit"] = self.unit._asdict()
+        body["since"] = None if self.since is None else asdict(self.since)
         for name in ("findings", "adapters", "sales", "passed_on", "splits", "claims", "totals"):
             body[name] = [row._asdict() for row in body[name]]
         return body
@@ -102,13 +118,16 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
         notes += (
             f"{len(conclusion.told)} blocks from {conclusion.told[0]} on are not linked: endpoints told their times",
         )
+    if conclusion.start is not None:
+        place, trusted = conclusion.start.statement.block, ", ".join(conclusion.start.trusted)
+        notes += (f"all up to block {place} is the word of {trusted}; sales, passed_on and claims are those after it",)
     proof = HeadProof(
         block.number,
         block.block_hash,
         to_hex(block.state_root),
         block.timestamp,
         f"0x{replay.head:064x}",
-        len(conclusion.history.entries),
+        entries_in(replay),
         conclusion.is_proven,
         evidence.witnesses,
     )
@@ -127,7 +146,15 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
         sums_of(replay, conclusion.money.strays),
         *rows_of(replay, adapter_id),
         adapter_id,
+        _since(conclusion.start),
     )
+
+
+def _since(start: Checkpoint | None) -> SincePoint | None:
+    if start is None:
+        return None
+    told = start.statement
+    return SincePoint(told.block, told.block_hash, told.entries, told.program, start.trusted)
 
 
 def _check_results(conclusion: Conclusion) -> tuple[CheckResult, ...]:
@@ -143,7 +170,7 @@ def _check_results(conclusion: Conclusion) -> tuple[CheckResult, ...]:
 def _counts(conclusion: Conclusion) -> dict[str, int]:
     replay = conclusion.replay
     return {
-        "entries": len(conclusion.history.entries),
+        "entries": entries_in(replay),
         "adapters": len(replay.catalogue.adapters),
         "splits": len(replay.splits.by_id),
         "offers": len(replay.catalogue.offers),
@@ -151,7 +178,7 @@ def _counts(conclusion: Conclusion) -> dict[str, int]:
         "orders": len(replay.escrow.orders),
         "channels": len(replay.channels.by_number),
         "pools": len(replay.pools.by_number),
-        "transfers": len(conclusion.history.transfers),
+        "transfers": conclusion.transfers,
         "views": conclusion.checked["C13"],
-        "unlinked_blocks": len(conclusion.told),
+        "unlinked_blocks": conclusion.unlinked,
     }

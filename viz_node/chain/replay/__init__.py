@@ -60,8 +60,8 @@ class LedgerReplay:
         for entry in entries:
             self.apply(entry)
 
-    def check_divisions(self, chain_id: int, published: Published) -> int:
-        """Derive roots of pools from published data; how many could not be, for want of it."""
+    def check_divisions(self, chain_id: int, published: Published) -> tuple[int, int]:
+        """Derive roots of pools from published data; how many were, and how many could not be for want of it."""
         return check_divisions(self.book, self.pools, self.catalogue, chain_id, published)
 
     def apply(self, entry: LedgerEntry) -> None:

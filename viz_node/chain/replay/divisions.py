@@ -32,14 +32,16 @@ def _nobody(text: str, signature: str) -> Account:
 NOTHING_PUBLISHED = Published({}, _nobody)
 
 
-def check_divisions(book: Book, pools: Pools, catalogue: Catalogue, chain_id: int, published: Published) -> int:
-    """Note what does not follow from published data; the number of roots that were not derived for want of it."""
+def check_divisions(
+    book: Book, pools: Pools, catalogue: Catalogue, chain_id: int, published: Published
+) -> tuple[int, int]:
+    """Note what does not follow from published data; the roots that were derived, and those not for want of data."""
     offered = {(offer.adapter_number, offer.split_id) for offer in catalogue.offers.values()}
 
     def has_offer(adapter: int, account: Account, split_id: int) -> bool:
         return catalogue.owner_of(adapter) == account and (adapter, split_id) in offered
 
-    missing = 0
+    derived = missing = 0
     for pool in pools.by_number.values():
         place, before = pool_place(chain_id, book.market, pool.number), dict[int, int]()
         roots = [root for root in pool.roots if root.state != VETOED]
@@ -48,7 +50,7 @@ def check_divisions(book: Book, pools: Pools, catalogue: Catalogue, chain_id: in
             if raw is None:
                 missing += len(roots) - position
                 break
-            book.checked["C10"] += 1
+            derived += 1
             facts = PoolFacts(place, pool.rules, TokenAmount(pool.fee), before, posted.subscribers, has_offer)
             division, faults = _judge(raw, posted, facts, published.recover)
             for fault in faults:
@@ -57,7 +59,7 @@ def check_divisions(book: Book, pools: Pools, catalogue: Catalogue, chain_id: in
                 missing += len(roots) - position - 1
                 break
             before = dict(division.totals)
-    return missing
+    return derived, missing
 
 
 def _judge(raw: bytes, posted: PostedRoot, facts: PoolFacts, recover: Recover) -> tuple[Division | None, list[str]]:

@@ -135,7 +135,8 @@ class Escrow:
         }[EntryKind(entry.kind)](entry, order)
         if fault:
             self._book.fail("C9", entry, f"order {entry.key}: {fault}")
-        order.word = bytes(32)
+        # Nothing later is judged by these, and they are most of what an order takes in a checkpoint.
+        order.word, order.terms, order.delivery = bytes(32), None, None
 
     def _dispute(self, entry: LedgerEntry, order: OrderState) -> str:
         was_delivered = order.status == OrderStatus.DELIVERED

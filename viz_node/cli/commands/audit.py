@@ -11,6 +11,7 @@ from viz_node.errors import VizNodeError
 
 FINDINGS_STATUS = 1
 NOT_RUN_STATUS = 2
+OWN_KEY = "auditor.key"
 
 
 class AuditCommand(click.Command):
@@ -58,11 +59,35 @@ class AuditCommand(click.Command):
     help="Receipts of a channel (`channel receipts`), to compare with its redeemed vouchers. May be repeated.",
 )
 @click.option("--report", type=click.Path(dir_okay=False, path_type=Path), help="Write all evidence to a file.")
-@click.option("--key", type=click.Path(dir_okay=False, path_type=Path), help="File with a key that signs the report.")
+@click.option(
+    "--since",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Read only what is new since the checkpoint in FILE, and take its signer's word for what came before.",
+)
+@click.option(
+    "--checkpoint",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Write a signed checkpoint for a later --since, if the audit holds; an older one in FILE is replaced.",
+)
+@click.option(
+    "--signer",
+    "signers",
+    multiple=True,
+    metavar="ACCOUNT",
+    help="Trust a checkpoint that another auditor's ACCOUNT signed. May be repeated.",
+)
+@click.option(
+    "--key",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Key that signs reports and checkpoints. Checkpoints are signed by a key of your own if this is not given.",
+)
 @json_option
 @pass_terminal
 def audit_command(
-    terminal: Terminal, /, adapter: str | None, report: Path | None, key: Path | None, **asked: Any
+    terminal: Terminal, /, report: Path | None, checkpoint: Path | None, key: Path | None, **asked: Any
 ) -> None:
     """Re-derive every sale, split and claim from the chain's log, and compare with the contract's state.
 
@@ -72,15 +97,28 @@ def audit_command(
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
-    from viz_node.daemon.audit import compare_receipts, run_full_audit, write_report
+    from viz_node.daemon.audit import compare_receipts, run_examination, write_report
+    from viz_node.daemon.checkpoints import read_checkpoint, write_checkpoint
 
-    receipts = asked.pop("receipts")
-    if key is not None and report is None:
-        raise click.UsageError("--key signs a --report FILE")
-    result, evidence = run_full_audit(adapter=adapter, **asked)
-    seal = {} if report is None else write_report(result, evidence, report, key)
-    result = compare_receipts(result, evidence, receipts)
-    _print(terminal, report_body(result) | ({"file": {"path": str(report), **seal}} if report else {}))
+    receipts, since, signers = asked.pop("receipts"), asked.pop("since"), asked.pop("signers")
+    _check_options(report, checkpoint, key, since)
+    own_key = key or Path(click.get_app_dir("viz-node")) / OWN_KEY
+    start = None if since is None else read_checkpoint(since, own_key, signers)
+    found = run_examination(start=start, **asked)
+    files: dict[str, Any] = {}
+    if report is not None:
+        files["file"] = {"path": str(report), **write_report(found.report, found.evidence, report, key)}
+    result = compare_receipts(found.report, found.evidence, receipts)
+    if checkpoint is not None and result.ok:
+        files["checkpoint"] = write_checkpoint(found, checkpoint, own_key)
+    _print(terminal, report_body(result) | files)
+
+
+def _check_options(report: Path | None, checkpoint: Path | None, key: Path | None, since: Path | None) -> None:
+    if key is not None and (report, checkpoint, since) == (None, None, None):
+        raise click.UsageError("--key signs a --report FILE or a --checkpoint FILE")
+    if report is not None and since is not None:
+        raise click.UsageError("a --report holds all evidence from the first entry on: make it without --since")
 
 
 @click.command("verify")
