@@ -35,6 +35,10 @@ class MemoryNetwork:
     def addresses(self) -> list[str]:
         return [f"/memory/p2p/{self.peer_id}"]
 
+    @property
+    def announced(self) -> list[str]:
+        return self.addresses
+
     def serve(self, method: str, handler: Handler) -> None:
         self.handlers[method] = handler
 

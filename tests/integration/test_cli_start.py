@@ -118,6 +118,15 @@ def test_start__peer_port_taken__locked(start: Start, chain: tuple[str, Deployme
 def test_start__listen_address_malformed__usage_error(start: Start, chain: tuple[str, Deployment]) -> None:
     start.use(*chain)
     start.fails(2, "'nonsense' is not a listen address", "--listen", "nonsense")
+    start.fails(2, "not on a name", "--listen", "/dns4/localhost/tcp/0")
+
+
+def test_start__announces_loopback_outside_development__usage_error(
+    start: Start, chain: tuple[str, Deployment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start.use(*chain)
+    monkeypatch.setenv("VIZ_NODE_ANNOUNCE", "/ip4/127.0.0.1/tcp/4001")
+    start.fails(2, "'/ip4/127.0.0.1/tcp/4001' cannot be announced: 127.0.0.1 is each machine's own")
 
 
 def test_start__home_in_use__locked_and_names_the_process(start: Start) -> None:

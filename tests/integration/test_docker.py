@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from viz_node.daemon.config import load_config
+from viz_node.domain.peer_address import parse_listen
+
 ROOT = Path(__file__).parents[2]
 PROGRAM = str(Path(sys.executable).with_name("viz-node"))
 
@@ -144,3 +147,18 @@ def test_health_check__of_a_real_node__follows_it(tmp_path: Path) -> None:
     finally:
         node.terminate()
         assert node.wait(20) == 0
+
+
+def test_compose__public_node__listens_on_the_published_port_and_announces_what_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    service = yaml.safe_load((ROOT / "docker" / "compose.public.yaml").read_text())["services"]["node"]
+    given = {"PUBLIC_ADDRESS": "/dns4/node.example.org/tcp/4001", "RPC_URL": "http://127.0.0.1:1", "DEPLOYMENT": "x"}
+    for name, text in service["environment"].items():
+        needed = re.fullmatch(r"\$\{(\w+):\?.+\}", text)
+        monkeypatch.setenv(name, given[needed[1]] if needed else text)
+    config = load_config(tmp_path)
+    assert (config.announce, config.rpc_urls) == ((given["PUBLIC_ADDRESS"],), (given["RPC_URL"],))
+    assert service["ports"] == [f"{parse_listen(config.listen).port}:4001"]
+    assert any(volume.endswith(f":{config.deployment}:ro") for volume in service["volumes"])
+    assert _run(["viz-node", *service["command"], "--help"]).returncode == 0

@@ -122,6 +122,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         list(config.bootstrap),
         lambda raw: catalogue.check_announcement(raw),  # noqa: PLW0108 - the catalogue is made below
         lambda: catalogue.known(),  # noqa: PLW0108
+        announce=config.announce,
+        is_public=not config.dev,
     )
     catalogue = Catalogue(store, network, market, verify_bytes, keys.account, now)
     jobs = JobRunner(store, now, LANES)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import UsageError
 from viz_node.files import MAX_TOML_BYTES, read_regular_file, read_toml
 
@@ -35,12 +36,12 @@ ANVIL = program_in(ROOT / "contracts")
 """That of this checkout, which may not be there."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
-ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "log_level")
+ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "announce", "log_level")
 HUB_VARIABLES = ("HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 # A proxy's address may carry a password.
 SECRETS = ("HF_TOKEN", "HTTPS_PROXY")
 INSTALLED_EXAMPLES = "share/viz-node/configs"
-LISTS = ("bootstrap", "rpc_urls")
+LISTS = ("announce", "bootstrap", "rpc_urls")
 BLOCK_TAGS = ("latest", "safe", "finalized")
 MAX_DEPTH = 10_000
 MAX_SIGNER_SECONDS = 600
@@ -59,6 +60,7 @@ class Config:
     join: Path | None = None
     api_port: int = 0
     listen: str = "/ip4/127.0.0.1/tcp/0"
+    announce: tuple[str, ...] = ()
     bootstrap: tuple[str, ...] = ()
     rpc_urls: tuple[str, ...] = ()
     show_at: str | int = "safe"
@@ -85,6 +87,8 @@ def load_config(home: Path, **flags: Any) -> Config:
             _check_option(variable, name, value)
             values[name], origins[name] = value, f"environment: {variable}"
     given = {name: value for name, value in flags.items() if value is not None}
+    if "listen" in given:
+        _check_option("command line", "listen", given["listen"])
     values |= given
     origins |= dict.fromkeys(given, "command line")
     for name in LISTS:
@@ -175,10 +179,23 @@ def _check_option(place: str, name: str, value: Any) -> None:
         fits, wanted = value in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"
     else:
         fits, wanted = isinstance(value, str), "text in quotes"
+    if fits and name in ("listen", "announce"):
+        _check_addresses(place, name, value)
     if not fits:
         raise UsageError(
             f"{place}: {name} is {reprlib.repr(value)}, not {wanted}", "viz-node config example has a right one"
         )
+
+
+def _check_addresses(place: str, name: str, value: Any) -> None:
+    """Raises: UsageError. That a node outside development announces no loopback is checked at its start."""
+    try:
+        if name == "listen":
+            parse_listen(value)
+        else:
+            parse_all_announced(value, is_public=False)
+    except UsageError as error:
+        raise UsageError(f"{place}: {name}: {error.message}", error.hint) from error
 
 
 def passphrase() -> str | None:

@@ -209,9 +209,11 @@ def _peers(running: Running) -> list[Check]:
         found.append(warned("peers", f"none connected, {len(running.peers)} known", fix))
     local = [text for text in running.addresses if text.startswith(("/ip4/127.", "/ip6/::1/"))]
     if running.addresses and len(local) == len(running.addresses):
-        fix = "set listen to an address that others reach, as /ip4/0.0.0.0/tcp/4001, and open the port"
+        fix = (
+            "set listen to /ip4/0.0.0.0/tcp/4001 and open the port; behind a router or in a container, set announce too"
+        )
         detail = "only from this machine"
         found.append(well("reachable", detail) if running.config.dev else warned("reachable", detail, fix))
     else:
-        found.append(well("reachable", f"listens beyond this machine, on {len(running.addresses)} addresses"))
+        found.append(well("reachable", f"peers are told {len(running.addresses)} addresses"))
     return found

@@ -33,6 +33,10 @@ class Network(Protocol):
     def addresses(self) -> list[str]:
         """Where it listens; empty while it is down."""
 
+    @property
+    def trouble(self) -> str:
+        """Why it cannot take peers; empty when it can."""
+
 
 class ChainWatch:
     """Remembers when the chain last answered; `look` is called again and again from outside."""
@@ -89,10 +93,10 @@ def _run(probe: Probe) -> Check:
 
 
 def check_network(network: Network) -> Check:
-    """Whether the network's core runs."""
-    addresses = network.addresses
-    if not addresses:
-        return failed("peer network", "it is down and is started again", "see viz-node logs")
+    """Whether the network's core runs, and can take peers."""
+    trouble, addresses = network.trouble, network.addresses
+    if trouble:
+        return failed("peer network", trouble, "it mends itself; if it does not, see viz-node logs")
     return well("peer network", f"listens on {len(addresses)} address{'es' if len(addresses) > 1 else ''}")
 
 

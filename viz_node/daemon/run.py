@@ -104,7 +104,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             background += [group.create_task(_watch_orders(watch)) for watch in node.watchers]
             background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, token)
-            write_addresses(config.home, node.network.addresses)
+            write_addresses(config.home, node.network.local_addresses)
             screen.ready(_facts(config, node))
             if config.dev and config.join is None:
                 background.append(group.create_task(_first_start(node, screen, with_sample)))

@@ -7,14 +7,17 @@ from typing import Any
 
 import trio
 from libp2p.peer.id import ID
+from multiaddr import Multiaddr
 
 from viz_node.domain.ids import PeerId
+from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import LockedError
 from viz_node.p2p import admission
 from viz_node.p2p.discovery import CheckAnnouncement, Discovery
-from viz_node.p2p.host import make_host, parse_listen, parse_peer_address, parse_peer_id
+from viz_node.p2p.host import make_host, parse_peer_address, parse_peer_id, peer_id_of_seed
 from viz_node.p2p.links import Links
 from viz_node.p2p.offerings import Offerings
+from viz_node.p2p.reach import Reach
 from viz_node.p2p.requests import RequestProtocol
 from viz_node.p2p.transfer import BlobServer, Fetch, Progress
 from viz_node.p2p.tunnel import Tunnels
@@ -30,6 +33,9 @@ class CoreSettings:
     check_announcement: CheckAnnouncement
     known_announcements: Callable[[], list[bytes]]
     deliver: Callable[[bytes], None]
+    announce: tuple[str, ...] = ()
+    is_public: bool = False
+    """Whether others than this machine are to reach it: then it announces nothing that only this machine can use."""
 
 
 class Core:
@@ -38,17 +44,33 @@ class Core:
     def __init__(self, settings: CoreSettings, offerings: Offerings) -> None:
         self._settings = settings
         self._offerings = offerings
-        self.addresses: list[str] = []
+        self._peer_id = peer_id_of_seed(settings.seed)
+        announced = parse_all_announced(settings.announce, settings.is_public)
+        self._reach = Reach(announced, settings.is_public)
+
+    @property
+    def announced(self) -> list[str]:
+        """What peers are told: full multiaddrs, at most eight; empty when no other machine can reach this node."""
+        return [f"{address}/p2p/{self._peer_id}" for address in self._reach.addresses()]
+
+    @property
+    def addresses(self) -> list[str]:
+        """What peers are told, or else where peers on its own machine reach this node."""
+        return self.announced or self.local_addresses
+
+    @property
+    def local_addresses(self) -> list[str]:
+        """Where peers on its own machine reach this node."""
+        return [f"{address}/p2p/{self._peer_id}" for address in self._reach.local_addresses()]
 
     async def run(self, task_status: Any) -> None:
         """Serve until cancelled. Raises: LockedError (the port is taken), UsageError."""
         settings = self._settings
-        listen = parse_listen(settings.listen)
-        host = make_host(settings.seed, settings.listen)
+        listen = Multiaddr(str(parse_listen(settings.listen)))
+        host = make_host(settings.seed, settings.listen, self._reach)
         self.places = admission.install(host)
         async with host.run(listen_addrs=[listen]), trio.open_nursery() as nursery:
-            self.addresses = [str(address) for address in host.get_addrs()]
-            if not self.addresses:
+            if not self._reach.listening():
                 raise LockedError(f"{settings.listen} cannot be listened on", "choose another port")
             self.links = Links(host)
             self.requests = RequestProtocol(self.links, self._offerings.handlers)

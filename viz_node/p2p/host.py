@@ -1,6 +1,7 @@
 """The libp2p host as viz-node needs it: TCP, Noise and Yamux only, and no stranger's bytes may end it."""
 
 import logging
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -19,17 +20,21 @@ from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.stream_muxer.yamux.yamux import PROTOCOL_ID as YAMUX
 from libp2p.stream_muxer.yamux.yamux import Yamux
 from multiaddr import Multiaddr
-from multiaddr.exceptions import Error as MultiaddrError
 
 from viz_node.domain.ids import PeerId
+from viz_node.domain.peer_address import parse_listen
 from viz_node.errors import PeerUnreachableError, UsageError
 from viz_node.p2p import yamux
 from viz_node.p2p.noise import FastNoise
+from viz_node.p2p.reach import Reach
 from viz_node.p2p.streams import EndOfStreams, abandon
 
 _log = logging.getLogger(__name__)
 DIAL_SECONDS: Final = 10.0
 _START_SECONDS: Final = 5.0
+_NAMED: Final = re.compile(r"/(dns|dns4|dns6)/([^/]+)/tcp/(\d+)")
+_FAMILIES: Final = {"dns": trio.socket.AF_UNSPEC, "dns4": trio.socket.AF_INET, "dns6": trio.socket.AF_INET6}
+_MAX_RESOLVED: Final = 4
 
 # libp2p waits for this timer even after the dial has succeeded; it dials one address per transport anyway.
 libp2p.network.swarm._HAPPY_EYEBALLS_DELAY = 0
@@ -95,24 +100,31 @@ def shield_openings(host: IHost) -> None:
     network.new_stream = shielded
 
 
-def make_host(seed: bytes, listen: str) -> IHost:
-    """A host for this Ed25519 seed, not running yet. Raises: UsageError (the address or the seed is malformed)."""
+def make_host(seed: bytes, listen: str, reach: Reach | None = None) -> IHost:
+    """A host for this Ed25519 seed, not running yet; `reach` says what it tells peers of where it is.
+
+    Raises: UsageError (the address or the seed is malformed).
+    """
     if len(seed) != 32:
         raise UsageError("a network seed has 32 bytes")
-    keys = create_new_key_pair(seed)
+    keys, reach = create_new_key_pair(seed), reach or Reach()
     host = new_host(
         key_pair=keys,
-        listen_addrs=[parse_listen(listen)],
+        listen_addrs=[Multiaddr(str(parse_listen(listen)))],
         # The default would also accept /plaintext/2.0.0.
         sec_opt={NOISE: FastNoise(keys, noise_privkey=create_noise_key_pair().private_key)},
         muxer_opt={TProtocol(YAMUX): Yamux},
         connection_config=ConnectionConfig(
             min_connections=4, low_watermark=8, high_watermark=96, max_connections=256, inbound_upgrade_timeout=5.0
         ),
+        # What strangers say of this node's address is not passed on.
+        disable_identify_address_discovery=True,
+        addrs_factory=reach.choose,
     )
     # The library's own counts leak when a handshake fails; `admission` and `yamux` bound connections and streams.
     network: Any = host.get_network()
     network.set_resource_manager(None)
+    reach.install(host)
     yamux.install(host)
     guard_handlers(host)
     shield_openings(host)
@@ -122,14 +134,6 @@ def make_host(seed: bytes, listen: str) -> IHost:
 def peer_id_of_seed(seed: bytes) -> PeerId:
     """The peer id of an Ed25519 seed."""
     return PeerId(str(ID.from_pubkey(create_new_key_pair(seed).public_key)))
-
-
-def parse_listen(text: str) -> Multiaddr:
-    """Read a listen address such as `/ip4/0.0.0.0/tcp/4001`. Raises: UsageError."""
-    try:
-        return Multiaddr(text)
-    except (MultiaddrError, ValueError) as error:
-        raise UsageError(f"{text!r} is not a listen address", "write it like /ip4/0.0.0.0/tcp/4001") from error
 
 
 def parse_peer_address(text: str) -> PeerInfo:
@@ -160,7 +164,7 @@ async def dial(host: IHost, peer: ID, addresses: Iterable[Multiaddr]) -> None:
     network: Any = host.get_network()
     store = host.get_peerstore()
     causes: list[str] = []
-    for address in addresses:
+    for address in await _resolve(addresses):
         network.unblock_peer(peer)
         try:
             store.clear_addrs(peer)
@@ -176,3 +180,23 @@ async def dial(host: IHost, peer: ID, addresses: Iterable[Multiaddr]) -> None:
     network.unblock_peer(peer)
     reason = "; ".join(causes)[:300] or "no address is known"
     raise PeerUnreachableError(f"peer {peer} cannot be reached ({reason})", "check that the peer's node is running")
+
+
+async def _resolve(addresses: Iterable[Multiaddr]) -> list[Multiaddr]:
+    """Names replaced by what this machine's resolver says of them; the library asks name servers of its own choice."""
+    found: dict[Multiaddr, None] = {}
+    for address in addresses:
+        named = _NAMED.fullmatch(str(address))
+        if named is None:
+            found[address] = None
+            continue
+        family, name, port = _FAMILIES[named[1]], named[2], named[3]
+        with trio.move_on_after(DIAL_SECONDS):
+            try:
+                answers = await trio.socket.getaddrinfo(name, int(port), family, trio.socket.SOCK_STREAM)
+            except (OSError, UnicodeError) as error:
+                _log.info("%s has no address: %s", name, error)
+                continue
+            for at, _, _, _, place in answers[:_MAX_RESOLVED]:
+                found[Multiaddr(f"/ip{6 if at == trio.socket.AF_INET6 else 4}/{place[0]}/tcp/{port}")] = None
+    return list(found)

@@ -1,5 +1,6 @@
 """Connections to peers by id: remembers addresses, dials each of them, and opens protocol streams."""
 
+import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final
@@ -16,6 +17,7 @@ from viz_node.errors import PeerUnreachableError, UsageError
 from viz_node.p2p.host import dial, parse_peer_address
 from viz_node.p2p.streams import STREAM_FAILURES
 
+_NOWHERE: Final = re.compile(r"/ip4/0\.0\.0\.0/|/ip6/::/")
 _MAX_PEERS: Final = 4096
 _MAX_ADDRESSES: Final = 8
 _OPEN_SECONDS: Final = 10.0
@@ -32,9 +34,9 @@ class Links:
         self._dialling: dict[ID, trio.Lock] = {}
 
     def remember(self, peer: ID, addresses: Iterable[Multiaddr]) -> None:
-        """Keep up to eight addresses of a peer, the newest first."""
+        """Keep up to eight addresses of a peer, the newest first; 0.0.0.0 is nobody's."""
         known = self._addresses.pop(peer, [])
-        fresh = [address for address in addresses if address not in known]
+        fresh = [address for address in addresses if address not in known and not _NOWHERE.match(str(address))]
         self._addresses[peer] = (fresh + known)[:_MAX_ADDRESSES]
         while len(self._addresses) > _MAX_PEERS:
             self._addresses.popitem(last=False)

@@ -2,16 +2,17 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from viz_node.domain.ids import PeerId
+from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import PeerUnreachableError
 from viz_node.p2p.blobs import SharedBlob, chunk_list_of
 from viz_node.p2p.bridge import TrioThread
 from viz_node.p2p.core import Core, CoreSettings
 from viz_node.p2p.discovery import CheckAnnouncement
-from viz_node.p2p.host import peer_id_of_seed
+from viz_node.p2p.host import parse_peer_address, peer_id_of_seed
 from viz_node.p2p.offerings import Offerings, TunnelDoor
 
 _log = logging.getLogger(__name__)
@@ -31,12 +32,30 @@ class PeerNetwork:
         bootstrap: list[str],
         check_announcement: CheckAnnouncement,
         known_announcements: Callable[[], list[bytes]],
+        *,
+        announce: Sequence[str] = (),
+        is_public: bool = False,
     ) -> None:
+        """`announce`: where peers are told to reach this node, instead of what its interfaces and `listen` give.
+
+        Raises: UsageError (an address cannot be listened on or announced, or is not a peer's).
+        """
+        parse_listen(listen)
+        parse_all_announced(announce, is_public)
+        for text in bootstrap:
+            parse_peer_address(text)
         self.peer_id: PeerId = peer_id_of_seed(seed)
         self.failed = asyncio.Event()
         self._offerings = Offerings()
         self._settings = CoreSettings(
-            seed, listen, list(bootstrap), check_announcement, known_announcements, self._deliver
+            seed,
+            listen,
+            list(bootstrap),
+            check_announcement,
+            known_announcements,
+            self._deliver,
+            tuple(announce),
+            is_public,
         )
         self._callbacks: list[Callable[[bytes], None]] = []
         self._thread: TrioThread | None = None
@@ -76,14 +95,24 @@ class PeerNetwork:
 
     @property
     def addresses(self) -> list[str]:
-        """Full multiaddrs with the peer id; empty while the core is down."""
-        return list(self._core.addresses) if self._core else []
+        """Full multiaddrs with the peer id, for peers on this machine at least; empty while the core is down."""
+        return self._core.addresses if self._core else []
+
+    @property
+    def local_addresses(self) -> list[str]:
+        """Full multiaddrs with the peer id for peers on this machine; empty while the core is down."""
+        return self._core.local_addresses if self._core else []
+
+    @property
+    def announced(self) -> list[str]:
+        """Those of them that other peers are told; empty also when no other machine can reach this node."""
+        return self._core.announced if self._core else []
 
     @property
     def trouble(self) -> str:
         """Why this node cannot take peers now; empty when it can."""
         if self._core is None or not self._core.addresses:
-            return "the peer network is down, and is started again"
+            return "it is down, and is started again"
         places = self._core.places
         if not places.is_open:
             return f"no room for new peers: {places.taken} addresses hold one connection each"

@@ -170,7 +170,7 @@ class Federations:
         return self._jobs.find(str(body["job"])) if body["job"] else None
 
     def _invite(self, body: Mapping[str, Any]) -> str:
-        return write_invite(body["federation_id"], body["name"], self._keys.peer_id, self._network.addresses)
+        return write_invite(body["federation_id"], body["name"], self._keys.peer_id, self._network.announced)
 
     def _describe(self, body: Mapping[str, Any]) -> dict[str, Any]:
         job, terms = self._job_of(body), body["terms"]

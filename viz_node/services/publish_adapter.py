@@ -109,7 +109,7 @@ class Publisher:
         item = Announcement(
             adapter_id=manifest.adapter_id(),
             peer_id=self._trade.keys.peer_id,
-            addresses=tuple(self._trade.network.addresses[:8]),
+            addresses=tuple(self._trade.network.announced),
             name=manifest.name,
             base_model=manifest.base_model.name,
             sequence=self._trade.now(),

@@ -27,6 +27,10 @@ from viz_node.errors import PassphraseError, UsageError, VizNodeError
         ("book_at = -1", "book_at is -1, not one of latest, safe, finalized, or a number of blocks"),
         ("book_at = true", "book_at is True, not one of latest, safe, finalized, or a number of blocks"),
         ("listen = /ip4", "line 1"),
+        ('listen = "/dns4/localhost/tcp/0"', "listen: .*not on a name"),
+        ('listen = "/ip4/0.0.0.0/udp/4001/quic-v1"', "listen: .*TCP only"),
+        ('announce = "/ip4/203.0.113.7/tcp/4001"', "announce is '/ip4/203.0.113.7/tcp/4001', not a list"),
+        ('announce = ["/ip4/0.0.0.0/tcp/4001"]', "announce: .*cannot be announced"),
         ('lissen = "x"', "unknown options: lissen"),
         ('home = "/x"', "unknown options: home"),
     ],
@@ -55,6 +59,12 @@ def test_load_config__environment__is_stronger_and_checked(tmp_path: Path, monke
     assert load_config(tmp_path).log_level == "DEBUG"
     monkeypatch.setenv("VIZ_NODE_LOG_LEVEL", "LOUD")
     with pytest.raises(UsageError, match="VIZ_NODE_LOG_LEVEL"):
+        load_config(tmp_path)
+    monkeypatch.delenv("VIZ_NODE_LOG_LEVEL")
+    monkeypatch.setenv("VIZ_NODE_ANNOUNCE", "/ip4/203.0.113.7/tcp/4001,/dns4/a.example/tcp/1")
+    assert load_config(tmp_path).announce == ("/ip4/203.0.113.7/tcp/4001", "/dns4/a.example/tcp/1")
+    monkeypatch.setenv("VIZ_NODE_ANNOUNCE", "/ip4/203.0.113.7/tcp/4001,x")
+    with pytest.raises(UsageError, match="VIZ_NODE_ANNOUNCE: announce: 'x'"):
         load_config(tmp_path)
 
 

@@ -34,6 +34,7 @@ class Chain:
 class Network:
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
+        self.trouble = "" if addresses else "it is down"
 
 
 def test_chain_watch__silent_then_back__warns_fails_and_is_well_again() -> None:

@@ -29,7 +29,7 @@ FAILED_CHECK_STATUS = 1
 @click.option(
     "--port", type=click.IntRange(1, 65535), help="Port of the dashboard and local API.  [default: that of last time]"
 )
-@click.option("--listen", metavar="MULTIADDR", help="Where peers reach this node, as /ip4/0.0.0.0/tcp/4001.")
+@click.option("--listen", metavar="MULTIADDR", help="Where to listen for peers, as /ip4/0.0.0.0/tcp/4001.")
 @click.option("--sample/--no-sample", default=True, help="Whether a first --dev start publishes a sample adapter.")
 @click.option(
     "--fetch-anvil",
