@@ -201,7 +201,8 @@ def test_streams__more_than_a_connection_may_have__are_reset_and_the_others_live
         with trio.fail_after(5):
             assert await peer.frame() == (WINDOW, RST, last, 0)
         await peer.send(WINDOW, RST, 1, 0)
-        await peer.open(last + 2)
+        await peer.send(WINDOW, SYN, last + 2, 0)
+        assert await peer.frame() == (WINDOW, ACK, last + 2, 0)
         assert len(peer.muxer.streams) == yamux.MAX_INBOUND_STREAMS
 
     play(act)
