@@ -85,6 +85,9 @@ def test_adapter__by_name_or_id__one_name_per_id(store: Store) -> None:
     assert store.find_adapter("late").evaluation == {"x": "1"}
     with pytest.raises(NotFoundError):
         store.find_adapter("plai")
+    store.remove_adapter("late")
+    store.remove_adapter("late")
+    assert [item.name for item in store.list_adapters()] == ["early", "plain"]
 
 
 def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None:

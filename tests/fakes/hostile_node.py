@@ -48,6 +48,10 @@ LISTED = [
 
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
+    "content_text": {"text": EVIL, "next": None},
+    "plan_content_remove": WORK | {"adapters": [{"name": EVIL, "adapter_id": EVIL, "origin": EVIL}], "jobs": [EVIL]},
+    "plan_adapters_remove": {"name": EVIL, "origin": EVIL, "loses": EVIL},
+    "adapters_remove": {"name": EVIL},
     "content_remove": {"work_id": EVIL, "title": EVIL, "adapters": [EVIL], "jobs": [EVIL]},
     "content_text": {"text": EVIL, "next": None},
     "channel_show": FACTS | {"receipts": [EVIL], "kept": [EVIL]},
@@ -101,6 +105,6 @@ class HostileTransport:
             return FAILED
         if operation == "federation_status" and "federation" in params:
             return FACTS
-        if operation.startswith("plan_"):
+        if operation.startswith("plan_") and operation not in ANSWERS:
             return PLAN
         return {} if operation == "readyz" else ANSWERS[operation]

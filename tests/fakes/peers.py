@@ -73,6 +73,9 @@ class MemoryNetwork:
         self.blobs[blob_id] = path
         return blob_id
 
+    def unshare(self, blob_id: str) -> None:
+        self.blobs.pop(blob_id, None)
+
     async def fetch(
         self,
         blob_id: str,

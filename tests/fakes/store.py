@@ -67,6 +67,9 @@ class MemoryStore:
     def list_adapters(self) -> list[AdapterRecord]:
         return sorted(self._adapters.values(), key=lambda item: item.created)
 
+    def remove_adapter(self, name: str) -> None:
+        self._adapters.pop(name, None)
+
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:
         if self._announcements.get(key, (-1,))[0] >= sequence:
             return False

@@ -19,6 +19,7 @@ from viz_node.errors import RefusedError
 COLUMNS = ("what", "amount", "gas", "consequence")
 MOST_PARTS = 8
 Plan = Sequence[Mapping[str, Any]]
+Losses = tuple[str, Sequence[str]]
 
 
 def spending_options(command: Command) -> Command:
@@ -54,6 +55,31 @@ def may_spend(
     if plan and must_ask and not printer.ask_yes("Go on?"):
         raise RefusedError("you declined; nothing was spent")
     return True
+
+
+def may_lose(
+    terminal: Terminal, make_plan: Callable[[], Mapping[str, Any]], losses: Callable[..., Losses], yes: bool
+) -> str:
+    """Ask before something is lost, naming it; the id or name of what the person, or `--yes`, agrees to lose.
+
+    Raises: RefusedError (the person declines, or nobody can be asked), and what `make_plan` raises.
+    """
+    plan = make_plan()
+    what, lines = losses(plan)
+    if yes:
+        return what
+    if not printer.can_ask() or terminal.output.is_json:
+        raise RefusedError("nothing is removed without a yes, and nobody can be asked here", "add --yes")
+    for line in lines:
+        terminal.output.line(line)
+    if not printer.ask_yes("Remove it?"):
+        raise RefusedError("you declined; nothing was removed")
+    return what
+
+
+def yes_option(command: Command) -> Command:
+    """Add `--yes` to a command that removes something."""
+    return click.option("--yes", "-y", is_flag=True, help="Remove without asking.")(command)
 
 
 def _show(terminal: Terminal, plan: Plan, empty: str) -> None:

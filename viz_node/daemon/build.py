@@ -51,6 +51,7 @@ from viz_node.services.pool_desk import PoolDesk
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.publish_receipts import ReceiptFiles
+from viz_node.services.remove_adapter import Removals
 from viz_node.services.run_federation import Rounds
 from viz_node.services.run_pool import PoolOperator
 from viz_node.services.serve_uses import USE_METHOD, Meter
@@ -182,6 +183,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
              "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
     chain_watch = health.ChainWatch(market.block_time)
     probes = health.vital_checks(home, network, chain_watch)
+    removals = Removals(store, home, publisher.unshare)
+    removals.finish()
     metrics = Metrics(store, probes, chain_watch, now)
     operations = Operations(
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
@@ -190,7 +193,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         prices=prices, notices=notices,
         metered=metered, channel_plans=ChannelPlans(trade, metered), pools=pools,
         receipt_files=ReceiptFiles(store, keys),
-        royalties_service=royalties, federations=federations,
+        royalties_service=royalties, federations=federations, removals=removals,
         check_health=lambda peers: doctor.check(
             home, doctor.Running(config, chain, keys.account, probes, peers, network.addresses)
         ),

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,20 +105,26 @@ def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) 
 def export_adapter(directory: Path, destination: Path) -> dict[str, dict[str, int | str]]:
     """Copy a checked adapter to a new folder that PEFT opens; returns name -> size_bytes, digest.
 
+    The folder is there whole or not at all, and nothing that was there before is touched.
     Raises: VerificationError (not an adapter), UsageError (the destination exists), StorageError.
     """
     facts = check_adapter(directory)
-    if destination.exists():
+    if os.path.lexists(destination):
         raise UsageError(f"{destination} exists", "export to a folder that does not exist yet")
-    partial = destination.with_name(f".{destination.name}.partial")
+    made: Path | None = None
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        (partial / CONFIG_NAME).write_bytes(config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name))
-        shutil.copyfile(directory / WEIGHTS_NAME, partial / WEIGHTS_NAME)
-        partial.replace(destination)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{destination.name[:100]}.", dir=destination.parent))
+        (made / CONFIG_NAME).write_bytes(config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name))
+        shutil.copyfile(directory / WEIGHTS_NAME, made / WEIGHTS_NAME)
+        made.chmod(0o755)
+        made.rename(destination)
+        made = None
     except OSError as error:
-        raise StorageError(f"cannot export to {destination}: {error}", "check the disk") from error
+        raise StorageError(f"cannot export to {destination}: {error.strerror}", "choose another folder") from error
+    finally:
+        if made is not None:
+            shutil.rmtree(made, ignore_errors=True)
     return describe_files(destination)
 
 

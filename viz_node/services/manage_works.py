@@ -16,6 +16,8 @@ from viz_node.ports import SealBytes, Store
 
 PAGE_CHARACTERS = 1_000_000
 
+LEAST_DIGITS = 8
+_NAMED = ("work_id", "title", "author", "characters", "added")
 ImportWorks = Callable[[list[Path], str], Awaitable[list[Mapping[str, Any]]]]
 
 
@@ -70,16 +72,33 @@ class WorkShelf:
         text = self.text(found)
         return {"work_id": found.work_id, "text": text[max(start, 0) : end], "next": end if end < len(text) else None}
 
+    def plan_removal(self, work: str) -> dict[str, Any]:
+        """What erasing the work would lose: the adapters that learnt from it, and jobs that would fail.
+
+        Raises: NotFoundError, UsageError (too few digits to be sure which work is meant).
+        """
+        found = self.find(work)
+        if len(work) < LEAST_DIGITS:
+            raise UsageError(f"{work!r} is too short to erase by", f"give at least {LEAST_DIGITS} digits of the id")
+        adapters = [
+            {"name": adapter.name, "adapter_id": adapter.adapter_id, "origin": adapter.origin}
+            for adapter in self._store.list_adapters()
+            if found.work_id in adapter.works
+        ]
+        body = describe_work(found)
+        return {name: body[name] for name in _NAMED} | {"adapters": adapters, "jobs": self._jobs_with(found)}
+
     def remove(self, work: str) -> dict[str, Any]:
         """Erase text, salt and record; outside, only a commitment that nobody can open is left.
 
         Names the adapters that learnt from it, which stay, and the jobs not done yet that need it, which will fail.
+        Raises: as `plan_removal`.
         """
-        found = self.find(work)
-        users = [adapter.name for adapter in self._store.list_adapters() if found.work_id in adapter.works]
-        self._path(found.work_id).unlink(missing_ok=True)
-        self._store.remove_work(found.work_id)
-        return {"work_id": found.work_id, "title": found.title, "adapters": users, "jobs": self._jobs_with(found)}
+        plan = self.plan_removal(work)
+        self._path(WorkId(plan["work_id"])).unlink(missing_ok=True)
+        self._store.remove_work(plan["work_id"])
+        names = [adapter["name"] for adapter in plan["adapters"]]
+        return {"work_id": plan["work_id"], "title": plan["title"], "adapters": names, "jobs": plan["jobs"]}
 
     def _jobs_with(self, work: Work) -> list[str]:
         waiting = {JobState.QUEUED, JobState.RUNNING}

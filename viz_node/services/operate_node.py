@@ -29,6 +29,7 @@ from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.pools import Pools
 from viz_node.services.publish_adapter import Publisher
 from viz_node.services.publish_receipts import ReceiptFiles
+from viz_node.services.remove_adapter import Removals
 from viz_node.services.run_pool import AskedPool
 from viz_node.services.set_price import Prices
 from viz_node.services.settle_royalties import Royalties
@@ -63,6 +64,7 @@ class Operations:
     receipt_files: ReceiptFiles
     royalties_service: Royalties
     federations: Federations
+    removals: Removals
     export_files: Callable[[str, str], Any]
     check_health: Callable[[Rows], Rows]
     """Takes the peers' rows."""
@@ -145,6 +147,10 @@ class Operations:
         """Erase a work."""
         return self.works.remove(work)
 
+    async def do_plan_content_remove(self, *, work: str) -> Answer:
+        """What erasing a work loses."""
+        return self.works.plan_removal(work)
+
     async def do_base_list(self) -> Rows:
         """Installed base models."""
         return self.workshop.list_bases()
@@ -201,6 +207,14 @@ class Operations:
         published = {record.name for record in self.publisher.published()}
         rows = [describe_adapter(record) for record in self.store.list_adapters()]
         return [row | {"published": row["name"] in published} for row in rows]
+
+    async def do_adapters_remove(self, *, adapter: str) -> Answer:
+        """Remove an adapter of this library that is not published."""
+        return await self.removals.remove(adapter)
+
+    async def do_plan_adapters_remove(self, *, adapter: str) -> Answer:
+        """What removing it loses."""
+        return self.removals.plan(adapter)
 
     async def do_publish(  # noqa: PLR0913 - what people may say when they offer something
         self, *, adapter: str, price: str, split: str | None = None, license: str = "perpetual",

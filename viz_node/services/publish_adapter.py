@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -124,9 +125,15 @@ class Publisher:
         """Serve the sealed files of a published or fetched adapter."""
         for entry in self._trade.catalogue.manifest_of(record).files:
             path = self._directory / record.name / f"{entry.name}.sealed"
-            if path.exists():
+            with suppress(NotFoundError):
                 await self._trade.network.share(path)
                 await self._trade.network.provide(entry.blob_id)
+
+    def unshare(self, record: AdapterRecord) -> None:
+        """Serve the sealed files of an adapter no longer."""
+        if record.manifest is not None:
+            for entry in self._trade.catalogue.manifest_of(record).files:
+                self._trade.network.unshare(entry.blob_id)
 
     async def serve_library(self) -> None:
         """Serve and announce again what this node sells, and serve what it has fetched: the network forgets."""

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from viz_node.domain.ids import PeerId, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import AdapterId, PeerId, TokenAmount, format_amount, format_coin, is_hex_digest
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse_statement
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
@@ -122,10 +122,15 @@ class Subscriptions:
         return False
 
     def timed(self, generate: Handler) -> Handler:
-        """The handler with the chain's time in its results: what is counted, and for which period."""
+        """The handler with the chain's time and the adapter's id in its results: what is counted, for which period.
+
+        The id, because the adapter may be removed, and its name given to another, before the uses are stated.
+        """
 
         async def handle(job: Job, report: Report) -> dict[str, Any]:
-            result = await generate(job, report)
+            record = adapter_named(self._trade.store, str(job.order["adapter"]))
+            used = record.adapter_id if record is not None and record.origin == "fetched" else None
+            result = await generate(job, report) | {"used": used}
             try:
                 time = await self._desk.now()
             except VizNodeError:  # without the chain the node's own clock must do
@@ -138,22 +143,27 @@ class Subscriptions:
         """How often the pool's adapters, as fetched, were used in the period, by their numbers on the chain."""
         start, end = pool.end_of(period - 1), pool.end_of(period)
         done = [job for job in self._trade.store.list_jobs() if (job.kind, job.state) == ("generate", JobState.DONE)]
+        results = ((job.result or {}, str(job.order["adapter"])) for job in done)
         names = Counter(
-            str(job.order["adapter"]) for job in done if start <= int((job.result or {}).get("chain_time", 0)) < end
+            result.get("used", name) for result, name in results if start <= int(result.get("chain_time", 0)) < end
         )
         members = {member.adapter for member in self._desk.members(pool)}
         counts: dict[int, int] = {}
         for name, count in names.items():
-            number = await self._number_of(name)
+            number = await self._number_of(name) if name else 0
             if number in members:
                 counts[number] = counts.get(number, 0) + count
         return counts
 
     async def _number_of(self, name: str) -> int:
+        """The chain's number of a fetched adapter by its id, or by its name as results before this version have it."""
         record = adapter_named(self._trade.store, name)
-        if record is None or record.origin != "fetched" or record.manifest is None:
+        if record is None and is_hex_digest(name):
+            manifest = await self._trade.catalogue.manifest(AdapterId(name), ())
+        elif record is None or record.origin != "fetched" or record.manifest is None:
             return 0
-        manifest = self._trade.catalogue.manifest_of(record)
+        else:
+            manifest = self._trade.catalogue.manifest_of(record)
         digest = bytes.fromhex(manifest.adapter_id())
         found = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
         return 0 if found is None else found.number

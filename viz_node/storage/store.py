@@ -142,6 +142,10 @@ class Store:
         """All adapters, oldest first."""
         return [_adapter(row) for row in self._db.query("SELECT manifest, body FROM adapters ORDER BY created, rowid")]
 
+    def remove_adapter(self, name: str) -> None:
+        """Forget the adapter of exactly this name; unknown names are fine."""
+        self._db.execute("DELETE FROM adapters WHERE id = ?", (name,))
+
     # announcements
 
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:

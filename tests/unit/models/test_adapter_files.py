@@ -1,5 +1,6 @@
 """The strict parser against adapters as we write them and against hostile folders."""
 
+import errno
 import json
 import struct
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viz_node.errors import UsageError, VerificationError
+from viz_node.errors import StorageError, UsageError, VerificationError
 from viz_node.models.adapter_files import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -245,3 +246,30 @@ def test_export_adapter__checked_folder__same_digest(adapter: Path, tmp_path: Pa
 def test_export_adapter__existing_destination__usage_error(adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         export_adapter(adapter, tmp_path)
+
+
+def test_export_adapter__folders_and_links_of_others__are_left_alone(adapter: Path, tmp_path: Path) -> None:
+    beside = tmp_path / ".exported.partial"
+    beside.mkdir()
+    (beside / "mine.txt").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    export_adapter(adapter, tmp_path / "exported")
+    assert (beside / "mine.txt").read_text() == "mine"
+    for taken in ("exported", "link"):
+        before = adapter_digest(tmp_path / "exported")
+        with pytest.raises(UsageError, match="exists"):
+            export_adapter(adapter, tmp_path / taken)
+        assert adapter_digest(tmp_path / "exported") == before
+    assert (tmp_path / "link").is_symlink()
+
+
+def test_export_adapter__disk_fails_midway__nothing_is_left(
+    adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fails)
+    with pytest.raises(StorageError, match="No space left on device"):
+        export_adapter(adapter, tmp_path / "new" / "exported")
+    assert list((tmp_path / "new").iterdir()) == []

@@ -102,3 +102,20 @@ async def test_text__sealed_file_changed_or_gone__is_a_verification_error(shelf:
     sealed.unlink()
     with pytest.raises(VerificationError, match="is gone"):
         shelf.text(work)
+
+
+async def test_plan_removal__names_what_is_lost_and_erases_nothing(shelf: WorkShelf) -> None:
+    (added,) = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"]
+    shelf._store.save_adapter(AdapterRecord("poems", None, "b", "", "/d", "trained", works=(added["work_id"],)))
+    plan = shelf.plan_removal(added["work_id"][:8])
+    assert (plan["work_id"], plan["title"], plan["characters"]) == (added["work_id"], "one", added["characters"])
+    assert plan["adapters"] == [{"name": "poems", "adapter_id": None, "origin": "trained"}]
+    assert len(shelf.list_works()) == 1
+
+
+async def test_remove__few_digits__refused_though_only_one_work_begins_so(shelf: WorkShelf) -> None:
+    (added,) = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"]
+    for digits in (1, 7):
+        with pytest.raises(UsageError, match="too short"):
+            shelf.remove(added["work_id"][:digits])
+    assert len(shelf.list_works()) == 1

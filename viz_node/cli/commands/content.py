@@ -1,12 +1,13 @@
 """`viz-node content`: the works that this node's owner holds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import click
 
+from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.follow import progress_for
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 from viz_node.content.files import list_files
@@ -127,15 +128,31 @@ def _print_text(terminal: Terminal, work: str) -> None:
 
 @content_command.command("remove")
 @click.argument("work")
+@yes_option
 @json_option
 @pass_terminal
-def remove(terminal: Terminal, work: str) -> None:
-    """Erase WORK's text, key and salt; outside, only noise is left of it."""
-    answer = terminal.client.call("content_remove", work=work)
+def remove(terminal: Terminal, work: str, yes: bool) -> None:
+    """Erase WORK's text, key and salt, for good; outside, only noise is left of it.
+
+    WORK is its id, or at least the id's first 8 digits. Adapters that learnt from it stay.
+    """
+    work_id = may_lose(terminal, lambda: terminal.client.call("plan_content_remove", work=work), _losses, yes)
+    answer = terminal.client.call("content_remove", work=work_id)
     if terminal.output.is_json:
         terminal.output.document(answer)
-    terminal.output.line(f"removed {answer.get('work_id', work)}")
-    if answer.get("adapters"):
+    terminal.output.line(f"removed {answer['title']}, {answer['work_id']}")
+    if answer["adapters"]:
         terminal.output.line(f"adapters that learnt from it stay: {', '.join(answer['adapters'])}")
-    for job in answer.get("jobs", ()):
+    for job in answer["jobs"]:
         terminal.output.line(f"a job that needs it will fail: viz-node jobs cancel {job}")
+
+
+def _losses(plan: Mapping[str, Any]) -> tuple[str, list[str]]:
+    lines = [
+        f"{plan['title']} by {plan['author']}, {plan['characters']} characters, {plan['work_id']}",
+        "Its text, key and salt are erased for good; the file that it was read from stays where it is.",
+    ]
+    for adapter in plan["adapters"]:
+        lines.append(f"The adapter {adapter['name']} learnt from it, and stays; nobody can prove any more from what.")
+    lines += [f"The job {job} needs it, and will fail." for job in plan["jobs"]]
+    return str(plan["work_id"]), lines

@@ -1,15 +1,18 @@
 """`viz-node adapters`, `generate` and `export`: using what is in the library."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
+from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 
 
 @click.group("adapters")
 def adapters_command() -> None:
-    """Adapters in this node's library."""
+    """Adapters in this node's library: list, remove."""
 
 
 @adapters_command.command("list")
@@ -20,6 +23,24 @@ def list_adapters(terminal: Terminal) -> None:
     columns = ("name", "adapter_id", "base", "origin", "evaluation", "published", "price")
     empty = "no adapters yet; train one: viz-node train NAME --content all"
     terminal.output.rows(terminal.client.call_list("adapters_list"), columns, empty)
+
+
+@adapters_command.command("remove")
+@click.argument("adapter")
+@yes_option
+@json_option
+@pass_terminal
+def remove_adapter(terminal: Terminal, adapter: str, yes: bool) -> None:
+    """Remove ADAPTER, trained here and not published, or fetched, from this node."""
+
+    def losses(plan: Mapping[str, Any]) -> tuple[str, list[str]]:
+        return str(plan["name"]), [f"{plan['name']} is {plan['origin']} and loses {plan['loses']}."]
+
+    name = may_lose(terminal, lambda: terminal.client.call("plan_adapters_remove", adapter=adapter), losses, yes)
+    answer = terminal.client.call("adapters_remove", adapter=name)
+    if terminal.output.is_json:
+        terminal.output.document(answer)
+    terminal.output.line(f"removed {answer['name']}")
 
 
 @click.command("generate")
