@@ -48,7 +48,6 @@ LISTED = [
 
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
-    "content_text": {"text": EVIL, "next": None},
     "plan_content_remove": WORK | {"adapters": [{"name": EVIL, "adapter_id": EVIL, "origin": EVIL}], "jobs": [EVIL]},
     "plan_adapters_remove": {"name": EVIL, "origin": EVIL, "loses": EVIL},
     "adapters_remove": {"name": EVIL},
