@@ -37,6 +37,7 @@ class MemoryChain:
     def __init__(self) -> None:
         self.mines = True
         self.has_permits = True
+        self.approves_from_zero_only = False
         self.least_price = 1
         self.time = START
         self.calls: list[MemoryCall] = []
@@ -276,6 +277,8 @@ class MemoryPayments:
 
     def prepare_approve(self, amount: TokenAmount) -> MemoryCall:
         def approve(state: State, account: str, _: int) -> None:
+            if self._chain.approves_from_zero_only and amount and state.allowed.get(account):
+                raise TransactionRevertedError("the contract refused: execution reverted")
             state.allowed[account] = amount
 
         return MemoryCall("approve", approve)

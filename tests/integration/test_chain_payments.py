@@ -16,14 +16,15 @@ from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.codec import encode
 from viz_node.chain.contract import load_artifact
-from viz_node.chain.deploying import complete_creation, sign_creation
-from viz_node.chain.faucet import fund
+from viz_node.chain.deploying import Setup, complete_creation, deploy, sign_creation
+from viz_node.chain.deployment import Deployment
+from viz_node.chain.faucet import fund, give_gas
 from viz_node.chain.hashing import keccak
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.payments import signature_parts
 from viz_node.chain.remote_signer import RemoteSigner
 from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
-from viz_node.chain.signing import KeySigner
+from viz_node.chain.signing import KeySigner, account_of_key
 from viz_node.chain.transactions import Call, TransactionSender
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
@@ -57,6 +58,14 @@ def market(chain: DevChain) -> Iterator[AnvilMarket]:
     report, _ = audit([chain.rpc_url], market.deployment, block="latest")
     assert report.findings == ()
     assert report.proof.proven
+
+
+def market_with(token: str, rpc_url: str) -> Deployment:
+    """A market whose money is a token of contracts/test/LikeTokens.sol."""
+    key, rpc = secrets.token_bytes(32), JsonRpc(rpc_url)
+    give_gas(rpc_url, account_of_key(key))
+    raw = sign_creation(rpc, KeySigner(key), creation_code("LikeTokens.sol", token)).raw
+    return deploy(rpc_url, key, Setup(complete_creation(rpc, raw, 30)[0]))
 
 
 class Payer:
@@ -126,6 +135,31 @@ async def test_execute__token_of_another_kind__is_paid_in_as_many_transactions_a
     payer, offer_id = Payer(market), market.publish()
     alter_token(market, **changed)
     assert await payer.buy(offer_id) == transactions
+
+
+async def test_execute__token_like_usdt__purchase_that_failed_half_way_locks_no_larger_one_out(chain: DevChain) -> None:
+    market = AnvilMarket(chain.rpc_url, market_with("UsdtLike", chain.rpc_url))
+    payer, allowance = Payer(market), lambda: market.gateway.allowance(payer.sender.account)
+    closed, dearer = market.publish(), market.publish(OfferTerms(TokenAmount(2 * PRICE)), (b"\7" * 32, *DIGESTS[1:]))
+    market.do(market.owner, market.gateway.prepare_withdraw(1, [closed]))
+    with pytest.raises(TransactionRevertedError):
+        await payer.payments.execute("first", PRICE, lambda: payer.purchase(closed), {"kind": "buy"})
+    assert allowance() == PRICE
+    before = market.gateway.balances(payer.sender.account)
+    amount = TokenAmount(2 * PRICE)
+    order = Purchase(dearer, payer.sender.account, amount, REF)
+
+    def call() -> Call:
+        return market.gateway.prepare_buy(order.offer_id, order.holder, order.max_price, order.order_ref)
+
+    quote = await payer.payments.quote(amount, call)
+    await payer.payments.execute("second", amount, call, {"kind": "buy"})
+    after = market.gateway.balances(payer.sender.account)
+    assert (before.token - after.token, allowance()) == (amount, 0)
+    assert 0 < before.gas_wei - after.gas_wei <= quote.approval_wei + quote.call_wei
+    assert market.gateway.license_expiry(dearer, payer.sender.account) == PERPETUAL
+    report, _ = audit([chain.rpc_url], market.deployment, block="latest")
+    assert report.findings == ()
 
 
 async def test_execute__token_claims_another_domain__nothing_is_signed_for_it(market: AnvilMarket) -> None:

@@ -2,7 +2,8 @@
 
 An allowance that is large enough is used. Else a permit of exactly the amount travels with the call (ERC-2612). A token
 without permits, or a signer that signs no typed data, gets an approval first. Whoever uses up the permit in between
-does no harm: the allowance is there then, and the contract goes on.
+does no harm: the allowance is there then, and the contract goes on. An allowance that is left over and too small is
+taken back before a larger one is given: some tokens (USDT) change an allowance only from or to zero.
 
 The permit is signed with the transaction and kept nowhere else: what is signed anew has a new one. Its number is read
 from the chain, so a second payment waits until the first is in a block. `tests/integration/test_chain_payments.py`.
@@ -12,9 +13,11 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from viz_node.domain.ids import TokenAmount
+from viz_node.domain.records import OutboxEntry
 from viz_node.errors import DeadlineError, RefusedError
 from viz_node.ports import Call
 from viz_node.services.trade import Trade
@@ -23,6 +26,8 @@ from viz_node.services.trade import Trade
 PERMIT_SECONDS = 3600
 # An order takes 97 439 gas and an approval half (contracts/snapshots/Parts.json); a permit adds less than an approval.
 CALL_PER_APPROVAL = 4
+# Taking back costs 26 000 gas or more, and giving at most 50 000.
+APPROVAL_PER_REVOCATION = 2
 MakeCall = Callable[[], Call]
 Permit = tuple[dict[str, Any], bytes]
 
@@ -55,7 +60,7 @@ class Payments:
             self._require_settled()
             permit = await asyncio.to_thread(self._sign_permit, amount)
             if permit is None:
-                await self._approve(amount, detail)
+                await self._allow(amount, detail)
         if permit is None:
             return await self._treasury.execute(order_id, make_call, detail)
         return await self._treasury.execute(order_id, self._with_permit(make_call, permit), detail | {"permit": True})
@@ -68,15 +73,17 @@ class Payments:
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError.
         """
         market, treasury = self._market, self._treasury
-        if await asyncio.to_thread(market.allowance, self._account) >= amount:
+        left = await asyncio.to_thread(market.allowance, self._account)
+        if left >= amount:
             return PaymentQuote(0, await treasury.quote_wei(await asyncio.to_thread(make_call)))
-        approval = await treasury.quote_wei(market.prepare_approve(amount))
         if not treasury.asks_nobody:
             is_one = await asyncio.to_thread(self._permit_to_sign, amount) is not None
-            return PaymentQuote(0 if is_one else approval, CALL_PER_APPROVAL * approval)
+            allowing, approval = await self._quote_allowing(amount, left)
+            return PaymentQuote(0 if is_one else allowing, CALL_PER_APPROVAL * approval)
         permit = await asyncio.to_thread(self._sign_permit, amount)
         if permit is None:
-            return PaymentQuote(approval, CALL_PER_APPROVAL * approval)
+            allowing, approval = await self._quote_allowing(amount, left)
+            return PaymentQuote(allowing, CALL_PER_APPROVAL * approval)
         return PaymentQuote(0, await treasury.quote_wei(await asyncio.to_thread(self._with_permit(make_call, permit))))
 
     def _with_permit(self, make_call: MakeCall, permit: Permit) -> MakeCall:
@@ -97,10 +104,33 @@ class Payments:
             return None
         return (permit, signature) if self._market.takes_permit(permit, signature) else None
 
+    async def _quote_allowing(self, amount: TokenAmount, left: TokenAmount) -> tuple[int, int]:
+        """What it costs to allow `amount` while `left` is allowed, and the part of it that is the approval alone."""
+        if not left:
+            approval = await self._treasury.quote_wei(self._market.prepare_approve(amount))
+            return approval, approval
+        revocation = await self._treasury.quote_wei(self._market.prepare_approve(TokenAmount(0)))
+        approval = APPROVAL_PER_REVOCATION * revocation
+        return revocation + approval, approval
+
+    async def _allow(self, amount: TokenAmount, detail: dict[str, Any]) -> None:
+        """Let the market take `amount`. It can be repeated after a crash: each step looks at the chain first."""
+        store, market = self._trade.store, self._market
+        for order_id in dict.fromkeys(
+            entry.order_id for entry in store.pending_outbox() if _is_unmined_approval(entry)
+        ):
+            await self._treasury.finish(order_id)
+        left = await asyncio.to_thread(market.allowance, self._account)
+        if left >= amount:
+            return
+        if left:
+            await self._approve(TokenAmount(0), detail)
+        await self._approve(amount, detail)
+
     async def _approve(self, amount: TokenAmount, detail: dict[str, Any]) -> None:
-        # Nothing to repeat after a crash: what was signed settles first, and to approve twice does no harm.
-        market, order_id = self._market, f"approve:{detail.get('job')}:{secrets.token_hex(4)}"
-        await self._treasury.execute(order_id, lambda: market.prepare_approve(amount), detail | {"kind": "approve"})
+        order_id = f"approve:{detail.get('job')}:{secrets.token_hex(4)}"
+        make_call = partial(self._market.prepare_approve, amount)
+        await self._treasury.execute(order_id, make_call, detail | {"kind": "approve"})
 
     def _require_settled(self) -> None:
         """Two permits in no block yet would have the same number, and the second payment would be refused."""
@@ -109,3 +139,7 @@ class Payments:
                 raise DeadlineError(
                     f"transaction {entry.tx_hash} of an earlier payment is in no block yet", "try again when it is"
                 )
+
+
+def _is_unmined_approval(entry: OutboxEntry) -> bool:
+    return entry.kind == "approve" and not entry.block_hash

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.fakes.chain import MemoryMarket, MemorySender
-from tests.fakes.world import Member, World
+from tests.fakes.world import Fuse, Member, World, every_fuse
 from tests.waiting import until
 from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
 from viz_node.errors import DeadlineError, InsufficientFundsError, RefusedError, TransactionRevertedError
-from viz_node.services.pay_price import CALL_PER_APPROVAL, PERMIT_SECONDS, Payments
+from viz_node.services.pay_price import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL, PERMIT_SECONDS, Payments
 from viz_node.services.plan_purchase import PurchasePlans
 from viz_node.services.transact import Patience
 
@@ -59,6 +59,56 @@ async def test_license__allowance_is_there__neither_permit_nor_approval(tmp_path
     world.chain.state.allowed[peer.keys.account] = PRICE
     assert await buy(peer) == ""
     assert (sent(world, peer), world.chain.state.permits) == (1, {})
+
+
+async def strict_market(directory: Path, left: int) -> tuple[World, Member, Member]:
+    """A token as USDT: no permits, approvals only from or to zero; `left` is allowed by an earlier purchase."""
+    world, holder, peer = await market(directory)
+    world.chain.has_permits, world.chain.approves_from_zero_only = False, True
+    world.chain.state.allowed[peer.keys.account] = left
+    return world, holder, peer
+
+
+async def test_license__allowance_left_over_is_too_small__is_taken_back_and_given_anew(tmp_path: Path) -> None:
+    world, _, peer = await strict_market(tmp_path, PRICE - 1)
+    assert await buy(peer) == ""
+    assert (sent(world, peer), peer.tokens) == (3, 2 * PRICE)
+    assert world.chain.state.allowed[peer.keys.account] == 0
+
+
+async def test_license__allowance_left_over__killed_at_every_call__is_paid_once(tmp_path: Path) -> None:
+    fuse, asked = Fuse(), ("license", {"adapter": "elsin", "max_price": PRICE})
+    _, _, counted = await strict_market(tmp_path / "count", PRICE - 1)
+    counted.start(fuse)
+    await counted.live(asked)
+    assert fuse.calls.count("MemorySender.broadcast") == 3
+    for number, deadly in enumerate(every_fuse(len(fuse.calls))):
+        world, _, peer = await strict_market(tmp_path / str(number), PRICE - 1)
+        peer.start(deadly)
+        for job in await peer.survive(asked):
+            assert job.state is JobState.DONE, (deadly.calls[-1], job.error)
+            assert (peer.tokens, world.chain.state.allowed[peer.keys.account]) == (2 * PRICE, 0)
+
+
+async def test_execute__approval_is_in_no_block_yet__is_waited_for_before_another_is_signed(tmp_path: Path) -> None:
+    world, _, peer = await strict_market(tmp_path, 0)
+    payer = Payer(world, peer)
+    world.chain.mines = False
+    for _ in range(2):
+        with pytest.raises(DeadlineError):
+            await payer.pay()
+    assert len(peer.store.pending_outbox()) == 1
+    world.chain.mines = True
+    world.chain.mine()
+    await payer.pay()
+    assert payer.result == (2, 2 * PRICE, 0)
+
+
+async def test_plan__allowance_left_over__counts_both_transactions(tmp_path: Path) -> None:
+    _, _, peer = await strict_market(tmp_path, PRICE - 1)
+    allow, pay = await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+    assert allow["gas"] == format_coin((1 + APPROVAL_PER_REVOCATION) * GAS)
+    assert pay["gas"] == format_coin(CALL_PER_APPROVAL * APPROVAL_PER_REVOCATION * GAS)
 
 
 class Refusing(MemorySender):
