@@ -27,11 +27,11 @@ without an entry has its parent's. `describe_error` and `error_from` carry an er
 """
 
 import errno
-import os
 from collections.abc import Mapping
 from typing import Any
 
 _LONGEST_CHAIN = 10
+_FULL = "No space left on device"
 _MAKE_ROOM = "free some space (viz-node doctor says how much there is), then do it again; jobs: viz-node jobs resume"
 
 
@@ -186,7 +186,7 @@ def disk_full(error: BaseException) -> DiskFullError | None:
         is_full = isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT)
         # Libraries and our own workers only say it in words; so may a peer, whose disk is not ours.
         is_said = not isinstance(cause, VizNodeError) or isinstance(cause, TrainingError)
-        is_full = is_full or (is_said and os.strerror(errno.ENOSPC) in str(cause))
+        is_full = is_full or (is_said and _FULL in str(cause))
         if is_full or getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL":
             return DiskFullError(f"the disk is full: {getattr(error, 'message', error)}", _MAKE_ROOM)
         cause = cause.__cause__ or cause.__context__

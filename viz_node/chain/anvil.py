@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,12 +163,21 @@ def _answers(chain: DevChain) -> bool:
 
 def _is_ours(chain: DevChain, directory: Path) -> bool:
     # A process id may be in use again by somebody else after a restart of the machine; the command line tells.
-    try:
-        command = Path(f"/proc/{chain.pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    command = command_line(chain.pid)
     port, state = chain.rpc_url.rpartition(":")[2], str(directory.resolve() / STATE)
-    return port.encode() in command and state.encode() in command
+    return f" --port {port} " in command and f" {state} " in command
+
+
+def command_line(pid: int, has_proc: bool = sys.platform == "linux") -> str:
+    """The words of a process's command line between single spaces; nothing if there is no such process."""
+    if has_proc:
+        try:
+            raw = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        except OSError:
+            return ""
+    else:
+        raw = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, check=False).stdout
+    return f" {raw.decode(errors='surrogateescape').strip()} "
 
 
 def _reap(pid: int) -> None:
