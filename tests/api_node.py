@@ -25,7 +25,8 @@ def hostile_operations() -> Operations:
         chain = {"rpc_url": "", "chain_id": 31337, "market": account, "block": 7, "ok": False, "error": XSS}
         counts = {"works": 1, "adapters": 1, "jobs": 1, "peers": 1}
         return {"version": "1", "peer_id": XSS, "account": account, "addresses": [XSS], "chain": chain, "home": XSS,
-                "balances": {"token": "12.34", "gas": "1.0"}, "counts": counts, "started": 1795474000}  # fmt: skip
+                "balances": {"token": "12.34", "gas": "1.0"}, "counts": counts, "started": 1795474000,
+                "problems": [XSS]}  # fmt: skip
 
     async def content_list() -> list[dict[str, Any]]:
         return [{"work_id": "ab" * 32, "title": XSS, "author": XSS, "rights": XSS, "size_bytes": 5, "characters": 5}]

@@ -14,7 +14,9 @@ import pytest
 from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import Deployment
 from viz_node.cli.main import run
+from viz_node.daemon import doctor
 from viz_node.daemon.config import ANVIL
+from viz_node.daemon.secrets import unlock
 from viz_node.storage.home import open_home
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="contracts/node_modules is not installed")
@@ -92,6 +94,38 @@ def test_start__chain_is_not_the_deployments__refused(
 ) -> None:
     start.use(chain[0], replace(chain[1], **change))  # type: ignore[arg-type]
     start.fails(5, cause)
+
+
+@pytest.mark.parametrize(
+    ("change", "state", "detail"),
+    [
+        ({}, "ok", "is chain 31337, the market's code is there"),
+        ({"chain_id": 1}, "fail", "is chain 31337, and the market is on chain 1"),
+        ({"market": ELSEWHERE}, "fail", f"there is no contract at {ELSEWHERE}"),
+        ({"code_digest": "0" * 64}, "fail", "another contract is at"),
+    ],
+    ids=["right", "another chain", "no contract", "other code"],
+)
+def test_doctor__node_is_down__checks_the_chain_from_outside(
+    start: Start, chain: tuple[str, Deployment], change: dict[str, object], state: str, detail: str
+) -> None:
+    start.use(chain[0], replace(chain[1], **change))  # type: ignore[arg-type]
+    rows = {row["check"]: row for row in doctor.check(start.home)}
+    assert (rows["chain"]["state"], detail in rows["chain"]["detail"]) == (state, True)
+    assert ("head of the chain" in rows) == (state == "ok")
+
+
+def test_doctor__one_endpoint_of_two_is_dead__is_a_limit_and_no_failure(
+    start: Start, chain: tuple[str, Deployment]
+) -> None:
+    start.use(chain[0], chain[1])
+    start.configure(rpc_urls=["http://127.0.0.1:1", chain[0]], deployment="market.json")
+    (start.home / "keys").mkdir(mode=0o700)
+    unlock(start.home)
+    rows = [row for row in doctor.check(start.home) if row["check"] in ("chain", "gas and tokens")]
+    assert [row["state"] for row in rows] == ["warn", "ok", "warn"]
+    assert "1 of 2 endpoints are not" in rows[1]["detail"]
+    assert "a purchase needs gas" in rows[2]["fix"]
 
 
 def test_start__deployment_absent_or_malformed__named(start: Start) -> None:

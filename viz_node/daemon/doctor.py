@@ -52,17 +52,38 @@ class Running:
 
 def check(home: Path, running: Running | None = None) -> list[dict[str, Any]]:
     """Rows of `Check.to_row`, `running` being given by the node of this home; never raises for an unwell home."""
-    checks = [_python(), *_libraries(), _local_chain(home)]
-    checks += [*run_checks(running.probes), *_peers(running)] if running else [_node(home), check_disk(home), _limit()]
-    checks += _home(home)
-    if home.exists():
-        state = _attempt("database", lambda: glance(home / "node.db"))
-        if isinstance(state, Check):
-            checks.append(state)
-        else:
-            checks += [_schema(state), _base_models(home, state), *_jobs(state), _clock(home)]
-        checks += _chain(home, running)
-    return [item.to_row() for item in checks]
+    parts: list[Callable[[], Sequence[Check]]] = [_machine, lambda: [_local_chain(home)]]
+    if running:
+        parts += [lambda: [well("node", "running")], lambda: run_checks(running.probes), lambda: _peers(running)]
+    else:
+        parts += [lambda: [_node(home)], lambda: [check_disk(home), _limit()]]
+    parts += [lambda: _home(home), lambda: _contents(home), lambda: _chain(home, running)]
+    return [item.to_row() for part in parts for item in _surely(part)]
+
+
+def _surely(part: Callable[[], Sequence[Check]]) -> Sequence[Check]:
+    """What a part finds; a home that cannot even be looked at is a finding too."""
+    try:
+        return part()
+    except VizNodeError as error:
+        return [failed("self-check", error.message, error.hint or "see docs/reference/exit-codes.md")]
+    except OSError as error:
+        return [
+            failed("self-check", f"cannot look at {error.filename}: {error.strerror}", "run it as the home's owner")
+        ]
+
+
+def _contents(home: Path) -> list[Check]:
+    if not home.exists():
+        return []
+    state = _attempt("database", lambda: glance(home / "node.db"))
+    if isinstance(state, Check):
+        return [state]
+    return [_schema(state), _base_models(home, state), *_jobs(state), _clock(home)]
+
+
+def _machine() -> list[Check]:
+    return [_python(), *_libraries()]
 
 
 def _python() -> Check:
@@ -181,6 +202,8 @@ def _clock(home: Path) -> Check:
 
 
 def _chain(home: Path, running: Running | None) -> list[Check]:
+    if not home.exists():
+        return []
     if running is not None:
         return check_chain(running.chain.rpc_urls, running.chain.deployment, running.account)
     try:

@@ -55,6 +55,14 @@ def test_check__no_home__says_how_to_begin(tmp_path: Path) -> None:
     assert (rows["home"]["state"], rows["node"]["state"]) == ("warn", "warn")
 
 
+def test_surely__home_of_somebody_else__is_a_finding() -> None:
+    def look() -> list[Any]:
+        raise PermissionError(13, "Permission denied", "/home/other")
+
+    (row,) = doctor._surely(look)
+    assert (row.state, row.detail) == ("fail", "cannot look at /home/other: Permission denied")
+
+
 def test_check__home_in_order__nothing_fails(home: Path) -> None:
     rows = found(home)
     assert [row for row in rows.values() if row["state"] == "fail"] == []
