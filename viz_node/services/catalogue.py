@@ -268,7 +268,7 @@ class Catalogue:
             "expires": _expiry(manifest.license),
             "terms": manifest.license.permissions.summary(),
             "is_open": listing.offer.is_open,
-            "delivery": "escrow" if listing.offer.is_escrowed else "direct",
+            "delivery": delivery_of(listing.offer),
             "offer": listing.offer.offer_id,
             "evaluation": dict(manifest.evaluation),
             "split": {account: share / 100 for account, share in manifest.split.shares},
@@ -285,6 +285,13 @@ def _by_adapter(items: Iterable[Announcement]) -> dict[AdapterId, list[Announcem
 
 def _not_announced(adapter: str) -> NotFoundError:
     return NotFoundError(f"no adapter {adapter!r} has been announced", "see `viz-node search` and `viz-node peers`")
+
+
+def delivery_of(offer: Offer) -> str:
+    """How money and key change hands: `escrow`, `direct`, or `channel`, from which each use is paid."""
+    if offer.is_metered:
+        return "channel"
+    return "escrow" if offer.is_escrowed else "direct"
 
 
 def moves_of(offer: Offer) -> str:

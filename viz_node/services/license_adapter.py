@@ -76,7 +76,7 @@ class Buyer:
         """The offer to pay for; of a renewal the one that is held. Raises: RefusedError, UsageError, NotFoundError."""
         name, kind, offer = listing.manifest.name, listing.manifest.license.kind, listing.offer
         if kind == "metered":
-            raise RefusedError(f"{name} is paid per use", f"viz-node show {name}")
+            raise paid_by_use(name)
         if is_renewal and kind == "perpetual":
             raise UsageError(f"a license for {name} never ends", f"viz-node fetch {name}")
         if is_renewal:
@@ -126,6 +126,8 @@ class Buyer:
         key = await self._orders.collect(manifest.key_hash)
         is_licensed = await trade.catalogue.is_licensed(listing.adapter_number, trade.keys.account)
         if not is_licensed and not await self._subscriptions.covers(listing.adapter_number):
+            if manifest.license.kind == "metered":
+                raise paid_by_use(manifest.name)
             raise LicenseRequiredError(
                 f"this node holds no license for {manifest.name}",
                 f"viz-node license {manifest.name} --max-price {format_amount(listing.offer.price)}",
@@ -219,6 +221,11 @@ class Buyer:
         is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
         is_taken = is_taken or adapter_named(self._trade.store, safe) is not None
         return f"{safe}-{adapter_id[:8]}" if is_taken else safe
+
+
+def paid_by_use(name: str) -> RefusedError:
+    """An adapter of this kind stays on its seller's node: it is neither licensed nor fetched."""
+    return RefusedError(f"{name} is paid by use, on its seller's node", f"viz-node channel open {name} --deposit 2.00")
 
 
 def require_price(name: str, offer: Offer, limit: int) -> None:

@@ -16,7 +16,7 @@ from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
 from viz_node.ports import Offer
-from viz_node.services.catalogue import moves_of
+from viz_node.services.catalogue import delivery_of, moves_of
 from viz_node.services.jobs import Report
 from viz_node.services.plan_purchase import parts_of
 from viz_node.services.publish_adapter import offer_of
@@ -182,6 +182,6 @@ def _row(offer: Offer, derived: TokenAmount) -> dict[str, Any]:
         "ceiling": format_amount(offer.ceiling),
         "target": offer.target,
         "moves": moves_of(offer),
-        "delivery": "escrow" if offer.is_escrowed else "direct",
+        "delivery": delivery_of(offer),
         "is_open": offer.is_open,
     }

@@ -230,3 +230,27 @@ def test_home__environment__is_used(
     monkeypatch.setenv("VIZ_NODE_HOME", str(tmp_path / "other"))
     assert run(["id"]) == 3
     assert str(tmp_path / "other") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["serch"], "search"),
+        (["jobs", "lsit"], "list"),
+        (["train", "n", "--bse", "x"], "--base"),
+        (["pool", "creat"], "create"),
+    ],
+    ids=" ".join,
+)
+def test_run__mistyped_command__suggests_the_one_that_was_meant(
+    arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    shown = capsys.readouterr().err
+    assert "Did you mean" in shown and f"'{meant}'" in shown
+
+
+def test_run__name_of_a_pool__asks_for_its_number(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("readers", "0", "1.5"):
+        assert run(["pool", "show", name]) == 2
+        assert "is no pool's number; names are not unique: viz-node pool list" in capsys.readouterr().err

@@ -556,3 +556,16 @@ async def test_use__flood_of_peers__leaves_room_and_forgets_them(pair: Pair) -> 
             await meter.on_use(keys_of(f"stranger {number}").peer_id, pair.request(1).to_bytes(b"\1" * 64))
     assert (meter._asking, meter._waiting) == ({}, 0)
     assert (await pair.use("honest")).state is JobState.DONE
+
+
+async def test_fetch_and_license__of_an_adapter_that_is_paid_by_use__lead_to_a_channel(tmp_path: Path) -> None:
+    pair = await Pair(tmp_path).begin()
+    for kind, order in (("fetch", {}), ("license", {"max_price": MONEY, "renew": False})):
+        await pair.payer.live((kind, {"adapter": "elsin", **order}))
+        (job,) = pair.jobs(kind)
+        assert job.state is JobState.FAILED
+        assert job.result is not None
+        assert job.result["hint"] == "viz-node channel open elsin --deposit 2.00"
+    (row,) = await pair.payer.catalogue.search("elsin")
+    assert row["delivery"] == "channel"
+    assert (await pair.payer.prices.show("elsin", None))["offers"][0]["delivery"] == "channel"

@@ -20,7 +20,7 @@ def channel_command() -> None:
 @channel_command.command("open")
 @click.argument("adapter")
 @click.option("--deposit", required=True, metavar="TOKENS", help="The most that the channel can pay.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Until it closes by itself.")
+@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="How long it stays open.")
 @spending_options
 @detach_option
 @json_option

@@ -22,6 +22,7 @@ LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", 
 
 SHOWN_FACTS = ("name", "adapter_id", "base_model", "license", "expires", "is_open", "account", "peer_id", "evaluation")
 DELIVERIES = {
+    "channel": "channel: each use is paid from a deposit and runs on the seller's node; nothing is downloaded",
     "direct": "direct: the money is the seller's at once, the key comes from the seller's node",
     "escrow": "escrow: the money waits in the market until the key is delivered, and comes back if it is not",
 }
@@ -39,7 +40,11 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 @click.command("publish")
 @click.argument("adapter")
 @click.option("--price", required=True, metavar="TOKENS", help="As 5.00; at most 6 decimals.")
-@click.option("--split", metavar="ACCOUNT=70,ACCOUNT=30", help="Percent each.  [default: all to this account]")
+@click.option(
+    "--split",
+    metavar="ACCOUNT=70,ACCOUNT=30",
+    help="Percent each, of what the platform fee leaves.  [default: all of that to this account]",
+)
 @click.option("--license", "kind", type=click.Choice(LICENSE_KINDS), default="perpetual", show_default=True)
 @click.option("--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription.  [default: 30]")
 @price_rule_options
@@ -48,7 +53,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     "parents",
     multiple=True,
     metavar="ADAPTER=PERCENT",
-    help="Pass a share, of what the platform leaves, on to the adapter that this one is derived from.",
+    help="Share of revenue, after the platform fee, for the adapter this one derives from.",
 )
 @click.option(
     "--terms",
@@ -60,7 +65,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 @click.option(
     "--escrow/--direct",
     default=None,
-    help="Whether a buyer's money waits in the market until the key is delivered, or is the split's at once. "
+    help="Hold payment in escrow until the key is delivered, or pay out immediately.  "
     "[default: escrow; a metered license has a channel instead]",
 )
 @spending_options

@@ -18,7 +18,7 @@ _text = click.argument("text", type=click.Path(exists=True, dir_okay=False, path
 
 @click.group("notice")
 def notice_command() -> None:
-    """Complaints about adapters, and their owners' answers: the digest of a text, on record for ever."""
+    """Complaints about adapters, and their owners' answers: the digest of a text, on record permanently."""
 
 
 @notice_command.command("show")

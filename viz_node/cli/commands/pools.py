@@ -12,12 +12,30 @@ from viz_node.domain.ids import parse_amount
 from viz_node.domain.pool import RULES_OF_POOLS
 
 COLUMNS = ("pool", "name", "fee", "days", "rule", "adapters_share", "period", "period_ends", "paid_periods", "roles")
-_pool = click.argument("pool", type=click.IntRange(1))
+
+
+class PoolNumber(click.IntRange):
+    """A pool's number on the chain; its name is its operator's own word, and several pools may have the same."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The number. Raises: BadParameter, with the way to find it."""
+        try:
+            return int(super().convert(value, param, ctx))
+        except click.BadParameter:
+            self.fail(f"{value!r} is no pool's number; names are not unique: viz-node pool list", param, ctx)
+
+
+_pool = click.argument("pool", type=PoolNumber(1))
 
 
 @click.group("pool")
 def pool_command() -> None:
-    """Catalogue subscriptions: many adapters for one fee per period, divided among them by what is used."""
+    """Catalogue subscriptions: many adapters for one fee per period, divided among them by what is used.
+
+    POOL is a pool's number on the chain: `pool list` shows it.
+    """
 
 
 @pool_command.command("list")
@@ -49,13 +67,13 @@ def show_pool(terminal: Terminal, pool: int) -> None:
 
 @pool_command.command("create")
 @click.argument("name")
-@click.option("--fee", required=True, metavar="TOKENS", help="Of one subscriber for one period.")
+@click.option("--fee", required=True, metavar="TOKENS", help="Fee per subscriber per period.")
 @click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Length of a period.")
 @click.option(
     "--challenger",
     required=True,
     metavar="ACCOUNT@PEER",
-    help="Who derives each division again and can strike it out; see `viz-node id` there.",
+    help="Account and peer that check each division and can veto it; `viz-node id` on that node shows both.",
 )
 @click.option("--rule", type=click.Choice([str(rule) for rule in RULES_OF_POOLS]), default="user-centric",
               show_default=True, help="How a period is divided; see docs/explanation/economics.md.")  # fmt: skip
@@ -80,7 +98,7 @@ def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, *
 @json_option
 @pass_terminal
 def watch_pool(terminal: Terminal, pool: int, stop: bool) -> None:
-    """Be the challenger of POOL, whose operator has named you: your node spends gas to strike out what is wrong."""
+    """Accept the challenger role for POOL; your node will spend gas vetoing wrong divisions."""
     terminal.output.body(terminal.client.call("pool_watch", pool=pool, wanted=not stop))
 
 
@@ -130,7 +148,7 @@ def subscribe(
 @json_option
 @pass_terminal
 def divide_pool(terminal: Terminal, pool: int, yes: bool, dry_run: bool, detach: bool) -> None:
-    """Post how the periods of POOL that are over are divided; your node does it by itself, too."""
+    """Post the division of POOL's finished periods now; your node also does this automatically."""
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_divide", pool=pool), yes, dry_run):
         job = terminal.run_job(terminal.client.call("pool_divide", pool=pool), detach)
         print_job(terminal, job, f"viz-node pool show {pool}")

@@ -19,7 +19,7 @@ BARS = "▁▂▃▄▅▆▇█"
 def price_rule_options(command: Command) -> Command:
     """Add `--ceiling` and `--target`, the rule by which a price moves."""
     target = click.option(
-        "--target", type=click.IntRange(1, 32767), help="The price rises while more new licensees come per day."
+        "--target", type=click.IntRange(1, 32767), help="New licensees per day above which the price rises."
     )
     ceiling = click.option("--ceiling", metavar="TOKENS", help="The price moves between --price and this.")
     return ceiling(target(command))
