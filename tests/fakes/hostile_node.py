@@ -53,6 +53,7 @@ OBJECTS: dict[str, Any] = {
     "adapters_remove": {"name": EVIL},
     "content_remove": {"work_id": EVIL, "title": EVIL, "adapters": [EVIL], "jobs": [EVIL]},
     "content_text": {"text": EVIL, "next": None},
+    "allowance": {"account": EVIL, "market": EVIL, "allowance": EVIL},
     "channel_show": FACTS | {"receipts": [EVIL], "kept": [EVIL]},
     "federation_create": {"federation_id": EVIL, "invite": EVIL},
     "jobs_show": JOB,
@@ -67,6 +68,7 @@ PLAIN_OBJECTS = """
     pool_watch status
 """
 JOBS = """
+    allowance_revoke
     base_build channel_close channel_open channel_top_up federation_run fetch generate generate_metered jobs_resume
     license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
 """

@@ -24,6 +24,7 @@ from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
+from viz_node.services.allow_market import Allowances
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.deliver_orders import Deliveries
@@ -44,7 +45,7 @@ from viz_node.services.trade import Trade
 from viz_node.services.transact import Patience, Treasury
 
 NOW = 1_800_000_000
-MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide")
+MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide", "revoke")
 CHANNEL_KINDS = ("channel", "top_up", "close")
 LANES = dict.fromkeys((*MARKET_KINDS, *CHANNEL_KINDS), "market")
 LANES |= {"fetch": "transfer", "generate": "inference", "use": "metered"}
@@ -149,7 +150,9 @@ class Member:
         handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw, "use": self.metered.use}
         handlers |= {"generate": self.pools.subscriptions.timed(_generate)} | self.pools.handlers()
         handlers |= {"channel": self.metered.open, "top_up": self.metered.top_up, "close": self.metered.close}
-        for kind, handler in (handlers | {"claim": self.royalties.claim}).items():
+        self.allowances = Allowances(trade)
+        handlers |= {"claim": self.royalties.claim, "revoke": self.allowances.revoke}
+        for kind, handler in handlers.items():
             self.jobs.register(kind, handler)
 
     async def answer_use(self, peer_id: PeerId, payload: bytes) -> bytes:

@@ -37,6 +37,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "pool": ("pools", "A catalogue for one fee per period: create, list, join, subscribe, divide."),
         "fetch": ("market", "Download a licensed adapter, verified."),
         "royalties": ("royalties", "What is owed to this account: show, claim, statement."),
+        "allowance": ("allowance", "What the market may take from this account; revoke takes it back."),
         "market": ("deployments", "Deploy a market on a chain, or check a deployment file; needs no node."),
         "audit": ("audit", "Re-derive every sale, split and claim; needs no node and no keys."),
         "simulate": ("simulate", "Compare payout and pricing rules, with attackers; needs no node and no keys."),

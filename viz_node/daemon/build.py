@@ -30,6 +30,7 @@ from viz_node.models.adapter_files import check_adapter, export_adapter
 from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
+from viz_node.services.allow_market import Allowances
 from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
 from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.deliver_orders import Deliveries
@@ -78,6 +79,7 @@ LANES = {
     "use": "metered",
     "withdraw": "market",
     "notice": "market",
+    "revoke": "market",
     "claim": "market",
     "fetch": "transfer",
     "pool": "market",
@@ -141,7 +143,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
     key_orders = KeyOrders(trade)
     buyer = Buyer(trade, key_orders, pools.subscriptions, home, check_adapter)
-    prices, notices = Prices(trade), Notices(trade)
+    prices, notices, allowances = Prices(trade), Notices(trade), Allowances(trade)
     vouchers = Vouchers(chain.deployment)
     metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)
     federations = Federations(store, keys, network, jobs, works, workshop)
@@ -160,6 +162,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         "use": metered.use,
         "withdraw": prices.withdraw,
         "notice": notices.file,
+        "revoke": allowances.revoke,
         "fetch": buyer.fetch,
         "claim": royalties.claim,
         "federate": rounds.federate,
@@ -190,7 +193,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
         store, keys, facts, network=network, market=market, jobs=jobs, works=works, workshop=workshop,
         publisher=publisher, catalogue=catalogue, plans=PurchasePlans(trade, buyer),
         publications=PublicationPlans(trade, publisher), licenses=LicenseList(market, catalogue, keys.account),
-        prices=prices, notices=notices,
+        prices=prices, notices=notices, allowances=allowances,
         metered=metered, channel_plans=ChannelPlans(trade, metered), pools=pools,
         receipt_files=ReceiptFiles(store, keys),
         royalties_service=royalties, federations=federations, removals=removals,

@@ -16,6 +16,7 @@ from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
+from viz_node.services.allow_market import Allowances
 from viz_node.services.catalogue import Catalogue
 from viz_node.services.file_notice import Notices
 from viz_node.services.jobs import JobRunner, describe_job
@@ -58,6 +59,7 @@ class Operations:
     licenses: LicenseList
     prices: Prices
     notices: Notices
+    allowances: Allowances
     metered: Metered
     pools: Pools
     channel_plans: ChannelPlans
@@ -449,6 +451,18 @@ class Operations:
     async def do_plan_claim(self) -> Rows:
         """What claiming brings and costs."""
         return self._only_gas(await self.royalties_service.plan_claim())
+
+    async def do_allowance(self) -> Answer:
+        """What the market may take from this account."""
+        return await self.allowances.show() | {"market": self.facts["market"]}
+
+    async def do_plan_allowance_revoke(self) -> Rows:
+        """What taking it back costs and means."""
+        return self._only_gas(await self.allowances.plan_revocation())
+
+    async def do_allowance_revoke(self) -> Answer:
+        """Take it back."""
+        return _order(self.jobs, "revoke", {"name": "allowance"})
 
     async def do_federation_create(
         self, *, name: str, content: list[str], members: int, rounds: int, split: str = "equal", base: str | None = None
