@@ -55,8 +55,10 @@ def test_transfer__one_megabyte__every_row_arrives_intact() -> None:
 
 @pytest.mark.slow
 def test_audit__one_block_of_entries__its_speed_and_that_of_its_parts() -> None:
-    whole, *stages = rows("audit.py", "--entries", "400", "--runs", "1", "--without-web3")
+    few = ("--entries", "400", "--new", "400", "--runs", "1", "--without-web3")
+    whole, *stages, since, later = rows("audit.py", *few)
 
     assert whole["entries"] > 400
     assert whole["entries/s"] == pytest.approx(whole["entries"] / whole["seconds"])
     assert {"conclude: all of the next four", "report"} < {row["stage"] for row in stages}
+    assert (since["reader"], whole["entries"] + since["entries"]) == ("viz-node audit --since", later["entries"])

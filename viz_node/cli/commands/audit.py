@@ -146,7 +146,8 @@ def _print(terminal: Terminal, body: dict[str, Any]) -> None:
 def _names(terminal: Terminal) -> dict[str, str]:
     """Names by id of the adapters that the node of this home has, if one runs: the chain knows no names."""
     try:
-        rows = terminal.client.call_list("adapters_list")
+        # A node that hangs must not hold an audit up.
+        rows = terminal.client.call_list("adapters_list") if terminal.client.is_ready() else []
     except VizNodeError:
         return {}
     return {str(row["adapter_id"]): str(row["name"]) for row in rows if row.get("adapter_id") and row.get("name")}
