@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.hashing import keccak
-from viz_node.chain.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.rpc import CALL_SECONDS, JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.errors import ChainUnavailableError, WrongChainError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Endpoints(JsonRpc):
         self,
         urls: Sequence[str],
         deployment: "Deployment",
-        timeout_seconds: float = 10,
+        timeout_seconds: float = CALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(urls[0], timeout_seconds)

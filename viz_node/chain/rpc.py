@@ -13,6 +13,7 @@ from viz_node.chain.timed_http import TimedConnections
 from viz_node.errors import ChainUnavailableError
 
 BATCH_LIMIT = 100
+CALL_SECONDS = 20.0
 MAX_ANSWER_BYTES = 256 * 1024 * 1024
 _PIECE_BYTES = 256 * 1024
 # urllib3 names its object first; the message names the endpoint already, without its secrets.
@@ -45,7 +46,7 @@ class JsonRpc:
     A call takes at most `timeout_seconds`, from the connection to the last byte, however the endpoint spends them.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 20) -> None:
+    def __init__(self, url: str, timeout_seconds: float = CALL_SECONDS) -> None:
         self.url = url
         self._connections = TimedConnections(timeout_seconds)
 

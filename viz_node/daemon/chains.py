@@ -70,7 +70,9 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
     """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError."""
     record = directory / "deployment.json"
     if not record.exists():
-        record.write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
+        part = record.with_suffix(".part")
+        part.write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
+        part.replace(record)
     try:
         deployment = read_deployment(record)
         chain = Chain((rpc_url,), deployment, owned)

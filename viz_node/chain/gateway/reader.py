@@ -11,7 +11,7 @@ from viz_node.chain.fees import read_fees
 from viz_node.chain.gateway.index import LOGS, Fold, LogIndex, Topics
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.logs import Log
-from viz_node.chain.rpc import RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.rpc import CALL_SECONDS, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.chain.transactions import Call, translate_refusal
 from viz_node.domain.ids import Account, BasisPoints
 from viz_node.errors import ChainUnavailableError, VizNodeError
@@ -40,7 +40,7 @@ class MarketReader:
     Every method raises ChainUnavailableError when the endpoint fails or answers nonsense.
     """
 
-    def __init__(self, rpc: str | Endpoints, deployment: Deployment, timeout_seconds: float = 10) -> None:
+    def __init__(self, rpc: str | Endpoints, deployment: Deployment, timeout_seconds: float = CALL_SECONDS) -> None:
         self.deployment = deployment
         self._rpc = Endpoints([rpc], deployment, timeout_seconds) if isinstance(rpc, str) else rpc
         self._market = load_artifact("Market")
