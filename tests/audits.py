@@ -9,6 +9,7 @@ from viz_node.chain.audit.checkpoint import encode_checkpoint, parse_checkpoint
 from viz_node.chain.audit.conclude import conclude, with_state
 from viz_node.chain.audit.report import make_report
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
+from viz_node.domain.division import Recover
 from viz_node.domain.ids import Account
 from viz_node.identity.signatures import account_of, sign_as_account
 
@@ -16,10 +17,10 @@ KEY = b"\x17" * 32
 ROWS = ("sales", "passed_on", "claims")
 
 
-def checkpoint_at(found: Examination, block: int) -> tuple[Checkpoint, dict[str, Any]]:
+def checkpoint_at(found: Examination, block: int, recover: Recover) -> tuple[Checkpoint, dict[str, Any]]:
     """What an audit at an earlier block would have left, and its report, from the evidence of a later one."""
     early = part_of(found.evidence, -1, block)
-    conclusion = conclude(early, NOTHING_PUBLISHED.recover)
+    conclusion = conclude(early, recover)
     # Head and balance are proven at the later block; no entry is found fault with.
     assert {finding.sequence for finding in conclusion.findings} <= {0}
     block_there = read_headers(early.headers)[block]
@@ -38,13 +39,13 @@ def part_of(evidence: Evidence, after: int, through: int) -> Evidence:
     return replace(evidence, logs=kept[0], transfer_logs=kept[1])
 
 
-def assert_cut_anywhere(found: Examination) -> None:
+def assert_cut_anywhere(found: Examination, recover: Recover = NOTHING_PUBLISHED.recover) -> None:
     """Every figure of the whole audit is that of the part after a checkpoint, every row is in one of the parts."""
     whole = found.report.to_dict()
     for block in sorted({log.block_number for log in found.evidence.logs}):
-        start, early = checkpoint_at(found, block)
+        start, early = checkpoint_at(found, block, recover)
         rest = part_of(found.evidence, block, found.conclusion.block.number)
-        conclusion = with_state(conclude(rest, NOTHING_PUBLISHED.recover, start), rest.state)
+        conclusion = with_state(conclude(rest, recover, start), rest.state)
         late = make_report(rest, conclusion, None).to_dict()
         since, note = late.pop("since"), late["notes"][-1]
         assert (since["block_number"], since["trusted"]) == (block, (account_of(KEY),))

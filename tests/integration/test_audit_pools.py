@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 
 from tests.anvil_market import ANVIL
+from tests.audits import assert_cut_anywhere, checkpoint_at
 from tests.integration.test_pools import WINDOW, Scene, done, used_and_over
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.cli.main import run
-from viz_node.daemon.audit import run_full_audit, verify_report, write_report
+from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
 from viz_node.domain.division import Division
 from viz_node.errors import VerificationError
+from viz_node.identity.signatures import recover_account
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -58,9 +60,15 @@ async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(cha
     looked = [next(row["looked_at"] for row in body["checks"] if row["check"] == "C10") for body in (without, given)]
     assert looked[1] == looked[0] + 1
 
-    report, evidence = run_full_audit(
+    found = run_examination(
         [made.world.anvil.rpc_url], deployment_of(made, tmp_path), None, "latest", [data, *data.glob("*.json")]
     )
+    assert_cut_anywhere(found, recover_account)
+    middle = found.evidence.logs[len(found.evidence.logs) // 2].block_number
+    start, _ = checkpoint_at(found, middle, recover_account)
+    late = run_examination([made.world.anvil.rpc_url], deployment_of(made, tmp_path), None, "latest", [data], start)
+    assert late.report.checks == found.report.checks
+    report, evidence, _ = found
     path = tmp_path / "report.json"
     write_report(report, evidence, path, None)
     again, _ = verify_report(path)

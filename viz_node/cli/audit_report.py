@@ -23,6 +23,7 @@ SUMS = (
     ("in_channels", "in channels"),
     ("in_pools", "in pools"),
     ("unbooked", "came in without an entry"),
+    ("token_fees", "kept by the token"),
 )
 Lines = list[list[object]]
 

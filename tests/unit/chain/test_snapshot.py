@@ -20,7 +20,7 @@ from viz_node.chain.replay.pools import DAY_SECONDS, PoolState, PostedRoot
 from viz_node.chain.replay.snapshot import CARRIED, NOT_CARRIED, capture, restore
 from viz_node.chain.replay.splits import SplitState
 from viz_node.domain.pricing import PriceRule, PriceState
-from viz_node.errors import VerificationError
+from viz_node.errors import RefusedError, VerificationError
 
 STATES = (SplitState, AdapterState, OfferState, PriceRule, PriceState, ChannelState, OrderState, PoolState, PostedRoot)
 
@@ -116,3 +116,6 @@ def test_snapshot__bomb__is_not_unpacked(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(snapshot, "MOST_STATE_BYTES", 1 << 20)
     with pytest.raises(VerificationError, match="too large"):
         restore(replay_of([]), zlib.compress(b" " * (1 << 26)))
+    monkeypatch.setattr(snapshot, "MOST_STATE_BYTES", 100)
+    with pytest.raises(RefusedError, match="takes more than"):
+        capture(replay_of(HISTORY))

@@ -10,7 +10,7 @@ from viz_node.cli.output import Output
 ADAPTER, ACCOUNT = "ab" * 32, "0x" + "0b" * 20
 SALE = {"adapter_id": ADAPTER, "kind": "license", "price": 5_000_001, "time": 1_700_000_000, "split_id": 7}
 SUMS = ("sales", "direct_sales", "escrow_settlements", "metered_redemptions", "pool_credits", "passed_on", "claims")
-HELD = ("unclaimed", "in_orders", "in_channels", "in_pools", "unbooked")
+HELD = ("unclaimed", "in_orders", "in_channels", "in_pools", "unbooked", "token_fees")
 
 
 def body(**changes: Any) -> dict[str, Any]:

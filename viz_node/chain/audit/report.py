@@ -143,7 +143,7 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
         conclusion.findings,
         notes,
         _counts(conclusion),
-        sums_of(replay, conclusion.money.strays),
+        sums_of(replay, conclusion.money),
         *rows_of(replay, adapter_id),
         adapter_id,
         _since(conclusion.start),

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from viz_node.chain.audit.money import Ledgers
 from viz_node.chain.ledger import PERPETUAL, EntryKind, LedgerEntry
 from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.book import SPLIT_ACCOUNTS
@@ -143,7 +144,7 @@ def counts_of(replay: LedgerReplay) -> dict[str, int]:
     return {"sales": sum(counts.values())} | counts | _flows(replay.splits.counts)
 
 
-def sums_of(replay: LedgerReplay, strays: int) -> dict[str, int]:
+def sums_of(replay: LedgerReplay, money: Ledgers) -> dict[str, int]:
     """Units of the whole market; `sales` less `claims` is `unclaimed`, `owed` and `unbooked` are the proven balance."""
     units = {name: replay.splits.units[kind] for kind, (_, name) in INCOME.items()}
     held = {
@@ -152,7 +153,7 @@ def sums_of(replay: LedgerReplay, strays: int) -> dict[str, int]:
         "in_channels": replay.channels.locked,
         "in_pools": replay.pools.held,
     }
-    owed = {"owed": sum(held.values()), "unbooked": strays}
+    owed = {"owed": sum(held.values()), "unbooked": money.strays, "token_fees": money.token_fees}
     return {"sales": sum(units.values())} | units | _flows(replay.splits.units) | held | owed
 
 

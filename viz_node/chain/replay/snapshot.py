@@ -22,7 +22,7 @@ from viz_node.chain.replay.escrow import OrderState
 from viz_node.chain.replay.pools import PoolState
 from viz_node.chain.replay.splits import SplitState
 from viz_node.domain.ids import Account
-from viz_node.errors import VerificationError
+from viz_node.errors import RefusedError, VerificationError
 
 MOST_STATE_BYTES = 1 << 30
 
@@ -82,12 +82,15 @@ _decoder = msgspec.json.Decoder(_State)
 
 
 def capture(replay: LedgerReplay) -> bytes:
-    """The state after the entries so far, compressed."""
+    """The state after the entries so far, compressed. Raises: RefusedError when it is larger than `restore` takes."""
     values = (
         (list(value.items()) if _has_pairs(kind) else value)
         for value, kind in ((getattr(_part(replay, part), name), kind) for part, name, kind in _carried())
     )
-    return zlib.compress(msgspec.json.encode(_State(*values)), 6)
+    text = msgspec.json.encode(_State(*values))
+    if len(text) > MOST_STATE_BYTES:
+        raise RefusedError(f"the market's state takes more than the {MOST_STATE_BYTES >> 20} MiB of a checkpoint")
+    return zlib.compress(text, 6)
 
 
 def restore(replay: LedgerReplay, raw: bytes) -> None:
