@@ -34,7 +34,7 @@ contract GuardTest is PartsFixture {
         IEscrow.Delivery memory delivery;
         Secp256k1.Point memory point;
         bytes32[] memory proof;
-        calls = new bytes[](20);
+        calls = new bytes[](21);
         calls[0] = abi.encodeCall(ISales.buy, (1, HOLDER, PRICE, ORDER));
         calls[1] = abi.encodeCall(ISales.buyWithPermit, (1, HOLDER, PRICE, ORDER, permit));
         calls[2] = abi.encodeCall(ISales.buyWithAuthorization, (1, HOLDER, PRICE, ORDER, signed));
@@ -50,11 +50,12 @@ contract GuardTest is PartsFixture {
         calls[12] =
             abi.encodeCall(IEscrow.settleMany, (new uint64[](0), new IEscrow.Order[](0), new IEscrow.Delivery[](0)));
         calls[13] = abi.encodeCall(IEscrow.refund, (1, terms));
-        calls[14] = abi.encodeCall(IPools.subscribe, (1, HOLDER, 0, 1, ORDER));
+        calls[14] = abi.encodeCall(IPools.subscribe, (1, KEY, HOLDER, 0, 1, ORDER));
         calls[15] = abi.encodeCall(IPools.postRoot, (1, 0, KEY, KEY, ""));
         calls[16] = abi.encodeCall(IPools.veto, (1));
         calls[17] = abi.encodeCall(IPools.adoptRoot, (1));
-        calls[18] = abi.encodeCall(IPools.claimPool, (1, 1, 1, proof));
+        calls[18] = abi.encodeCall(IPools.claimPool, (new IPools.PoolClaim[](0)));
         calls[19] = abi.encodeCall(IPools.refundPeriod, (1, 0, HOLDER));
+        calls[20] = abi.encodeCall(IPools.refundRest, (1, 0, 0, HOLDER));
     }
 }

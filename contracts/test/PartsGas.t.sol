@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IChannels} from "../src/interfaces/IChannels.sol";
+import {IPools} from "../src/interfaces/IPools.sol";
 import {IEscrow} from "../src/interfaces/IEscrow.sol";
 import {PartsFixture} from "./PartsFixture.sol";
 import {PoolTrees} from "./PoolTrees.sol";
@@ -93,9 +94,10 @@ contract PartsGasTest is PartsFixture {
     function test_gas__pool__snapshot() public {
         vm.prank(OWNER);
         uint64 pool = _all().createPool(STRANGER, 1_000, 30 days, TERMS);
+        (,,,,,,, bytes32 terms) = _all().pools(pool);
         for (uint160 i = 1; i <= 2; ++i) {
             vm.prank(BUYER);
-            _all().subscribe(pool, address(i), 0, 1, ORDER);
+            _all().subscribe(pool, terms, address(i), 0, 1, ORDER);
         }
         vm.snapshotGasLastCall("Parts", "subscribe, one period");
         uint256[] memory splits = new uint256[](100);
@@ -111,17 +113,31 @@ contract PartsGasTest is PartsFixture {
         vm.warp(NOW + 33 days);
         _all().adoptRoot(pool);
         vm.snapshotGasLastCall("Parts", "adopt root");
-        _all().claimPool(pool, uint32(splits[5]), 20, PoolTrees.proof(splits, totals, 5));
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        claims[0] = IPools.PoolClaim(pool, 0, uint32(splits[5]), 20, PoolTrees.proof(splits, totals, 5));
+        _all().claimPool(claims);
         vm.snapshotGasLastCall("Parts", "claim from a pool of 100 splits, first");
+        claims = new IPools.PoolClaim[](50);
+        for (uint256 i = 0; i < 50; ++i) {
+            bytes32[] memory proof = PoolTrees.proof(splits, totals, 50 + i);
+            claims[i] = IPools.PoolClaim(pool, 0, uint32(splits[50 + i]), 20, proof);
+        }
+        _all().claimPool(claims);
+        uint256 gas = vm.snapshotGasLastCall("Parts", "claim from a pool of 100 splits, batch of 50");
+        vm.assertLe(gas, TRANSACTION_CAP, "batch");
+        vm.warp(NOW + 33 days + 180 days);
+        _all().refundRest(pool, 0, 0, address(1));
+        vm.snapshotGasLastCall("Parts", "refund the rest of a period");
     }
 
     function test_gas__longest_loops_of_a_pool__fit_a_transaction() public {
         vm.prank(OWNER);
         uint64 pool = _all().createPool(STRANGER, 1_000, 1 days, TERMS);
+        (,,,,,,, bytes32 terms) = _all().pools(pool);
         for (uint256 i = 0; i < 64; i += 16) {
             vm.warp(NOW + i * 1 days);
             vm.prank(BUYER);
-            _all().subscribe(pool, HOLDER, i, 16, ORDER);
+            _all().subscribe(pool, terms, HOLDER, i, 0xffff, ORDER);
         }
         vm.assertLe(vm.snapshotGasLastCall("Parts", "subscribe, 16 periods"), TRANSACTION_CAP, "subscribe");
         vm.warp(NOW + 64 days);

@@ -62,7 +62,7 @@ contract PartsInvariantsTest is PartsFixture {
 
     /// @dev At the end of each run: every action succeeded, so that no invariant held for want of action.
     function afterInvariant() public view {
-        bytes32[18] memory names = [
+        bytes32[21] memory names = [
             bytes32("wait"),
             "openChannel",
             "topUp",
@@ -77,10 +77,13 @@ contract PartsInvariantsTest is PartsFixture {
             "settle",
             "refund",
             "subscribe",
+            "subscribe around a gift",
             "postRoot",
             "veto",
             "adoptRoot",
-            "claimPool"
+            "lapse",
+            "claimPool",
+            "refundRest"
         ];
         for (uint256 i = 0; i < names.length; ++i) {
             vm.assertGt(_handler.succeeded(names[i]), 0, string(abi.encodePacked(names[i])));
@@ -89,7 +92,7 @@ contract PartsInvariantsTest is PartsFixture {
     }
 
     function _actions() private pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](17);
+        actions = new bytes4[](20);
         actions[0] = PartsBooks.wait.selector;
         actions[1] = ChannelsHandler.openChannel.selector;
         actions[2] = ChannelsHandler.topUp.selector;
@@ -107,6 +110,9 @@ contract PartsInvariantsTest is PartsFixture {
         actions[14] = PoolsHandler.adoptRoot.selector;
         actions[15] = PoolsHandler.claimPool.selector;
         actions[16] = PoolsHandler.refundPeriod.selector;
+        actions[17] = PoolsHandler.lapse.selector;
+        actions[18] = PoolsHandler.refundRest.selector;
+        actions[19] = PoolsHandler.subscribeAroundGift.selector;
     }
 
     function _acc(uint32 split) private view returns (uint128 acc) {

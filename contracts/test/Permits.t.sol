@@ -43,7 +43,8 @@ contract PermitsTest is PartsFixture {
 
         vm.prank(OWNER);
         uint64 pool = _all().createPool(STRANGER, 70, 30 days, TERMS);
-        call = abi.encodeCall(IPools.subscribe, (pool, HOLDER, 0, 1, ORDER));
+        (,,,,,,, bytes32 terms) = _all().pools(pool);
+        call = abi.encodeCall(IPools.subscribe, (pool, terms, HOLDER, 0, 1, ORDER));
         permit = _permit(70);
         vm.prank(_payer);
         _all().withPermit(permit, call);

@@ -17,6 +17,8 @@ contract PoolsTest is PartsFixture {
     uint64 private constant FEE = 1_000;
     uint32 private constant PERIOD = 30 days;
     uint256 private constant SILENCE = 180 days;
+    uint256 private constant LAPSE = 30 days;
+    uint256 private constant CREDIT_TIME = 180 days;
     bytes32 private constant RULES = keccak256("user-centric");
     bytes32 private constant DATA = keccak256("data");
     string private constant URI = "ipfs://data";
@@ -32,9 +34,11 @@ contract PoolsTest is PartsFixture {
         uint256 packed = PERIOD | (NOW << 32);
         bytes memory data = abi.encode(_sequence(), FEE, packed, uint256(uint160(CHALLENGER)), RULES);
         _assertEntry(_lastEntry(), 40, _pool, OPERATOR, data);
-        (address operator, uint64 fee, uint32 period, address challenger, uint40 start,,,,) = _all().pools(_pool);
+        (address operator, uint64 fee, uint32 period, address challenger, uint40 start,,, bytes32 terms) =
+            _all().pools(_pool);
         vm.assertTrue(operator == OPERATOR && challenger == CHALLENGER, "accounts");
-        vm.assertTrue(fee == FEE && period == PERIOD && start == NOW, "terms");
+        vm.assertTrue(fee == FEE && period == PERIOD && start == NOW, "numbers");
+        vm.assertEq(terms, _agreed(), "terms");
     }
 
     function test_createPool__impossible_terms__reverts() public {
@@ -55,25 +59,24 @@ contract PoolsTest is PartsFixture {
             vm.assertEq(_all().income(_pool, i), FEE, "income");
         }
         vm.assertEq(_all().subscriptions(_pool, 3, HOLDER), address(0), "not a fourth");
-        uint256 packed = uint256(3) << 64;
+        uint256 packed = uint256(7) << 64;
         bytes memory data = abi.encode(_sequence(), 3 * FEE, packed, uint256(uint160(BUYER)), ORDER);
         _assertEntry(_lastEntry(), 41, _pool, HOLDER, data);
     }
 
     function test_subscribe__bad_arguments__reverts() public {
         _create();
-        _assertSubscribeFails(HOLDER, 0, 0, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 0, 0));
-        _assertSubscribeFails(HOLDER, 24, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 24, 1));
-        _assertSubscribeFails(HOLDER, 25, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 25, 1));
-        _assertSubscribeFails(HOLDER, 1, 24, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, 24));
+        _assertSubscribeFails(HOLDER, 0, 0, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
+        _assertSubscribeFails(HOLDER, 24, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
+        _assertSubscribeFails(HOLDER, 25, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
+        _assertSubscribeFails(HOLDER, 1, 24, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
         uint256 huge = type(uint256).max;
-        _assertSubscribeFails(HOLDER, 1, huge, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, huge));
+        _assertSubscribeFails(HOLDER, 1, huge, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
         _assertSubscribeFails(address(0), 0, 1, abi.encodeWithSelector(IPools.ZeroSubscriber.selector));
         _subscribe(HOLDER, 1, 23);
-        bytes memory twice = abi.encodeWithSelector(IPools.AlreadySubscribed.selector, _pool, 1);
-        _assertSubscribeFails(HOLDER, 0, 2, twice);
+        _assertSubscribeFails(HOLDER, 3, 2, abi.encodeWithSelector(IPools.AlreadySubscribed.selector));
         vm.warp(NOW + PERIOD);
-        _assertSubscribeFails(STRANGER, 0, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 0, 1));
+        _assertSubscribeFails(STRANGER, 0, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
         vm.prank(STEWARD);
         _all().pause();
         _assertSubscribeFails(STRANGER, 1, 1, abi.encodeWithSelector(IRegistry.SalesPaused.selector));
@@ -83,15 +86,65 @@ contract PoolsTest is PartsFixture {
         _assertSubscribeFails(HOLDER, 0, 1, abi.encodeWithSelector(IPools.UnknownPool.selector, _pool));
     }
 
+    function test_subscribe__some_periods_were_given__only_the_others_are_paid() public {
+        _create();
+        _subscribe(HOLDER, 5, 1);
+        _subscribe(HOLDER, 9, 2);
+        token.mint(STRANGER, 12 * FEE);
+        vm.prank(STRANGER);
+        token.approve(address(market), 12 * FEE);
+        vm.recordLogs();
+        vm.prank(STRANGER);
+        _all().subscribe(_pool, _agreed(), HOLDER, 2, 0xfff, ORDER);
+        vm.assertEq(token.balanceOf(STRANGER), 3 * FEE, "nine are paid");
+        uint256 packed = 2 | (uint256(0xfff - (1 << 3) - (1 << 7) - (1 << 8)) << 64);
+        bytes memory data = abi.encode(_sequence(), 9 * FEE, packed, uint256(uint160(STRANGER)), ORDER);
+        _assertEntry(_lastEntry(), 41, _pool, HOLDER, data);
+        for (uint256 period = 2; period < 14; ++period) {
+            vm.assertEq(_all().income(_pool, period), FEE, "each once");
+            bool given = period == 5 || period == 9 || period == 10;
+            vm.assertEq(_all().subscriptions(_pool, period, HOLDER), given ? BUYER : STRANGER, "payer");
+        }
+    }
+
+    function test_subscribe__periods_with_gaps__takes_no_more_fees_than_wanted() public {
+        _create();
+        vm.prank(BUYER);
+        _all().subscribe(_pool, _agreed(), HOLDER, 1, 5, ORDER);
+        for (uint256 period = 0; period < 5; ++period) {
+            bool wanted = period == 1 || period == 3;
+            vm.assertEq(_all().income(_pool, period), wanted ? FEE : 0, "only what was wanted");
+        }
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 2 * FEE, "two fees");
+    }
+
+    function test_subscribe__another_pool_has_the_number__reverts() public {
+        vm.prank(STRANGER);
+        _pool = _all().createPool(CHALLENGER, FEE, PERIOD, RULES);
+        _assertOtherTerms();
+        vm.prank(OPERATOR);
+        _pool = _all().createPool(STRANGER, FEE, PERIOD, RULES);
+        _assertOtherTerms();
+        vm.prank(OPERATOR);
+        _pool = _all().createPool(CHALLENGER, FEE + 1, PERIOD, RULES);
+        _assertOtherTerms();
+        vm.prank(OPERATOR);
+        _pool = _all().createPool(CHALLENGER, FEE, PERIOD + 1, RULES);
+        _assertOtherTerms();
+        vm.prank(OPERATOR);
+        _pool = _all().createPool(CHALLENGER, FEE, PERIOD, DATA);
+        _assertOtherTerms();
+    }
+
     function test_subscribe__later_periods__up_to_24_from_the_running_one() public {
         _create();
         vm.warp(NOW + 2 * PERIOD + 1);
         _subscribe(HOLDER, 2, 24);
         _subscribe(STRANGER, 25, 1);
         vm.assertEq(_all().subscriptions(_pool, 25, HOLDER), BUYER, "the last");
-        _assertSubscribeFails(OWNER, 1, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 1, 1));
-        _assertSubscribeFails(OWNER, 2, 25, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 2, 25));
-        _assertSubscribeFails(OWNER, 26, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector, 26, 1));
+        _assertSubscribeFails(OWNER, 1, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
+        _assertSubscribeFails(OWNER, 2, 25, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
+        _assertSubscribeFails(OWNER, 26, 1, abi.encodeWithSelector(IPools.InvalidPeriods.selector));
     }
 
     function test_subscribe__after_a_lifetime__running_period() public {
@@ -108,10 +161,10 @@ contract PoolsTest is PartsFixture {
         vm.warp(NOW + 2 * PERIOD);
         vm.recordLogs();
         _post(1, RULES);
-        (bytes32 root, uint128 amount, uint40 first, uint40 through, uint40 adoptableAt) = _all().pendingRoots(_pool);
+        (bytes32 root, uint128 amount, uint40 first, uint40 adoptableAt, uint48 fees) = _all().roots(_pool, 1);
         vm.assertEq(root, RULES, "root");
         vm.assertEq(amount, 3 * FEE, "amount");
-        vm.assertTrue(first == 0 && through == 1 && adoptableAt == block.timestamp + 3 days, "range");
+        vm.assertTrue(first == 0 && fees == 0 && adoptableAt == block.timestamp + 3 days, "range");
         Vm.Log[] memory logs = vm.getRecordedLogs();
         uint256 packed = (uint256(1) << 64) | (uint256(adoptableAt) << 128);
         _assertEntry(logs[0], 42, _pool, OPERATOR, abi.encode(_sequence(), 3 * FEE, packed, uint256(DATA), RULES));
@@ -126,7 +179,7 @@ contract PoolsTest is PartsFixture {
         _assertPostFails(OPERATOR, 1, RULES, abi.encodeWithSelector(IPools.InvalidRange.selector, 0, 1));
         _assertPostFails(OPERATOR, 0, 0, abi.encodeWithSelector(IPools.ZeroRoot.selector));
         _post(0, RULES);
-        bytes memory pending = abi.encodeWithSelector(IPools.RootPending.selector, _pool, block.timestamp + 3 days);
+        bytes memory pending = abi.encodeWithSelector(IPools.RootPending.selector, block.timestamp + 3 days);
         _assertPostFails(OPERATOR, 0, RULES, pending);
         vm.warp(NOW + PERIOD + 3 days);
         _all().adoptRoot(_pool);
@@ -149,8 +202,8 @@ contract PoolsTest is PartsFixture {
         vm.warp(late);
         uint256 expected = (late - NOW - SILENCE) / PERIOD;
         _post(expected, RULES);
-        (,, uint40 first, uint40 through,) = _all().pendingRoots(_pool);
-        vm.assertTrue(first == expected && through == expected, "range");
+        (bytes32 root,, uint40 first,,) = _all().roots(_pool, expected);
+        vm.assertTrue(first == expected && root == RULES, "range");
     }
 
     function test_veto__challenger_in_time__root_gone_and_periods_wait() public {
@@ -166,7 +219,7 @@ contract PoolsTest is PartsFixture {
         _all().veto(_pool);
         _assertEntry(_lastEntry(), 43, _pool, CHALLENGER, abi.encode(_sequence(), FEE, 0, 0, RULES));
         vm.assertEq(_all().income(_pool, 0), FEE, "waits");
-        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector, _pool));
+        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector));
         _all().adoptRoot(_pool);
         _post(0, DATA);
     }
@@ -174,7 +227,7 @@ contract PoolsTest is PartsFixture {
     function test_veto__late_or_nothing_posted__reverts() public {
         _create();
         vm.prank(CHALLENGER);
-        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector, _pool));
+        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector));
         _all().veto(_pool);
         vm.warp(NOW + PERIOD);
         _post(0, RULES);
@@ -195,10 +248,12 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(due, 1_000, "due");
         (uint128 acc,,) = market.splits(second);
         vm.assertEq(acc, 1_000, "credited");
-        _assertEntry(_lastEntry(), 45, _pool, address(this), abi.encode(_sequence(), 1_000, second, 1_000, _root()));
-        _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, second));
-        vm.assertEq(_all().poolCredits(_pool, second), 1_000, "credited from the pool");
+        _assertEntry(_lastEntry(), 45, _pool, address(this), abi.encode(_sequence(), 1_000, second, 0, _root()));
+        _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NothingAllocated.selector));
+        vm.assertEq(_all().poolCredits(_pool, 0, second), 1_000, "credited from the root");
+        vm.assertEq(_left(0), 2_000, "left");
         vm.assertEq(_claimPool(0), 2_000, "the rest");
+        vm.assertEq(_left(0), 0, "nothing left");
     }
 
     function test_adoptRoot__early__reverts_and_later_recorded() public {
@@ -208,14 +263,16 @@ contract PoolsTest is PartsFixture {
         _post(0, RULES);
         uint256 adoptableAt = NOW + PERIOD + 3 days;
         vm.warp(adoptableAt - 1);
-        vm.expectRevert(abi.encodeWithSelector(IPools.RootPending.selector, _pool, adoptableAt));
+        vm.expectRevert(abi.encodeWithSelector(IPools.RootPending.selector, adoptableAt));
         _all().adoptRoot(_pool);
         vm.warp(adoptableAt);
         vm.recordLogs();
         _all().adoptRoot(_pool);
-        _assertEntry(_lastEntry(), 44, _pool, address(this), abi.encode(_sequence(), FEE, FEE, 0, RULES));
-        (,,,,, uint40 next, uint128 allocated, uint128 credited, bytes32 root) = _all().pools(_pool);
-        vm.assertTrue(next == 1 && allocated == FEE && credited == 0 && root == RULES, "pool");
+        uint256 expected = adoptableAt + 180 days;
+        _assertEntry(_lastEntry(), 44, _pool, address(this), abi.encode(_sequence(), FEE, expected, 0, RULES));
+        (bytes32 root, uint128 left, uint40 first, uint40 until, uint48 fees) = _all().roots(_pool, 0);
+        vm.assertTrue(root == RULES && left == FEE && first == 0 && until == expected && fees == 1, "allocation");
+        vm.assertEq(_next(), 1, "next");
         vm.assertEq(_all().income(_pool, 0), 0, "allocated");
         vm.assertEq(_all().income(_pool, 1), FEE, "still running");
     }
@@ -235,32 +292,70 @@ contract PoolsTest is PartsFixture {
         _post(3, RULES);
         vm.warp(NOW + 4 * PERIOD + 3 days);
         _all().adoptRoot(_pool);
-        (,,,,, uint40 next, uint128 allocated,,) = _all().pools(_pool);
-        vm.assertTrue(next == 4 && allocated == 4 * FEE, "both roots");
+        vm.assertTrue(_next() == 4 && _left(2) == 3 * FEE && _left(3) == FEE, "both roots");
     }
 
-    function test_claimPool__root_of_a_later_period__only_what_is_new() public {
+    function test_claimPool__later_root_gives_all_to_another__the_adopted_one_stands() public {
         _adoptTotals(2_000, 1_000);
-        _claimPool(0);
-        _totals[0] += 300;
-        _adoptLater();
-        vm.assertEq(_claimPool(0), 300, "new");
-        vm.assertEq(_claimPool(1), 1_000, "a root that was never claimed against costs nothing");
-        (,,,,,,, uint128 credited,) = _all().pools(_pool);
-        vm.assertEq(credited, 2_000 + 300 + 1_000, "credited");
+        (uint256[] memory splits, uint256[] memory totals) = (_splits, _totals);
+        _totals = [0, FEE];
+        uint256 later = _adoptLater();
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        claims[0] = _claimOf(1);
+        claims[0].through = later;
+        vm.assertEq(_all().claimPool(claims), FEE, "the later root");
+        (_splits, _totals) = (splits, totals);
+        vm.assertEq(_claimPool(0) + _claimPool(1), 3_000, "the first root, all of it");
     }
 
-    function test_claimPool__later_root_gives_less__reverts() public {
+    function test_claimPool__many_at_once__those_that_were_credited_are_passed_over() public {
         _adoptTotals(2_000, 1_000);
         _claimPool(0);
-        _totals[0] -= 1;
-        _adoptLater();
-        _assertClaimFails(0, 1_999, abi.encodeWithSelector(IPools.NothingAllocated.selector, _pool, _splits[0]));
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](4);
+        (claims[0], claims[1], claims[2]) = (_claimOf(0), _claimOf(1), _claimOf(1));
+        _totals = [FEE, 0];
+        uint256 later = _adoptLater();
+        claims[3] = _claimOf(0);
+        claims[3].through = later;
+        vm.assertEq(_all().claimPool(claims), 1_000 + FEE, "due");
+        vm.assertTrue(_left(0) == 0 && _left(later) == 0, "left");
+        (uint128 acc,,) = market.splits(uint32(_splits[0]));
+        vm.assertEq(acc, 2_000 + FEE, "both roots");
+        vm.expectRevert(abi.encodeWithSelector(IPools.NothingAllocated.selector));
+        _all().claimPool(claims);
+        vm.expectRevert(abi.encodeWithSelector(IPools.NothingAllocated.selector));
+        _all().claimPool(new IPools.PoolClaim[](0));
+    }
+
+    function test_claimPool__nothing_for_the_split__reverts() public {
+        _adoptTotals(3_000, 0);
+        _assertClaimFails(1, 0, abi.encodeWithSelector(IPools.NothingAllocated.selector));
+    }
+
+    function test_claimPool__a_split_stands_twice_in_the_root__is_credited_once() public {
+        _create();
+        _subscribe(HOLDER, 0, 3);
+        uint32 split = market.createSplit(accounts, shares);
+        (_splits, _totals) = (new uint256[](2), new uint256[](2));
+        (_splits[0], _splits[1], _totals[0], _totals[1]) = (split, split, 100, 200);
+        vm.warp(NOW + 3 * PERIOD);
+        _postAndAdopt(2, _root());
+        IPools.PoolClaim memory other = _claimOf(1);
+        other.through = 2;
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](2);
+        claims[0] = _claimOf(0);
+        (claims[0].through, claims[1]) = (2, other);
+        vm.assertEq(_all().claimPool(claims), 100, "once");
+        vm.assertEq(_left(2), 3 * FEE - 100, "left");
     }
 
     function test_claimPool__root_above_the_income__cap_holds() public {
         _adoptTotals(2_000, 1_001);
         _claimPool(0);
+        _assertClaimFails(1, 1_001, abi.encodeWithSelector(IPools.AllocationExceeded.selector, 1_001, 1_000));
+        _totals = [FEE, 0];
+        _adoptLater();
+        _totals = [2_000, 1_001];
         _assertClaimFails(1, 1_001, abi.encodeWithSelector(IPools.AllocationExceeded.selector, 1_001, 1_000));
     }
 
@@ -271,12 +366,130 @@ contract PoolsTest is PartsFixture {
         _assertClaimFails(0, 2_000, abi.encodeWithSelector(IBooks.UnknownSplit.selector, 77));
     }
 
-    function test_claimPool__pending_root__proves_nothing() public {
+    function test_claimPool__pending_root_or_no_root__proves_nothing() public {
         _adoptTotals(2_000, 1_000);
         vm.warp(block.timestamp + PERIOD);
-        _totals[0] = 2_500;
         _post(_current() - 1, _root());
-        _assertClaimFails(0, 2_500, abi.encodeWithSelector(IPools.InvalidPoolProof.selector));
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        for (uint256 through = 1; through <= _current(); ++through) {
+            claims[0] = _claimOf(0);
+            claims[0].through = through;
+            vm.expectRevert(abi.encodeWithSelector(IPools.NotClaimable.selector));
+            _all().claimPool(claims);
+        }
+    }
+
+    function test_claimPool__until_180_days_after_the_adoption() public {
+        _adoptTotals(2_000, 1_000);
+        uint256 until = block.timestamp + CREDIT_TIME;
+        vm.warp(until - 1);
+        _claimPool(0);
+        _assertRestFails(0, 0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        vm.warp(until);
+        _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NotClaimable.selector));
+    }
+
+    function test_refundRest__root_that_nobody_can_prove__every_fee_goes_back() public {
+        _create();
+        _subscribe(HOLDER, 0, 2);
+        _subscribe(STRANGER, 1, 1);
+        vm.warp(NOW + 2 * PERIOD);
+        _postAndAdopt(1, keccak256("withheld"));
+        vm.warp(block.timestamp + CREDIT_TIME);
+        vm.recordLogs();
+        _all().refundRest(_pool, 1, 1, HOLDER);
+        bytes memory data = abi.encode(_sequence(), FEE, 1, uint256(uint160(HOLDER)), keccak256("withheld"));
+        _assertEntry(_lastEntry(), 47, _pool, BUYER, data);
+        _assertRestFails(1, 1, HOLDER, abi.encodeWithSelector(IPools.NotSubscribed.selector));
+        _all().refundRest(_pool, 1, 0, HOLDER);
+        vm.prank(OPERATOR);
+        _all().refundRest(_pool, 1, 1, STRANGER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS, "all of it");
+        _assertRestFails(1, 1, STRANGER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+    }
+
+    function testFuzz_refundRest__what_was_not_credited__is_divided_exactly(uint256 credited, uint256 holders) public {
+        holders = 1 + holders % 9;
+        credited = credited % (holders * FEE + 1);
+        _create();
+        for (uint160 i = 1; i <= holders; ++i) {
+            _subscribe(address(i), 0, 1);
+        }
+        _splits = [market.createSplit(accounts, shares), market.createSplit(accounts, shares)];
+        _totals = [credited, holders * FEE - credited];
+        vm.warp(NOW + PERIOD);
+        _postAndAdopt(0, _root());
+        if (credited != 0) _claimPool(0);
+        vm.warp(block.timestamp + CREDIT_TIME);
+        uint256 left = holders * FEE - credited;
+        uint256 before = token.balanceOf(BUYER);
+        for (uint160 i = uint160(holders); i >= 1; --i) {
+            uint256 had = token.balanceOf(BUYER);
+            if (_left(0) == 0) {
+                _assertRestFails(0, 0, address(i), abi.encodeWithSelector(IPools.NothingAllocated.selector));
+                continue;
+            }
+            _all().refundRest(_pool, 0, 0, address(i));
+            uint256 part = token.balanceOf(BUYER) - had;
+            vm.assertTrue(part == left / holders || part == left / holders + 1, "equal parts");
+        }
+        vm.assertEq(token.balanceOf(BUYER) - before, left, "to the last unit");
+        vm.assertEq(_left(0), 0, "nothing stays");
+    }
+
+    function test_refundRest__other_periods_strangers_or_no_root__reverts() public {
+        _create();
+        _subscribe(HOLDER, 0, 5);
+        vm.warp(NOW + PERIOD);
+        _postAndAdopt(0, RULES);
+        vm.warp(NOW + 3 * PERIOD);
+        _postAndAdopt(2, RULES);
+        vm.warp(block.timestamp + CREDIT_TIME);
+        for (uint256 period = 0; period < 5; ++period) {
+            if (period == 1 || period == 2) continue;
+            _assertRestFails(2, period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        }
+        _assertRestFails(1, 1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        _assertRestFails(2, 1, STRANGER, abi.encodeWithSelector(IPools.NotSubscribed.selector));
+        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        _all().refundRest(_pool, 2, 1, HOLDER);
+        _all().refundRest(_pool, 2, 2, HOLDER);
+        _all().refundRest(_pool, 0, 0, HOLDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 2 * FEE, "the last two wait");
+    }
+
+    function test_lapse__root_that_nobody_adopts__frees_its_periods() public {
+        _create();
+        _subscribe(HOLDER, 0, 3);
+        vm.warp(NOW + PERIOD + SILENCE - 1);
+        _post(2, RULES);
+        uint256 lapse = block.timestamp + 3 days + LAPSE;
+        vm.warp(lapse - 1);
+        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        _assertPostFails(OPERATOR, 2, DATA, abi.encodeWithSelector(IPools.RootPending.selector, lapse - LAPSE));
+        vm.warp(lapse);
+        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector));
+        _all().adoptRoot(_pool);
+        vm.prank(CHALLENGER);
+        vm.expectRevert(abi.encodeWithSelector(IPools.NoRootPending.selector));
+        _all().veto(_pool);
+        _all().refundPeriod(_pool, 0, HOLDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 2 * FEE, "the last one can still be divided");
+        _postAndAdopt(2, DATA);
+        vm.assertTrue(_left(2) == FEE && _next() == 3, "what is refunded is not allocated");
+        vm.assertEq(_all().income(_pool, 0), 0, "nothing twice");
+        _all().refundPeriod(_pool, 1, HOLDER);
+    }
+
+    function test_lapse__adopted_at_the_last_moment__members_still_have_their_time() public {
+        _create();
+        _subscribe(HOLDER, 0, 1);
+        vm.warp(NOW + PERIOD);
+        _post(0, RULES);
+        vm.warp(NOW + PERIOD + 3 days + LAPSE - 1);
+        _all().adoptRoot(_pool);
+        (,,, uint40 until,) = _all().roots(_pool, 0);
+        vm.assertEq(until, block.timestamp + CREDIT_TIME, "from the adoption on");
     }
 
     function test_refundPeriod__silent_operator__payer_gets_the_fee_back_once() public {
@@ -284,11 +497,11 @@ contract PoolsTest is PartsFixture {
         _subscribe(HOLDER, 0, 2);
         uint256 end = NOW + PERIOD + SILENCE;
         vm.warp(end - 1);
-        bytes memory early = abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 0);
+        bytes memory early = abi.encodeWithSelector(IPools.NotRefundable.selector);
         _assertRefundFails(0, HOLDER, early);
         vm.warp(end);
-        _assertRefundFails(0, STRANGER, abi.encodeWithSelector(IPools.NotSubscribed.selector, _pool, 0, STRANGER));
-        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
+        _assertRefundFails(0, STRANGER, abi.encodeWithSelector(IPools.NotSubscribed.selector));
+        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
         vm.recordLogs();
         vm.prank(STRANGER);
         _all().refundPeriod(_pool, 0, HOLDER);
@@ -305,7 +518,7 @@ contract PoolsTest is PartsFixture {
         vm.warp(NOW + PERIOD + SILENCE);
         _all().refundPeriod(_pool, 0, HOLDER);
         vm.assertEq(_all().income(_pool, 0), FEE, "waits for the other");
-        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotSubscribed.selector, _pool, 0, HOLDER));
+        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotSubscribed.selector));
         _all().refundPeriod(_pool, 0, STRANGER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS, "refund");
     }
@@ -315,13 +528,13 @@ contract PoolsTest is PartsFixture {
         _subscribe(HOLDER, 0, 2);
         vm.warp(NOW + PERIOD + SILENCE);
         _post(1, RULES);
-        (, uint128 amount, uint40 first,,) = _all().pendingRoots(_pool);
+        (, uint128 amount, uint40 first,,) = _all().roots(_pool, 1);
         vm.assertTrue(first == 1 && amount == FEE, "period 0 is left out");
         _all().refundPeriod(_pool, 0, HOLDER);
         vm.warp(block.timestamp + PERIOD);
-        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
+        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
         _all().adoptRoot(_pool);
-        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 1));
+        _assertRefundFails(1, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
         vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
     }
 
@@ -334,17 +547,17 @@ contract PoolsTest is PartsFixture {
         vm.assertEq(token.balanceOf(BUYER), FUNDS - FEE, "one fee back, one allocated");
     }
 
-    function test_refundPeriod__posted_root_never_adopted__frees_only_what_it_does_not_cover() public {
+    function test_refundPeriod__posted_root_not_adopted_yet__frees_only_what_it_does_not_cover() public {
         _create();
-        _subscribe(HOLDER, 0, 4);
-        vm.warp(NOW + 3 * PERIOD);
-        _post(2, RULES);
-        vm.warp(NOW + 4 * PERIOD + SILENCE);
-        for (uint256 period = 0; period < 3; ++period) {
-            _assertRefundFails(period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, period));
+        _subscribe(HOLDER, 0, 9);
+        vm.warp(NOW + PERIOD + SILENCE);
+        _post(4, RULES);
+        vm.warp(NOW + 2 * PERIOD + SILENCE);
+        for (uint256 period = 1; period < 9; ++period) {
+            _assertRefundFails(period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
         }
-        _all().refundPeriod(_pool, 3, HOLDER);
-        vm.assertEq(token.balanceOf(BUYER), FUNDS - 3 * FEE, "three are covered");
+        _all().refundPeriod(_pool, 0, HOLDER);
+        vm.assertEq(token.balanceOf(BUYER), FUNDS - 8 * FEE, "the first was not covered");
     }
 
     function test_refundPeriod__last_root_vetoed__fees_go_back() public {
@@ -353,7 +566,7 @@ contract PoolsTest is PartsFixture {
         vm.warp(NOW + PERIOD + SILENCE - 1);
         _post(0, RULES);
         vm.warp(block.timestamp + 1 days);
-        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector, _pool, 0));
+        _assertRefundFails(0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
         vm.prank(CHALLENGER);
         _all().veto(_pool);
         _assertPostFails(OPERATOR, 0, RULES, abi.encodeWithSelector(IPools.InvalidRange.selector, 1, 0));
@@ -369,9 +582,22 @@ contract PoolsTest is PartsFixture {
         vm.warp(NOW + PERIOD + SILENCE);
         calling.arm(address(market), abi.encodeCall(IPools.refundPeriod, (_pool, 0, HOLDER)));
         _all().refundPeriod(_pool, 0, HOLDER);
-        bytes4 guard = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;
-        vm.assertTrue(!calling.succeeded(), "entered again");
-        vm.assertEq(keccak256(calling.answer()), keccak256(abi.encodeWithSelector(guard)), "refused by the guard");
+        _assertGuarded(calling);
+    }
+
+    function test_refundRest__token_that_calls_back__cannot_take_it_twice() public {
+        ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
+        _deploy(calling);
+        _create();
+        _subscribe(HOLDER, 0, 1);
+        _subscribe(STRANGER, 0, 1);
+        vm.warp(NOW + PERIOD);
+        _postAndAdopt(0, RULES);
+        vm.warp(block.timestamp + CREDIT_TIME);
+        calling.arm(address(market), abi.encodeCall(IPools.refundRest, (_pool, 0, 0, STRANGER)));
+        _all().refundRest(_pool, 0, 0, HOLDER);
+        _assertGuarded(calling);
+        vm.assertEq(_left(0), FEE, "the other part");
     }
 
     function test_trees__shared_vectors__same_roots_and_proofs() public view {
@@ -381,7 +607,7 @@ contract PoolsTest is PartsFixture {
         for (uint256 i = 0; i < count; ++i) {
             string memory path = string.concat(".cases[", cheats.toString(i), "].");
             uint256[] memory splits = cheats.parseJsonUintArray(json, string.concat(path, "splits"));
-            uint256[] memory totals = cheats.parseJsonUintArray(json, string.concat(path, "cumulative"));
+            uint256[] memory totals = cheats.parseJsonUintArray(json, string.concat(path, "units"));
             bytes32 root = cheats.parseJsonBytes32(json, string.concat(path, "root"));
             vm.assertEq(PoolTrees.root(splits, totals), root, path);
             bytes32[] memory expected = cheats.parseJsonBytes32Array(json, string.concat(path, "last"));
@@ -397,7 +623,12 @@ contract PoolsTest is PartsFixture {
 
     function _subscribe(address holder, uint256 first, uint256 count) private {
         vm.prank(BUYER);
-        _all().subscribe(_pool, holder, first, count, ORDER);
+        _all().subscribe(_pool, _agreed(), holder, first, (1 << count) - 1, ORDER);
+    }
+
+    /// @dev The digest of what a subscriber agrees to, written out once more.
+    function _agreed() private pure returns (bytes32) {
+        return keccak256(abi.encode(OPERATOR, CHALLENGER, FEE, PERIOD, RULES));
     }
 
     function _post(uint256 through, bytes32 root) private {
@@ -418,11 +649,12 @@ contract PoolsTest is PartsFixture {
     }
 
     /// @dev A subscriber of a later period, and a root that covers it.
-    function _adoptLater() private {
+    function _adoptLater() private returns (uint256 through) {
         vm.warp(block.timestamp + PERIOD);
-        _subscribe(HOLDER, _current(), 1);
+        through = _current();
+        _subscribe(HOLDER, through, 1);
         vm.warp(block.timestamp + PERIOD);
-        _postAndAdopt(_current() - 1, _root());
+        _postAndAdopt(through, _root());
     }
 
     function _postAndAdopt(uint256 through, bytes32 root) private {
@@ -432,8 +664,23 @@ contract PoolsTest is PartsFixture {
     }
 
     function _claimPool(uint256 index) private returns (uint256) {
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        claims[0] = _claimOf(index);
+        return _all().claimPool(claims);
+    }
+
+    /// @dev Against the root that ends with period 0.
+    function _claimOf(uint256 index) private view returns (IPools.PoolClaim memory) {
         bytes32[] memory proof = PoolTrees.proof(_splits, _totals, index);
-        return _all().claimPool(_pool, uint32(_splits[index]), _totals[index], proof);
+        return IPools.PoolClaim(_pool, 0, uint32(_splits[index]), _totals[index], proof);
+    }
+
+    function _left(uint256 through) private view returns (uint128 left) {
+        (, left,,,) = _all().roots(_pool, through);
+    }
+
+    function _next() private view returns (uint24 next) {
+        (,,,,, next,,) = _all().pools(_pool);
     }
 
     function _root() private view returns (bytes32) {
@@ -451,9 +698,14 @@ contract PoolsTest is PartsFixture {
     }
 
     function _assertSubscribeFails(address holder, uint256 first, uint256 count, bytes memory answer) private {
+        uint256 wanted = count > 255 ? count : (1 << count) - 1;
         vm.expectRevert(answer);
         vm.prank(BUYER);
-        _all().subscribe(_pool, holder, first, count, ORDER);
+        _all().subscribe(_pool, _agreed(), holder, first, wanted, ORDER);
+    }
+
+    function _assertOtherTerms() private {
+        _assertSubscribeFails(HOLDER, 0, 1, abi.encodeWithSelector(IPools.OtherTerms.selector));
     }
 
     function _assertPostFails(address sender, uint256 through, bytes32 root, bytes memory answer) private {
@@ -463,9 +715,22 @@ contract PoolsTest is PartsFixture {
     }
 
     function _assertClaimFails(uint256 index, uint256 total, bytes memory answer) private {
-        bytes32[] memory proof = PoolTrees.proof(_splits, _totals, index);
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        claims[0] = _claimOf(index);
+        claims[0].units = total;
         vm.expectRevert(answer);
-        _all().claimPool(_pool, uint32(_splits[index]), total, proof);
+        _all().claimPool(claims);
+    }
+
+    function _assertRestFails(uint256 through, uint256 period, address holder, bytes memory answer) private {
+        vm.expectRevert(answer);
+        _all().refundRest(_pool, through, period, holder);
+    }
+
+    function _assertGuarded(ICallingToken calling) private view {
+        bytes4 guard = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;
+        vm.assertTrue(!calling.succeeded(), "entered again");
+        vm.assertEq(keccak256(calling.answer()), keccak256(abi.encodeWithSelector(guard)), "refused by the guard");
     }
 
     function _assertRefundFails(uint256 period, address holder, bytes memory answer) private {

@@ -5,6 +5,7 @@ import {IBooks} from "../src/interfaces/IBooks.sol";
 import {IChannels} from "../src/interfaces/IChannels.sol";
 import {IEscrow} from "../src/interfaces/IEscrow.sol";
 import {IOffers} from "../src/interfaces/IOffers.sol";
+import {IPools} from "../src/interfaces/IPools.sol";
 import {Vm} from "./Base.sol";
 import {PartsFixture} from "./PartsFixture.sol";
 import {PoolTrees} from "./PoolTrees.sol";
@@ -176,10 +177,9 @@ contract RangesTest is PartsFixture {
         _assertEntry(_lastEntry(), 40, pool, SELLER, data);
         for (uint160 i = 0; i < 3; ++i) {
             vm.recordLogs();
-            vm.prank(WIDE);
-            _all().subscribe(pool, address(uint160(WIDE) - i), i == 0 ? 0 : 1, i == 0 ? 2 : 1, ORDER);
+            _subscribeDear(pool, address(uint160(WIDE) - i), i == 0 ? 0 : 1, i == 0 ? 2 : 1);
             data = abi.encode(
-                _sequence(), i == 0 ? 2 * uint256(DEAR) : DEAR, i == 0 ? 2 << 64 : 1 | (1 << 64), uint160(WIDE), ORDER
+                _sequence(), i == 0 ? 2 * uint256(DEAR) : DEAR, i == 0 ? 3 << 64 : 1 | (1 << 64), uint160(WIDE), ORDER
             );
             _assertEntry(_lastEntry(), 41, pool, address(uint160(WIDE) - i), data);
         }
@@ -190,13 +190,34 @@ contract RangesTest is PartsFixture {
     function test_refundPeriod__wide_accounts__recorded_whole() public {
         vm.prank(SELLER);
         uint64 pool = _all().createPool(CHALLENGER, DEAR, 366 days, TERMS);
-        vm.prank(WIDE);
-        _all().subscribe(pool, SELLER, 0, 1, ORDER);
+        _subscribeDear(pool, SELLER, 0, 1);
         vm.warp(LATE + 366 days + 180 days);
         vm.recordLogs();
         _all().refundPeriod(pool, 0, SELLER);
         _assertEntry(_lastEntry(), 46, pool, WIDE, abi.encode(_sequence(), DEAR, 0, uint160(SELLER), bytes32(0)));
         vm.assertEq(token.balanceOf(WIDE), type(uint128).max, "refund");
+    }
+
+    function test_refundRest__wide_accounts_and_fees__recorded_whole() public {
+        vm.prank(SELLER);
+        uint64 pool = _all().createPool(CHALLENGER, DEAR, 366 days, TERMS);
+        _subscribeDear(pool, SELLER, 0, 1);
+        vm.warp(LATE + 366 days);
+        vm.prank(SELLER);
+        _all().postRoot(pool, 0, ~bytes32(0), ~bytes32(0), "");
+        vm.warp(LATE + 369 days);
+        _all().adoptRoot(pool);
+        vm.warp(LATE + 369 days + 180 days);
+        vm.recordLogs();
+        _all().refundRest(pool, 0, 0, SELLER);
+        _assertEntry(_lastEntry(), 47, pool, WIDE, abi.encode(_sequence(), DEAR, 0, uint160(SELLER), ~bytes32(0)));
+        vm.assertEq(token.balanceOf(WIDE), type(uint128).max, "refund");
+    }
+
+    function _subscribeDear(uint64 pool, address holder, uint256 first, uint256 count) private {
+        (,,,,,,, bytes32 terms) = _all().pools(pool);
+        vm.prank(WIDE);
+        _all().subscribe(pool, terms, holder, first, (1 << count) - 1, ORDER);
     }
 
     function _topUpAndRedeem(uint64 channel, uint128 deposit, uint32 split) private {
@@ -246,10 +267,14 @@ contract RangesTest is PartsFixture {
         _assertEntry(posted, 42, pool, SELLER, data);
         vm.warp(adoptableAt);
         _all().adoptRoot(pool);
-        vm.assertEq(_all().claimPool(pool, uint32(splits[0]), total, new bytes32[](0)), total, "due");
+        (, uint128 left,,, uint48 fees) = _all().roots(pool, 1);
+        vm.assertTrue(left == total && fees == 4, "allocated");
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](1);
+        claims[0] = IPools.PoolClaim(pool, 1, uint32(splits[0]), total, new bytes32[](0));
+        vm.assertEq(_all().claimPool(claims), total, "due");
         vm.assertEq(_acc(uint32(splits[0])), total, "acc");
-        (,,,,,, uint128 allocated, uint128 credited,) = _all().pools(pool);
-        vm.assertTrue(allocated == total && credited == total, "allocated and credited");
+        (, left,,,) = _all().roots(pool, 1);
+        vm.assertEq(left, 0, "credited");
     }
 
     function _publishDear(IOffers.OfferTerms memory terms) private returns (uint64, uint32, uint64) {

@@ -155,7 +155,7 @@ def test_protocol__numbers__are_those_of_the_code() -> None:
         f"frames of {FRAME_BYTES >> 20} MiB of plaintext",
         f"at most {MAX_RULES_BYTES} bytes: `name`",
         f"at most {MAX_ADAPTERS_USED} adapters",
-        f"`viz-node/pool-division/1`, at most {MAX_DIVISION_BYTES >> 20} MiB",
+        f"`viz-node/pool-division/2`, at most {MAX_DIVISION_BYTES >> 20} MiB",
         f"at most {MAX_BODY_BYTES >> 20} MiB, within {BODY_SECONDS:g} s",
     ]
     assert [phrase for phrase in said if phrase not in text] == []

@@ -21,6 +21,7 @@ from viz_node.chain.transactions import Call
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.pool import CREDIT_SECONDS, LAPSE_SECONDS, PoolClaim
 from viz_node.domain.purchase import NewChannel, NewOrder
 from viz_node.domain.royalty import split_from_shares
 from viz_node.errors import NotFoundError, TransactionRevertedError, UsageError, VerificationError
@@ -258,7 +259,7 @@ def test_pool__fees_are_divided_by_the_adopted_root_and_refunded_when_nobody_pos
     pool = gateway.pool(1)
     assert (pool.operator, pool.challenger, pool.fee, pool.period_seconds) == (owner.account, OTHERS[0], fee, DAY)
     market.approve(buyer)
-    market.do(buyer, gateway.prepare_subscribe(1, buyer.account, 0, 2, REF))
+    market.do(buyer, gateway.prepare_subscribe(1, pool.terms, buyer.account, [0, 1], REF))
     assert gateway.subscription_payer(1, 1, buyer.account) == buyer.account
     assert gateway.subscription_payer(1, 2, buyer.account) is None
     assert gateway.pool_income(1, 0) == fee
@@ -274,15 +275,20 @@ def test_pool__fees_are_divided_by_the_adopted_root_and_refunded_when_nobody_pos
     assert gateway.subscriptions_of(buyer.account) == {1: [0, 1]}
     market.pass_time(WINDOW + 1)
     market.do(buyer, gateway.prepare_adopt_root(1))
-    assert [root.state for root in gateway.posted_roots(1)] == ["adopted"]
-    market.do(buyer, gateway.prepare_claim_pool(1, 1, totals))
-    assert gateway.pool_credit(1, 1) == 999_999 == gateway.royalties_of(owner.account)[0].accrued
-    assert (gateway.pool(1).next_period, gateway.pool(1).credited) == (1, 999_999)
+    (adopted,) = gateway.posted_roots(1)
+    assert (adopted.state, adopted.until) == ("adopted", gateway.block_time() + CREDIT_SECONDS)
+    claim = PoolClaim(1, 0, 1, totals)
+    assert gateway.uncredited([claim]) == [claim]
+    market.do(buyer, gateway.prepare_claim_pool([claim, claim]))
+    assert gateway.uncredited([claim]) == []
+    assert gateway.royalties_of(owner.account)[0].accrued == 999_999
+    assert (gateway.pool(1).next_period, gateway.pool_rest(1, 0), gateway.divided()) == (1, (1, 1), {1: fee})
 
     market.pass_time(200 * DAY)
     before = gateway.balances(buyer.account).token
     market.do(owner, gateway.prepare_refund_period(1, 1, buyer.account))
-    assert gateway.balances(buyer.account).token == before + fee
+    market.do(owner, gateway.prepare_refund_rest(1, 0, 0, buyer.account))
+    assert gateway.balances(buyer.account).token == before + fee + 1
     assert gateway.subscribers_of(1, 0, 9) == {0: [buyer.account]}
     with pytest.raises(NotFoundError):
         gateway.pool(2)
@@ -295,6 +301,13 @@ def test_pool__challenger__vetoes_a_posted_root(market: AnvilMarket) -> None:
     market.do(market.owner, gateway.prepare_post_root(1, 0, {1: 5}, b"\2" * 32, "x"))
     market.do(challenger, gateway.prepare_veto(1))
     assert [root.state for root in gateway.posted_roots(1)] == ["vetoed"]
+    for _ in range(2):
+        market.do(market.owner, gateway.prepare_post_root(1, 0, {1: 5}, b"\2" * 32, "x"))
+        assert gateway.posted_roots(1)[-1].state == "pending"
+        market.pass_time(WINDOW + LAPSE_SECONDS)
+        assert gateway.posted_roots(1)[-1].state == "lapsed"
+    market.do(market.owner, gateway.prepare_post_root(1, 0, {1: 5}, b"\2" * 32, "x"))
+    assert [root.state for root in gateway.posted_roots(1)] == ["vetoed", "lapsed", "lapsed", "pending"]
 
 
 def test_notices__complaint_and_answer__stand_in_order_and_the_offer_closes(market: AnvilMarket) -> None:

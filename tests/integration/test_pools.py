@@ -17,7 +17,14 @@ from viz_node.domain.ids import TokenAmount
 from viz_node.domain.job import JobState
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import UseStatement
-from viz_node.errors import NotFoundError, PriceAboveLimitError, RefusedError, UsageError, VerificationError
+from viz_node.errors import (
+    NotFoundError,
+    PriceAboveLimitError,
+    RefusedError,
+    TransactionRevertedError,
+    UsageError,
+    VerificationError,
+)
 from viz_node.services.pool_desk import USES_METHOD
 from viz_node.services.run_pool import AskedPool
 
@@ -74,6 +81,7 @@ class Scene:
     async def watch(self, *members: Member) -> None:
         for member in members:
             await member.pools.watch()
+            await mined(member)
 
     def root_states(self) -> list[str]:
         return [root.state for root in self.gateway.posted_roots(1)]
@@ -83,6 +91,12 @@ class Scene:
 
     def accrued(self, owner: Member) -> int:
         return sum(row.accrued for row in self.gateway.royalties_of(owner.keys.account))
+
+
+async def mined(member: Member) -> None:
+    """What the member has sent is in blocks."""
+    for entry in member.store.pending_outbox():
+        await member.treasury.finish(entry.order_id)
 
 
 async def done(member: Member, kind: str, order: dict[str, Any]) -> dict[str, Any]:
@@ -124,14 +138,16 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
     assert made.root_states() == ["adopted"]
     for member in (ann, bob, made.operator):
         assert "are added to" in (await member.royalties.plan_claim())[0]["consequence"]
-        await made.watch(member)
         assert (await member.royalties.show())["in_pools"] != "0.00"
+        await made.watch(member)  # which credits it, unasked
+        assert (await member.royalties.show())["in_pools"] == "0.00"
+        assert made.accrued(member) > 0
         await done(member, "claim", {"name": "royalties"})
         assert await member.royalties.plan_claim() == []
     # Rita's 7.00 go 3:1, Rob's all to Bob; the operator's reserve has the other 30 percent of both.
     assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
     assert made.accrued(made.operator) == 6_000_000
-    assert made.gateway.pool(1).credited == 2 * FEE
+    assert made.gateway.pool_rest(1, 0) == (0, 2)
     shown = await bob.pools.show(1)
     assert [root["state"] for root in shown["roots"]] == ["adopted"]
     assert {row["units"] for row in shown["roots"][0]["given"]} == {"5.25", "8.75", "6.00"}
@@ -172,10 +188,37 @@ async def test_subscribe__more_periods__follow_each_other_and_stay_within_the_li
     (row,) = await plans.plan(1, 2, 2 * FEE)
     assert (row["amount"], "period 1 to 2" in row["what"]) == ("20.00", True)
     result = await done(rita, "subscribe", {"pool": 1, "periods": 2, "max_price": 2 * FEE})
-    assert (result["first_period"], result["paid"]) == (1, "20.00")
+    assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2], [], "20.00")
     assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0, 1, 2]}
     with pytest.raises(RefusedError, match="paid up to"):
         await plans.plan(1, 24, 24 * FEE)
+
+
+async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(chain: DevChain, tmp_path: Path) -> None:
+    made = await scene(chain, tmp_path)
+    (rita, rob), gateway = made.readers, made.gateway
+    pool = gateway.pool(1)
+    gift = gateway.prepare_subscribe(1, pool.terms, rita.keys.account, [4, 6], bytes(32))
+    await rob.treasury.execute("gift", lambda: rob.trade.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
+    await rob.treasury.execute("gifts", lambda: gift, {"kind": "gift"})
+    with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
+        await rita.pools.subscriptions.plan(1, 6, 4 * FEE - 1)
+    (row,) = await rita.pools.subscriptions.plan(1, 6, 4 * FEE)
+    assert (row["amount"], "period 1 to 6, without 4, 6, paid already" in row["what"]) == ("40.00", True)
+    before = made.world.tokens(rita)
+    order = await rita.pools.subscriptions.order(1, 6, 4 * FEE)
+    result = await done(rita, "subscribe", order)
+    assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2, 3, 5], [4, 6], "40.00")
+    assert made.world.tokens(rita) == before - 4 * FEE
+    assert gateway.subscriptions_of(rita.keys.account) == {1: [*range(7)]}
+    assert gateway.subscriptions_of(rita.keys.account, rob.keys.account) == {1: [4, 6]}
+
+    stale = order | {"terms": "00" * 32}
+    (job, *_) = await rita.live(("subscribe", stale))
+    assert "is not the one that was ordered" in job.error
+    call = gateway.prepare_subscribe(1, bytes(32), rita.keys.account, [9], bytes(32))
+    with pytest.raises(TransactionRevertedError, match="OtherTerms"):
+        await rita.treasury.execute("other", lambda: call, {"kind": "other"})
 
 
 async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChain, tmp_path: Path) -> None:
@@ -192,7 +235,7 @@ async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChai
         "member": replace(right, members=right.members[:1]),
         "signature": replace(right, statements=swapped),
         "twice": replace(right, statements=(right.statements[0], *right.statements)),
-        "before": replace(right, before={1: 1}),
+        "periods": replace(right, periods=(0, 1)),
         "rules": replace(right, rules=replace(right.rules, adapters_share=6000)),
     }
     for count, (name, lie) in enumerate(lies.items(), 1):
@@ -240,9 +283,12 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
 
     await send("approve", gateway.prepare_approve(MONEY))
     await send("open", gateway.prepare_create_pool(made.challenger.keys.account, TokenAmount(1), DAY, b"\7" * 32))
+    gift = gateway.pool(2)
     for number, member in enumerate(victims):
-        await send(f"gift-{number}", gateway.prepare_subscribe(2, member.keys.account, 0, 24, bytes(32)))
-    await send("gift", gateway.prepare_subscribe(1, rita.keys.account, 1, 1, bytes(32)))
+        await send(
+            f"gift-{number}", gateway.prepare_subscribe(2, gift.terms, member.keys.account, range(24), bytes(32))
+        )
+    await send("gift", gateway.prepare_subscribe(1, gateway.pool(1).terms, rita.keys.account, [1], bytes(32)))
     assert gateway.subscriptions_of(rita.keys.account) == {1: [0, 1], 2: [*range(24)]}
     assert gateway.subscriptions_of(rita.keys.account, rita.keys.account) == {1: [0]}
     await made.read(rita, 0, 1)
@@ -260,7 +306,9 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
     coins = [made.coins(member) for member in victims]
     made.pass_time(182 * DAY)
     await made.watch(*victims)
-    assert [made.coins(member) for member in victims] == coins
+    assert [made.coins(member) for member in victims if member is not rita] == [*coins[:2], *coins[3:]]
+    refunds = [entry.detail["period"] for entry in rita.store._outbox.values() if entry.kind == "pool refund"]
+    assert refunds == [0], "its own fee, of a root that nobody adopted"
 
 
 async def test_pools__that_cannot_be_attended_to__keep_no_other_waiting(chain: DevChain, tmp_path: Path) -> None:
@@ -301,6 +349,80 @@ async def test_statement__only_the_challenger_has_it__the_operator_asks_for_it(c
     division = await made.operator.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
     assert [item.uses for item in division.statements] == [{1: 1}]
     assert made.root_states() == ["pending"]
+
+
+async def adopted(chain: DevChain, tmp_path: Path) -> Scene:
+    made = await used_and_over(chain, tmp_path)
+    await made.watch(made.operator)
+    made.pass_time(WINDOW)
+    await made.watch(made.operator)
+    assert made.root_states() == ["adopted"]
+    return made
+
+
+async def test_credit__costs_more_than_a_tenth__waits_for_its_last_month(chain: DevChain, tmp_path: Path) -> None:
+    made = await adopted(chain, tmp_path)
+    ann = made.owners[0]
+    await ann.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
+    (due,) = await ann.pools.members._dues()
+    assert due.brought == 5_250_000 * 97 // 100
+    costs = await ann.treasury.quote_wei(made.gateway.prepare_claim_pool([due.claim]))
+    ann.pools.desk._coin_price = due.brought * 10**18 // (2 * costs)
+    await made.watch(ann)
+    assert made.accrued(ann) == 0
+    made.pass_time(149 * DAY)
+    await made.watch(ann)
+    assert made.accrued(ann) == 0
+    made.pass_time(2 * DAY)
+    ann.pools.desk._coin_price *= 3
+    await made.watch(ann)
+    assert made.accrued(ann) == 0, "it costs more than it brings"
+    ann.pools.desk._coin_price //= 3
+    await made.watch(ann)
+    assert made.accrued(ann) == 5_250_000
+
+
+async def test_credit__of_a_pool_that_was_left__comes_all_the_same(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path)
+    bob = made.owners[1]
+    await bob.pools.members.leave(1, made.adapters[1])
+    await made.watch(made.operator)
+    made.pass_time(WINDOW)
+    await made.watch(made.operator, bob)
+    assert made.accrued(bob) == 8_750_000
+
+
+async def test_rest__that_no_split_claimed__goes_back_to_those_who_paid(chain: DevChain, tmp_path: Path) -> None:
+    made = await adopted(chain, tmp_path)
+    (ann, bob), (rita, rob) = made.owners, made.readers
+    await made.watch(ann)
+    before = [made.world.tokens(reader) for reader in (rita, rob)]
+    made.pass_time(180 * DAY - 60)
+    await made.watch(rita, rob)
+    assert [made.world.tokens(reader) for reader in (rita, rob)] == before
+    made.pass_time(60)
+    await made.watch(rita, rob, bob, rita, rob)
+    left = 2 * FEE - 5_250_000
+    assert [made.world.tokens(reader) for reader in (rita, rob)] == [had + left // 2 for had in before]
+    assert (made.accrued(bob), made.gateway.pool_rest(1, 0)) == (0, (0, 0))
+
+
+async def test_posted_root__nobody_adopts_it__members_do_and_else_it_is_posted_again(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await used_and_over(chain, tmp_path)
+    ann = made.owners[0]
+    await made.watch(made.operator)
+    made.pass_time(WINDOW + 15 * DAY - 60)
+    await made.watch(ann)
+    assert made.root_states() == ["pending"]
+    made.pass_time(15 * DAY + 60)
+    await made.watch(ann)
+    assert made.root_states() == ["lapsed"]
+    await made.watch(made.operator)
+    made.pass_time(WINDOW + 15 * DAY)
+    await made.watch(ann)
+    assert made.root_states() == ["lapsed", "adopted"]
 
 
 async def test_nobody_divides__subscriber__has_the_fee_back_by_himself(chain: DevChain, tmp_path: Path) -> None:
@@ -416,7 +538,7 @@ async def test_subscribe__believed_lost_and_paid_after_all__pays_no_other_period
     rita.store.save_job(replace(job, state=JobState.RUNNING))
     rita.start()
     await rita.live()
-    assert rita.store.find_job(job.job_id).error.endswith("AlreadySubscribed(1, 0)")
+    assert rita.store.find_job(job.job_id).error.endswith("AlreadySubscribed()")
     assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0]}
     assert made.world.tokens(rita) == MONEY - FEE
 
@@ -431,6 +553,20 @@ async def test_divide__killed_at_every_call__is_posted_once(chain: DevChain, tmp
         await made.operator.pools.operator.watch()
 
     assert await _killed_everywhere(made, made.operator, act, check) > 10
+
+
+async def test_credit__watcher_killed_at_every_call__comes_once(chain: DevChain, tmp_path: Path) -> None:
+    made = await adopted(chain, tmp_path)
+    ann = made.owners[0]
+
+    def check() -> None:
+        assert made.accrued(ann) == 5_250_000
+
+    async def act() -> None:
+        await ann.pools.members.watch()
+        await mined(ann)
+
+    assert await _killed_everywhere(made, ann, act, check) > 5
 
 
 async def test_claim__from_a_pool_killed_at_every_call__is_paid_once(chain: DevChain, tmp_path: Path) -> None:

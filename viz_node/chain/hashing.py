@@ -1,6 +1,6 @@
 """Keccak-256, and the Merkle trees over split shares and pool totals, exactly as the market contract wants them.
 
-A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`, or `(uint256(split), uint256(cumulative))` for a pool;
+A leaf is `keccak(keccak(abi.encode(account, uint256(share))))`, or `(uint256(split), uint256(units))` for a pool;
 each level hashes neighbors as a sorted pair, and a node without a neighbor moves up unchanged.
 `tests/integration/test_chain_market.py` claims against the real contract.
 """
@@ -41,20 +41,26 @@ def split_proof(shares: Shares, account: str) -> list[bytes]:
     return _proof([split_leaf(name, share) for name, share in shares], position)
 
 
-def pool_leaf(split: int, cumulative: int) -> bytes:
+def pool_leaf(split: int, units: int) -> bytes:
     """The leaf of what a pool allocated to one split in all."""
-    return keccak(keccak(split.to_bytes(32, "big") + cumulative.to_bytes(32, "big")))
+    return keccak(keccak(split.to_bytes(32, "big") + units.to_bytes(32, "big")))
 
 
 def pool_root(totals: Mapping[int, int]) -> bytes:
     """The root of a pool's totals by split, leaves ascending by split; there must be at least one."""
-    return merkle_root([pool_leaf(split, cumulative) for split, cumulative in sorted(totals.items())])
+    return merkle_root([pool_leaf(split, units) for split, units in sorted(totals.items())])
 
 
 def pool_proof(totals: Mapping[int, int], split: int) -> list[bytes]:
     """The siblings from the split's leaf up to the root. Raises: ValueError if the pool allocated nothing to it."""
     position = sorted(totals).index(split)
-    return _proof([pool_leaf(name, cumulative) for name, cumulative in sorted(totals.items())], position)
+    return _proof([pool_leaf(name, units) for name, units in sorted(totals.items())], position)
+
+
+def pool_terms(operator: str, challenger: str, fee: int, period_seconds: int, rules: bytes) -> bytes:
+    """What a subscriber agrees to, as `IPools.subscribe` compares it."""
+    values = int(operator, 16), int(challenger, 16), fee, period_seconds
+    return keccak(b"".join(value.to_bytes(32, "big") for value in values) + rules)
 
 
 def root_from_proof(leaf: bytes, proof: Sequence[bytes]) -> bytes:

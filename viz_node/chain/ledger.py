@@ -64,6 +64,7 @@ class EntryKind(IntEnum):
     ROOT_ADOPTED = 44
     POOL_CLAIMED = 45
     PERIOD_REFUNDED = 46
+    REST_REFUNDED = 47
 
 
 # Members of an enumeration are slow to look up.

@@ -23,6 +23,7 @@ from viz_node.daemon.metrics import Metrics
 from viz_node.daemon.processes import WorkerRunner
 from viz_node.daemon.secrets import Sealing
 from viz_node.daemon.signers import make_signer
+from viz_node.domain.ids import parse_amount
 from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import verify_bytes
@@ -139,7 +140,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     workshop.settle_default()
     trade = Trade(store, keys, sealing, network, market, treasury, catalogue, delivery, now)
     publisher = Publisher(trade, home / "bundles", blob_id_of)
-    desk = PoolDesk(trade, home / "pools")
+    desk = PoolDesk(trade, home / "pools", parse_amount(config.coin_price))
     pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
     key_orders = KeyOrders(trade)
     buyer = Buyer(trade, key_orders, pools.subscriptions, home, check_adapter)

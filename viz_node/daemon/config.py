@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from viz_node.domain.ids import parse_amount
 from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import UsageError
 from viz_node.files import MAX_TOML_BYTES, read_regular_file, read_toml
@@ -69,6 +70,7 @@ class Config:
     signer_url: str = ""
     signer_account: str = ""
     signer_timeout_seconds: int = 30
+    coin_price: str = "4000"
     log_level: str = "INFO"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value that is not the default comes from."""
@@ -175,6 +177,8 @@ def _check_option(place: str, name: str, value: Any) -> None:
     elif name in ("show_at", "book_at"):
         fits = value in BLOCK_TAGS or (type(value) is int and 0 <= value <= MAX_DEPTH)
         wanted = f"one of {', '.join(BLOCK_TAGS)}, or a number of blocks from 0 to {MAX_DEPTH}"
+    elif name == "coin_price":
+        fits, wanted = isinstance(value, str) and _is_amount(value), 'an amount in quotes, as "4000"'
     elif name == "log_level":
         fits, wanted = value in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"
     else:
@@ -196,6 +200,14 @@ def _check_addresses(place: str, name: str, value: Any) -> None:
             parse_all_announced(value, is_public=False)
     except UsageError as error:
         raise UsageError(f"{place}: {name}: {error.message}", error.hint) from error
+
+
+def _is_amount(text: str) -> bool:
+    try:
+        parse_amount(text)
+    except UsageError:
+        return False
+    return True
 
 
 def passphrase() -> str | None:

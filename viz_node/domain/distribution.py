@@ -74,7 +74,7 @@ def distribute(income: PeriodIncome, rule: PoolRule = PoolRule.USER_CENTRIC) -> 
 
 
 def accumulate(earlier: Mapping[int, int], allocation: Allocation, reserve_split: int) -> dict[int, int]:
-    """The life-time totals by split, ascending, that the next root of the pool commits to."""
+    """The totals by split, ascending, of a further period, which the root over all of them commits to."""
     totals = dict(earlier)
     for split, amount in [*allocation.by_split.items(), (reserve_split, allocation.reserve)]:
         if amount:

@@ -1,8 +1,8 @@
 """How the totals of a pool follow from its documents, so that everybody arrives at the same root.
 
-A division is published with each posted root: rules, memberships, statements, and the totals by split that the root is
-over. With what the chain says of the pool it is derived again, by the challenger before it counts and by auditors for
-ever. Both call `faults_of`; `tests/integration/test_pools.py` and `tests/integration/test_audit_pools.py`.
+A division is published with each posted root: rules, periods, memberships, statements, and the totals by split that the
+root is over. With what the chain says of the pool it is derived again, by the challenger before it counts and later by
+auditors. Both call `faults_of`; `tests/integration/test_pools.py` and `tests/integration/test_audit_pools.py`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +19,7 @@ from viz_node.domain.pool import (
     UseStatement,
     counts_of,
     member_of,
+    number_of,
     rules_of,
     statement_of,
     text_of,
@@ -27,7 +28,7 @@ from viz_node.domain.pool import (
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import VerificationError
 
-DIVISION_FORMAT = "viz-node/pool-division/1"
+DIVISION_FORMAT = "viz-node/pool-division/2"
 MAX_DIVISION_BYTES = 64 * 1024 * 1024
 
 Recover = Callable[[str, str], Account]
@@ -38,25 +39,25 @@ Recover = Callable[[str, str], Account]
 class PoolFacts:
     """What the chain says of a pool at the time of a posted root.
 
-    `before` are the totals by split of the root adopted before, `subscribers` those of each covered period.
+    `periods` are the first and the last that the root covers, `subscribers` those of each of them.
     `has_offer` tells whether the account registered the adapter and ever offered it with that split.
     """
 
     place: str
     rules_digest: bytes
     fee: TokenAmount
-    before: Mapping[int, int]
+    periods: tuple[int, int]
     subscribers: Mapping[int, Sequence[Account]]
     has_offer: Callable[[int, Account, int], bool]
 
 
 @dataclass(frozen=True)
 class Division:
-    """All that a pool's totals follow from; `totals` are the units by split of all periods so far."""
+    """All that a root follows from; `totals` are the units by split of its periods, the first to the last."""
 
     place: str
     rules: PoolRules
-    before: Mapping[int, int]
+    periods: tuple[int, int]
     members: tuple[PoolMember, ...]
     statements: tuple[UseStatement, ...]
     totals: Mapping[int, int]
@@ -67,7 +68,7 @@ class Division:
             "format": DIVISION_FORMAT,
             "place": self.place,
             "rules": parse_json(self.rules.payload()),
-            "before": _keyed(self.before),
+            "periods": list(self.periods),
             "members": [member.row() for member in self.members],
             "statements": [statement.row() for statement in self.statements],
             "totals": _keyed(self.totals),
@@ -81,13 +82,13 @@ def divide(
     """The division that follows from members and statements, each valid for these facts."""
     split_by_adapter = {member.adapter: member.split_id for member in members}
     stated = {place_of(statement): statement.uses for statement in statements}
-    totals = dict(facts.before)
+    totals: dict[int, int] = {}
     for period, holders in sorted(facts.subscribers.items()):
         uses = [_by_split(stated.get((period, holder), {}), split_by_adapter) for holder in sorted(holders)]
         income = PeriodIncome(facts.fee, rules.adapters_share, uses)
         totals = accumulate(totals, distribute(income, rules.rule), rules.reserve_split)
     by_adapter = tuple(sorted(members, key=lambda member: member.adapter))
-    return Division(facts.place, rules, facts.before, by_adapter, tuple(sorted(statements, key=place_of)), totals)
+    return Division(facts.place, rules, facts.periods, by_adapter, tuple(sorted(statements, key=place_of)), totals)
 
 
 def faults_of(division: Division, facts: PoolFacts, recover: Recover) -> list[str]:
@@ -95,8 +96,8 @@ def faults_of(division: Division, facts: PoolFacts, recover: Recover) -> list[st
     faults = []
     if (division.place, division.rules.digest()) != (facts.place, facts.rules_digest):
         faults.append("the data is of another pool, or of other rules than the chain's")
-    if dict(division.before) != dict(facts.before):
-        faults.append("the data begins with other totals than the root before it")
+    if division.periods != facts.periods:
+        faults.append("the data is of other periods than the root")
     faults += [fault for member in division.members if (fault := member_fault(member, facts, recover))]
     faults += [fault for item in division.statements if (fault := statement_fault(item, facts, recover))]
     if not faults and divide(division.rules, facts, division.members, division.statements) != division:
@@ -138,7 +139,7 @@ def parse_division(raw: bytes) -> Division:
         division = Division(
             place,
             rules_of(body["rules"]),
-            counts_of(body["before"]),
+            _periods_of(body["periods"]),
             tuple(member_of(row, place) for row in body["members"]),
             tuple(statement_of(row, place) for row in body["statements"]),
             counts_of(body["totals"]),
@@ -150,6 +151,11 @@ def parse_division(raw: bytes) -> Division:
         return division
 
     return translated(parse, "the pool's data is malformed")
+
+
+def _periods_of(body: Any) -> tuple[int, int]:
+    first, last = body
+    return number_of(first, 0), number_of(last, first)
 
 
 def _check_order(keys: Sequence[Any]) -> None:

@@ -23,8 +23,11 @@ USES_CONTEXT = "viz-node/pool-uses/1"
 MAX_RULES_BYTES = 4096
 MAX_ROW_BYTES = 32 * 1024
 MAX_ADAPTERS_USED = 512
-# Of the contract: when a period can only be refunded, how many can be paid ahead, how many one root covers.
+# Of the contract: when a period can only be refunded, when a posted root lapses, how long splits are credited, how many
+# periods can be paid ahead, how many one root covers.
 SILENCE_SECONDS = 180 * 86_400
+LAPSE_SECONDS = 30 * 86_400
+CREDIT_SECONDS = 180 * 86_400
 MAX_AHEAD = 24
 MAX_RANGE = 64
 MAX_GRACE_SECONDS = 30 * 86_400
@@ -107,6 +110,21 @@ class UseStatement:
     def signed(self, sign: Callable[[str], str]) -> "UseStatement":
         """The same with its signature."""
         return replace(self, signature=sign(self.text()))
+
+
+@dataclass(frozen=True)
+class PoolClaim:
+    """What an adopted root gives a split: the root by the last of its periods, and all units by split behind it."""
+
+    pool: int
+    through: int
+    split_id: int
+    totals: Mapping[int, int]
+
+    @property
+    def units(self) -> int:
+        """What the split gets."""
+        return self.totals[self.split_id]
 
 
 def pool_place(chain_id: int, market: Account, pool: int) -> str:

@@ -409,7 +409,7 @@ class Operations:
 
     async def do_pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Answer:
         """Pay the next periods of a pool."""
-        order = {"pool": pool, "periods": periods, "max_price": parse_amount(max_price)}
+        order = await self.pools.subscriptions.order(pool, periods, parse_amount(max_price))
         return _order(self.jobs, "subscribe", order)
 
     async def do_plan_pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Rows:

@@ -26,7 +26,7 @@ from viz_node.domain.pool import (
     parse_statement,
 )
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError, VizNodeError
-from viz_node.ports import Pool, PostedRoot
+from viz_node.ports import Call, Pool, PostedRoot
 from viz_node.services.trade import Trade
 
 RULES_METHOD = "pool-rules"
@@ -34,7 +34,8 @@ MEMBERS_METHOD = "pool-members"
 JOIN_METHOD = "pool-join"
 USES_METHOD = "pool-uses"
 STATEMENTS_METHOD = "pool-statements"
-PENDING, ADOPTED = "pending", "adopted"
+PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
+WEI_PER_COIN = 10**18
 _MOST_ASKED, _ASK_AGAIN_SECONDS = 8, 20
 _PAGE_BYTES = 512 * 1024
 _MOST_PAGES = 32
@@ -60,11 +61,15 @@ async def for_each(items: Iterable[Item], act: Callable[[Item], Awaitable[object
 
 
 class PoolDesk:
-    """The documents of pools, as this node has verified them; its files are in `directory`."""
+    """The documents of pools, as this node has verified them; its files are in `directory`.
 
-    def __init__(self, trade: Trade, directory: Path) -> None:
+    `coin_price` is what a coin of the chain is worth, in units of the payment token.
+    """
+
+    def __init__(self, trade: Trade, directory: Path, coin_price: int = 0) -> None:
         self.trade = trade
         self._directory = directory
+        self._coin_price = coin_price
         self._asked_at: dict[bytes, int] = {}
 
     async def pool(self, number: int) -> Pool:
@@ -76,6 +81,10 @@ class PoolDesk:
     async def now(self) -> int:
         """The chain's clock."""
         return await asyncio.to_thread(self.trade.market.block_time)
+
+    async def costs(self, call: Call) -> int:
+        """What the call's gas is worth, in units of the payment token. Raises: as `Treasury.quote_wei`."""
+        return await self.trade.treasury.quote_wei(call) * self._coin_price // WEI_PER_COIN
 
     # Rules.
 
@@ -157,7 +166,7 @@ class PoolDesk:
         """Verify and keep a membership. Raises: VerificationError, ChainUnavailableError."""
         member = parse_member(body, pool.place)
         fault = await asyncio.to_thread(
-            member_fault, member, self._facts(pool, {}, {}), self.trade.sealing.recover_account
+            member_fault, member, self._facts(pool, (0, 0), {}), self.trade.sealing.recover_account
         )
         if fault:
             raise VerificationError(fault)
@@ -207,13 +216,13 @@ class PoolDesk:
 
     # Divisions.
 
-    async def facts(self, pool: Pool, periods: tuple[int, int], before: Mapping[int, int]) -> PoolFacts:
-        """What the chain says of these periods, first and last. Raises: ChainUnavailableError."""
-        subscribers = await asyncio.to_thread(self.trade.market.subscribers_of, pool.number, *periods)
-        return self._facts(pool, before, subscribers)
+    async def facts(self, pool: Pool, first: int, through: int) -> PoolFacts:
+        """What the chain says of these periods. Raises: ChainUnavailableError."""
+        subscribers = await asyncio.to_thread(self.trade.market.subscribers_of, pool.number, first, through)
+        return self._facts(pool, (first, through), subscribers)
 
-    def _facts(self, pool: Pool, before: Mapping[int, int], subscribers: Mapping[int, Sequence[Account]]) -> PoolFacts:
-        return PoolFacts(pool.place, pool.rules, pool.fee, before, subscribers, self._has_offer)
+    def _facts(self, pool: Pool, periods: tuple[int, int], subscribers: Mapping[int, Sequence[Account]]) -> PoolFacts:
+        return PoolFacts(pool.place, pool.rules, pool.fee, periods, subscribers, self._has_offer)
 
     def _has_offer(self, adapter: int, account: Account, split_id: int) -> bool:
         market = self.trade.market
@@ -223,15 +232,9 @@ class PoolDesk:
             return False
         return is_owner and any(offer.split_id == split_id for offer in market.offers_of(adapter))
 
-    async def totals(self, pool: Pool, roots: Sequence[PostedRoot]) -> dict[int, int]:
-        """The totals by split of the newest adopted root. Raises: as `division`."""
-        adopted = _adopted(roots)
-        return dict((await self.division(pool, adopted)).totals) if adopted else {}
-
-    def has_data(self, roots: Sequence[PostedRoot]) -> bool:
-        """Whether nothing is missing to know the totals."""
-        adopted = _adopted(roots)
-        return adopted is None or self.path_of(adopted.data_digest).exists()
+    def has_data(self, posted: PostedRoot) -> bool:
+        """Whether the data behind a root is here."""
+        return self.path_of(posted.data_digest).exists()
 
     async def division(self, pool: Pool, posted: PostedRoot) -> Division:
         """The published data behind a root, by its digest; its root is the posted one.
@@ -287,10 +290,6 @@ class PoolDesk:
             raise VerificationError(f"the data of pool {pool.number} has another digest than the chain says")
         await asyncio.to_thread(partial.replace, path)
         await self._serve(path)
-
-
-def _adopted(roots: Sequence[PostedRoot]) -> PostedRoot | None:
-    return next((root for root in reversed(roots) if root.state == ADOPTED), None)
 
 
 def page_of(rows: Sequence[Any], after: Any) -> bytes:

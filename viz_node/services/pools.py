@@ -61,14 +61,16 @@ class Pools:
         now, paid = await self.desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
         pools = await asyncio.to_thread(market.pools)
         await self.desk.ask_for_rules(pools)
-        return [self._row(pool, now, paid.get(pool.number, [])) for pool in pools]
+        divided = await asyncio.to_thread(market.divided)
+        return [self._row(pool, now, paid.get(pool.number, []), divided.get(pool.number, 0)) for pool in pools]
 
     async def show(self, number: int) -> dict[str, Any]:
         """One pool: rules, adapters, roots, and this node's own uses. Raises: NotFoundError."""
         pool, now = await self.desk.pool(number), await self.desk.now()
         paid = await asyncio.to_thread(self.desk.trade.market.subscriptions_of, self.desk.trade.keys.account)
         rules = await self.desk.rules(pool)
-        row = self._row(pool, now, paid.get(number, []))
+        divided = (await asyncio.to_thread(self.desk.trade.market.divided)).get(number, 0)
+        row = self._row(pool, now, paid.get(number, []), divided)
         members = await self.desk.refresh_members(pool, rules)
         roots = await asyncio.to_thread(self.desk.trade.market.posted_roots, number)
         current = pool.period_at(now)
@@ -105,7 +107,7 @@ class Pools:
         parties = self.subscriptions.watch, self.members.watch, self.operator.watch
         await for_each(parties, lambda watch: watch())
 
-    def _row(self, pool: Pool, now: int, paid: Sequence[int]) -> dict[str, Any]:
+    def _row(self, pool: Pool, now: int, paid: Sequence[int], divided: int) -> dict[str, Any]:
         account, current = self.desk.trade.keys.account, pool.period_at(now)
         duty = "challenger" if self.operator.is_watched(pool.number) else "asked to watch"
         roles = [role for role, holder in (("operator", pool.operator), (duty, pool.challenger)) if holder == account]
@@ -120,7 +122,7 @@ class Pools:
             "period_ends": format_time(pool.end_of(current)),
             "paid_periods": [period for period in paid if period >= current],
             "roles": roles + (["subscriber"] if current in paid else []),
-            "divided": format_amount(pool.allocated),
+            "divided": format_amount(divided),
             "operator": pool.operator,
             "challenger": pool.challenger,
         }
@@ -140,16 +142,17 @@ class Pools:
             "fees": format_amount(root.amount),
             "state": root.state,
             "adoptable_at": format_time(root.adoptable_at),
+            "claims_end": format_time(root.until) if root.until else "",
             "data": root.data_digest.hex(),
         }
-        if root.state not in (PENDING, ADOPTED) or not self.desk.path_of(root.data_digest).exists():
+        if root.state not in (PENDING, ADOPTED) or not self.desk.has_data(root):
             return row
         division = await self.desk.division(pool, root)
         return row | {"given": [_given(division, split) for split in division.totals]}
 
 
 def _given(division: Division, split: int) -> dict[str, Any]:
-    units = division.totals[split] - division.before.get(split, 0)
+    units = division.totals[split]
     what = "reserve" if split == division.rules.reserve_split else "adapters"
     return {"split": split, "units": format_amount(units), "what": what}
 

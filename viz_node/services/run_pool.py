@@ -17,6 +17,7 @@ from viz_node.domain.division import Division, PoolFacts, divide, faults_of, mem
 from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, TokenAmount, format_amount, format_coin, parse_account
 from viz_node.domain.job import Job
 from viz_node.domain.pool import (
+    LAPSE_SECONDS,
     MAX_RANGE,
     PoolRules,
     UseStatement,
@@ -30,11 +31,13 @@ from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
 from viz_node.ports import Pool, PostedRoot
 from viz_node.services.jobs import Report
-from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, PoolDesk, for_each, page_of
+from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, VETOED, PoolDesk, for_each, page_of
 
 log = logging.getLogger(__name__)
 
 _WATCHED = "watched/"
+# A third of the time in which a root can be adopted; after it the challenger does it, and then the members do.
+_OPERATORS_TURN = LAPSE_SECONDS // 3
 
 
 @dataclass(frozen=True)
@@ -168,7 +171,7 @@ class PoolOperator:
         pool = await self._responsible(body.get("pool"))
         statement = parse_statement(body.get("row"), pool.place)
         await self._check_time(pool, statement)
-        facts = await self._desk.facts(pool, (statement.period, statement.period), {})
+        facts = await self._desk.facts(pool, statement.period, statement.period)
         recover = self._trade.sealing.recover_account
         fault = await asyncio.to_thread(statement_fault, statement, facts, recover)
         if fault:
@@ -215,7 +218,7 @@ class PoolOperator:
         through, division = due
         call = self._trade.market.prepare_post_root(number, through, division.totals, bytes(32), "viz-blob:" + 75 * "0")
         gas = format_coin(await self._trade.treasury.quote_wei(call))
-        added = sum(division.totals.values()) - sum(division.before.values())
+        added = sum(division.totals.values())
         what = f"divide {format_amount(added)} among {len(division.totals)} splits, up to period {through}"
         consequence = "the challenger can strike it out; then splits are credited"
         return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
@@ -241,7 +244,7 @@ class PoolOperator:
         pool = await self._desk.pool(number)
         roots = await self._roots(pool)
         pending = roots[-1] if roots and roots[-1].state == PENDING else None
-        window = self._window if pool.challenger == self._trade.keys.account else 0
+        window = min(self._window, _OPERATORS_TURN) if pool.challenger == self._trade.keys.account else 0
         if pending is not None and now >= pending.adoptable_at + window:  # the challenger only when the operator rests
             await self._execute("adopt", pool, roots, lambda: self._trade.market.prepare_adopt_root(pool.number))
         elif pending is not None and pool.challenger == self._trade.keys.account:
@@ -267,7 +270,7 @@ class PoolOperator:
         rules, now = await self._desk.rules(pool), await self._desk.now()
         first = pool.first_allocable(now)
         through = min(pool.period_at(now - rules.grace_seconds) - 1, first + MAX_RANGE - 1)
-        facts = await self._desk.facts(pool, (first, through), await self._desk.totals(pool, roots))
+        facts = await self._desk.facts(pool, first, through)
         if not facts.subscribers:
             return None
         recover = self._trade.sealing.recover_account
@@ -281,7 +284,8 @@ class PoolOperator:
             return divide(rules, facts, joined, stated)
 
         division = await asyncio.to_thread(make)
-        if any(root.data_digest == sha256(division.payload()).digest() for root in roots):
+        struck_out = [root.data_digest for root in roots if root.state == VETOED]
+        if sha256(division.payload()).digest() in struck_out:
             # Posted again as it is, it would be struck out again, and cost gas each time.
             log.warning("pool %d: its challenger has struck out exactly this division", pool.number)
             return None
@@ -321,14 +325,13 @@ class PoolOperator:
         """What is wrong with the newest root; None while its data cannot be had."""
         posted = roots[-1]
         try:
-            before = await self._desk.totals(pool, roots[:-1])
             division = await self._desk.division(pool, posted)
         except VizNodeError as error:
             if self._desk.path_of(posted.data_digest).exists():  # it is what was published, and wrong in itself
                 return [error.message]
             log.warning("pool %d: %s", pool.number, error.message)
             return None
-        facts = await self._desk.facts(pool, (posted.first, posted.through), before)
+        facts = await self._desk.facts(pool, posted.first, posted.through)
         faults = await asyncio.to_thread(faults_of, division, facts, self._trade.sealing.recover_account)
         told = {place_of(item) for item in division.statements}
         own = self._desk.statements(pool, list(facts.subscribers))

@@ -15,11 +15,11 @@ from viz_node.domain.ids import AdapterId, PeerId, TokenAmount, format_amount, f
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse_statement
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
-from viz_node.ports import Call, Pool
+from viz_node.ports import Call, Pool, PostedRoot
 from viz_node.services.jobs import Report
 from viz_node.services.library import adapter_named, entry_of
 from viz_node.services.pay_price import Payments
-from viz_node.services.pool_desk import PENDING, USES_METHOD, PoolDesk, for_each
+from viz_node.services.pool_desk import ADOPTED, PENDING, USES_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)
 
@@ -35,18 +35,20 @@ class Subscriptions:
         self._trade = desk.trade
         self._payments = Payments(desk.trade)
         self._rest_until: dict[str, int] = {}
+        self._stated: set[tuple[int, int]] = set()
         self._ended: set[tuple[int, int]] = set()
 
     # Paying.
 
     async def plan(self, number: int, periods: int, limit: int) -> list[dict[str, Any]]:
         """What subscribing costs and means. Raises: as the job."""
-        pool, first = await self._checked(number, periods, limit)
-        rules, fee = await self._desk.rules(pool), TokenAmount(pool.fee * periods)
-        quote = await self._payments.quote(fee, lambda: self._call(number, first, periods, bytes(32)))
+        pool, wanted, paid = await self._checked(number, periods, limit)
+        rules, fee = await self._desk.rules(pool), TokenAmount(pool.fee * len(wanted))
+        quote = await self._payments.quote(fee, lambda: self._call(pool, wanted, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
-        what = f"subscribe to {rules.name} (pool {number}), period {first}"
-        what += f" to {first + periods - 1}" if periods > 1 else ""
+        what = f"subscribe to {rules.name} (pool {number}), period {wanted[0]}"
+        what += f" to {max(wanted[-1], *paid)}" if paid else f" to {wanted[-1]}" if periods > 1 else ""
+        what += f", without {', '.join(map(str, paid))}, paid already" if paid else ""
         consequence = (
             f"{len(members)} adapters to fetch while it runs; {rules.adapters_share / 100:g} % go to what you use, "
             "which your node states, signed, when a period is over"
@@ -67,40 +69,56 @@ class Subscriptions:
         paid = await self._trade.treasury.finish(order_id)
         if paid is not None:
             return _result(paid.detail, paid.tx_hash)
-        pool, first = await self._checked(number, periods, int(job.order["max_price"]))
+        terms = (await self._desk.pool(number)).terms.hex()
+        if job.order.get("terms", terms) != terms:
+            raise RefusedError(f"pool {number} is not the one that was ordered", f"viz-node pool show {number}")
+        pool, wanted, skipped = await self._checked(number, periods, int(job.order["max_price"]))
         failed = entry_of(self._trade.store, order_id)
         if failed is not None:  # the same periods again, so that the contract refuses what was paid after all
-            first = int(failed.detail["first"])
-        fee = TokenAmount(pool.fee * periods)
+            wanted, skipped = failed.detail["wanted"], failed.detail["skipped"]
+        fee = TokenAmount(pool.fee * len(wanted))
         report({"phase": "subscribe", "step": 1, "steps": 1})
         reference = hashlib.sha256(job.job_id.encode()).digest()
-        detail = {"kind": "subscribe", "pool": number, "first": first, "periods": periods, "paid": fee}
-        call = self._call(number, first, periods, reference)
+        detail = {"kind": "subscribe", "pool": number, "wanted": wanted, "skipped": skipped, "paid": fee}
+        call = self._call(pool, wanted, reference)
         tx_hash = await self._payments.execute(order_id, fee, lambda: call, detail | {"job": job.job_id})
         return _result(detail, tx_hash)
 
-    def _call(self, number: int, first: int, periods: int, reference: bytes) -> Call:
-        prepare = self._trade.market.prepare_subscribe
-        return prepare(number, self._trade.keys.account, first, periods, reference)
+    async def order(self, number: int, periods: int, limit: int) -> dict[str, Any]:
+        """The order for a job, bound to the pool that has the number now. Raises: NotFoundError."""
+        terms = (await self._desk.pool(number)).terms.hex()
+        return {"pool": number, "periods": periods, "max_price": limit, "terms": terms}
 
-    async def _checked(self, number: int, periods: int, limit: int) -> tuple[Pool, int]:
-        """The pool and the first period that is not paid yet; its rules are here."""
+    def _call(self, pool: Pool, wanted: Sequence[int], reference: bytes) -> Call:
+        prepare = self._trade.market.prepare_subscribe
+        return prepare(pool.number, pool.terms, self._trade.keys.account, wanted, reference)
+
+    async def _checked(self, number: int, periods: int, limit: int) -> tuple[Pool, list[int], list[int]]:
+        """The pool, the periods to pay, and those between them that are paid already; its rules are here.
+
+        Anybody may have given some: those are passed over, and cost nothing.
+        """
         if not 1 <= periods <= MAX_AHEAD:
             raise UsageError(f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
         pool = await self._desk.pool(number)
         await self._desk.rules(pool)
-        if pool.fee * periods > limit:
-            fee = format_amount(pool.fee * periods)
-            raise PriceAboveLimitError(
-                f"{periods} periods of pool {number} cost {fee}, more than {format_amount(limit)}",
-                f"viz-node pool subscribe {number} --periods {periods} --max-price {fee}",
-            )
         current = pool.period_at(await self._desk.now())
         paid = set(await self._periods(number))
         first = next(period for period in range(current, current + MAX_AHEAD + 1) if period not in paid)
-        if first + periods > current + MAX_AHEAD or paid & set(range(first, first + periods)):
-            raise RefusedError(f"pool {number} is paid up to period {max(paid)}", f"viz-node pool show {number}")
-        return pool, first
+        row = range(first, first + periods)
+        if row.stop > current + MAX_AHEAD:
+            raise RefusedError(
+                f"pool {number} is paid up to period {first - 1}, and period {row[-1]} is too far ahead",
+                f"viz-node pool show {number}",
+            )
+        wanted, skipped = [period for period in row if period not in paid], [period for period in row if period in paid]
+        if pool.fee * len(wanted) > limit:
+            fee = format_amount(pool.fee * len(wanted))
+            raise PriceAboveLimitError(
+                f"{len(wanted)} periods of pool {number} cost {fee}, more than {format_amount(limit)}",
+                f"viz-node pool subscribe {number} --periods {periods} --max-price {fee}",
+            )
+        return pool, wanted, skipped
 
     async def _periods(self, number: int) -> Sequence[int]:
         found = await asyncio.to_thread(self._trade.market.subscriptions_of, self._trade.keys.account)
@@ -182,14 +200,27 @@ class Subscriptions:
 
     async def _attend(self, number: int, periods: Sequence[int], now: int) -> None:
         pool = await self._desk.pool(number)
-        over = [period for period in periods if pool.end_of(period) <= now]
-        for period in over:
-            if (number, period) in self._ended:
-                continue
-            if pool.end_of(period) + SILENCE_SECONDS <= now:
+        over = [period for period in periods if pool.end_of(period) <= now and (number, period) not in self._ended]
+        roots = await asyncio.to_thread(self._trade.market.posted_roots, number) if over else []
+        covering = {
+            period: root
+            for root in roots
+            if root.state in (PENDING, ADOPTED)
+            for period in range(root.first, root.through + 1)
+        }
+
+        async def attend(period: int) -> None:
+            root = covering.get(period)
+            if root is not None and root.state == ADOPTED:
+                if now >= root.until:
+                    await self._call_back_rest(pool, root, period)
+            elif pool.end_of(period) + SILENCE_SECONDS > now:
+                if (number, period) not in self._stated:
+                    await self._state(pool, period)
+            elif root is None:
                 await self._call_back(pool, period)
-            elif period >= pool.next_period:
-                await self._state(pool, period)
+
+        await for_each(over, attend)
 
     async def _state(self, pool: Pool, period: int) -> None:
         key = f"stated/{pool.number}/{period}"
@@ -202,7 +233,7 @@ class Subscriptions:
                 record["told"].append(peer_id)
         self._trade.store.save_pool_record(key, record)
         if not record["row"] or len(record["told"]) == len(parties):
-            self._ended.add((pool.number, period))
+            self._stated.add((pool.number, period))
 
     async def _new_statement(self, pool: Pool, period: int, key: str) -> dict[str, Any]:
         await self._desk.refresh_members(pool, await self._desk.rules(pool))
@@ -233,12 +264,8 @@ class Subscriptions:
     async def _call_back(self, pool: Pool, period: int) -> None:
         """Take back the fee of a period that was not divided in time."""
         market, account = self._trade.market, self._trade.keys.account
-        roots = await asyncio.to_thread(market.posted_roots, pool.number)
-        if roots and roots[-1].state == PENDING and period <= roots[-1].through:
-            return
-        is_open = period >= pool.next_period and await asyncio.to_thread(market.pool_income, pool.number, period) > 0
-        is_paid = await asyncio.to_thread(market.subscription_payer, pool.number, period, account) == account
-        if is_open and is_paid:
+        is_open = await asyncio.to_thread(market.pool_income, pool.number, period) > 0
+        if is_open and await self._has_paid(pool, period):
             await self._trade.treasury.execute(
                 f"pool-refund:{pool.number}:{period}",
                 lambda: market.prepare_refund_period(pool.number, period, account),
@@ -246,7 +273,24 @@ class Subscriptions:
             )
         self._ended.add((pool.number, period))
 
+    async def _call_back_rest(self, pool: Pool, root: PostedRoot, period: int) -> None:
+        """Take back the fee's part of what no split claimed in time, if it is worth the gas."""
+        market, account = self._trade.market, self._trade.keys.account
+        left, fees = await asyncio.to_thread(market.pool_rest, pool.number, root.through)
+        if left and await self._has_paid(pool, period):
+            call = market.prepare_refund_rest(pool.number, root.through, period, account)
+            if await self._desk.costs(call) <= left // fees:
+                detail = {"kind": "pool refund", "pool": pool.number, "period": period}
+                await self._trade.treasury.execute(f"pool-rest:{pool.number}:{period}", lambda: call, detail)
+        self._ended.add((pool.number, period))
+
+    async def _has_paid(self, pool: Pool, period: int) -> bool:
+        """Whether this account has paid its own fee of the period, and does not have it back."""
+        account = self._trade.keys.account
+        payer = await asyncio.to_thread(self._trade.market.subscription_payer, pool.number, period, account)
+        return payer == account
+
 
 def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
-    told = {"pool": detail["pool"], "first_period": detail["first"], "periods": detail["periods"]}
+    told = {"pool": detail["pool"], "periods": detail["wanted"], "skipped": detail["skipped"]}
     return told | {"paid": format_amount(detail["paid"]), "tx_hash": tx_hash}

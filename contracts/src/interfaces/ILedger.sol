@@ -35,12 +35,13 @@ pragma solidity ^0.8.30;
 /// | 34 settled | order | payer | price | split \| time << 32 | offer | 0 |
 /// | 35 refunded | order | payer | refund | offer | 0 | 0 |
 /// | 40 pool created | pool | operator | fee | period \| start << 32 | challenger | rules |
-/// | 41 subscribed | pool | holder | paid | first period \| number of periods << 64 | payer | orderRef |
+/// | 41 subscribed | pool | holder | paid | first period \| paid periods << 64 (bit i: first + i) | payer | orderRef |
 /// | 42 root posted | pool | operator | amount | first period \| last << 64 \| adoptable at << 128 | data digest | root (data: event PoolData) |
 /// | 43 root vetoed | pool | challenger | amount | 0 | 0 | root |
-/// | 44 root adopted | pool | sender | amount | allocated in all | last period | root |
-/// | 45 credited from a pool | pool | sender | amount | split | cumulative | root |
+/// | 44 root adopted | pool | sender | amount | claimable until | last period | root |
+/// | 45 credited from a pool | pool | sender | amount | split | last period of the root | root |
 /// | 46 period refunded | pool | payer | fee | period | holder | 0 |
+/// | 47 rest refunded | pool | payer | part | period | holder | root |
 /// `flags` are those of IOffers at creation. `notice` is the sequence of the entry of kind 14. `time` is the block's.
 interface ILedger {
     /// @notice One line of the ledger.

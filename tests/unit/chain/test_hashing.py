@@ -51,7 +51,7 @@ def test_split_proof__stranger__raises() -> None:
 def test_pool_proof__every_split__leads_to_the_root(totals: dict[int, int]) -> None:
     root = pool_root(totals)
     assert root == pool_root(dict(reversed(totals.items())))
-    for split, cumulative in totals.items():
+    for split, units in totals.items():
         proof = pool_proof(totals, split)
-        assert root_from_proof(pool_leaf(split, cumulative), proof) == root
-        assert root_from_proof(pool_leaf(split, cumulative + 1), proof) != root
+        assert root_from_proof(pool_leaf(split, units), proof) == root
+        assert root_from_proof(pool_leaf(split, units + 1), proof) != root

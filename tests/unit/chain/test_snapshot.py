@@ -89,7 +89,7 @@ def test_snapshot__restored__is_the_same_state_and_its_mappings_still_fill_thems
             old, new = getattr(part_of(before, part), name), getattr(part_of(after, part), name)
             assert (new, type(new)) == (old, type(old)), (part, name)
     for pool in after.pools.by_number.values():
-        assert (pool.income[99], pool.payers[99], pool.credits[99]) == (0, {}, 0)
+        assert (pool.income[99], pool.payers[99], pool.adopted) == (0, {}, {})
     for split in after.splits.by_id.values():
         assert split.claimed[MARKET] == 0
 

@@ -15,6 +15,8 @@ from viz_node.errors import PassphraseError, UsageError, VizNodeError
     ("line", "cause"),
     [
         ('api_port = "8080"', "api_port is '8080', not a port from 0 to 65535"),
+        ("coin_price = 4000", 'coin_price is 4000, not an amount in quotes, as "4000"'),
+        ('coin_price = "-1"', "coin_price is '-1', not an amount in quotes"),
         ("signer_timeout_seconds = 0", "signer_timeout_seconds is 0, not seconds from 1 to 600"),
         ("api_port = true", "api_port is True"),
         ("api_port = 65536", "api_port is 65536"),

@@ -55,8 +55,8 @@ def statement(holder: Account, uses: Mapping[int, int], period: int = 0) -> UseS
 MEMBERS = [member(1, 11), member(2, 12), member(3, 11)]
 
 
-def facts(before: Mapping[int, int] | None = None, **changes: Any) -> PoolFacts:
-    known = PoolFacts(PLACE, RULES.digest(), FEE, before or {}, {0: HOLDERS}, lambda *_: True)
+def facts(**changes: Any) -> PoolFacts:
+    known = PoolFacts(PLACE, RULES.digest(), FEE, (0, 0), {0: HOLDERS}, lambda *_: True)
     return replace(known, **changes)
 
 
@@ -70,13 +70,18 @@ def test_divide__uses_of_members__by_split_and_the_rest_to_the_reserve() -> None
     assert faults_of(honest(), facts(), recover) == []
 
 
-def test_divide__next_period__goes_on_from_the_totals_before() -> None:
-    first = honest()
-    later = facts(first.totals, subscribers={1: HOLDERS[:1]})
+def test_divide__several_periods__their_sum_and_nothing_of_others() -> None:
+    first, later = honest(), facts(periods=(1, 3), subscribers={1: HOLDERS[:1], 3: HOLDERS[:1]})
     second = divide(RULES, later, MEMBERS, [statement(HOLDERS[0], {3: 1}, period=1)])
-    assert sum(second.totals.values()) == 6 * FEE
-    assert second.totals[11] == first.totals[11] + 7_000_000
+    assert second.totals == {9: 13_000_000, 11: 7_000_000}
     assert faults_of(second, later, recover) == []
+    assert faults_of(first, later, recover) != []
+
+
+def test_divide__periods_alike__have_documents_of_their_own() -> None:
+    alike = [divide(RULES, facts(periods=(n, n), subscribers={n: HOLDERS}), MEMBERS, []) for n in range(2)]
+    assert alike[0].totals == alike[1].totals
+    assert alike[0].payload() != alike[1].payload()
 
 
 @pytest.mark.parametrize(
@@ -84,7 +89,7 @@ def test_divide__next_period__goes_on_from_the_totals_before() -> None:
     [
         (lambda d: replace(d, place=PLACE + "0"), "another pool"),
         (lambda d: replace(d, rules=replace(d.rules, adapters_share=BasisPoints(1))), "other rules"),
-        (lambda d: replace(d, before={9: 1}), "other totals than the root before"),
+        (lambda d: replace(d, periods=(0, 1)), "other periods than the root"),
         (lambda d: replace(d, totals=d.totals | {11: d.totals[11] + 1}), "not what the rule gives"),
         (lambda d: replace(d, members=d.members[1:]), "not what the rule gives"),
         (lambda d: replace(d, statements=d.statements[1:]), "not what the rule gives"),
@@ -134,13 +139,18 @@ def broken(change: Any) -> bytes:
         b"[" * 10_000,
         honest().payload() + b" ",
         honest().payload().replace(b'"format"', b'"format" '),
-        broken(lambda body: body.update(format="viz-node/pool-division/2")),
+        broken(lambda body: body.update(format="viz-node/pool-division/1")),
         broken(lambda body: body.update(extra=1)),
         broken(lambda body: body.pop("totals")),
         broken(lambda body: body["totals"].update({"07": 1})),
         broken(lambda body: body["totals"].update({"7": -1})),
         broken(lambda body: body["totals"].update({"7": 1.5})),
         broken(lambda body: body["totals"].update({"7": True})),
+        broken(lambda body: body.update(periods=[1, 0])),
+        broken(lambda body: body.update(periods=[0])),
+        broken(lambda body: body.update(periods=[0, 1, 2])),
+        broken(lambda body: body.update(periods=["0", "0"])),
+        broken(lambda body: body.update(periods={"0": 1, "1": 1})),
         broken(lambda body: body["members"].reverse()),
         broken(lambda body: body["members"].append(body["members"][-1])),
         broken(lambda body: body["members"][0].update(adapter=0)),

@@ -26,6 +26,7 @@ _OUTGOING = {
     EntryKind.DISPUTED,
     EntryKind.REFUNDED,
     EntryKind.PERIOD_REFUNDED,
+    EntryKind.REST_REFUNDED,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from viz_node.chain.audit.evidence import StateCheck
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.replay import LedgerReplay
+from viz_node.chain.replay.pools import PENDING
 from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
 
 LARGEST_SAMPLE = 250
@@ -73,7 +74,13 @@ def _of_channels_and_pools(replay: LedgerReplay) -> Iterator[Expectation]:
             row = [channel.session_account, channel.close_at, channel.split_id, channel.deposit, channel.price]
             yield "channels", (channel.number,), [*row, channel.uses, channel.payer, channel.offer_id]
     for pool in replay.pools.by_number.values():
+        last = pool.roots[-1] if pool.roots and pool.roots[-1].state == PENDING else None
         facts = [pool.operator, pool.fee, pool.period_seconds, pool.challenger, pool.start, pool.next_period]
-        yield "pools", (pool.number,), [*facts, pool.allocated, pool.credited, pool.root]
-        for split_id, cumulative in pool.credits.items():
-            yield "poolCredits", (pool.number, split_id), [cumulative]
+        yield "pools", (pool.number,), [*facts, last.through + 1 if last else 0, pool.terms]
+        if last:
+            row = [last.root, last.amount, last.first, last.adoptable_at, 0]
+            yield "roots", (pool.number, last.through), row
+        for root in (pool.roots[place] for place in pool.adopted.values()):
+            yield "roots", (pool.number, root.through), [root.root, root.left, root.first, root.until, root.fees]
+            for split_id, units in root.credits.items():
+                yield "poolCredits", (pool.number, root.through, split_id), [units]

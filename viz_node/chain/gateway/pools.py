@@ -6,16 +6,17 @@ from typing import Any
 
 from viz_node.chain.companions import pool_data_of
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.hashing import pool_proof, pool_root, split_root
+from viz_node.chain.hashing import pool_proof, pool_root, pool_terms, split_root
 from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.rpc import to_int
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, pool_place
+from viz_node.domain.pool import LAPSE_SECONDS, MAX_AHEAD, SILENCE_SECONDS, PoolClaim, pool_place
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.errors import ChainUnavailableError, NotFoundError
 
 _NUMBER = (1 << 64) - 1
-PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
+PENDING, VETOED, ADOPTED, LAPSED = "pending", "vetoed", "adopted", "lapsed"
 _ENDS = {EntryKind.ROOT_VETOED: VETOED, EntryKind.ROOT_ADOPTED: ADOPTED}
 
 
@@ -23,7 +24,8 @@ _ENDS = {EntryKind.ROOT_VETOED: VETOED, EntryKind.ROOT_ADOPTED: ADOPTED}
 class Pool:
     """A pool; `start` is when period 0 began, `next_period` the one after the last that an adopted root covers.
 
-    `rules` is the digest of the document with its rule of division, `place` what tells it from all other pools.
+    `rules` is the digest of the document with its rule of division, `place` what tells it from all other pools, `terms`
+    the digest of all that a subscriber agrees to.
     """
 
     number: int
@@ -33,11 +35,15 @@ class Pool:
     challenger: Account
     start: int
     next_period: int
-    allocated: TokenAmount
-    credited: TokenAmount
-    root: bytes
+    terms: bytes
     rules: bytes
     place: str
+
+    @property
+    def is_told_alike(self) -> bool:
+        """Whether `terms` is the digest of what is told of the pool."""
+        told = self.operator, self.challenger, self.fee, self.period_seconds, self.rules
+        return self.operator != NOBODY and pool_terms(*told) == self.terms
 
     def end_of(self, period: int) -> int:
         """When the period ends, seconds since 1970."""
@@ -56,7 +62,8 @@ class Pool:
 class PostedRoot:
     """A root over periods `first` to `through`, which brought `amount`; its data is the blob that `uri` names.
 
-    `state` is `pending` while its veto window may run, then `vetoed` or `adopted`.
+    `state` is `pending` while it may be vetoed or adopted, then `vetoed`, `adopted` or `lapsed`. Splits are credited
+    from an adopted one before `until`; then the rest goes back.
     """
 
     root: bytes
@@ -67,6 +74,12 @@ class PostedRoot:
     through: int
     adoptable_at: int
     state: str = PENDING
+    until: int = 0
+
+    @property
+    def lapses_at(self) -> int:
+        """When nobody can adopt it any more."""
+        return self.adoptable_at + LAPSE_SECONDS
 
 
 class PoolsGateway(MarketReader):
@@ -90,11 +103,10 @@ class PoolsGateway(MarketReader):
     def _pools(self, created: Sequence[LedgerEntry]) -> list[Pool]:
         answers = zip(created, self._views([("pools", (entry.key,)) for entry in created]), strict=True)
         rows: list[list[Any]] = [
-            [entry.key, *values, entry.d, self.pool_place(entry.key)]
-            for entry, values in answers
-            if values[0] != NOBODY  # the block of the entry is gone
+            [entry.key, *values[:6], values[7], entry.d, self.pool_place(entry.key)] for entry, values in answers
         ]
-        return [Pool(*row) for row in rows]
+        found = [Pool(*row) for row in rows]
+        return [pool for pool in found if pool.is_told_alike]  # else the block of the entry is gone
 
     def pool_place(self, number: int) -> str:
         """What documents of the pool are signed for."""
@@ -103,17 +115,30 @@ class PoolsGateway(MarketReader):
     def posted_roots(self, number: int) -> list[PostedRoot]:
         """All roots that were ever posted, oldest first. Raises: ChainUnavailableError."""
         head = self._head()
-        posted = self._entries(EntryKind.ROOT_POSTED, number, head=head)
+        entries = self._entries((EntryKind.ROOT_POSTED, *_ENDS), number, head=head)
+        posted = [entry for entry in entries if entry.kind == EntryKind.ROOT_POSTED]
         data = [pool_data_of(log) for log in self._logs("PoolData", number, head)]
         if [(entry.d, entry.c.to_bytes(32, "big")) for entry in posted] != [(item.root, item.digest) for item in data]:
             raise ChainUnavailableError("the chain's endpoint contradicts itself about posted roots", "use another RPC")
-        ends = self._entries(_ENDS, number, head=head)
-        roots = [_posted(entry, item.uri) for entry, item in zip(posted, data, strict=True)]
-        # A root must have its end before the next is posted, so the ends stand in the same order.
-        return [
-            replace(root, state=_ENDS[EntryKind(ends[position].kind)]) if position < len(ends) else root
-            for position, root in enumerate(roots)
-        ]
+        uris, roots = iter(data), list[PostedRoot]()
+        for entry in entries:
+            if entry.kind == EntryKind.ROOT_POSTED:
+                if roots and roots[-1].state == PENDING:  # another is only posted when nobody adopted it in time
+                    roots[-1] = replace(roots[-1], state=LAPSED)
+                roots.append(_posted(entry, next(uris).uri))
+            elif roots:
+                until = entry.b if entry.kind == EntryKind.ROOT_ADOPTED else 0
+                roots[-1] = replace(roots[-1], state=_ENDS[EntryKind(entry.kind)], until=until)
+        if roots and roots[-1].state == PENDING and to_int(head.get("timestamp")) >= roots[-1].lapses_at:
+            roots[-1] = replace(roots[-1], state=LAPSED)
+        return roots
+
+    def divided(self) -> dict[int, int]:
+        """The fees by pool that adopted roots have divided."""
+        sums: dict[int, int] = {}
+        for entry in self._entries(EntryKind.ROOT_ADOPTED):
+            sums[entry.key] = sums.get(entry.key, 0) + entry.a
+        return sums
 
     def subscribers_of(self, number: int, first: int, through: int) -> dict[int, list[Account]]:
         """Who has paid for each of these periods, without those who have it back; periods with nobody are left out."""
@@ -160,19 +185,32 @@ class PoolsGateway(MarketReader):
         (payer,) = self._view("subscriptions", number, period, holder)
         return None if payer == NOBODY else Account(payer)
 
-    def pool_credit(self, number: int, split_id: int) -> TokenAmount:
-        """Units credited from the pool to a split so far."""
-        return TokenAmount(self._view("poolCredits", number, split_id)[0])
+    def uncredited(self, claims: Sequence[PoolClaim]) -> list[PoolClaim]:
+        """Those of the claims that were not credited yet."""
+        views = [("poolCredits", (claim.pool, claim.through, claim.split_id)) for claim in claims]
+        return [claim for claim, (units,) in zip(claims, self._views(views), strict=True) if not units]
+
+    def pool_rest(self, number: int, through: int) -> tuple[int, int]:
+        """Units that nobody got from the adopted root that ends with a period, and the fees that are to share them."""
+        _, left, _, _, fees = self._view("roots", number, through)
+        return left, fees
 
     def prepare_create_pool(self, challenger: str, fee: TokenAmount, period_seconds: int, rules: bytes) -> Call:
         """Open a pool of which the sender is the operator; `rules` is the digest of its rule of division."""
         description = f"open a pool for {format_amount(fee)} per period"
         return self._to_market(description, "createPool", challenger, fee, period_seconds, rules)
 
-    def prepare_subscribe(self, number: int, holder: str, first: int, count: int, order_ref: bytes) -> Call:
-        """Pay `count` periods for the holder, out of the sender's allowance."""
-        values = number, holder, first, count, order_ref
-        return self._to_market(f"subscribe to pool {number} for {count} periods", "subscribe", *values)
+    def prepare_subscribe(
+        self, number: int, terms: bytes, holder: str, periods: Sequence[int], order_ref: bytes
+    ) -> Call:
+        """Pay those of the periods that the holder does not have, out of the sender's allowance.
+
+        `terms` is what the pool of this number must have.
+        """
+        first = min(periods)
+        wanted = sum(1 << period - first for period in set(periods))
+        values = number, terms, holder, first, wanted, order_ref
+        return self._to_market(f"subscribe to pool {number} for {len(periods)} periods", "subscribe", *values)
 
     def prepare_post_root(
         self, number: int, through: int, totals: Mapping[int, int], data_digest: bytes, uri: str
@@ -189,17 +227,23 @@ class PoolsGateway(MarketReader):
         """Adopt the posted root after its veto window."""
         return self._to_market(f"adopt the posted root of pool {number}", "adoptRoot", number)
 
-    def prepare_claim_pool(self, number: int, split_id: int, totals: Mapping[int, int]) -> Call:
-        """Credit a split what the adopted root gives it; `totals` are the units by split behind that root."""
-        if split_id not in totals:
-            raise NotFoundError(f"pool {number} gives nothing to split {split_id}")
-        values = number, split_id, totals[split_id], pool_proof(totals, split_id)
-        return self._to_market(f"credit split {split_id} from pool {number}", "claimPool", *values)
+    def prepare_claim_pool(self, claims: Sequence[PoolClaim]) -> Call:
+        """Credit splits what adopted roots give them; those that were credited before are passed over."""
+        rows = [
+            (claim.pool, claim.through, claim.split_id, claim.units, pool_proof(claim.totals, claim.split_id))
+            for claim in claims
+        ]
+        return self._to_market(f"credit {len(rows)} parts of pools", "claimPool", rows)
 
     def prepare_refund_period(self, number: int, period: int, holder: str) -> Call:
         """Send the fee of a period that was never allocated back to whoever paid it."""
         description = f"refund period {period} of pool {number} for {holder}"
         return self._to_market(description, "refundPeriod", number, period, holder)
+
+    def prepare_refund_rest(self, number: int, through: int, period: int, holder: str) -> Call:
+        """Send a fee's part of what no split claimed from an adopted root back to whoever paid it."""
+        description = f"refund the rest of period {period} of pool {number} for {holder}"
+        return self._to_market(description, "refundRest", number, through, period, holder)
 
 
 def _posted(entry: LedgerEntry, uri: str) -> PostedRoot:
@@ -209,7 +253,7 @@ def _posted(entry: LedgerEntry, uri: str) -> PostedRoot:
 
 
 def _periods(entry: LedgerEntry) -> Iterator[int]:
-    first, count = entry.b & _NUMBER, entry.b >> 64
-    if count > MAX_AHEAD:
+    first, paid = entry.b & _NUMBER, entry.b >> 64
+    if paid.bit_length() > MAX_AHEAD:
         raise ChainUnavailableError("the chain gave a malformed subscription", "use another RPC")
-    yield from range(first, first + count)
+    yield from (first + place for place in range(paid.bit_length()) if paid >> place & 1)

@@ -1,7 +1,6 @@
 """Derive the roots of pools again from the data that was published with them; no I/O.
 
-A root that was struck out binds nobody and is passed over. A root is only as good as the one before it, from whose
-totals it goes on: where the data of one is not at hand, those after it are not derived either.
+A root that was struck out, or that nobody adopted in time, binds nobody and is passed over. Each root stands alone.
 """
 
 import hashlib
@@ -11,8 +10,8 @@ from typing import NamedTuple
 from viz_node.chain.hashing import pool_root
 from viz_node.chain.replay.book import Book, Finding
 from viz_node.chain.replay.catalogue import Catalogue
-from viz_node.chain.replay.pools import VETOED, Pools, PostedRoot
-from viz_node.domain.division import Division, PoolFacts, Recover, faults_of, parse_division
+from viz_node.chain.replay.pools import LAPSED, VETOED, Pools, PostedRoot
+from viz_node.domain.division import PoolFacts, Recover, faults_of, parse_division
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.pool import pool_place
 from viz_node.errors import VerificationError
@@ -43,33 +42,30 @@ def check_divisions(
 
     derived = missing = 0
     for pool in pools.by_number.values():
-        place, before = pool_place(chain_id, book.market, pool.number), dict[int, int]()
-        roots = [root for root in pool.roots if root.state != VETOED]
-        for position, posted in enumerate(roots):
+        place = pool_place(chain_id, book.market, pool.number)
+        for posted in pool.roots:
+            if posted.state in (VETOED, LAPSED):
+                continue
             raw = published.divisions.get(posted.digest)
             if raw is None:
-                missing += len(roots) - position
-                break
+                missing += 1
+                continue
             derived += 1
-            facts = PoolFacts(place, pool.rules, TokenAmount(pool.fee), before, posted.subscribers, has_offer)
-            division, faults = _judge(raw, posted, facts, published.recover)
-            for fault in faults:
+            periods = posted.first, posted.through
+            facts = PoolFacts(place, pool.rules, TokenAmount(pool.fee), periods, posted.subscribers, has_offer)
+            for fault in _judge(raw, posted, facts, published.recover):
                 book.findings.append(Finding("C10", posted.sequence, f"pool {pool.number}: {fault}"))
-            if division is None:
-                missing += len(roots) - position - 1
-                break
-            before = dict(division.totals)
     return derived, missing
 
 
-def _judge(raw: bytes, posted: PostedRoot, facts: PoolFacts, recover: Recover) -> tuple[Division | None, list[str]]:
+def _judge(raw: bytes, posted: PostedRoot, facts: PoolFacts, recover: Recover) -> list[str]:
     try:
         division = parse_division(raw)
     except VerificationError as error:
-        return None, [error.message]
+        return [error.message]
     faults = faults_of(division, facts, recover)
     if hashlib.sha256(raw).digest() != posted.digest:
         faults.append("the data has another digest than the chain says")
     if not division.totals or pool_root(division.totals) != posted.root:
         faults.append("the posted root is not that of the data")
-    return division, faults
+    return faults

@@ -58,7 +58,7 @@ def show_pool(terminal: Terminal, pool: int) -> None:
         terminal.output.document(body)
         return
     tables = {"members": ("adapter", "name", "account", "split", "my_uses"),
-              "roots": ("periods", "fees", "state", "adoptable_at", "data")}  # fmt: skip
+              "roots": ("periods", "fees", "state", "adoptable_at", "claims_end", "data")}  # fmt: skip
     terminal.output.body({key: value for key, value in body.items() if key not in tables})
     for name, columns in tables.items():
         terminal.output.heading(name)
