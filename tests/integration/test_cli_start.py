@@ -14,9 +14,10 @@ import pytest
 from viz_node.chain import anvil, faucet
 from viz_node.chain.deployment import Deployment
 from viz_node.cli.main import run
-from viz_node.daemon import doctor
+from viz_node.daemon import anvil_package, doctor
 from viz_node.daemon.config import ANVIL
 from viz_node.daemon.secrets import unlock
+from viz_node.errors import NotFoundError
 from viz_node.storage.home import open_home
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="contracts/node_modules is not installed")
@@ -200,3 +201,19 @@ def test_start__wrong_passphrase__refused_and_keystore_untouched(
     monkeypatch.setenv("VIZ_NODE_PASSPHRASE_FILE", str(right))
     start.fails(5, "does not answer")
     assert (start.home / "keys" / "keystore.json").read_bytes() == kept
+
+
+def test_start__anvil_is_nowhere_and_nobody_says_yes__fails_and_fetches_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(anvil_package, "ANVIL", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "--fetch-anvil" in start.fails(7, "the development chain needs Anvil", "--dev")
+    assert not (start.home / "tools").exists()
+    assert "npm is not installed" in fails_to_fetch(start)
+
+
+def fails_to_fetch(start: Start) -> str:
+    with pytest.raises(NotFoundError) as caught:
+        anvil_package.fetch_anvil(start.home)
+    return caught.value.message
