@@ -12,7 +12,7 @@ import pytest
 from tests.tiny_model import write_tiny_model
 from viz_node.daemon.config import hub_environment, worker_environment
 from viz_node.daemon.processes import WorkerRunner
-from viz_node.errors import NotFoundError, UnreachableError, UsageError, VerificationError
+from viz_node.errors import NotFoundError, StorageError, UnreachableError, UsageError, VerificationError
 from viz_node.models.bases import base_digest, list_bases
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -20,11 +20,20 @@ SOURCE = f"hf:elsin/tiny@{COMMIT}"
 WORKER = "viz_node.models.worker"
 
 
+BESIDES = {
+    "pytorch_model.bin": b"pickle", "modeling_evil.py": b"raise SystemExit", "README.md": b"# tiny",
+    "consolidated.safetensors": b"again", "original/consolidated.safetensors": b"again", "onnx/model.onnx": b"again",
+    "original/params.json": b"{}", "gguf/tiny.gguf": b"again", "model.fp16.safetensors": b"again",
+    "chat_template.jinja": b"{{ messages }}",
+}  # fmt: skip
+
+
 class Hub:
     """What the client needs of a hub: facts of a commit, and its files; remembers what was asked for."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files, self.asked, self.sha = files, list[str](), COMMIT
+        self.sizes = dict[str, int]()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -41,7 +50,8 @@ class Hub:
                 path = self.path.partition("?")[0]
                 hub.asked.append(path)
                 if path == f"/api/models/elsin/tiny/revision/{COMMIT}":
-                    siblings = [{"rfilename": name, "size": len(body)} for name, body in hub.files.items()]
+                    sizes = {name: len(body) for name, body in hub.files.items()} | hub.sizes
+                    siblings = [{"rfilename": name, "size": size} for name, size in sizes.items()]
                     facts = {"id": "elsin/tiny", "sha": hub.sha, "siblings": siblings}
                     self._answer(json.dumps(facts | {"cardData": {"license": "mit"}}).encode())
                 elif path.startswith(f"/api/models/elsin/tiny/tree/{COMMIT}"):
@@ -50,8 +60,8 @@ class Hub:
                         for name, body in hub.files.items()
                     ]
                     self._answer(json.dumps(rows).encode())
-                elif path.rpartition("/")[2] in hub.files and path.startswith(f"/elsin/tiny/resolve/{COMMIT}/"):
-                    self._answer(hub.files[path.rpartition("/")[2]])
+                elif path.startswith(prefix := f"/elsin/tiny/resolve/{COMMIT}/") and path[len(prefix) :] in hub.files:
+                    self._answer(hub.files[path[len(prefix) :]])
                 else:
                     self.send_error(404)
 
@@ -78,7 +88,7 @@ def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     folder = tmp_path_factory.mktemp("tiny")
     write_tiny_model(folder)
     files = {path.name: path.read_bytes() for path in folder.iterdir()}
-    return files | {"pytorch_model.bin": b"pickle", "modeling_evil.py": b"raise SystemExit", "README.md": b"# tiny"}
+    return files | BESIDES
 
 
 @pytest.fixture
@@ -110,8 +120,12 @@ async def test_install_base__pinned__only_model_files_with_provenance(hub: Hub, 
     assert row["parameters"] > 10_000
     assert row["provenance"]["sources"][0]["commit"] == COMMIT
     fetched = {path.name for path in out.iterdir()} - {"provenance.json"}
-    assert fetched <= set(hub.files) - {"pytorch_model.bin", "modeling_evil.py", "README.md"}
-    assert not any("evil" in path or path.endswith(".bin") for path in hub.asked)
+    assert fetched == set(hub.files) - set(BESIDES) | {"chat_template.jinja"}
+    asked = {path.partition(f"resolve/{COMMIT}/")[2] for path in hub.asked}
+    assert asked - {""} == fetched
+    assert row["provenance"]["chat_template"] == sha256(b"{{ messages }}").hexdigest()
+    (out / "chat_template.jinja").unlink()
+    assert row["digest"] == base_digest(out)
 
 
 async def test_train__installed_base__needs_no_hub_any_more(hub: Hub, tmp_path: Path) -> None:
@@ -155,3 +169,28 @@ async def test_install_base__unknown_or_down__named(hub: Hub, tmp_path: Path) ->
     hub.close()
     with pytest.raises(UnreachableError, match="cannot download"):
         await install(tmp_path)
+
+
+def without_weights(hub: Hub) -> bool:
+    return not any(path.endswith(".safetensors") for path in hub.asked)
+
+
+async def test_install_base__configuration_of_an_unknown_kind__refused_before_its_weights(
+    hub: Hub, tmp_path: Path
+) -> None:
+    config = json.loads(hub.files["config.json"])
+    hub.files["config.json"] = json.dumps(config | {"model_type": "klingon"}).encode()
+    with pytest.raises(VerificationError, match="'klingon'"):
+        await install(tmp_path)
+    assert without_weights(hub)
+    hub.files["config.json"] = json.dumps(config | {"num_hidden_layers": 3}).encode()
+    with pytest.raises(VerificationError, match=r"other weights than its configuration says: model\.layers\.2\."):
+        await install(tmp_path)
+    assert list((tmp_path / "bases").iterdir()) == []
+
+
+async def test_install_base__larger_than_the_disk__refused_before_anything_is_fetched(hub: Hub, tmp_path: Path) -> None:
+    hub.sizes["model.safetensors"] = 1 << 60
+    with pytest.raises(StorageError, match=r"needs 1073741825\.0 GiB of disk"):
+        await install(tmp_path)
+    assert not any("resolve" in path for path in hub.asked)

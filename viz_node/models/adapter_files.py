@@ -144,6 +144,11 @@ def adapter_digest(directory: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
+def is_adaptable(path: str) -> bool:
+    """Whether an adapter's file can name the layer at this module path."""
+    return _TENSOR_NAME.fullmatch(tensor_name(path, "A")) is not None
+
+
 def tensor_name(module_path: str, side: str) -> str:
     """The name in the weights file of side `A` or `B` of a module path of the base model."""
     return f"base_model.model.{module_path}.lora_{side}.weight"

@@ -14,6 +14,8 @@ from viz_node.models.adapter_files import MODULE_NAMES
 PROVENANCE_NAME = "provenance.json"
 _MAX_BASE_HEADER_BYTES = 16 * 1024 * 1024
 _MAX_HEADER_DEPTH = 4
+CHAT_TEMPLATE_NAME = "chat_template.jinja"
+_NOT_IN_DIGEST = {PROVENANCE_NAME, CHAT_TEMPLATE_NAME}
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +29,10 @@ class ResolvedBase:
 
 
 def base_digest(directory: Path) -> str:
-    """SHA-256 over the names and digests of all plain files but the provenance. Raises: NotFoundError."""
+    """SHA-256 over the names and digests of all plain files but the provenance and the chat template.
+
+    The template plays no part in training or writing, and installs of earlier versions lack it. Raises: NotFoundError.
+    """
     names = _file_names(directory)
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`")
@@ -119,4 +124,4 @@ def read_header(path: Path) -> dict[str, Any]:
 def _file_names(directory: Path) -> list[str]:
     if not directory.is_dir():
         return []
-    return sorted(p.name for p in directory.iterdir() if p.is_file() and p.name != PROVENANCE_NAME)
+    return sorted(p.name for p in directory.iterdir() if p.is_file() and p.name not in _NOT_IN_DIGEST)

@@ -22,6 +22,7 @@ from viz_node.models.bases import ResolvedBase
 from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
 from viz_node.models.recipes import batch_order
 from viz_node.models.training import (
+    check_publishable,
     describe_evaluation,
     describe_training,
     evaluate,
@@ -59,6 +60,7 @@ class FederatedTrainer:
             raise UsageError("there is no text to train on", "import works with `viz-node content add`")
         model = load_base(base.directory)
         self._peft_model = attach_adapter(model, recipe.rank, recipe.alpha, 0, base.name)
+        check_publishable(self._peft_model, base)
         self._sides: dict[str, torch.nn.Parameter] = {}
         for name, parameter in sorted(self._peft_model.named_parameters()):
             if "lora_A" in name:

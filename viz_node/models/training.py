@@ -9,6 +9,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         raise UsageError("there is no text to train on", "import works with `viz-node content add`")
     model = load_base(order.base.directory)
     peft_model = attach_adapter(model, recipe.rank, recipe.alpha, recipe.seed, order.base.name)
+    check_publishable(peft_model, order.base)
     run = _Run(peft_model, order)
     state = run.resume()
     if state.step == 0:
@@ -250,6 +252,16 @@ def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, Any]
     except OSError as error:
         raise StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
     return {"directory": str(out_dir), "files": describe_files(out_dir)}
+
+
+def check_publishable(peft_model: Any, base: ResolvedBase) -> None:
+    """Refuse a base model whose adapters nobody could take in, before hours of training instead of after.
+
+    Raises: VerificationError.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        save_adapter(peft_model, Path(folder), base.name)
+        check_adapter(Path(folder), base_shapes(base.directory) or None)
 
 
 def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, seconds: float) -> dict[str, int | str]:

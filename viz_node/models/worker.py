@@ -102,8 +102,10 @@ def _build_base(order: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -
 def _install_base(order: dict[str, Any], emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     from viz_node.models.hub import install_base
 
-    emit({"event": "progress", "phase": "download", "step": 0, "steps": 1})
-    return install_base(order["source"], Path(order["out_dir"]))
+    def tell(phase: str, step: int, steps: int) -> None:
+        emit({"event": "progress", "phase": phase, "step": step, "steps": steps})
+
+    return install_base(order["source"], Path(order["out_dir"]), tell)
 
 
 def _describe_base(order: dict[str, Any], _emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
