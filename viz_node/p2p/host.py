@@ -121,7 +121,7 @@ def make_host(seed: bytes, listen: str, reach: Reach | None = None) -> IHost:
         disable_identify_address_discovery=True,
         addrs_factory=reach.choose,
     )
-    # The library's own counts leak when a handshake fails; `admission` and `yamux` bound connections and streams.
+    # Its counts are for the whole process, so that a few strangers use them up; `admission` and `yamux` count instead.
     network: Any = host.get_network()
     network.set_resource_manager(None)
     reach.install(host)

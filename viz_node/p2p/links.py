@@ -36,8 +36,11 @@ class Links:
     def remember(self, peer: ID, addresses: Iterable[Multiaddr]) -> None:
         """Keep up to eight addresses of a peer, the newest first; 0.0.0.0 is nobody's."""
         known = self._addresses.pop(peer, [])
-        fresh = [address for address in addresses if address not in known and not _NOWHERE.match(str(address))]
-        self._addresses[peer] = (fresh + known)[:_MAX_ADDRESSES]
+        # The DHT hands addresses on with the peer's id, others without it.
+        plain = [_without_id(address, peer) for address in addresses if not _NOWHERE.match(str(address))]
+        self._addresses[peer] = list(dict.fromkeys([*(item for item in plain if item not in known), *known]))[
+            :_MAX_ADDRESSES
+        ]
         while len(self._addresses) > _MAX_PEERS:
             self._addresses.popitem(last=False)
 
@@ -117,6 +120,11 @@ class Links:
                 return await self.host.new_stream(peer, [protocol])
         except STREAM_FAILURES as error:
             raise PeerUnreachableError(f"peer {peer} does not open {protocol}: {error}") from error
+
+
+def _without_id(address: Multiaddr, peer: ID) -> Multiaddr:
+    text, suffix = str(address), f"/p2p/{peer}"
+    return Multiaddr(text.removesuffix(suffix)) if text.endswith(suffix) and text != suffix else address
 
 
 def _has_ended(connection: Any) -> bool:

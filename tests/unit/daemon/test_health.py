@@ -37,6 +37,15 @@ class Network:
         self.trouble = "" if addresses else "it is down"
 
 
+def test_check_network__no_room_for_new_peers__fails_with_the_reason() -> None:
+    network = Network("/ip4/127.0.0.1/tcp/1")
+    assert health.check_network(network).state is Health.OK
+    network.trouble = "no room for new peers"
+    found = health.check_network(network)
+    assert (found.state, found.detail) == (Health.FAIL, "no room for new peers")
+    assert found.fix
+
+
 def test_chain_watch__silent_then_back__warns_fails_and_is_well_again() -> None:
     clock, chain = Clock(), Chain()
     watch = health.ChainWatch(chain, clock)
