@@ -9,11 +9,12 @@ import pytest
 
 from tests.anvil_market import ANVIL
 from tests.audits import assert_cut_anywhere, checkpoint_at
-from tests.integration.test_pools import WINDOW, Scene, done, used_and_over
+from tests.integration.test_pools import DAY, WINDOW, Scene, done, used_and_over
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.cli.main import run
 from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
 from viz_node.domain.division import Division
+from viz_node.domain.ids import TokenAmount
 from viz_node.errors import VerificationError
 from viz_node.identity.signatures import recover_account
 
@@ -122,3 +123,28 @@ async def test_pool_data__not_text_at_all__is_a_finding(chain: DevChain, tmp_pat
     (data / "noise.json").write_bytes(noise.payload())
     (finding,) = audited(made, tmp_path, data)["findings"]
     assert (finding["check"], "malformed" in finding["message"]) == ("C10", True)
+
+
+async def test_pool__lapsed_adopted_credited_and_given_back__audits_whole(chain: DevChain, tmp_path: Path) -> None:
+    made = await used_and_over(chain, tmp_path / "world")
+    (ann, _), (rita, rob) = made.owners, made.readers
+    gift = made.gateway.prepare_subscribe(1, made.gateway.pool(1).terms, rita.keys.account, [1, 3], bytes(32))
+    await rob.treasury.execute("allow", lambda: made.gateway.prepare_approve(TokenAmount(10**9)), {"kind": "gift"})
+    await rob.treasury.execute("gift", lambda: gift, {"kind": "gift"})
+    await made.watch(made.operator)
+    made.pass_time(WINDOW + 31 * DAY)
+    await made.watch(made.operator)
+    await adopted(made)
+    assert made.root_states() == ["lapsed", "adopted"]
+    await made.watch(ann)
+    data = tmp_path / "data"
+    await made.operator.pools.export(1, data)
+    assert audited(made, tmp_path, data)["findings"] == []
+    made.pass_time(181 * DAY)
+    await made.watch(rita, rob)
+    call = made.gateway.prepare_refund_rest(1, made.gateway.posted_roots(1)[1].through, 3, rita.keys.account)
+    await ann.treasury.execute("rest", lambda: call, {"kind": "rest"})
+    report = audited(made, tmp_path, data)
+    assert report["findings"] == []
+    left, fees = made.gateway.pool_rest(1, made.gateway.posted_roots(1)[1].through)
+    assert (left > 0, fees, int(report["sums"]["in_pools"])) == (True, 1, left)
