@@ -163,7 +163,10 @@ class PoolMembers:
 
     async def collect(self, job: Job, report: Report) -> list[str]:
         """Have own splits credited what adopted roots give them, each once; the transactions' hashes."""
-        hashes = [await self._finish(order_id) for order_id in dict.fromkeys(self._on_its_way().values())]
+        hashes: list[str | None] = []
+        for order_id in dict.fromkeys(self._on_its_way().values()):
+            with suppress(TransactionRevertedError):  # somebody else had them credited
+                hashes.append(await self._finish(order_id))
         while dues := (await self._dues())[:_MOST_AT_ONCE]:
             report({"phase": "credit", "step": len(hashes) + 1, "steps": len(hashes) + 1})
             order_id = await self._submit(dues, {"job": job.job_id})

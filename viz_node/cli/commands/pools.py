@@ -125,7 +125,7 @@ def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
 @pool_command.command("subscribe")
 @_pool
 @click.option("--periods", type=click.IntRange(1, 24), default=1, show_default=True)
-@click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this for all periods.")
+@click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this in all.")
 @spending_options
 @detach_option
 @json_option
@@ -133,7 +133,7 @@ def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
 def subscribe(
     terminal: Terminal, /, pool: int, periods: int, max_price: str, yes: bool, dry_run: bool, detach: bool
 ) -> None:
-    """Pay the next periods of POOL; then `fetch` and `generate` its adapters."""
+    """Pay the next periods of POOL, except those that somebody gave you; then `fetch` and `generate` its adapters."""
     parse_amount(max_price)
     order = {"pool": pool, "periods": periods, "max_price": max_price}
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_subscribe", **order), yes, dry_run):
