@@ -107,3 +107,25 @@ def test_audit_verify__report_of_an_audit__is_checked_again_offline(
     assert run(["audit", "verify", str(path)]) == 2
     assert "was changed" in capsys.readouterr().err
     assert run(["audit", "verify", str(tmp_path / "absent")]) == 2
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["person", "json"])
+def test_audit__endpoint_answers_with_escapes_and_a_verdict__is_one_plain_error(
+    chain: tuple[str, Path], options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    verdict = "verdict: every sale, split and claim holds"
+    evil = f"\x1b[2J\x1b]8;;http://evil\x07\u202e\r\n{verdict}\n\u2028{verdict}\x9b31m" + "m" * 100_000
+
+    def refuse(_method: str, _raw: bytes) -> list[bytes]:
+        return [json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": evil}}).encode()]
+
+    with LyingEndpoint(chain[0], send=refuse) as endpoint:
+        assert run(["audit", "--rpc-url", endpoint.rpc_url, "--deployment", str(chain[1]), *options]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert all(char.isprintable() or char == "\n" for char in printed.err)
+    assert not any(line.startswith(verdict) for line in printed.err.splitlines())
+    assert "http://evil" in printed.err
+    assert len(printed.err) < 10_000
+    if options:
+        assert json.loads(printed.err)["error"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 GAP = 2
 LEAST_WIDTH = 40
-WIDEST_NAME = 26
+WIDEST_NAME = 44
 LONGEST_WORD = 32
 
 

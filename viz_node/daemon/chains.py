@@ -19,6 +19,7 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
+from viz_node.files import read_regular_file
 from viz_node.storage.store import Store
 
 TEST_MONEY = 1_000 * 10**6
@@ -84,10 +85,9 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
 
 
 def read_deployment(path: Path) -> Deployment:
-    """The deployment in a file. Raises: NotFoundError, VerificationError."""
+    """The deployment in a file. Raises: NotFoundError, UsageError (no file of that kind), VerificationError."""
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_DEPLOYMENT_BYTES + 1)
+        raw = read_regular_file(path, MAX_DEPLOYMENT_BYTES)
     except OSError as error:
         raise NotFoundError(f"cannot read {path}: {error.strerror}", "name the market's deployment file") from error
     return parse_deployment(raw)

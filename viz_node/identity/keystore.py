@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.errors import PassphraseError, RefusedError, StorageError, UsageError, VerificationError
+from viz_node.files import read_regular_file
 from viz_node.identity.signatures import account_of, ed25519_public, peer_id_of
 
 FORMAT = "viz-node/keystore/1"
@@ -148,10 +149,11 @@ def _bound(body: dict[str, Any]) -> bytes:
 
 
 def read_bounded(path: Path) -> bytes:
-    """The file, which no key file exceeds. Raises: StorageError."""
+    """The file, which no key file exceeds. Raises: StorageError, VerificationError (a device or a pipe, too large)."""
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_KEYSTORE_BYTES + 1)
+        return read_regular_file(path, MAX_KEYSTORE_BYTES)
+    except UsageError as error:
+        raise VerificationError(error.message, error.hint) from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "see `viz-node doctor`") from error
 

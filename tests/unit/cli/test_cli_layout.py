@@ -42,8 +42,10 @@ def test_table_lines__wide_characters__columns_stay_aligned() -> None:
 
 
 def test_fact_lines__value_too_long_for_its_name__stands_below() -> None:
-    assert fact_lines([("base_model.digest.of.files", DIGEST), ("a", "b")], 80) == [
-        "base_model.digest.of.files",
+    assert fact_lines([("base_model.digest", DIGEST), ("a", "b")], 80) == [
+        "base_model.digest",
         f"  {DIGEST}",
-        "a                           b",
+        "a                  b",
     ]
+    account = "0x" + "ab" * 20
+    assert fact_lines([(account, "97")], 80) == [f"{account}  97"]

@@ -87,7 +87,7 @@ def test_show__person__reads_price_terms_and_who_is_paid(show: Show, answers: An
         "allowed, for 5 % of what they earn",
         "AT, DE",
         "The licensee may run and adapt",
-        "percent",
+        "Who is paid",
         "base_model.digest",
     ):
         assert words in shown, words
@@ -128,7 +128,7 @@ def test_license_list__person_and_program__licenses_and_orders(show: Show, answe
 def test_pricing_show__person__reads_what_matches(show: Show) -> None:
     shown = show(pricing_command, "show", "elsin", "--at", "2030-03-17T17:46:40")
     assert "2 prices derived from the ledger; none of them differ" in shown
-    assert "at 2030-03-17T17:46:40+00:00: 5.00" in shown
+    assert "at 2030-03-17 17:46:40 UTC: 5.00 tokens" in shown
 
 
 def test_pricing_show__price_that_differs__is_counted(
@@ -141,8 +141,8 @@ def test_pricing_show__price_that_differs__is_counted(
 
 def test_plot__rising_and_falling__between_lowest_and_highest() -> None:
     points = [{"time": str(number), "price": price} for number, price in enumerate(["5.00", "5.25", "5.50", "5.00"])]
-    assert plot(points) == "5.00 ▁▄█▁ 5.50, 0 to 3"
-    assert plot(points[:1]) == "5.00 all the time, 0 to 0"
+    assert plot(points) == "5.00 tokens ▁▄█▁ 5.50 tokens, 0 to 3"
+    assert plot(points[:1]) == "5.00 tokens all the time, 0 to 0"
 
 
 def test_royalties_claim__dry_run__shows_what_each_split_brings(show: Show) -> None:

@@ -142,7 +142,7 @@ def show_command(terminal: Terminal, adapter: str) -> None:
     output.facts(answer, facts)
     for title, body in (
         ("What a licensee may do", answer["permissions"]),
-        ("Who is paid, in percent", answer["split"]),
+        ("Who is paid", {account: f"{share} %" for account, share in answer["split"].items()}),
     ):
         output.heading(title)
         output.facts(body, list(body.items()))

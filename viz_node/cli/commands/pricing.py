@@ -8,6 +8,7 @@ import click
 
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.words import cell, tokens
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.pricing import parse_time
 
@@ -50,7 +51,8 @@ def show(terminal: Terminal, adapter: str, at: str | None) -> None:
     output.line("")
     output.line(plot(answer["curve"]))
     if answer["at"] is not None:
-        output.line(f"at {answer['at']['time']}: {answer['at']['price'] or 'not offered yet'}")
+        price = answer["at"]["price"]
+        output.line(f"at {cell(answer['at']['time'])}: {tokens(price) if price else 'not offered yet'}")
     wrong = [row for row in (*answer["offers"], *answer["sales"]) if not row["matches"]]
     checked = len(answer["offers"]) + len(answer["sales"])
     output.line(f"{checked} prices derived from the ledger; {len(wrong) or 'none'} of them differ")
@@ -60,11 +62,11 @@ def plot(curve: Sequence[Mapping[str, Any]]) -> str:
     """One line: the price over time, in eight heights between the lowest and the highest."""
     prices = [Decimal(point["price"]) for point in curve]
     low, high = min(prices), max(prices)
-    span = f"{curve[0]['time']} to {curve[-1]['time']}"
+    span = f"{cell(curve[0]['time'])} to {cell(curve[-1]['time'])}"
     if low == high:
-        return f"{curve[0]['price']} all the time, {span}"
+        return f"{tokens(curve[0]['price'])} all the time, {span}"
     heights = [int((price - low) * (len(BARS) - 1) / (high - low)) for price in prices]
-    return f"{low} {''.join(BARS[height] for height in heights)} {high}, {span}"
+    return f"{tokens(low)} {''.join(BARS[height] for height in heights)} {tokens(high)}, {span}"
 
 
 @pricing_command.command("set")

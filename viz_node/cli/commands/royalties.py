@@ -7,9 +7,16 @@ import click
 
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.words import tokens
 from viz_node.domain.ids import format_amount, parse_amount
 
 STATEMENT_COLUMNS = ("entry", "time", "what", "split", "paid", "share", "earned", "taken", "tx_hash")
+
+_ELSEWHERE = {
+    "in_derived": "that derived adapters owe to yours; royalties claim brings it, too",
+    "in_escrow": "in escrow, until the key is delivered and nobody can dispute it any more",
+    "in_pools": "that pools give to your splits; royalties claim credits them, too",
+}
 
 
 @click.group("royalties", invoke_without_command=True)
@@ -28,16 +35,12 @@ def royalties_command(ctx: click.Context) -> None:
     output.rows(answer["rows"], ("split_id", "share", "accrued", "claimed", "due"), "no split names this account yet")
     if answer.get("sales"):
         output.line("")
-        output.rows(answer["sales"], ("adapter", "holder", "price", "block", "tx_hash"))
-    output.line(f"due to {answer['account']}: {answer['due']}")
-    if answer["in_derived"] != "0.00":
-        output.line(f"and {answer['in_derived']} that derived adapters owe to yours; royalties claim brings it, too")
-    if answer["in_escrow"] != "0.00":
-        output.line(
-            f"and {answer['in_escrow']} in escrow, until the key is delivered and nobody can dispute it any more"
-        )
-    if answer["in_pools"] != "0.00":
-        output.line(f"and {answer['in_pools']} that pools give to your splits; royalties claim credits them, too")
+        rows = [row | {"adapter": row.get("name") or f"#{row['adapter']}"} for row in answer["sales"]]
+        output.rows(rows, ("adapter", "price", "block", "holder", "tx_hash"))
+    output.line(f"due to {answer['account']}: {tokens(answer['due'])}")
+    for name, where in _ELSEWHERE.items():
+        if answer[name] != "0.00":
+            output.line(f"and {tokens(answer[name])} {where}")
 
 
 @royalties_command.command("claim")
