@@ -36,7 +36,9 @@ class Answering:
 def run(node: Answering, tmp_path: Path, *arguments: str) -> None:
     terminal = Terminal(tmp_path)
     terminal.__dict__["client"] = node
-    allowance_command.main(args=list(arguments), obj=terminal, standalone_mode=False)
+    allowance_command.main(
+        args=list(arguments), obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"]
+    )
 
 
 def test_allowance__something_left__amount_with_unit_and_the_way_to_take_it_back(

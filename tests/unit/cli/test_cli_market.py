@@ -71,7 +71,7 @@ def show(answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     def run(command: click.Command, *arguments: str) -> str:
         terminal = Terminal(tmp_path)
         terminal.__dict__["client"] = Answering(answers)
-        command.main(args=list(arguments), obj=terminal, standalone_mode=False)
+        command.main(args=list(arguments), obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
         assert not set(terminal.client.called) & ORDERS  # type: ignore[attr-defined]
         return " ".join(capsys.readouterr().out.split()) if "--json" not in arguments else capsys.readouterr().out
 
