@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import trio
 from libp2p.crypto.ed25519 import create_new_key_pair
+from libp2p.utils.varint import encode_uvarint
 
 from tests.integration.test_p2p_network import connection_of, echo, network
 from tests.strangers import come_and_go, connect_many
@@ -92,6 +93,25 @@ async def test_places__one_peer_takes_all_of_its_own__is_refused_unread_and_gets
         assert await run(c, first_answer, protocol) is None
         await run(b, give_back, held)
         await until(lambda: run(b, is_served), 5)
+
+
+async def test_dht__message_larger_than_any_honest_one__is_not_read() -> None:
+    async def send(core: Any, size: int) -> bool:
+        host = core.links.host
+        stream = await host.new_stream(host.get_connected_peers()[0], [DHT])
+        await stream.write(encode_uvarint(size))
+        with trio.move_on_after(0.5):
+            try:
+                await stream.read(1)
+            except STREAM_FAILURES:
+                return False
+        await abandon(stream)
+        return True
+
+    async with network() as a, network() as b:
+        await b.connect(a.addresses[0])
+        assert await run(b, send, 256 << 10)
+        assert not await run(b, send, (256 << 10) + 1)
 
 
 async def test_places__connection_breaks_under_them__are_given_back() -> None:

@@ -14,6 +14,7 @@ from typing import Any, Final
 import trio
 from libp2p.abc import INetStream
 from libp2p.custom_types import TProtocol
+from libp2p.kad_dht import kad_dht
 from libp2p.kad_dht.common import PROTOCOL_ID as DHT
 from libp2p.kad_dht.kad_dht import DHTMode, KadDHT
 from libp2p.peer.id import ID
@@ -39,6 +40,7 @@ _PACE_SECONDS: Final = 1.0
 _RETRY_SECONDS: Final = 15.0
 _LOOKUP_SECONDS: Final = 30.0
 _DHT_STREAM_SECONDS: Final = 60.0
+_MAX_DHT_BYTES: Final = 256 << 10
 _SMALL_NETWORK: Final = 20
 _MAX_SEEN: Final = 50_000
 _MAX_PAGES: Final = 50
@@ -98,7 +100,8 @@ class Discovery:
         self._catalog_slots = trio.CapacityLimiter(4)
         self._dht: Any = KadDHT(links.host, DHTMode.SERVER)
         self._dht.register_validator("viz", _AnnouncementRecords(check))
-        # The library lets any peer hold its few places for as long as it likes.
+        # The library lets any peer hold its few places for as long as it likes, with 4 MiB each.
+        kad_dht.MAX_DHT_MESSAGE_SIZE = _MAX_DHT_BYTES
         self._dht_shares = Shares(48, 3)
         self._dht._inbound_limiter = trio.CapacityLimiter(48)
         links.host.set_stream_handler(DHT, self._on_dht_stream)
