@@ -35,6 +35,7 @@ from viz_node.chain.audit.state import compare_state
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.hashing import keccak, split_proof
+from viz_node.chain.items import NO_KEY
 from viz_node.chain.market import MarketGateway
 from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
@@ -115,6 +116,7 @@ class Filler:
         self.holders = [Account("0x" + keccak(b"holder %d" % number)[:20].hex()) for number in range(HOLDERS)]
         self.splits = [self._split(100 if number % 2 else 5) for number in range(OFFERS)]
         self.claims = [(number, account) for number, split in enumerate(self.splits, 1) for account, _ in split.shares]
+        self.items: list[int] = []
         self.uses = dict.fromkeys(range(1, len(self.payers) + 1), 0)
         self.keys = {number: bytes([number]) * 32 for number in self.uses}
 
@@ -125,6 +127,7 @@ class Filler:
         self.rpc.call("anvil_setBlockGasLimit", hex(10**9))
         self.rpc.call("evm_setAutomine", False)
         self._mine([(self.seller, self.deployment.market, data) for data in self._publications()])
+        self.items = self._items()
         approve = load_artifact("TestToken").call_data("approve", self.deployment.market, 2**256 - 1)
         self._mine([(payer, self.deployment.token, approve) for payer in self.payers])
         self._mine([self._opening(number) for number in self.uses])
@@ -154,14 +157,23 @@ class Filler:
         rows = zip(digests, self.splits, [*terms, metered], strict=True)
         return [self.gateway.prepare_publish(*row).data for row in rows]
 
+    def _items(self) -> list[int]:
+        """What purchases name, by the number of the offer."""
+        return [
+            self.gateway.item_of(self.gateway.offer(number), self.seller, number.to_bytes(32, "big"), NO_KEY)
+            for number in range(1, OFFERS + 1)
+        ]
+
     def _opening(self, number: int) -> Order:
         session = account_of_key(self.keys[number])
-        channel = NewChannel(OFFERS, session, TokenAmount(10**13), DAY, PRICE)
+        channel = NewChannel(self.items[-1], session, TokenAmount(10**13), DAY, PRICE)
         return self.payers[number - 1], self.deployment.market, self.gateway.prepare_open_channel(channel).data
 
     def _sale(self) -> Order:
         offer, holder = self.random.randint(1, OFFERS - 1), self.random.choice(self.holders)
-        call = self.gateway.prepare_buy(offer, holder, TokenAmount(2 * PRICE), self.random.randbytes(32))
+        call = self.gateway.prepare_buy(
+            self.items[offer - 1], holder, TokenAmount(2 * PRICE), self.random.randbytes(32)
+        )
         return self.random.choice(self.payers), call.to, call.data
 
     def _redemption(self) -> Order:

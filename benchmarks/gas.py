@@ -16,11 +16,11 @@ SNAPSHOTS = ROOT / "contracts" / "snapshots"
 FLOOR, PUSH, PULL, STORY = "floor", "0xSplits v2 push", "0xSplits v2 pull", "Story v1.3.2"
 # what is bought -> (our snapshot, limit, published figures)
 COMPARISONS: dict[str, tuple[str, int | None, dict[str, int]]] = {
-    "sale, 1 recipient": ("sale, 1 recipient", 85_000, {FLOOR: 68_966, STORY: 144_012}),
-    "sale, 5 recipients": ("sale, 1 recipient", 85_000, {FLOOR: 68_966, PUSH: 133_197, PULL: 146_798}),
-    "sale, 100 recipients": ("sale, 1000 recipients", 85_000, {FLOOR: 68_966, PUSH: 1_113_562, PULL: 1_021_377}),
-    "sale, 1000 recipients": ("sale, 1000 recipients", 85_000, {FLOOR: 68_966}),
-    "renewal": ("renewal", 68_000, {}),
+    "sale, 1 recipient": ("sale, 1 recipient", 88_000, {FLOOR: 68_966, STORY: 144_012}),
+    "sale, 5 recipients": ("sale, 1 recipient", 88_000, {FLOOR: 68_966, PUSH: 133_197, PULL: 146_798}),
+    "sale, 100 recipients": ("sale, 1000 recipients", 88_000, {FLOOR: 68_966, PUSH: 1_113_562, PULL: 1_021_377}),
+    "sale, 1000 recipients": ("sale, 1000 recipients", 88_000, {FLOOR: 68_966}),
+    "renewal": ("renewal", 71_000, {}),
     "claim, 5 recipients": ("claim, 5 recipients, steady", 70_000, {PULL: 51_488, STORY: 101_796}),
     "claim, 1000 recipients": ("claim, 1000 recipients, steady", 70_000, {PULL: 51_488, STORY: 101_796}),
 }

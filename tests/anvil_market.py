@@ -8,6 +8,7 @@ from typing import Any
 from coincurve import PrivateKey
 
 from viz_node.chain.anvil import start_anvil, stop_anvil
+from viz_node.chain.contract import load_artifact
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.faucet import deploy_for_development, fund
 from viz_node.chain.hashing import keccak
@@ -23,6 +24,7 @@ from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platfo
 
 PRICE = TokenAmount(5_000_001)
 DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
+KEY_HASH = keccak(b"k")
 OTHERS = [Account("0x" + f"{number:02x}" * 20) for number in range(1, 5)]
 
 
@@ -57,13 +59,23 @@ class AnvilMarket:
         assert receipt.status == 1, call.description
         return receipt
 
-    def publish(self, terms: OfferTerms | None = None, digests: tuple[bytes, bytes, bytes] = DIGESTS) -> int:
-        call = self.gateway.prepare_publish(digests, self.split, terms or OfferTerms(PRICE))
+    def publish(
+        self,
+        terms: OfferTerms | None = None,
+        digests: tuple[bytes, bytes, bytes] = DIGESTS,
+        key_hash: bytes = KEY_HASH,
+    ) -> int:
+        call = self.gateway.prepare_publish(digests, self.split, terms or OfferTerms(PRICE), key_hash)
         return self.do(self.owner, call).logs[2].key
+
+    def item(self, offer_id: int) -> int:
+        """What purchases of the offer name, as the market tells it."""
+        data = load_artifact("Market").call_data("itemOf", offer_id)
+        return int(self.ask("eth_call", {"to": self.deployment.market, "data": "0x" + data.hex()}, "latest"), 16)
 
     def buy(self, offer_id: int) -> Receipt:
         self.approve(self.buyer)
-        return self.do(self.buyer, self.gateway.prepare_buy(offer_id, self.buyer.account, PRICE, b"\4" * 32))
+        return self.do(self.buyer, self.gateway.prepare_buy(self.item(offer_id), self.buyer.account, PRICE, b"\4" * 32))
 
     def approve(self, sender: TransactionSender, amount: int = 100 * PRICE) -> None:
         self.do(sender, self.gateway.prepare_approve(TokenAmount(amount)))
@@ -90,7 +102,7 @@ def lively_market(directory: Path) -> Iterator[AnvilMarket]:
     market.ask("anvil_mine", "0x14")
     escrowed = market.publish(OfferTerms(PRICE, is_escrowed=True), (b"\7" * 32, b"\2" * 32, b"\3" * 32))
     point = PrivateKey().public_key.format(compressed=False)[1:]
-    new = NewOrder(escrowed, market.buyer.account, PRICE, keccak(b"k"), point, b"\1" * 32)
+    new = NewOrder(market.item(escrowed), market.buyer.account, PRICE, point, b"\1" * 32)
     market.do(market.buyer, market.gateway.prepare_order(new))
     (order,) = market.gateway.orders_for([escrowed])
     market.do(market.owner, market.gateway.prepare_deliver(order, point, b"\5" * 32))

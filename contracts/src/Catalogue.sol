@@ -52,7 +52,7 @@ abstract contract Catalogue is Registry, Splits, IOffers {
     function withdraw(uint64 adapter, uint64[] calldata numbers) external override onlyOwnerOf(adapter) {
         for (uint256 i = 0; i < numbers.length; ++i) {
             uint64 offer = numbers[i];
-            require(adapterOfOffer[offer] == adapter, OfferOfOtherAdapter(offer));
+            require(adapterOfOffer(offer) == adapter, OfferOfOtherAdapter(offer));
             uint8 flags = offers[offer].flags;
             require(flags & WITHDRAWN == 0, OfferClosed(offer));
             offers[offer].flags = flags | WITHDRAWN;
@@ -65,6 +65,11 @@ abstract contract Catalogue is Registry, Splits, IOffers {
         require(!adapters[adapter].retired, AdapterRetired(adapter));
         adapters[adapter].retired = true;
         _record(RETIRED, adapter, msg.sender, 0, 0, 0, 0);
+    }
+
+    /// @inheritdoc IOffers
+    function itemOf(uint64 offer) external view override returns (uint256) {
+        return (_origins[offer] >> 64 << 64) | offer;
     }
 
     /// @inheritdoc IOffers
@@ -91,16 +96,36 @@ abstract contract Catalogue is Registry, Splits, IOffers {
         offer.floor = terms.price;
         offer.split = split;
         offer.duration = terms.duration;
-        offer.flags = (terms.metered ? METERED : 0) | (terms.escrowed ? ESCROWED : 0);
+        offer.flags = (terms.metered ? METERED : 0) | (terms.keyHash != 0 ? ESCROWED : 0);
         offer.maxRise = terms.maxRise;
         offer.target = terms.target;
         _checkOffer(offer);
         number = ++_lastOffer;
         offers[number] = offer;
-        adapterOfOffer[number] = adapter;
+        if (terms.keyHash != 0) keyHashOf[number] = terms.keyHash;
+        _origins[number] = (_fingerprint(adapter, splits[split].root, terms.keyHash, offer) << 64) | adapter;
         uint256 packed = uint256(split) | (uint256(offer.duration) << 32) | (uint256(offer.flags) << 64)
             | (uint256(offer.maxRise) << 72) | (uint256(offer.target) << 88);
-        _record(OFFER_CREATED, number, msg.sender, adapter, offer.floor, packed, 0);
+        _record(OFFER_CREATED, number, msg.sender, adapter, offer.floor, packed, terms.keyHash);
+    }
+
+    function _fingerprint(uint64 adapter, bytes32 root, bytes32 keyHash, Offer memory offer)
+        private
+        view
+        returns (uint256)
+    {
+        bytes memory fields = abi.encode(
+            msg.sender,
+            adapters[adapter].manifest,
+            root,
+            keyHash,
+            offer.floor,
+            offer.duration,
+            offer.flags,
+            offer.maxRise,
+            offer.target
+        );
+        return uint256(keccak256(fields)) >> 64;
     }
 
     function _checkOffer(Offer memory offer) private pure {

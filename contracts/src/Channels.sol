@@ -20,13 +20,15 @@ abstract contract Channels is ChannelBook, Windows, IChannels {
         keccak256("Voucher(uint64 channel,uint128 cumulative,uint64 uses,bytes32 usageRoot)");
 
     /// @inheritdoc IChannels
-    function openChannel(uint64 offer, address sessionKey, uint128 deposit, uint32 lifetime, uint256 maxPrice)
+    function openChannel(uint256 item, address sessionKey, uint128 deposit, uint32 lifetime, uint256 maxPrice)
         external
         override
         nonReentrant
         returns (uint64 channel)
     {
-        Offer memory terms = _openOffer(offer);
+        Offer memory terms = _openOffer(item);
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 offer = uint64(item); // its low bits
         require(terms.flags & METERED != 0, OfferNotMetered(offer));
         require(terms.floor <= maxPrice, PriceAboveMax(terms.floor, maxPrice));
         require(sessionKey != address(0), ZeroSessionKey());
@@ -50,8 +52,9 @@ abstract contract Channels is ChannelBook, Windows, IChannels {
     }
 
     /// @inheritdoc IChannels
-    function topUp(uint64 channel, uint128 amount) external override nonReentrant {
+    function topUp(uint64 channel, address sessionKey, uint128 amount) external override nonReentrant {
         Channel storage terms = _channel(channel);
+        require(terms.sessionKey == sessionKey, NotSessionKey(channel, sessionKey));
         require(amount != 0, DepositTooSmall(amount));
         uint128 deposit = terms.deposit + amount;
         terms.deposit = deposit;

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {IEscrow} from "./interfaces/IEscrow.sol";
+import {Pricing} from "./libraries/Pricing.sol";
 import {Secp256k1} from "./libraries/Secp256k1.sol";
 import {Licenses} from "./Licenses.sol";
 import {Windows} from "./Windows.sol";
@@ -22,6 +23,8 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
     mapping(uint64 adapter => address) public override operators;
     /// @inheritdoc IEscrow
     mapping(uint64 number => bytes32) public override orders;
+    /// @dev What the orders of an offer with a moving price have reserved of its credit.
+    mapping(uint64 offer => uint88) private _reserved;
 
     /// @inheritdoc IEscrow
     function setOperator(uint64 adapter, address operator) external override onlyOwnerOf(adapter) {
@@ -31,21 +34,22 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
 
     /// @inheritdoc IEscrow
     function order(
-        uint64 offer,
+        uint256 item,
         address holder,
         uint256 maxPrice,
-        bytes32 keyHash,
         Secp256k1.Point calldata point,
         bytes32 orderRef
     ) external override nonReentrant returns (uint64 number) {
         require(Secp256k1.isUsable(point), UnusablePoint());
-        require(keyHash != 0, ZeroKeyHash());
         require(holder != address(0), ZeroHolder());
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 offer = uint64(item); // its low bits
         require(licenses[offer][holder] == 0, AlreadyLicensed(offer, holder));
-        (uint256 price, Offer memory sold) = _reserve(offer, maxPrice);
+        (uint256 price, Offer memory sold) = _reserve(item, maxPrice);
         require(sold.flags & ESCROWED != 0, OfferNotEscrowed(offer));
         uint40 deadline = uint40(block.timestamp) + deliveryWindow;
-        number = _place(Order(offer, sold.split, deadline, msg.sender, holder, price, keyHash, orderRef, point));
+        number =
+            _place(Order(offer, sold.split, deadline, msg.sender, holder, price, keyHashOf[offer], orderRef, point));
         _pull(msg.sender, price);
     }
 
@@ -56,7 +60,7 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
         nonReentrant
     {
         bytes32 ordered = _requireOrdered(number, terms);
-        _requireSeller(adapterOfOffer[terms.offer]);
+        _requireSeller(adapterOfOffer(terms.offer));
         require(block.timestamp <= terms.deadline, TooLate(terms.deadline));
         // A point that cannot be multiplied on chain would take the buyer's dispute away.
         require(Secp256k1.isUsable(point), UnusablePoint());
@@ -89,10 +93,10 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
         require(keccak256(abi.encode(key)) != terms.keyHash, KeyIsRight());
 
         delete orders[number];
-        _revoke(terms.offer, terms.holder, 0);
-        _record(
-            DISPUTED, number, terms.payer, terms.price, terms.offer, uint256(uint160(terms.holder)), bytes32(secret)
-        );
+        uint256 expiry = _takeBack(terms.offer, terms.holder, delivery.deadline - disputeWindow);
+        uint256 packed = uint256(uint160(terms.holder)) | (expiry << 160);
+        _release(terms, false);
+        _record(DISPUTED, number, terms.payer, terms.price, _offerAndTime(terms.offer), packed, bytes32(secret));
         _pay(terms.payer, terms.price);
     }
 
@@ -117,8 +121,46 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
         _requireOrdered(number, terms);
         require(block.timestamp > terms.deadline, TooEarly(terms.deadline));
         delete orders[number];
-        _record(REFUNDED, number, terms.payer, terms.price, terms.offer, 0, 0);
+        _release(terms, false);
+        _record(REFUNDED, number, terms.payer, terms.price, _offerAndTime(terms.offer), 0, 0);
         _pay(terms.payer, terms.price);
+    }
+
+    /// @dev Takes the price of an order out of an open offer, and counts nobody yet.
+    function _reserve(uint256 item, uint256 maxPrice) private returns (uint256 price, Offer storage terms) {
+        terms = _openOffer(item);
+        price = terms.floor;
+        if (terms.maxRise != 0) {
+            uint256 premium = _takePrice(terms, false) - price;
+            // forge-lint: disable-next-line(unsafe-typecast)
+            uint64 offer = uint64(item);
+            _reserved[offer] = Pricing.reserve(_reserved[offer], premium, block.timestamp);
+            price += premium;
+        }
+        require(price <= maxPrice, PriceAboveMax(price, maxPrice));
+    }
+
+    /// @dev Ends what an order has reserved. A payment that is final counts its licensee; a refund puts back what is left.
+    function _release(Order calldata terms, bool isFinal) private {
+        Offer storage sold = offers[terms.offer];
+        uint256 rise = sold.maxRise;
+        if (rise == 0) return;
+        (uint256 floor, uint256 target) = (sold.floor, sold.target);
+        (uint256 left, uint88 reserved) = Pricing.release(
+            _reserved[terms.offer], terms.price - floor, terms.deadline - deliveryWindow, block.timestamp
+        );
+        _reserved[terms.offer] = reserved;
+        uint256 limit = Pricing.maxCredit(floor, rise, target) - (reserved >> 32);
+        _writeState(
+            sold,
+            isFinal
+                ? Pricing.count(sold.state, floor, limit, target, platformFee, block.timestamp)
+                : Pricing.giveBack(sold.state, left, block.timestamp)
+        );
+    }
+
+    function _offerAndTime(uint64 offer) private view returns (uint256) {
+        return uint256(offer) | (block.timestamp << 64);
     }
 
     function _place(Order memory terms) private returns (uint64 number) {
@@ -133,7 +175,7 @@ abstract contract Escrow is Licenses, Windows, IEscrow {
         _requireDelivered(number, terms, delivery);
         require(block.timestamp > delivery.deadline, TooEarly(delivery.deadline));
         delete orders[number];
-        _countLicensee(terms.offer);
+        _release(terms, true);
         _credit(terms.split, terms.price);
         uint256 packed = uint256(terms.split) | (block.timestamp << 32);
         _record(SETTLED, number, terms.payer, terms.price, packed, terms.offer, 0);

@@ -15,8 +15,8 @@ abstract contract Ledger is ILedger {
     /// the slot, so that a sale learns of it from a slot that it reads anyway.
     uint256 public override head = 1 << STATE_BITS;
 
-    /// @inheritdoc ILedger
-    function paused() public view override returns (bool) {
+    /// @dev A pause that ended without an entry leaves its mark.
+    function _isMarkedPaused() internal view returns (bool) {
         return head & PAUSED != 0;
     }
 

@@ -11,13 +11,6 @@ abstract contract Licenses is Registry {
     uint256 private constant STATE_OFFSET = 168;
     uint256 private constant PERPETUAL = type(uint256).max;
 
-    /// @dev For payments that can still be refunded: takes the price of one license of an open offer, and counts nobody yet.
-    function _reserve(uint64 offer, uint256 maxPrice) internal returns (uint256 price, Offer storage terms) {
-        terms = _openOffer(offer);
-        price = terms.maxRise == 0 ? terms.floor : _takePrice(terms, false);
-        require(price <= maxPrice, PriceAboveMax(price, maxPrice));
-    }
-
     /// @dev Takes a moving price; a new licensee counts, because the payment is final.
     function _takePrice(Offer storage terms, bool isNewLicensee) internal returns (uint256 price) {
         uint256 floor = terms.floor;
@@ -29,17 +22,8 @@ abstract contract Licenses is Registry {
         price = floor + premium;
     }
 
-    /// @dev Counts a first-time licensee whose payment of `_reserve` is final now.
-    function _countLicensee(uint64 offer) internal {
-        Offer storage terms = offers[offer];
-        if (terms.maxRise == 0) return;
-        _writeState(
-            terms, Pricing.count(terms.state, terms.floor, terms.maxRise, terms.target, platformFee, block.timestamp)
-        );
-    }
-
     /// @dev terms.state = state, with the rest of the slot from the read that a sale has made already.
-    function _writeState(Offer storage terms, uint88 state) private {
+    function _writeState(Offer storage terms, uint88 state) internal {
         assembly ("memory-safe") {
             sstore(terms.slot, or(and(sload(terms.slot), sub(shl(STATE_OFFSET, 1), 1)), shl(STATE_OFFSET, state)))
         }
@@ -64,8 +48,14 @@ abstract contract Licenses is Registry {
         return PERPETUAL;
     }
 
-    /// @dev Takes a license back to the expiry that `_grant` found.
-    function _revoke(uint64 offer, address holder, uint256 earlier) internal {
-        licenses[offer][holder] = earlier;
+    /// @dev Takes back what is left of a license whose delivery at `since` was the holder's first: all of it if nothing was
+    /// paid since. Else what was paid since is worth its whole time from now on, since it was of no use without a key.
+    function _takeBack(uint64 offer, address holder, uint256 since) internal returns (uint256 expiry) {
+        uint256 duration = offers[offer].duration;
+        uint256 granted = duration == 0 ? PERPETUAL : since + duration;
+        expiry = licenses[offer][holder];
+        if (expiry == granted) expiry = 0;
+        else if (granted > block.timestamp) expiry -= granted - block.timestamp;
+        licenses[offer][holder] = expiry;
     }
 }

@@ -12,17 +12,17 @@ abstract contract Offers is Licenses, ISales {
     uint8 private constant SOLD = 4;
 
     /// @inheritdoc ISales
-    function buy(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) external override nonReentrant {
-        _pull(msg.sender, _sell(offer, holder, maxPrice, orderRef));
+    function buy(uint256 item, address holder, uint256 maxPrice, bytes32 orderRef) external override nonReentrant {
+        _pull(msg.sender, _sell(item, holder, maxPrice, orderRef));
     }
 
     /// @inheritdoc ISales
-    function buyWithPermit(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef, Permit calldata permit)
+    function buyWithPermit(uint256 item, address holder, uint256 maxPrice, bytes32 orderRef, Permit calldata permit)
         external
         override
         nonReentrant
     {
-        uint256 price = _sell(offer, holder, maxPrice, orderRef);
+        uint256 price = _sell(item, holder, maxPrice, orderRef);
         try IERC20Permit(address(token))
             .permit(msg.sender, address(this), permit.value, permit.deadline, permit.v, permit.r, permit.s) {}
             catch {}
@@ -31,14 +31,14 @@ abstract contract Offers is Licenses, ISales {
 
     /// @inheritdoc ISales
     function buyWithAuthorization(
-        uint64 offer,
+        uint256 item,
         address holder,
         uint256 maxPrice,
         bytes32 orderRef,
         Authorization calldata authorization
     ) external override nonReentrant {
-        uint256 price = _sell(offer, holder, maxPrice, orderRef);
-        bytes32 nonce = keccak256(abi.encode(offer, holder, maxPrice, orderRef));
+        uint256 price = _sell(item, holder, maxPrice, orderRef);
+        bytes32 nonce = keccak256(abi.encode(item, holder, maxPrice, orderRef));
         uint256 before = token.balanceOf(address(this));
         _receive(authorization, maxPrice, nonce);
         _checkReceived(before, maxPrice);
@@ -46,12 +46,14 @@ abstract contract Offers is Licenses, ISales {
     }
 
     /// @dev One license after the payment of an open offer: the first one of a holder counts for a moving price.
-    function _sell(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) private returns (uint256 price) {
+    function _sell(uint256 item, address holder, uint256 maxPrice, bytes32 orderRef) private returns (uint256 price) {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 offer = uint64(item); // its low bits
         // All reads of the offer come before the first write, so that the compiler loads its slot once.
         Offer storage terms = offers[offer];
         uint64 floor = terms.floor;
         uint8 flags = terms.flags;
-        _requireOpen(offer, floor, flags);
+        _requireOpen(item, floor, flags);
         mapping(address => uint256) storage holders = licenses[offer];
         uint256 earlier = holders[holder];
         require(flags & METERED == 0, OfferMetered(offer));

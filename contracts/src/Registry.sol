@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Books} from "./Books.sol";
+import {ILedger} from "./interfaces/ILedger.sol";
 import {IRegistry} from "./interfaces/IRegistry.sol";
 
 /// @title Registry
@@ -33,11 +34,15 @@ abstract contract Registry is Books, IRegistry {
     /// @inheritdoc IRegistry
     mapping(uint64 offer => Offer) public override offers;
     /// @inheritdoc IRegistry
-    mapping(uint64 offer => uint64 adapter) public override adapterOfOffer;
+    mapping(uint64 offer => bytes32) public override keyHashOf;
+    /// @dev The adapter of an offer, and above it the 24 bytes of the fingerprint of what the offer is: see IOffers.itemOf.
+    mapping(uint64 offer => uint256) internal _origins;
     /// @inheritdoc IRegistry
     mapping(uint64 offer => mapping(address holder => uint256 expiry)) public override licenses;
     /// @inheritdoc IRegistry
     address public override steward;
+    /// @inheritdoc IRegistry
+    uint40 public override pausedUntil;
     /// @inheritdoc IRegistry
     address public override namedSteward;
     /// @inheritdoc IRegistry
@@ -48,15 +53,28 @@ abstract contract Registry is Books, IRegistry {
         _;
     }
 
-    /// @dev An offer that sells now.
-    function _openOffer(uint64 offer) internal view returns (Offer storage terms) {
-        terms = offers[offer];
-        _requireOpen(offer, terms.floor, terms.flags);
+    /// @inheritdoc ILedger
+    function paused() public view override returns (bool) {
+        return _isMarkedPaused() && block.timestamp < pausedUntil;
+    }
+
+    /// @inheritdoc IRegistry
+    function adapterOfOffer(uint64 offer) public view override returns (uint64) {
+        return uint64(_origins[offer]);
+    }
+
+    /// @dev An offer that sells now, and is what the buyer means.
+    function _openOffer(uint256 item) internal view returns (Offer storage terms) {
+        terms = offers[uint64(item)];
+        _requireOpen(item, terms.floor, terms.flags);
     }
 
     /// @dev Takes what its caller has read of the offer, so that a sale reads the slot once.
-    function _requireOpen(uint64 offer, uint64 floor, uint8 flags) internal view {
+    function _requireOpen(uint256 item, uint64 floor, uint8 flags) internal view {
+        // forge-lint: disable-next-line(unsafe-typecast)
+        uint64 offer = uint64(item); // its low bits
         require(floor != 0, UnknownOffer(offer));
+        require(_origins[offer] >> 64 == item >> 64, OtherOffer(offer));
         require(flags & (WITHDRAWN | SUSPENDED) == 0, OfferClosed(offer));
         require(!paused(), SalesPaused());
     }

@@ -16,6 +16,8 @@ abstract contract Stewardship is Registry, IStewardship {
     uint8 private constant STEWARD_NAMED = 18;
     uint8 private constant STEWARD_CHANGED = 19;
 
+    uint40 private constant LONGEST_PAUSE = 30 days;
+
     modifier onlySteward() {
         require(msg.sender == steward, NotSteward());
         _;
@@ -24,13 +26,21 @@ abstract contract Stewardship is Registry, IStewardship {
     /// @inheritdoc IStewardship
     function pause() external override onlySteward {
         require(!paused(), NothingChanges());
-        _record(PAUSED_SALES, 0, msg.sender, 0, 0, 0, 0);
+        uint40 earliest = pausedUntil + LONGEST_PAUSE;
+        require(block.timestamp >= earliest, PausedTooRecently(earliest));
+        uint40 until = uint40(block.timestamp) + LONGEST_PAUSE;
+        pausedUntil = until;
+        _record(PAUSED_SALES, 0, msg.sender, until, 0, 0, 0);
         _setPaused(true);
     }
 
     /// @inheritdoc IStewardship
-    function unpause() external override onlySteward {
-        require(paused(), NothingChanges());
+    function unpause() external override {
+        require(_isMarkedPaused(), NothingChanges());
+        if (block.timestamp < pausedUntil) {
+            require(msg.sender == steward, NotSteward());
+            pausedUntil = uint40(block.timestamp);
+        }
         _record(UNPAUSED_SALES, 0, msg.sender, 0, 0, 0, 0);
         _setPaused(false);
     }
@@ -89,7 +99,7 @@ abstract contract Stewardship is Registry, IStewardship {
     }
 
     function _setSuspended(uint64 offer, uint256 noticeNumber, bool suspended) private {
-        uint64 adapter = adapterOfOffer[offer];
+        uint64 adapter = adapterOfOffer(offer);
         require(adapter != 0, UnknownOffer(offer));
         require(notices[noticeNumber] == adapter, UnknownNotice(noticeNumber));
         uint8 flags = offers[offer].flags;

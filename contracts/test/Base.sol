@@ -38,6 +38,7 @@ abstract contract Base {
 
     Vm internal constant vm = Vm(address(uint160(uint256(keccak256("hevm cheat code")))));
     bool public constant IS_TEST = true;
+    uint256 private constant ORIGINS_SLOT = 11;
 
     address[] private _contracts;
     FuzzSelector[] private _selectors;
@@ -53,6 +54,12 @@ abstract contract Base {
     function _target(address handler, bytes4[] memory selectors) internal {
         _contracts.push(handler);
         _selectors.push(FuzzSelector(handler, selectors));
+    }
+
+    /// @dev IOffers.itemOf without a call, so that prank and expectRevert look at the next one.
+    function _itemIn(address market, uint64 offer) internal view returns (uint256) {
+        bytes32 place = keccak256(abi.encode(offer, ORIGINS_SLOT));
+        return (uint256(vm.load(market, place)) >> 64 << 64) | offer;
     }
 
     function _clamp(uint256 x, uint256 low, uint256 high) internal pure returns (uint256) {

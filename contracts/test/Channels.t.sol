@@ -50,9 +50,9 @@ contract ChannelsTest is PartsFixture {
     function test_openChannel__smallest_and_longest__accepted() public {
         (, uint64 offer) = _publishMetered();
         vm.prank(BUYER);
-        _all().openChannel(offer, STRANGER, USE_PRICE, 1 days, USE_PRICE);
+        _all().openChannel(_item(offer), STRANGER, USE_PRICE, 1 days, USE_PRICE);
         vm.prank(BUYER);
-        _all().openChannel(offer, STRANGER, USE_PRICE, 366 days, type(uint256).max);
+        _all().openChannel(_item(offer), STRANGER, USE_PRICE, 366 days, type(uint256).max);
         vm.assertEq(token.balanceOf(address(market)), 2 * USE_PRICE, "deposits");
     }
 
@@ -63,7 +63,7 @@ contract ChannelsTest is PartsFixture {
     }
 
     function test_openChannel__escrowed_offer__reverts() public {
-        (,, uint64 offer) = _publishEscrowed(0);
+        (,, uint64 offer) = _publishEscrowed(0, _case(0).key);
         bytes memory answer = _number(IRegistry.OfferNotMetered.selector, offer);
         _assertOpenFails(offer, STRANGER, DEPOSIT, LIFETIME, PRICE, answer);
     }
@@ -102,7 +102,7 @@ contract ChannelsTest is PartsFixture {
         uint64 channel = _open(offer);
         vm.recordLogs();
         vm.prank(BUYER);
-        _all().topUp(channel, 70);
+        _all().topUp(channel, cheats.addr(SESSION_KEY), 70);
         (,,, uint128 deposit,,,,) = _all().channels(channel);
         vm.assertEq(deposit, DEPOSIT + 70, "deposit");
         vm.assertEq(token.balanceOf(address(market)), DEPOSIT + 70, "balance");
@@ -110,13 +110,22 @@ contract ChannelsTest is PartsFixture {
         _assertEntry(_lastEntry(), 21, channel, BUYER, data);
     }
 
+    /// @dev The attack: after a reorganisation the number is another payer's channel.
+    function test_attack_topUp__channel_of_another_session_key__reverts() public {
+        (, uint64 offer) = _publishMetered();
+        uint64 channel = _open(offer);
+        vm.expectRevert(abi.encodeWithSelector(IChannels.NotSessionKey.selector, channel, STRANGER));
+        vm.prank(BUYER);
+        _all().topUp(channel, STRANGER, 70);
+    }
+
     function test_topUp__nothing_or_unknown_channel__reverts() public {
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);
         vm.expectRevert(_number(IChannels.DepositTooSmall.selector, 0));
-        _all().topUp(channel, 0);
+        _all().topUp(channel, cheats.addr(SESSION_KEY), 0);
         vm.expectRevert(_number(IChannels.UnknownChannel.selector, channel + 1));
-        _all().topUp(channel + 1, 1);
+        _all().topUp(channel + 1, cheats.addr(SESSION_KEY), 1);
     }
 
     function test_redeem__two_vouchers__each_credits_what_it_adds() public {
@@ -276,7 +285,7 @@ contract ChannelsTest is PartsFixture {
     function test_askClose__would_end_when_the_channel_ends_anyway__reverts() public {
         (, uint64 offer) = _publishMetered();
         vm.prank(BUYER);
-        uint64 channel = _all().openChannel(offer, STRANGER, DEPOSIT, 1 days, USE_PRICE);
+        uint64 channel = _all().openChannel(_item(offer), STRANGER, DEPOSIT, 1 days, USE_PRICE);
         vm.expectRevert(abi.encodeWithSelector(IChannels.ClosingAlready.selector, channel, NOW + 1 days));
         vm.prank(BUYER);
         _all().askClose(channel);
@@ -384,7 +393,7 @@ contract ChannelsTest is PartsFixture {
     ) private {
         vm.expectRevert(answer);
         vm.prank(BUYER);
-        _all().openChannel(offer, session, deposit, lifetime, maxPrice);
+        _all().openChannel(_item(offer), session, deposit, lifetime, maxPrice);
     }
 
     function _assertRedeemFails(IChannels.Voucher memory voucher, bytes memory answer) private {

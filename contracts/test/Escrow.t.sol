@@ -39,34 +39,33 @@ contract EscrowTest is PartsFixture {
         _ready(0, 0);
         Secp256k1.Point memory off = _case(0).buyer;
         off.y += 1;
-        _assertOrderFails(_offer, HOLDER, PRICE, KEY, off, abi.encodeWithSelector(IEscrow.UnusablePoint.selector));
+        _assertOrderFails(_offer, HOLDER, PRICE, off, abi.encodeWithSelector(IEscrow.UnusablePoint.selector));
         Secp256k1.Point memory good = _case(0).buyer;
-        _assertOrderFails(_offer, HOLDER, PRICE, 0, good, abi.encodeWithSelector(IEscrow.ZeroKeyHash.selector));
         bytes memory holder = abi.encodeWithSelector(IRegistry.ZeroHolder.selector);
-        _assertOrderFails(_offer, address(0), PRICE, KEY, good, holder);
+        _assertOrderFails(_offer, address(0), PRICE, good, holder);
         bytes memory above = abi.encodeWithSelector(IRegistry.PriceAboveMax.selector, PRICE, PRICE - 1);
-        _assertOrderFails(_offer, HOLDER, PRICE - 1, KEY, good, above);
+        _assertOrderFails(_offer, HOLDER, PRICE - 1, good, above);
         bytes memory unknown = abi.encodeWithSelector(IRegistry.UnknownOffer.selector, _offer + 1);
-        _assertOrderFails(_offer + 1, HOLDER, PRICE, KEY, good, unknown);
+        _assertOrderFails(_offer + 1, HOLDER, PRICE, good, unknown);
     }
 
     function test_order__cheaper_than_accepted__pays_the_price_only() public {
         _ready(0, 0);
         vm.prank(BUYER);
-        _all().order(_offer, HOLDER, PRICE + 1, KEY, _case(0).buyer, ORDER);
+        _all().order(_item(_offer), HOLDER, PRICE + 1, _case(0).buyer, ORDER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - PRICE, "paid");
     }
 
     function test_order__direct_offer__reverts() public {
         (,, uint64 offer) = _publish(0);
         bytes memory answer = abi.encodeWithSelector(IEscrow.OfferNotEscrowed.selector, offer);
-        _assertOrderFails(offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
+        _assertOrderFails(offer, HOLDER, PRICE, _case(0).buyer, answer);
     }
 
     function test_order__metered_offer__reverts() public {
         (, uint64 offer) = _publishMetered();
         bytes memory answer = abi.encodeWithSelector(IEscrow.OfferNotEscrowed.selector, offer);
-        _assertOrderFails(offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
+        _assertOrderFails(offer, HOLDER, PRICE, _case(0).buyer, answer);
     }
 
     function test_order__paused__reverts_while_running_orders_end() public {
@@ -76,7 +75,7 @@ contract EscrowTest is PartsFixture {
         vm.prank(STEWARD);
         _all().pause();
         bytes memory answer = abi.encodeWithSelector(IRegistry.SalesPaused.selector);
-        _assertOrderFails(_offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
+        _assertOrderFails(_offer, HOLDER, PRICE, _case(0).buyer, answer);
         IEscrow.Delivery memory delivery = _deliver(number, terms, _case(0), WRONG);
         _all().dispute(number, terms, delivery, _case(0).buyerSecret, _case(0).shared);
         vm.warp(NOW + 1 hours + 1);
@@ -88,7 +87,7 @@ contract EscrowTest is PartsFixture {
         (IEscrow.Order memory terms,) = _ready(0, 1 days);
         _deliver(_placeOrder(_offer, _case(0)), terms, _case(0), WRONG);
         bytes memory answer = abi.encodeWithSelector(IRegistry.AlreadyLicensed.selector, _offer, HOLDER);
-        _assertOrderFails(_offer, HOLDER, PRICE, KEY, _case(0).buyer, answer);
+        _assertOrderFails(_offer, HOLDER, PRICE, _case(0).buyer, answer);
     }
 
     function test_buy__escrowed_offer__first_license_refused_and_renewal_direct() public {
@@ -189,11 +188,62 @@ contract EscrowTest is PartsFixture {
             vm.assertEq(market.licenses(_offer, HOLDER), 0, "revoked");
             vm.assertEq(_all().orders(number), 0, "over");
             uint256 holder = uint160(HOLDER);
-            bytes memory data = abi.encode(_sequence(), PRICE, _offer, holder, bytes32(one.buyerSecret));
+            bytes memory data = abi.encode(_sequence(), PRICE, _offer | (block.timestamp << 64), holder, bytes32(one.buyerSecret));
             _assertEntry(_lastEntry(), 33, number, BUYER, data);
             _assertDisputeFails(number, terms, delivery, one, IEscrow.OrderMismatch.selector);
             vm.warp(NOW);
         }
+    }
+
+    function test_dispute__timed_license_that_nobody_extended__gone_and_for_sale_again() public {
+        (IEscrow.Order memory terms, Case memory one) = _ready(3, 1 days);
+        uint64 number = _placeOrder(_offer, one);
+        IEscrow.Delivery memory delivery = _deliver(number, terms, one, WRONG);
+        vm.warp(NOW + 1 hours);
+        _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
+        vm.assertEq(market.licenses(_offer, HOLDER), 0, "gone");
+        _placeOrder(_offer, one);
+    }
+
+    /// @dev The attack: a gift in escrow, and its dispute when the receiver has paid for more.
+    function test_attack_dispute__of_a_gift__renewals_of_the_receiver_stay() public {
+        (IEscrow.Order memory terms, Case memory one) = _ready(3, 1 days);
+        uint64 number = _placeOrder(_offer, one);
+        IEscrow.Delivery memory delivery = _deliver(number, terms, one, WRONG);
+        _buy(_offer, HOLDER);
+        _buy(_offer, HOLDER);
+        vm.assertEq(market.licenses(_offer, HOLDER), NOW + 3 days, "paid for");
+        vm.warp(NOW + 90 minutes);
+        vm.recordLogs();
+        _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
+        uint256 expiry = NOW + 90 minutes + 2 days;
+        vm.assertEq(market.licenses(_offer, HOLDER), expiry, "two days from now");
+        uint256 holder = uint256(uint160(HOLDER)) | (expiry << 160);
+        uint256 offerAndTime = _offer | (block.timestamp << 64);
+        bytes memory data = abi.encode(_sequence(), PRICE, offerAndTime, holder, bytes32(one.buyerSecret));
+        _assertEntry(_lastEntry(), 33, number, BUYER, data);
+    }
+
+    function test_attack_dispute__renewed_after_the_gift_ran_out__nothing_is_taken() public {
+        (IEscrow.Order memory terms, Case memory one) = _ready(3, 60);
+        uint64 number = _placeOrder(_offer, one);
+        IEscrow.Delivery memory delivery = _deliver(number, terms, one, WRONG);
+        vm.warp(NOW + 30 minutes);
+        _buy(_offer, HOLDER);
+        vm.warp(NOW + 30 minutes + 10);
+        _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
+        vm.assertEq(market.licenses(_offer, HOLDER), NOW + 30 minutes + 60, "the renewal");
+    }
+
+    function test_attack_order__another_key__there_is_no_way_to_name_one() public {
+        (IEscrow.Order memory terms, Case memory one) = _ready(0, 0);
+        vm.recordLogs();
+        _placeOrder(_offer, one);
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        IEscrow.Order memory placed = abi.decode(logs[1].data, (IEscrow.Order));
+        vm.assertEq(placed.keyHash, keccak256(abi.encode(one.key)), "the offer's");
+        vm.assertEq(placed.keyHash, market.keyHashOf(_offer), "told by the market");
+        vm.assertEq(placed.keyHash, terms.keyHash, "as ordered");
     }
 
     function test_dispute__right_key__reverts() public {
@@ -302,7 +352,8 @@ contract EscrowTest is PartsFixture {
         vm.prank(STRANGER);
         _all().refund(number, terms);
         vm.assertEq(token.balanceOf(BUYER), FUNDS, "refund");
-        _assertEntry(_lastEntry(), 35, number, BUYER, abi.encode(_sequence(), PRICE, _offer, 0, bytes32(0)));
+        uint256 offerAndTime = _offer | (block.timestamp << 64);
+        _assertEntry(_lastEntry(), 35, number, BUYER, abi.encode(_sequence(), PRICE, offerAndTime, 0, bytes32(0)));
         vm.expectRevert(abi.encodeWithSelector(IEscrow.OrderMismatch.selector, number));
         _all().refund(number, terms);
     }
@@ -331,14 +382,14 @@ contract EscrowTest is PartsFixture {
     }
 
     function _ready(uint256 index, uint32 duration) private returns (IEscrow.Order memory terms, Case memory one) {
-        (_adapter, _split, _offer) = _publishEscrowed(duration);
         one = _case(index);
+        (_adapter, _split, _offer) = _publishEscrowed(duration, one.key);
         terms = _orderTerms(_offer, _split, one);
     }
 
     function _place(uint64 offer, address holder, Case memory one) private returns (uint64) {
         vm.prank(BUYER);
-        return _all().order(offer, holder, PRICE, keccak256(abi.encode(one.key)), one.buyer, ORDER);
+        return _all().order(_item(offer), holder, PRICE, one.buyer, ORDER);
     }
 
     function _twice(uint64 number, IEscrow.Order memory terms, IEscrow.Delivery memory delivery)
@@ -357,13 +408,12 @@ contract EscrowTest is PartsFixture {
         uint64 offer,
         address holder,
         uint256 maxPrice,
-        bytes32 keyHash,
         Secp256k1.Point memory point,
         bytes memory answer
     ) private {
         vm.expectRevert(answer);
         vm.prank(BUYER);
-        _all().order(offer, holder, maxPrice, keyHash, point, ORDER);
+        _all().order(_item(offer), holder, maxPrice, point, ORDER);
     }
 
     function _assertDeliverFails(

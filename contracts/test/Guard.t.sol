@@ -41,9 +41,9 @@ contract GuardTest is PartsFixture {
         calls[3] = abi.encodeCall(ISplits.claim, (1, HOLDER, 1, proof));
         calls[4] = abi.encodeCall(ISplits.claimMany, (new ISplits.Claim[](0)));
         calls[5] = abi.encodeCall(IChannels.openChannel, (1, HOLDER, DEPOSIT, LIFETIME, USE_PRICE));
-        calls[6] = abi.encodeCall(IChannels.topUp, (1, 1));
+        calls[6] = abi.encodeCall(IChannels.topUp, (1, HOLDER, 1));
         calls[7] = abi.encodeCall(IChannels.closeChannel, (1));
-        calls[8] = abi.encodeCall(IEscrow.order, (1, HOLDER, PRICE, KEY, point, ORDER));
+        calls[8] = abi.encodeCall(IEscrow.order, (1, HOLDER, PRICE, point, ORDER));
         calls[9] = abi.encodeCall(IEscrow.deliver, (1, terms, point, KEY));
         calls[10] = abi.encodeCall(IEscrow.dispute, (1, terms, delivery, 1, point));
         calls[11] = abi.encodeCall(IEscrow.settle, (1, terms, delivery));

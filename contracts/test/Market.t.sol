@@ -304,13 +304,13 @@ contract MarketTest is MarketFixture {
         (,, uint64 offer) = _publish(0);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PriceAboveMax.selector, PRICE, PRICE - 1));
         vm.prank(BUYER);
-        market.buy(offer, HOLDER, PRICE - 1, ORDER);
+        market.buy(_item(offer), HOLDER, PRICE - 1, ORDER);
     }
 
     function test_buy__cheaper_than_accepted__pays_the_price_only() public {
         (,, uint64 offer) = _publish(0);
         vm.prank(BUYER);
-        market.buy(offer, HOLDER, PRICE + 1, ORDER);
+        market.buy(_item(offer), HOLDER, PRICE + 1, ORDER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - PRICE, "paid");
     }
 
@@ -326,7 +326,7 @@ contract MarketTest is MarketFixture {
         bytes4 expected = bytes4(keccak256("ERC20InsufficientAllowance(address,uint256,uint256)"));
         vm.expectRevert(abi.encodeWithSelector(expected, address(market), 0, PRICE));
         vm.prank(HOLDER);
-        market.buy(offer, HOLDER, PRICE, ORDER);
+        market.buy(_item(offer), HOLDER, PRICE, ORDER);
         vm.assertEq(market.licenses(offer, HOLDER), 0, "license");
         vm.assertEq(market.head(), head, "ledger");
     }
@@ -356,7 +356,7 @@ contract MarketTest is MarketFixture {
         ICallingToken calling = ICallingToken(_tokenOf("CallingToken"));
         _deploy(calling);
         (,, uint64 offer) = _publish(60);
-        calling.arm(address(market), abi.encodeCall(ISales.buy, (offer, HOLDER, PRICE, ORDER)));
+        calling.arm(address(market), abi.encodeCall(ISales.buy, (_item(offer), HOLDER, PRICE, ORDER)));
         _buy(offer, HOLDER);
         _assertRefused(calling);
     }

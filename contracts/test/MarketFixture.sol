@@ -91,7 +91,11 @@ abstract contract MarketFixture is Base {
 
     function _buy(uint64 offer, address holder) internal {
         vm.prank(BUYER);
-        market.buy(offer, holder, PRICE, ORDER);
+        market.buy(_item(offer), holder, PRICE, ORDER);
+    }
+
+    function _item(uint64 offer) internal view returns (uint256) {
+        return _itemIn(address(market), offer);
     }
 
     function _claim(uint32 split, uint256 index) internal returns (uint256) {

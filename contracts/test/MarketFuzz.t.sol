@@ -15,7 +15,7 @@ contract MarketFuzzTest is MarketFixture {
         vm.prank(BUYER);
         token.approve(address(market), price);
         vm.prank(BUYER);
-        market.buy(offer, HOLDER, price, ORDER);
+        market.buy(_item(offer), HOLDER, price, ORDER);
 
         uint256 total = 0;
         for (uint256 i = 0; i < accounts.length; ++i) {
@@ -33,7 +33,7 @@ contract MarketFuzzTest is MarketFixture {
             uint64 price = uint64(_clamp(prices[i], 1, 1e12));
             uint64 offer = i == 0 ? _offer(price, 0) : _further(price);
             vm.prank(BUYER);
-            market.buy(offer, HOLDER, price, ORDER);
+            market.buy(_item(offer), HOLDER, price, ORDER);
             paidIn += price;
             if ((pattern >> i) & 1 == 1) _tryClaim(0);
         }
@@ -74,7 +74,7 @@ contract MarketFuzzTest is MarketFixture {
             vm.warp(time);
             expected = (expected > time ? expected : time) + duration;
             vm.prank(BUYER);
-            market.buy(offer, HOLDER, 3, ORDER);
+            market.buy(_item(offer), HOLDER, 3, ORDER);
             vm.assertEq(market.licenses(offer, HOLDER), expected, "expiry");
         }
     }

@@ -68,7 +68,7 @@ contract MarketHandler is StewardHandler {
         address holder = _holder(buyer);
         if (duration == 0 && before != 0) {
             // Sold for ever already: the attack is to be charged twice.
-            try market.buy(offer, holder, type(uint256).max, orderRef) {
+            try market.buy(_item(offer), holder, type(uint256).max, orderRef) {
                 revert("sold a perpetual license twice");
             } catch {
                 ++refused["buy again"];
@@ -80,7 +80,7 @@ contract MarketHandler is StewardHandler {
         }
         uint256 price = _takePrice(offer, before == 0);
         vm.assertEq(market.quote(offer), price, "quote");
-        market.buy(offer, holder, price, orderRef);
+        market.buy(_item(offer), holder, price, orderRef);
         uint256 start = before > block.timestamp ? before : block.timestamp;
         uint256 expiry = duration == 0 ? type(uint256).max : start + duration;
         expectedExpiry[offer][holder] = expiry;

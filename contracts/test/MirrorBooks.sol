@@ -53,6 +53,10 @@ abstract contract MirrorBooks is Base {
     mapping(uint64 offer => bool) internal _closed;
     mapping(uint64 offer => mapping(address holder => uint256)) public expectedExpiry;
 
+    function _item(uint64 offer) internal view returns (uint256) {
+        return _itemIn(address(market), offer);
+    }
+
     constructor(IMarket market_, IToken token_) {
         market = market_;
         token = token_;

@@ -58,9 +58,12 @@ abstract contract PartsFixture is MarketFixture {
         (, split, offer) = market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, terms);
     }
 
-    function _publishEscrowed(uint32 duration) internal returns (uint64 adapter, uint32 split, uint64 offer) {
+    function _publishEscrowed(uint32 duration, bytes32 key)
+        internal
+        returns (uint64 adapter, uint32 split, uint64 offer)
+    {
         IOffers.OfferTerms memory terms = _terms(0, PRICE, duration);
-        terms.escrowed = true;
+        terms.keyHash = keccak256(abi.encode(key));
         vm.prank(OWNER);
         return market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, terms);
     }
@@ -68,7 +71,7 @@ abstract contract PartsFixture is MarketFixture {
     function _open(uint64 offer) internal returns (uint64) {
         address session = cheats.addr(SESSION_KEY);
         vm.prank(BUYER);
-        return _all().openChannel(offer, session, DEPOSIT, LIFETIME, USE_PRICE);
+        return _all().openChannel(_item(offer), session, DEPOSIT, LIFETIME, USE_PRICE);
     }
 
     /// @dev Signed over the digest that this test computes from the specification, not over the market's.
@@ -144,7 +147,7 @@ abstract contract PartsFixture is MarketFixture {
 
     function _placeOrder(uint64 offer, Case memory one) internal returns (uint64) {
         vm.prank(BUYER);
-        return _all().order(offer, HOLDER, PRICE, keccak256(abi.encode(one.key)), one.buyer, ORDER);
+        return _all().order(_item(offer), HOLDER, PRICE, one.buyer, ORDER);
     }
 
     /// @dev Delivers `wrapped` by the owner and returns the delivery as the market stores it.

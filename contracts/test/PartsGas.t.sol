@@ -11,7 +11,7 @@ import {PoolTrees} from "./PoolTrees.sol";
 contract PartsGasTest is PartsFixture {
     uint256 private constant REDEEM_BUDGET = 50_000;
     uint256 private constant BATCHED_REDEEM_BUDGET = 24_000;
-    uint256 private constant DISPUTE_BUDGET = 70_000;
+    uint256 private constant DISPUTE_BUDGET = 72_000;
     uint256 private constant BATCH = 50;
     /// @dev EIP-7825.
     uint256 private constant TRANSACTION_CAP = 1 << 24;
@@ -45,7 +45,7 @@ contract PartsGasTest is PartsFixture {
     }
 
     function test_gas__escrow__within_budget() public {
-        (, uint32 split, uint64 offer) = _publishEscrowed(0);
+        (, uint32 split, uint64 offer) = _publishEscrowed(0, _case(3).key);
         Case memory one = _case(3);
         _placeOrder(offer, one);
         IEscrow.Order memory terms = _orderTerms(offer, split, one);
@@ -59,18 +59,17 @@ contract PartsGasTest is PartsFixture {
     }
 
     function test_gas__settled_orders__snapshot() public {
-        (, uint32 split, uint64 offer) = _publishEscrowed(0);
+        (, uint32 split, uint64 offer) = _publishEscrowed(0, _case(3).key);
         uint64[] memory numbers = new uint64[](20);
         IEscrow.Order[] memory terms = new IEscrow.Order[](20);
         IEscrow.Delivery[] memory deliveries = new IEscrow.Delivery[](20);
         Case memory one = _case(3);
-        bytes32 keyHash = keccak256(abi.encode(one.key));
         for (uint256 i = 0; i < 20; ++i) {
             address holder = address(uint160(0xD000 + i));
             terms[i] = _orderTerms(offer, split, one);
             terms[i].holder = holder;
             vm.prank(BUYER);
-            numbers[i] = _all().order(offer, holder, PRICE, keyHash, one.buyer, ORDER);
+            numbers[i] = _all().order(_item(offer), holder, PRICE, one.buyer, ORDER);
             deliveries[i] = _deliver(numbers[i], terms[i], one, one.wrapped);
         }
         vm.warp(NOW + 1 days);

@@ -29,6 +29,10 @@ abstract contract PartsBooks is Base {
         token_.approve(address(market_), type(uint256).max);
     }
 
+    function _item(uint64 offer) internal view returns (uint256) {
+        return _itemIn(address(market), offer);
+    }
+
     function wait(uint32 seconds_) external {
         vm.warp(block.timestamp + seconds_ % 2 days);
         ++succeeded["wait"];
@@ -51,7 +55,7 @@ abstract contract ChannelsHandler is PartsBooks {
 
     function openChannel(uint128 deposit) public {
         deposit = uint128(_clamp(deposit, 30, 1e12));
-        uint64 channel = market.openChannel(1, cheats.addr(SESSION_KEY), deposit, LIFETIME, 30);
+        uint64 channel = market.openChannel(_item(1), cheats.addr(SESSION_KEY), deposit, LIFETIME, 30);
         vm.assertEq(channel, ++channelCount, "number");
         _open.push(channel);
         paidIn += deposit;
@@ -64,7 +68,7 @@ abstract contract ChannelsHandler is PartsBooks {
         uint64 channel = _anyChannel(pick);
         amount = uint128(_clamp(amount, 1, 1e12));
         (,,, uint128 deposit,,,,) = market.channels(channel);
-        market.topUp(channel, amount);
+        market.topUp(channel, cheats.addr(SESSION_KEY), amount);
         paidIn += amount;
         _expect(21, channel, address(this), amount, deposit + amount, 0, 0);
         ++succeeded["topUp"];
@@ -138,6 +142,8 @@ abstract contract EscrowHandler is PartsBooks {
         uint64 number;
         IEscrow.Order terms;
         IEscrow.Delivery delivery;
+        uint256 expiry;
+        uint256 renewedAt;
     }
 
     uint64 internal constant OFFER = 2;
@@ -162,7 +168,7 @@ abstract contract EscrowHandler is PartsBooks {
     function order(bytes32 orderRef) public {
         address holder = address(uint160(0xD0000 + orderCount));
         uint256 price = market.quote(OFFER);
-        uint64 number = market.order(OFFER, holder, price, keccak256(abi.encode(_key)), _buyer, orderRef);
+        uint64 number = market.order(_item(OFFER), holder, price, _buyer, orderRef);
         vm.assertEq(number, ++orderCount, "number");
         Model storage model = _ordered.push();
         model.number = number;
@@ -191,12 +197,26 @@ abstract contract EscrowHandler is PartsBooks {
         model.delivery = IEscrow.Delivery(_seller, wrapped, uint40(block.timestamp) + 2 hours);
         vm.prank(address(0xA11CE));
         market.deliver(model.number, model.terms, _seller, wrapped);
+        model.expiry = block.timestamp + 1 days;
         (right ? _right : _wrong).push(model);
         bytes32 state = keccak256(abi.encode(keccak256(abi.encode(model.terms)), model.delivery));
         vm.assertEq(market.orders(model.number), state, "state");
         address holder = model.terms.holder;
-        _expect(32, model.number, holder, OFFER, type(uint256).max, model.delivery.deadline, state);
+        _expect(32, model.number, holder, OFFER, model.expiry, model.delivery.deadline, state);
         ++succeeded[right ? bytes32("deliver") : bytes32("deliver wrong")];
+    }
+
+    /// @dev Pays more for a license whose key is wrong, at a price that its order did not have.
+    function renew() external {
+        if (_wrong.length == 0) deliver(false);
+        Model storage model = _last(_wrong);
+        uint256 price = market.quote(OFFER);
+        market.buy(_item(OFFER), model.terms.holder, price, 0);
+        model.expiry = (model.expiry > block.timestamp ? model.expiry : block.timestamp) + 1 days;
+        model.renewedAt = block.timestamp;
+        (paidIn, expectedAcc[2]) = (paidIn + price, expectedAcc[2] + price);
+        _expect(4, OFFER, model.terms.holder, price, 2 | (block.timestamp << 32), model.expiry, 0);
+        ++succeeded["renew"];
     }
 
     function dispute() external {
@@ -204,10 +224,16 @@ abstract contract EscrowHandler is PartsBooks {
         Model memory model = _last(_wrong);
         _wrong.pop();
         market.dispute(model.number, model.terms, model.delivery, _secret, _shared);
-        vm.assertEq(market.licenses(OFFER, model.terms.holder), 0, "license of a disputed order");
+        uint256 expiry = market.licenses(OFFER, model.terms.holder);
+        // What the order gave ends now; what was paid since lasts as long as it did when it was paid, at least.
+        uint256 granted = model.delivery.deadline - 2 hours + 1 days;
+        uint256 left = granted > block.timestamp ? granted - block.timestamp : 0;
+        vm.assertEq(expiry, model.renewedAt == 0 ? 0 : model.expiry - left, "license of a disputed order");
+        if (model.renewedAt != 0) vm.assertLe(model.renewedAt + 1 days, expiry, "a renewal is worth its time");
         _paidBack(model);
-        uint256 holder = uint160(model.terms.holder);
-        _expect(33, model.number, address(this), model.terms.price, OFFER, holder, bytes32(_secret));
+        uint256 holder = uint160(model.terms.holder) | (expiry << 160);
+        uint256 offerAndTime = OFFER | (block.timestamp << 64);
+        _expect(33, model.number, address(this), model.terms.price, offerAndTime, holder, bytes32(_secret));
         ++succeeded["dispute"];
     }
 
@@ -236,7 +262,7 @@ abstract contract EscrowHandler is PartsBooks {
         if (block.timestamp <= model.terms.deadline) vm.warp(model.terms.deadline + 1);
         market.refund(model.number, model.terms);
         _paidBack(model);
-        _expect(35, model.number, address(this), model.terms.price, OFFER, 0, 0);
+        _expect(35, model.number, address(this), model.terms.price, OFFER | (block.timestamp << 64), 0, 0);
         ++succeeded["refund"];
     }
 

@@ -29,13 +29,13 @@ contract PartsInvariantsTest is PartsFixture {
         _publishMetered();
         vm.prank(OWNER);
         uint32 split = market.createSplit(accounts, shares);
-        IOffers.OfferTerms memory terms = _terms(split, PRICE, 0);
-        terms.escrowed = true;
+        IOffers.OfferTerms memory terms = _terms(split, PRICE, 1 days);
+        Case memory one = _case(3);
+        terms.keyHash = keccak256(abi.encode(one.key));
         vm.prank(OWNER);
         market.createOffer(1, terms);
         vm.prank(address(0x09E7A708));
         market.createPool(address(0xC4A1), 1_000, 1 days, TERMS);
-        Case memory one = _case(3);
         _handler =
             new PartsHandler(market, token, one.buyerSecret, one.key, one.wrapped, [one.buyer, one.seller, one.shared]);
         _target(address(_handler), _actions());
@@ -89,10 +89,11 @@ contract PartsInvariantsTest is PartsFixture {
             vm.assertGt(_handler.succeeded(names[i]), 0, string(abi.encodePacked(names[i])));
         }
         vm.assertGt(_handler.succeeded("refundPeriod"), 0, "refundPeriod");
+        vm.assertGt(_handler.succeeded("renew"), 0, "renew");
     }
 
     function _actions() private pure returns (bytes4[] memory actions) {
-        actions = new bytes4[](20);
+        actions = new bytes4[](21);
         actions[0] = PartsBooks.wait.selector;
         actions[1] = ChannelsHandler.openChannel.selector;
         actions[2] = ChannelsHandler.topUp.selector;
@@ -113,6 +114,7 @@ contract PartsInvariantsTest is PartsFixture {
         actions[17] = PoolsHandler.lapse.selector;
         actions[18] = PoolsHandler.refundRest.selector;
         actions[19] = PoolsHandler.subscribeAroundGift.selector;
+        actions[20] = EscrowHandler.renew.selector;
     }
 
     function _acc(uint32 split) private view returns (uint128 acc) {

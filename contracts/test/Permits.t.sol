@@ -23,8 +23,8 @@ contract PermitsTest is PartsFixture {
     }
 
     function test_withPermit__order__paid_by_the_signer() public {
-        (,, uint64 offer) = _publishEscrowed(0);
-        bytes memory call = abi.encodeCall(IEscrow.order, (offer, HOLDER, PRICE, KEY, _case(0).buyer, ORDER));
+        (,, uint64 offer) = _publishEscrowed(0, _case(0).key);
+        bytes memory call = abi.encodeCall(IEscrow.order, (_item(offer), HOLDER, PRICE, _case(0).buyer, ORDER));
         ISales.Permit memory permit = _permit(PRICE);
         vm.prank(_payer);
         bytes memory answer = _all().withPermit(permit, call);
@@ -34,7 +34,7 @@ contract PermitsTest is PartsFixture {
 
     function test_withPermit__channel_and_subscription__paid_by_the_signer() public {
         (, uint64 offer) = _publishMetered();
-        bytes memory call = abi.encodeCall(IChannels.openChannel, (offer, _payer, DEPOSIT, LIFETIME, USE_PRICE));
+        bytes memory call = abi.encodeCall(IChannels.openChannel, (_item(offer), _payer, DEPOSIT, LIFETIME, USE_PRICE));
         ISales.Permit memory permit = _permit(DEPOSIT);
         vm.prank(_payer);
         _all().withPermit(permit, call);
@@ -57,14 +57,14 @@ contract PermitsTest is PartsFixture {
         vm.prank(STRANGER);
         token.permit(_payer, address(market), PRICE, permit.deadline, permit.v, permit.r, permit.s);
         vm.prank(_payer);
-        _all().withPermit(permit, abi.encodeCall(ISales.buy, (offer, HOLDER, PRICE, ORDER)));
+        _all().withPermit(permit, abi.encodeCall(ISales.buy, (_item(offer), HOLDER, PRICE, ORDER)));
         vm.assertGt(market.licenses(offer, HOLDER), 0, "bought");
     }
 
     function test_withPermit__stranger_with_somebody_elses_permit__spends_nothing_of_it() public {
         (,, uint64 offer) = _publish(0);
         ISales.Permit memory permit = _permit(PRICE);
-        bytes memory call = abi.encodeCall(ISales.buy, (offer, STRANGER, PRICE, ORDER));
+        bytes memory call = abi.encodeCall(ISales.buy, (_item(offer), STRANGER, PRICE, ORDER));
         vm.prank(STRANGER);
         (bool ok,) = address(market).call(abi.encodeCall(IPermits.withPermit, (permit, call)));
         vm.assertTrue(!ok && token.balanceOf(_payer) == FUNDS, "spent");
@@ -73,7 +73,7 @@ contract PermitsTest is PartsFixture {
     function test_withPermit__call_that_is_refused__reverts_with_its_cause() public {
         (, uint64 offer) = _publishMetered();
         ISales.Permit memory permit = _permit(DEPOSIT);
-        bytes memory call = abi.encodeCall(IChannels.openChannel, (offer, address(0), DEPOSIT, LIFETIME, USE_PRICE));
+        bytes memory call = abi.encodeCall(IChannels.openChannel, (_item(offer), address(0), DEPOSIT, LIFETIME, USE_PRICE));
         vm.expectRevert(IChannels.ZeroSessionKey.selector);
         vm.prank(_payer);
         _all().withPermit(permit, call);

@@ -40,7 +40,7 @@ abstract contract PlatformFixture is MarketFixture {
     function _buyAt(uint64 offer, address holder) internal returns (uint256 price) {
         price = market.quote(offer);
         vm.prank(BUYER);
-        market.buy(offer, holder, price, ORDER);
+        market.buy(_item(offer), holder, price, ORDER);
     }
 
     /// @dev Takes the fee from the largest share and gives it to the platform.

@@ -12,12 +12,35 @@ contract PricingTest is PlatformFixture {
     Cheats private constant cheats = Cheats(address(uint160(uint256(keccak256("hevm cheat code")))));
     uint64 private constant FLOOR = 100_000_000;
 
+    struct Steps {
+        uint256 floor;
+        uint256 target;
+        uint256 fee;
+        uint256 most;
+        uint256[] time;
+        uint256[] act;
+        uint256[] which;
+        uint256[2][] orders;
+        uint256 placed;
+        uint88 state;
+        uint88 reserved;
+    }
+
     function test_rule__vectors__every_step() public view {
         string memory json = cheats.readFile("test/vectors/pricing.json");
         uint256 count = cheats.parseJsonUint(json, ".count");
         vm.assertGt(count, 0, "cases");
         for (uint256 i = 0; i < count; ++i) {
             _followCase(json, string.concat(".cases[", cheats.toString(i), "]."));
+        }
+    }
+
+    function test_rule__vectors_of_orders__every_step() public view {
+        string memory json = cheats.readFile("test/vectors/pricing.json");
+        uint256 count = cheats.parseJsonUint(json, ".orderCount");
+        vm.assertGt(count, 0, "cases");
+        for (uint256 i = 0; i < count; ++i) {
+            _followOrders(json, string.concat(".orderCases[", cheats.toString(i), "]."));
         }
     }
 
@@ -80,7 +103,7 @@ contract PricingTest is PlatformFixture {
         uint256 price = market.quote(offer);
         vm.expectRevert(abi.encodeWithSelector(IRegistry.PriceAboveMax.selector, price, FLOOR));
         vm.prank(BUYER);
-        market.buy(offer, HOLDER, FLOOR, ORDER);
+        market.buy(_item(offer), HOLDER, FLOOR, ORDER);
     }
 
     function test_buy__ceiling__not_passed() public {
@@ -169,6 +192,45 @@ contract PricingTest is PlatformFixture {
         market.publish(MANIFEST, BASE_MODEL, TERMS, accounts, shares, terms);
     }
 
+    /// @dev Orders (0), settlements (1) and refunds (2) of one offer; `which` counts the orders from 0.
+    function _followOrders(string memory json, string memory path) private pure {
+        Steps memory steps;
+        steps.floor = cheats.parseJsonUint(json, string.concat(path, "floor"));
+        steps.target = cheats.parseJsonUint(json, string.concat(path, "target"));
+        steps.fee = cheats.parseJsonUint(json, string.concat(path, "fee"));
+        uint256 rise = cheats.parseJsonUint(json, string.concat(path, "maxRise"));
+        steps.most = Pricing.maxCredit(steps.floor, rise, steps.target);
+        steps.time = cheats.parseJsonUintArray(json, string.concat(path, "time"));
+        steps.act = cheats.parseJsonUintArray(json, string.concat(path, "act"));
+        steps.which = cheats.parseJsonUintArray(json, string.concat(path, "which"));
+        uint256[] memory states = cheats.parseJsonUintArray(json, string.concat(path, "state"));
+        uint256[] memory holds = cheats.parseJsonUintArray(json, string.concat(path, "reserved"));
+        steps.orders = new uint256[2][](states.length);
+        for (uint256 i = 0; i < states.length; ++i) {
+            _step(steps, i);
+            vm.assertEq(steps.state, states[i], "state");
+            vm.assertEq(steps.reserved, holds[i], "reserved");
+        }
+    }
+
+    function _step(Steps memory steps, uint256 i) private pure {
+        uint256 time = steps.time[i];
+        if (steps.act[i] == 0) {
+            uint256 taken;
+            (taken, steps.state) = Pricing.take(steps.state, steps.target, time);
+            steps.reserved = Pricing.reserve(steps.reserved, taken, time);
+            steps.orders[steps.placed++] = [taken, time];
+            return;
+        }
+        uint256[2] memory order = steps.orders[steps.which[i]];
+        uint256 left;
+        (left, steps.reserved) = Pricing.release(steps.reserved, order[0], order[1], time);
+        uint256 limit = steps.most - (steps.reserved >> 32);
+        steps.state = steps.act[i] == 1
+            ? Pricing.count(steps.state, steps.floor, limit, steps.target, steps.fee, time)
+            : Pricing.giveBack(steps.state, left, time);
+    }
+
     function _followCase(string memory json, string memory at) private pure {
         uint256[4] memory rule;
         rule[0] = cheats.parseJsonUint(json, string.concat(at, "floor"));
@@ -184,7 +246,8 @@ contract PricingTest is PlatformFixture {
             vm.assertEq(rule[0] + Pricing.premium(state, rule[2], time[i]), price[i], "quote");
             (uint256 taken, uint88 next) = Pricing.take(state, rule[2], time[i]);
             if (isNew[i] == 1) {
-                next = Pricing.count(next, rule[0], rule[1], rule[2], rule[3], time[i]);
+                uint256 limit = Pricing.maxCredit(rule[0], rule[1], rule[2]);
+                next = Pricing.count(next, rule[0], limit, rule[2], rule[3], time[i]);
                 (taken, state) = Pricing.sell(state, rule[0], rule[1], rule[2], rule[3], time[i]);
                 vm.assertEq(state, next, "both in one");
             }

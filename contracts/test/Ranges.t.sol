@@ -30,9 +30,9 @@ contract RangesTest is PartsFixture {
         _store(0, ((uint256(keccak256("past")) >> 41) << 41) | SEQUENCE_BEFORE);
         _store(3, FIRST_SPLIT - 1);
         _store(6, (FIRST - 1) | (uint256(FIRST - 1) << 64));
-        _store(15, FIRST - 1);
-        _store(17, FIRST - 1);
-        _store(20, FIRST - 1);
+        _store(16, FIRST - 1);
+        _store(18, FIRST - 1);
+        _store(22, FIRST - 1);
         token.mint(WIDE, type(uint128).max);
         vm.prank(WIDE);
         token.approve(address(market), type(uint256).max);
@@ -56,7 +56,7 @@ contract RangesTest is PartsFixture {
         vm.assertEq(market.adapterOfOffer(offer), adapter, "adapter of the offer");
         vm.recordLogs();
         vm.prank(WIDE);
-        market.buy(offer, WIDE, DEAR, ORDER);
+        market.buy(_item(offer), WIDE, DEAR, ORDER);
         uint256 expiry = LATE + type(uint32).max;
         bytes memory data = abi.encode(SEQUENCE_BEFORE + 4, DEAR, uint256(split) | (LATE << 32), expiry, ORDER);
         _assertEntry(_lastEntry(), 4, offer, WIDE, data);
@@ -66,11 +66,11 @@ contract RangesTest is PartsFixture {
 
     function test_createOffer__every_field_full__recorded_whole() public {
         IOffers.OfferTerms memory terms = _terms(0, type(uint40).max, type(uint32).max);
-        (terms.maxRise, terms.target, terms.escrowed) = (500, 32_767, true);
+        (terms.maxRise, terms.target, terms.keyHash) = (500, 32_767, ORDER);
         vm.recordLogs();
         (uint64 adapter, uint32 split, uint64 offer) = _publishDear(terms);
         uint256 packed = split | (uint256(type(uint32).max) << 32) | (2 << 64) | (500 << 72) | (32_767 << 88);
-        bytes memory data = abi.encode(_sequence(), adapter, type(uint40).max, packed, bytes32(0));
+        bytes memory data = abi.encode(_sequence(), adapter, type(uint40).max, packed, ORDER);
         _assertEntry(_lastEntry(), 3, offer, SELLER, data);
         (uint64 floor,, uint32 duration, uint8 flags, uint16 maxRise, uint16 target,) = market.offers(offer);
         vm.assertTrue(floor == type(uint40).max && duration == type(uint32).max && flags == 2, "offer");
@@ -105,7 +105,7 @@ contract RangesTest is PartsFixture {
         (, uint32 child, uint64 offer) = _publishDear(_terms(0, DEAR, 60));
         for (uint256 i = 0; i < 2; ++i) {
             vm.prank(WIDE);
-            market.buy(offer, WIDE, DEAR, ORDER);
+            market.buy(_item(offer), WIDE, DEAR, ORDER);
         }
         uint256 due = market.claim(child, table[0], parts[0], Tables.proof(table, parts, 0));
         vm.assertEq(due, uint256(DEAR) * 2 * 9 / 10, "due");
@@ -132,7 +132,7 @@ contract RangesTest is PartsFixture {
         address session = cheats.addr(SESSION_KEY);
         vm.recordLogs();
         vm.prank(WIDE);
-        uint64 channel = _all().openChannel(offer, session, deposit, LIFETIME, DEAR);
+        uint64 channel = _all().openChannel(_item(offer), session, deposit, LIFETIME, DEAR);
         vm.assertEq(channel, FIRST, "number");
         uint256 packed = offer | (uint256(DEAR) << 64) | (uint256(split) << 128) | ((LATE + LIFETIME) << 160);
         bytes memory data = abi.encode(_sequence(), deposit, packed, uint160(session), bytes32(0));
@@ -163,7 +163,9 @@ contract RangesTest is PartsFixture {
         IEscrow.Delivery memory delivery = IEscrow.Delivery(one.seller, ~one.wrapped, uint40(LATE) + 2 hours);
         vm.recordLogs();
         _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
-        data = abi.encode(_sequence(), DEAR, terms.offer, uint160(WIDE), bytes32(one.buyerSecret));
+        data = abi.encode(
+            _sequence(), DEAR, terms.offer | (block.timestamp << 64), uint160(WIDE), bytes32(one.buyerSecret)
+        );
         _assertEntry(_lastEntry(), 33, number, WIDE, data);
         vm.assertEq(token.balanceOf(WIDE), type(uint128).max, "refund");
     }
@@ -223,7 +225,7 @@ contract RangesTest is PartsFixture {
     function _topUpAndRedeem(uint64 channel, uint128 deposit, uint32 split) private {
         vm.recordLogs();
         vm.prank(WIDE);
-        _all().topUp(channel, DEAR);
+        _all().topUp(channel, cheats.addr(SESSION_KEY), DEAR);
         bytes memory data = abi.encode(_sequence(), DEAR, uint256(deposit) + DEAR, 0, bytes32(0));
         _assertEntry(_lastEntry(), 21, channel, WIDE, data);
         uint64 uses = uint64(1 << 40) + 1;
@@ -242,14 +244,14 @@ contract RangesTest is PartsFixture {
 
     function _placeDear(uint256 index) private returns (IEscrow.Order memory terms, Case memory one) {
         IOffers.OfferTerms memory offerTerms = _terms(0, DEAR, 0);
-        offerTerms.escrowed = true;
-        (, uint32 split, uint64 offer) = _publishDear(offerTerms);
         one = _case(index);
         bytes32 keyHash = keccak256(abi.encode(one.key));
+        offerTerms.keyHash = keyHash;
+        (, uint32 split, uint64 offer) = _publishDear(offerTerms);
         terms = IEscrow.Order(offer, split, uint40(LATE) + 1 hours, WIDE, WIDE, DEAR, keyHash, ORDER, one.buyer);
         vm.recordLogs();
         vm.prank(WIDE);
-        vm.assertEq(_all().order(offer, WIDE, DEAR, keyHash, one.buyer, ORDER), FIRST, "number");
+        vm.assertEq(_all().order(_item(offer), WIDE, DEAR, one.buyer, ORDER), FIRST, "number");
     }
 
     /// @dev Gives everything to one split, in two steps.

@@ -75,7 +75,7 @@ contract RolesTest is PartsFixture {
     }
 
     function test_seller__neighbors_of_owner_and_operator__refused() public {
-        (uint64 adapter, uint32 split, uint64 offer) = _publishEscrowed(0);
+        (uint64 adapter, uint32 split, uint64 offer) = _publishEscrowed(0, _case(0).key);
         Case memory one = _case(0);
         IEscrow.Order memory terms = _orderTerms(offer, split, one);
         uint64 number = _placeOrder(offer, one);
@@ -90,7 +90,7 @@ contract RolesTest is PartsFixture {
 
     /// @dev Changed orders hash to both sides of the right one.
     function test_order__changed__refused_whatever_it_hashes_to() public {
-        (, uint32 split, uint64 offer) = _publishEscrowed(0);
+        (, uint32 split, uint64 offer) = _publishEscrowed(0, _case(0).key);
         Case memory one = _case(0);
         IEscrow.Order memory terms = _orderTerms(offer, split, one);
         uint64 number = _placeOrder(offer, one);

@@ -39,9 +39,11 @@ abstract contract StewardHandler is MirrorBooks {
 
     function pause(uint64 offer, bytes32 terms) external {
         offer = uint64(_clamp(offer, 1, offerCount));
+        uint256 earliest = market.pausedUntil() + 30 days;
+        if (block.timestamp < earliest) vm.warp(earliest);
         vm.prank(STEWARD);
         market.pause();
-        _expect(16, 0, STEWARD, 0, 0, 0, 0);
+        _expect(16, 0, STEWARD, block.timestamp + 30 days, 0, 0, 0);
         _assertNotSold(offer, "buy while paused");
         bytes32 manifest = keccak256(abi.encode("manifest", entries));
         market.register(manifest, 0, terms);
@@ -54,7 +56,7 @@ abstract contract StewardHandler is MirrorBooks {
 
     function _assertNotSold(uint64 offer, bytes32 attack) private {
         address holder = address(uint160(uint256(keccak256(abi.encode(attack, entries)))));
-        try market.buy(offer, holder, type(uint256).max, 0) {
+        try market.buy(_item(offer), holder, type(uint256).max, 0) {
             revert("sold what is not on sale");
         } catch {
             ++refused[attack];

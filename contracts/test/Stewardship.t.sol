@@ -117,7 +117,7 @@ contract StewardshipTest is MarketFixture {
         (uint256 head, uint256 count) = _replay(before, logs);
         vm.assertEq(count, 4, "entries");
         vm.assertEq(head, market.head(), "head");
-        _assertEntry(logs[0], 16, 0, STEWARD, abi.encode(5, 0, 0, 0, 0));
+        _assertEntry(logs[0], 16, 0, STEWARD, abi.encode(5, NOW + 30 days, 0, 0, 0));
     }
 
     function test_pause__in_that_state_already__reverts() public {
@@ -131,12 +131,68 @@ contract StewardshipTest is MarketFixture {
         market.pause();
     }
 
+    /// @dev The attack: the key is lost, or in the wrong hands, while sales are paused.
+    function test_attack_pause__steward_never_comes_back__sales_go_on_after_thirty_days() public {
+        vm.prank(STEWARD);
+        market.pause();
+        vm.assertEq(market.pausedUntil(), NOW + 30 days, "end");
+        vm.warp(NOW + 30 days - 1);
+        vm.expectRevert(IRegistry.SalesPaused.selector);
+        _buy(_offer, HOLDER);
+        vm.expectRevert(IStewardship.NotSteward.selector);
+        market.unpause();
+        vm.warp(NOW + 30 days);
+        vm.assertTrue(!market.paused(), "over");
+        _buy(_offer, HOLDER);
+        vm.assertTrue(market.head() & PAUSED != 0, "the mark stays in the head");
+        market.unpause();
+        vm.assertTrue(market.head() & PAUSED == 0, "until somebody ends the pause");
+        vm.assertEq(market.pausedUntil(), NOW + 30 days, "which does not move its end");
+        vm.expectRevert(IStewardship.NothingChanges.selector);
+        market.unpause();
+    }
+
+    function test_attack_pause__again_and_again__sales_run_thirty_days_between() public {
+        vm.prank(STEWARD);
+        market.pause();
+        vm.warp(NOW + 2 days);
+        vm.prank(STEWARD);
+        market.unpause();
+        vm.assertEq(market.pausedUntil(), NOW + 2 days, "ended early");
+        vm.warp(NOW + 32 days - 1);
+        vm.expectRevert(abi.encodeWithSelector(IStewardship.PausedTooRecently.selector, NOW + 32 days));
+        vm.prank(STEWARD);
+        market.pause();
+        vm.warp(NOW + 32 days);
+        vm.prank(STEWARD);
+        market.pause();
+        // The pause ends on its own; the next one finds its mark in the head.
+        vm.warp(NOW + 92 days);
+        vm.recordLogs();
+        uint256 before = market.head();
+        vm.prank(STEWARD);
+        market.pause();
+        (uint256 head,) = _replay(before, vm.getRecordedLogs());
+        vm.assertEq(head, market.head(), "the ledger replays");
+        vm.assertTrue(market.paused(), "paused");
+    }
+
+    function test_resignStewardship__after_the_pause__sales_go_on_for_good() public {
+        vm.prank(STEWARD);
+        market.pause();
+        vm.warp(NOW + 30 days);
+        vm.prank(STEWARD);
+        market.resignStewardship();
+        _buy(_offer, HOLDER);
+        vm.prank(HOLDER);
+        market.unpause();
+        vm.assertEq(market.head() & PAUSED, 0, "no mark");
+    }
+
     function test_steward__anybody_else__reverts() public {
         uint256 number = market.notice(_adapter, DIGEST);
         vm.expectRevert(IStewardship.NotSteward.selector);
         market.pause();
-        vm.expectRevert(IStewardship.NotSteward.selector);
-        market.unpause();
         vm.expectRevert(IStewardship.NotSteward.selector);
         market.suspend(_offer, number);
         vm.expectRevert(IStewardship.NotSteward.selector);

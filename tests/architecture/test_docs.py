@@ -200,6 +200,8 @@ def test_threat_model__names_of_tests__exist() -> None:
     text = (ROOT / "docs" / "threat-model.md").read_text()
     tests = {node.name for path in (ROOT / "tests").rglob("test_*.py") for node in ast.walk(ast.parse(path.read_text()))
              if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}  # fmt: skip
+    for path in (ROOT / "contracts" / "test").glob("*.t.sol"):
+        tests |= set(re.findall(r"function (test_\w+)", path.read_text()))
     named = re.findall(r"`(test_\w+)`", text)
     assert len(named) > 5
     assert [name for name in named if name not in tests] == []

@@ -43,6 +43,7 @@ class InMemory:
         self._chain = MemoryChain()
         self.market = MemoryMarket(self._chain)
         self.vouchers = VOUCHERS
+        self.owners: list[Account] = []
 
     def block(self) -> int:
         return self._chain.block
@@ -73,6 +74,7 @@ class OnAnvil:
         self._deployment = deploy_for_development(rpc_url)
         self.market = MarketGateway(rpc_url, self._deployment)
         self.vouchers = Vouchers(self._deployment)
+        self.owners: list[Account] = []
 
     def block(self) -> int:
         return self.market.block_number()
@@ -135,14 +137,24 @@ def publish(place: Any, duration: int = 0, is_escrowed: bool = False, is_metered
     split = split_from_shares({owner.account: BasisPoints(7000), FRIEND: BasisPoints(3000)})
     split = with_platform(split, facts.platform, facts.platform_fee)
     terms = OfferTerms(PRICE, duration, is_metered=is_metered, is_escrowed=is_escrowed)
-    do(owner, place.market.prepare_publish(DIGESTS, split, terms))
+    do(owner, place.market.prepare_publish(DIGESTS, split, terms, delivery.key_hash(KEY)))
+    place.owners.append(owner.account)
     return owner
+
+
+def item(place: Any, offer_id: int = 1) -> int:
+    """What purchases of the offer name, made from what its buyer knows."""
+    market = place.market
+    offers = [offer for number in range(1, len(place.owners) + 1) for offer in market.offers_of(number)]
+    offer = next(offer for offer in offers if offer.offer_id == offer_id)
+    owner = place.owners[offer.adapter_number - 1]
+    return int(market.item_of(offer, owner, DIGESTS[0], delivery.key_hash(KEY)))
 
 
 def buy(place: Any, buyer: Any, offer_id: int = 1) -> None:
     do(buyer, place.market.prepare_approve(PRICE))
     assert place.market.allowance(buyer.account) == PRICE
-    do(buyer, place.market.prepare_buy(offer_id, buyer.account, PRICE, b"\4" * 32))
+    do(buyer, place.market.prepare_buy(item(place, offer_id), buyer.account, PRICE, b"\4" * 32))
 
 
 def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> None:
@@ -180,6 +192,7 @@ def test_claims_for__adapter_derived_from_a_derived_one__bring_the_first_owner_a
         split = with_lineage(split_from_shares({owner.account: BasisPoints(10_000)}), parents)
         split = with_platform(split, facts.platform, facts.platform_fee)
         do(owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE)))
+        place.owners.append(owner.account)
     buyer = place.sender(PRICE)
     buy(place, buyer, 3)
 
@@ -221,22 +234,22 @@ def test_permit__travels_with_a_purchase__is_used_once_and_by_its_signer_alone(p
     signature = buyer.sign_typed_data(permit)
     assert place.market.takes_permit(permit, signature)
     assert not place.market.takes_permit(permit, other.sign_typed_data(permit))
-    stolen = place.market.prepare_buy(1, other.account, PRICE, b"\4" * 32)
+    stolen = place.market.prepare_buy(item(place, 1), other.account, PRICE, b"\4" * 32)
     with pytest.raises(TransactionRevertedError):
         other.sign(place.market.prepare_with_permit(stolen, permit, signature), other.next_nonce())
-    call = place.market.prepare_buy(1, buyer.account, PRICE, b"\4" * 32)
+    call = place.market.prepare_buy(item(place, 1), buyer.account, PRICE, b"\4" * 32)
     do(buyer, place.market.prepare_with_permit(call, permit, signature))
     assert place.market.license_expiry(1, buyer.account) == PERPETUAL
     assert (place.market.allowance(buyer.account), buyer.next_nonce()) == (0, 1)
     assert not place.market.takes_permit(permit, signature)
 
 
-def escrowed(place: Any) -> tuple[Any, Any, NewOrder, bytes]:
+def escrowed(place: Any, duration: int = 0) -> tuple[Any, Any, NewOrder, bytes]:
     """Owner, buyer, a paid order and its secret."""
-    owner, buyer, secret = publish(place, is_escrowed=True), place.sender(MONEY), delivery.new_order_secret()
+    owner, buyer, secret = publish(place, duration, is_escrowed=True), place.sender(MONEY), delivery.new_order_secret()
     do(buyer, place.market.prepare_approve(PRICE))
-    keyed = delivery.key_hash(KEY), delivery.point_of(secret), b"\4" * 32
-    new = NewOrder(1, buyer.account, PRICE, *keyed)
+    keyed = delivery.point_of(secret), b"\4" * 32
+    new = NewOrder(item(place), buyer.account, PRICE, *keyed)
     do(buyer, place.market.prepare_order(new))
     return owner, buyer, new, secret
 
@@ -255,7 +268,7 @@ def test_order__delivered__grants_the_license_and_is_settled_after_the_window(pl
     assert (order.number, order.state, order.delivery) == (1, "ordered", None)
     terms = order.terms
     assert (terms.key_hash, terms.point, terms.order_ref, terms.price) == (
-        new.key_hash,
+        delivery.key_hash(KEY),
         new.point,
         new.order_ref,
         PRICE,
@@ -297,6 +310,17 @@ def test_order__wrong_key_or_none__pays_back(place: Any) -> None:
         owner.sign(place.market.prepare_deliver(late, new.point, b"\1" * 32), owner.next_nonce())
     do(owner, place.market.prepare_refund(late))
     assert [order.state for order in place.market.orders_paid_by(buyer.account)] == ["disputed", "refunded"]
+
+
+def test_dispute__license_that_the_holder_extended__keeps_what_was_paid_for_it(place: Any) -> None:
+    owner, buyer, _, secret = escrowed(place, duration=DAY)
+    delivered = deliver(place, owner, b"\6" * 32)
+    buy(place, buyer)
+    place.pass_time(300)
+    shared = delivery.prove_wrong_key(secret, delivered.delivery).shared
+    do(buyer, place.market.prepare_dispute(delivered, int.from_bytes(secret, "big"), shared))
+    left = place.market.license_expiry(1, buyer.account) - place.market.block_time()
+    assert DAY - 5 <= left <= DAY
 
 
 def test_grants__bought_ordered_disputed_and_bought_again__are_told_with_what_was_kept(place: Any) -> None:
@@ -353,13 +377,15 @@ def test_channel__topped_up_redeemed_and_closed__pays_by_use_and_returns_the_res
     session, other = secrets.token_bytes(32), secrets.token_bytes(32)
     account = place.vouchers.session_account(session)
     do(payer, market.prepare_approve(MONEY))
-    new = NewChannel(1, account, TokenAmount(PRICE), DAY, PRICE)
+    new = NewChannel(item(place), account, TokenAmount(PRICE), DAY, PRICE)
     refuse(payer, market.prepare_open_channel(replace(new, max_price=PRICE - 1)))
     refuse(payer, market.prepare_open_channel(replace(new, deposit=PRICE - 1)))
     refuse(payer, market.prepare_open_channel(replace(new, lifetime_seconds=60)))
+    refuse(payer, market.prepare_open_channel(replace(new, item=new.item ^ 1 << 64)))
     do(payer, market.prepare_open_channel(new))
     opened_in = place.block()
-    do(payer, market.prepare_top_up(1, PRICE))
+    refuse(payer, market.prepare_top_up(1, payer.account, PRICE))
+    do(payer, market.prepare_top_up(1, account, PRICE))
     (channel,) = market.channels_of(payer.account)
     assert (channel, [channel]) == (market.channel(1), market.open_channels([1, 2]))
     assert (channel.deposit, channel.price, channel.uses, channel.session_account) == (2 * PRICE, PRICE, 0, account)
@@ -380,7 +406,7 @@ def test_channel__topped_up_redeemed_and_closed__pays_by_use_and_returns_the_res
     assert market.open_channels([1]) == market.channels_of(payer.account) == [market.channel(1)]
     place.pass_time(601)
     do(owner, market.prepare_close_channel(1))
-    refuse(owner, voucher(2), market.prepare_close_channel(1), market.prepare_top_up(1, PRICE))
+    refuse(owner, voucher(2), market.prepare_close_channel(1), market.prepare_top_up(1, account, PRICE))
     assert market.channels_of(payer.account) == market.open_channels([1]) == []
     assert market.deposit_through(1, 10**9) == 0
     do(payer, market.prepare_approve(2 * PRICE))
@@ -401,7 +427,7 @@ def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> No
     ]
     do(buyer, place.market.prepare_approve(PRICE))
     with pytest.raises(TransactionRevertedError):
-        buyer.sign(place.market.prepare_buy(1, buyer.account, PRICE, b"\4" * 32), buyer.next_nonce())
+        buyer.sign(place.market.prepare_buy(item(place, 1), buyer.account, PRICE, b"\4" * 32), buyer.next_nonce())
     with pytest.raises(TransactionRevertedError):
         buyer.sign(place.market.prepare_withdraw(number, [2]), buyer.next_nonce())
 
@@ -412,8 +438,12 @@ def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> N
     refused = {
         "AlreadyRegistered": (owner, place.market.prepare_publish(DIGESTS, split, OfferTerms(PRICE))),
         "PlatformShare": (owner, place.market.prepare_publish(OTHERS, split, OfferTerms(PRICE))),
-        "PriceAboveMax": (poor, place.market.prepare_buy(1, poor.account, TokenAmount(PRICE - 1), b"\4" * 32)),
-        "ERC20InsufficientAllowance": (poor, place.market.prepare_buy(1, poor.account, PRICE, b"\4" * 32)),
+        "OtherOffer": (poor, place.market.prepare_buy(item(place) ^ 1 << 64, poor.account, PRICE, b"\4" * 32)),
+        "PriceAboveMax": (
+            poor,
+            place.market.prepare_buy(item(place, 1), poor.account, TokenAmount(PRICE - 1), b"\4" * 32),
+        ),
+        "ERC20InsufficientAllowance": (poor, place.market.prepare_buy(item(place, 1), poor.account, PRICE, b"\4" * 32)),
         "NothingDue": (poor, place.market.prepare_claim(1, owner.account)),
     }
     for name, (sender, call) in refused.items():
@@ -421,7 +451,7 @@ def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> N
             sender.sign(call, sender.next_nonce())
     do(poor, place.market.prepare_approve(PRICE))
     with pytest.raises(InsufficientFundsError):
-        poor.sign(place.market.prepare_buy(1, poor.account, PRICE, b"\4" * 32), poor.next_nonce())
+        poor.sign(place.market.prepare_buy(item(place, 1), poor.account, PRICE, b"\4" * 32), poor.next_nonce())
     assert place.market.sales() == []
 
 

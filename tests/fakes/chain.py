@@ -8,12 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from tests.fakes.channels import MemoryChannels
-from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull
+from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull, require_item
 from viz_node.chain.companions import Delivery, OrderTerms
 from viz_node.chain.fees import RAISE_PERCENT
 from viz_node.chain.gateway.escrow import Order, OrderState
 from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.gateway.sales import Grant, Sold
+from viz_node.chain.items import NO_KEY, item_of
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.market import ChainAdapter, Offer, Sale
 from viz_node.chain.signing import SignedTransaction
@@ -181,15 +182,16 @@ class MemoryEscrow:
 
     def prepare_order(self, new: NewOrder) -> MemoryCall:
         def order(state: State, account: str, now: int) -> None:
-            offer = state.offers[new.offer_id - 1]
-            if not offer.is_open or offer.price > new.max_price or (new.offer_id, new.holder) in state.licenses:
+            offer_id = require_item(state, new.item)
+            offer = state.offers[offer_id - 1]
+            if not offer.is_open or offer.price > new.max_price or (offer_id, new.holder) in state.licenses:
                 raise TransactionRevertedError("the contract refused: OfferWithdrawn(), PriceAboveMax(), …")
             pull(state, account, offer.price)
             parties = Account(account), new.holder, int(offer.price)
-            place = new.offer_id, offer.split_id, now + WINDOW_SECONDS
+            place = offer_id, offer.split_id, now + WINDOW_SECONDS
             number = len(state.orders) + 1
             encoded = repr((number, new)).encode()
-            terms = OrderTerms(*place, *parties, new.key_hash, new.order_ref, new.point, encoded)
+            terms = OrderTerms(*place, *parties, state.key_hashes[offer_id], new.order_ref, new.point, encoded)
             state.orders.append(Order(number, OrderState.ORDERED, terms, None, self._chain.block))
 
         return MemoryCall("order", order)
@@ -222,7 +224,12 @@ class MemoryEscrow:
                 is_proof = False
             if not is_proof or now > delivered.deadline:
                 raise TransactionRevertedError("the contract refused: InvalidEvidence(), KeyIsRight() or TooLate()")
-            del state.licenses[known.terms.offer_id, known.terms.holder]
+            key, offer = (known.terms.offer_id, known.terms.holder), state.offers[known.terms.offer_id - 1]
+            granted = delivered.deadline - WINDOW_SECONDS + offer.duration_seconds
+            if offer.duration_seconds and state.licenses[key] != granted:
+                state.licenses[key] -= max(granted - now, 0)
+            else:
+                del state.licenses[key]
             _end(state, known, OrderState.DISPUTED)
 
         return MemoryCall("dispute", dispute)
@@ -391,8 +398,11 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
         first = (PriceStep(START, PriceState()),)
         return sales, [PricePath(number, state.offers[number - 1].floor, None, first) for number in offer_ids]
 
+    def item_of(self, offer: Offer, owner: Account, manifest: bytes, key_hash: bytes) -> int:
+        return item_of(offer, owner, manifest, key_hash)
+
     def prepare_publish(
-        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms
+        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms, key_hash: bytes = NO_KEY
     ) -> MemoryCall:
         def publish(state: State, account: str, _: int) -> None:
             if any((item.owner, item.manifest) == (account, digests[0]) for item in state.adapters):
@@ -403,13 +413,17 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
             state.adapters.append(ChainAdapter(number, Account(account), *digests))
             state.splits.append(split)
             state.offers.append(_offer(state, number, len(state.splits), terms))
+            state.key_hashes[len(state.offers)] = key_hash
 
         return MemoryCall("publish", publish)
 
-    def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms) -> MemoryCall:
+    def prepare_offer(
+        self, adapter_number: int, split_id: int, terms: OfferTerms, key_hash: bytes = NO_KEY
+    ) -> MemoryCall:
         def offer(state: State, account: str, _: int) -> None:
             _require_owner(state, adapter_number, account)
             state.offers.append(_offer(state, adapter_number, split_id, terms))
+            state.key_hashes[len(state.offers)] = key_hash
 
         return MemoryCall("offer", offer)
 
@@ -421,8 +435,9 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
 
         return MemoryCall("withdraw", withdraw)
 
-    def prepare_buy(self, offer_id: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> MemoryCall:
+    def prepare_buy(self, item: int, holder: Account, max_price: TokenAmount, order_ref: bytes) -> MemoryCall:
         def buy(state: State, account: str, now: int) -> None:
+            offer_id = require_item(state, item)
             offer, held = state.offers[offer_id - 1], state.licenses.get((offer_id, holder), 0)
             if offer.price > max_price:
                 raise TransactionRevertedError("the contract refused: PriceAboveMax()")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull
+from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull, require_item
 from viz_node.chain.deployment import Deployment
 from viz_node.chain.gateway.channels import Channel
 from viz_node.chain.vouchers import Vouchers
@@ -39,7 +39,8 @@ class MemoryChannels:
 
     def prepare_open_channel(self, new: NewChannel) -> MemoryCall:
         def open_channel(state: State, account: str, now: int) -> None:
-            offer = state.offers[new.offer_id - 1]
+            offer_id = require_item(state, new.item)
+            offer = state.offers[offer_id - 1]
             if not offer.is_open or not offer.is_metered or not offer.price <= min(new.deposit, new.max_price):
                 raise TransactionRevertedError("the contract refused: OfferWithdrawn(), OfferNotMetered(), …")
             if new.lifetime_seconds < WINDOW_SECONDS:
@@ -47,14 +48,16 @@ class MemoryChannels:
             number = state.last_channel = state.last_channel + 1
             self._lock(state, account, number, new.deposit)
             place = number, new.session_account, now + new.lifetime_seconds, offer.split_id
-            terms = new.deposit, offer.price, 0, Account(account), new.offer_id
+            terms = new.deposit, offer.price, 0, Account(account), offer_id
             state.channels[number] = Channel(*place, *terms)
 
         return MemoryCall("open", open_channel)
 
-    def prepare_top_up(self, number: int, amount: TokenAmount) -> MemoryCall:
+    def prepare_top_up(self, number: int, session_account: Account, amount: TokenAmount) -> MemoryCall:
         def top_up(state: State, account: str, _: int) -> None:
             channel = _open(state, number)
+            if channel.session_account != session_account:
+                raise TransactionRevertedError("the contract refused: NotSessionKey()")
             self._lock(state, account, number, amount)
             state.channels[number] = replace(channel, deposit=channel.deposit + amount)
 

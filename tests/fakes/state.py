@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from viz_node.chain.gateway.channels import Channel
 from viz_node.chain.gateway.escrow import Order
+from viz_node.chain.items import item_of, number_of
 from viz_node.chain.market import ChainAdapter, Offer, Sale
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
@@ -20,6 +21,7 @@ class State:
     allowed: dict[str, int] = field(default_factory=dict)
     adapters: list[ChainAdapter] = field(default_factory=list)
     offers: list[Offer] = field(default_factory=list)
+    key_hashes: dict[int, bytes] = field(default_factory=dict)
     splits: list[RoyaltySplit] = field(default_factory=list)
     accrued: dict[int, int] = field(default_factory=dict)
     claimed: dict[tuple[int, str], int] = field(default_factory=dict)
@@ -48,3 +50,16 @@ def pull(state: State, account: str, price: int) -> None:
         raise InsufficientFundsError("too few tokens")
     state.tokens[account] -= price
     state.allowed[account] -= price
+
+
+def item_in(state: State, number: int) -> int:
+    offer = state.offers[number - 1]
+    adapter = state.adapters[offer.adapter_number - 1]
+    return item_of(offer, adapter.owner, adapter.manifest, state.key_hashes[number])
+
+
+def require_item(state: State, item: int) -> int:
+    number = number_of(item)
+    if item != item_in(state, number):
+        raise TransactionRevertedError("the contract refused: OtherOffer()")
+    return number

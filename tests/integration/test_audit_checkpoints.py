@@ -270,7 +270,7 @@ def test_command__checkpoint_and_since__with_a_key_of_its_own(
     assert key.stat().st_mode & 0o777 == path.stat().st_mode & 0o777 == 0o600
     buyer = scene.market.sender()
     scene.market.approve(buyer)
-    scene.market.do(buyer, scene.market.gateway.prepare_buy(3, buyer.account, PRICE, b"\4" * 32))
+    scene.market.do(buyer, scene.market.gateway.prepare_buy(scene.market.item(3), buyer.account, PRICE, b"\4" * 32))
     assert scene.command("--since", str(path), "--checkpoint", str(path), "--json") == 0
     body = json.loads(capsys.readouterr().out.rpartition("claim holds\n")[2])
     assert (body["since"]["block_number"] < body["checkpoint"]["block"], len(body["sales"])) == (True, 1)

@@ -76,7 +76,7 @@ class Shop:
 
     def __init__(self, chain: DevChain) -> None:
         self.market = AnvilMarket(chain.rpc_url)
-        self.escrowed = self.market.publish(OfferTerms(PRICE, is_escrowed=True))
+        self.escrowed = self.market.publish(OfferTerms(PRICE, is_escrowed=True), key_hash=keccak(KEY))
         terms = OfferTerms(TokenAmount(10_000), is_metered=True)
         self.metered = self.market.publish(terms, (b"\7" * 32, b"\2" * 32, b"\3" * 32))
         self.endpoint = Counting(self.market)
@@ -87,12 +87,12 @@ class Shop:
         point = delivery.point_of(delivery.new_order_secret())
         buyer = self.market.buyer
         holder = account_of_key(secrets.token_bytes(32))
-        new = NewOrder(self.escrowed, holder, PRICE, keccak(KEY), point, secrets.token_bytes(32))
+        new = NewOrder(self.market.item(self.escrowed), holder, PRICE, point, secrets.token_bytes(32))
         self.market.do(buyer, self.gateway.prepare_order(new))
 
     def open(self) -> None:
         session = account_of_key(secrets.token_bytes(32))
-        new = NewChannel(self.metered, session, TokenAmount(50_000), DAY, TokenAmount(10_000))
+        new = NewChannel(self.market.item(self.metered), session, TokenAmount(50_000), DAY, TokenAmount(10_000))
         self.market.do(self.market.buyer, self.gateway.prepare_open_channel(new))
 
     def mine(self, blocks: int) -> None:

@@ -84,14 +84,14 @@ def test_sign__license_held_already__is_refused_by_name(market: AnvilMarket) -> 
     offer_id = market.publish()
     market.buy(offer_id)
     market.do(market.buyer, market.gateway.prepare_approve(PRICE))
-    again = market.gateway.prepare_buy(offer_id, market.buyer.account, PRICE, b"\4" * 32)
+    again = market.gateway.prepare_buy(market.item(offer_id), market.buyer.account, PRICE, b"\4" * 32)
     with pytest.raises(TransactionRevertedError, match="AlreadyLicensed"):
         market.buyer.sign(again, market.buyer.next_nonce())
 
 
 def test_sign__price_above_max__is_refused_by_name(market: AnvilMarket) -> None:
     offer_id = market.publish()
-    call = market.gateway.prepare_buy(offer_id, market.buyer.account, TokenAmount(PRICE - 1), b"\4" * 32)
+    call = market.gateway.prepare_buy(market.item(offer_id), market.buyer.account, TokenAmount(PRICE - 1), b"\4" * 32)
     with pytest.raises(TransactionRevertedError, match="PriceAboveMax"):
         market.buyer.sign(call, 0)
 
@@ -101,7 +101,7 @@ def test_sign__no_tokens__tells_how_much_is_missing(market: AnvilMarket) -> None
     poor = market.sender(tokens=1)
     market.do(poor, market.gateway.prepare_approve(PRICE))
     with pytest.raises(InsufficientFundsError, match=r"5\.000001"):
-        poor.sign(market.gateway.prepare_buy(offer_id, poor.account, PRICE, b"\0" * 32), 1)
+        poor.sign(market.gateway.prepare_buy(market.item(offer_id), poor.account, PRICE, b"\0" * 32), 1)
 
 
 def test_sign__no_gas_money__raises_insufficient_funds(market: AnvilMarket) -> None:

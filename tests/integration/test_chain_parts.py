@@ -83,14 +83,14 @@ class Trade:
 
     def __init__(self, market: AnvilMarket) -> None:
         self.market, self.gateway = market, market.gateway
-        self.offer_id = market.publish(OfferTerms(PRICE, is_escrowed=True))
+        self.offer_id = market.publish(OfferTerms(PRICE, is_escrowed=True), key_hash=keccak(KEY))
         self.b, self.r = PrivateKey(), PrivateKey()
         market.approve(market.buyer)
         self.number = self.order()
 
     def order(self) -> int:
         buyer = self.market.buyer
-        new = NewOrder(self.offer_id, buyer.account, PRICE, keccak(KEY), point_of(self.b), REF)
+        new = NewOrder(self.market.item(self.offer_id), buyer.account, PRICE, point_of(self.b), REF)
         return self.market.do(buyer, self.gateway.prepare_order(new)).logs[0].key
 
     @property
@@ -170,7 +170,7 @@ def test_escrow__operator_delivers_and_many_are_settled_at_once(market: AnvilMar
     assert market.gateway.operator_of(adapter_number) == operator.account
     other = market.sender()
     market.approve(other)
-    new = NewOrder(trade.offer_id, other.account, PRICE, keccak(KEY), point_of(trade.b), REF)
+    new = NewOrder(market.item(trade.offer_id), other.account, PRICE, point_of(trade.b), REF)
     market.do(other, market.gateway.prepare_order(new))
     for order in market.gateway.orders_for([trade.offer_id]):
         market.do(operator, market.gateway.prepare_deliver(order, point_of(trade.r), b"\7" * 32))
@@ -216,7 +216,7 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     assert gateway.offer(offer_id).is_metered
     market.approve(buyer)
     session = secrets.token_bytes(32)
-    new = NewChannel(offer_id, account_of_key(session), TokenAmount(50_000), DAY, price)
+    new = NewChannel(market.item(offer_id), account_of_key(session), TokenAmount(50_000), DAY, price)
     numbers = [market.do(buyer, gateway.prepare_open_channel(new)).logs[0].key for _ in range(2)]
     assert [row.number for row in gateway.channels_of(buyer.account)] == numbers
     assert gateway.open_channels([*numbers, 99]) == gateway.channels_of(buyer.account)
@@ -231,7 +231,7 @@ def test_channel__vouchers_are_redeemed_and_the_rest_goes_back(market: AnvilMark
     market.do(market.owner, gateway.prepare_redeem([(later, sign_voucher(session, domain, later)), signed[1]]))
     channel = gateway.channel(numbers[0])
     assert (channel.uses, channel.redeemed, channel.deposit, channel.payer) == (4, 40_000, 50_000, buyer.account)
-    market.do(buyer, gateway.prepare_top_up(numbers[0], TokenAmount(7)))
+    market.do(buyer, gateway.prepare_top_up(numbers[0], account_of_key(session), TokenAmount(7)))
     assert gateway.channel(numbers[0]).deposit == gateway.deposit_through(numbers[0], gateway.block_number()) == 50_007
 
     market.do(buyer, gateway.prepare_ask_close(numbers[0]))

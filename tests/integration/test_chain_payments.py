@@ -87,7 +87,7 @@ class Payer:
         return self.sender.next_nonce() - before
 
     def purchase(self, offer_id: int) -> Call:
-        return self.market.gateway.prepare_buy(offer_id, self.sender.account, PRICE, REF)
+        return self.market.gateway.prepare_buy(self.market.item(offer_id), self.sender.account, PRICE, REF)
 
     def permit(self, amount: TokenAmount = PRICE, deadline: int = LATER) -> tuple[dict[str, Any], bytes]:
         permit = self.market.gateway.permit_to_sign(self.sender.account, amount, deadline)
@@ -147,10 +147,10 @@ async def test_execute__token_like_usdt__purchase_that_failed_half_way_locks_no_
     assert allowance() == PRICE
     before = market.gateway.balances(payer.sender.account)
     amount = TokenAmount(2 * PRICE)
-    order = Purchase(dearer, payer.sender.account, amount, REF)
+    order = Purchase(market.item(dearer), payer.sender.account, amount, REF)
 
     def call() -> Call:
-        return market.gateway.prepare_buy(order.offer_id, order.holder, order.max_price, order.order_ref)
+        return market.gateway.prepare_buy(order.item, order.holder, order.max_price, order.order_ref)
 
     quote = await payer.payments.quote(amount, call)
     await payer.payments.execute("second", amount, call, {"kind": "buy"})
@@ -171,7 +171,9 @@ async def test_execute__token_claims_another_domain__nothing_is_signed_for_it(ma
     market.ask("anvil_setCode", token, to_hex(code.replace(separator, keccak(separator))))
     assert market.gateway.permit_to_sign(payer.sender.account, PRICE, LATER) is None
     with pytest.raises(VerificationError, match="domain"):
-        market.gateway.payment_to_sign(Purchase(offer_id, payer.sender.account, PRICE, REF), OTHERS[0], LATER)
+        market.gateway.payment_to_sign(
+            Purchase(market.item(offer_id), payer.sender.account, PRICE, REF), OTHERS[0], LATER
+        )
     assert await payer.buy(offer_id) == 2
 
 
@@ -225,10 +227,10 @@ def test_with_permit__order_channel_and_purchase__are_paid_in_one_transaction(ma
     metered = market.publish(OfferTerms(TokenAmount(5), is_metered=True), (b"\x08" * 32, *DIGESTS[1:]))
     point = delivery.point_of(delivery.new_order_secret())
     calls = [
-        gateway.prepare_buy(direct, account, PRICE, REF),
-        gateway.prepare_order(NewOrder(escrowed, account, PRICE, b"\1" * 32, point, REF)),
-        gateway.prepare_open_channel(NewChannel(metered, OTHERS[0], PRICE, DAY, TokenAmount(5))),
-        gateway.prepare_top_up(1, PRICE),
+        gateway.prepare_buy(market.item(direct), account, PRICE, REF),
+        gateway.prepare_order(NewOrder(market.item(escrowed), account, PRICE, point, REF)),
+        gateway.prepare_open_channel(NewChannel(market.item(metered), OTHERS[0], PRICE, DAY, TokenAmount(5))),
+        gateway.prepare_top_up(1, OTHERS[0], PRICE),
     ]
     for call in calls:
         market.do(payer.sender, gateway.prepare_with_permit(call, *payer.permit()))
@@ -245,7 +247,7 @@ def relayed(market: AnvilMarket, purchase: Purchase, payment: dict[str, Any], si
 def test_signed_payment__payer_without_gas_money__another_account_sends_it_once(market: AnvilMarket) -> None:
     gateway, payer, offer_id = market.gateway, market.sender(), market.publish()
     market.ask("anvil_setBalance", payer.account, "0x0")
-    purchase = Purchase(offer_id, payer.account, TokenAmount(PRICE + 5), secrets.token_bytes(32))
+    purchase = Purchase(market.item(offer_id), payer.account, TokenAmount(PRICE + 5), secrets.token_bytes(32))
     payment = gateway.payment_to_sign(purchase, payer.account, LATER)
     signature = payer.sign_typed_data(payment)
     before = gateway.balances(payer.account)
@@ -262,11 +264,11 @@ def test_signed_payment__payer_without_gas_money__another_account_sends_it_once(
 def test_signed_payment__relayer_changes_what_is_bought__is_refused(market: AnvilMarket, change: str) -> None:
     gateway, payer = market.gateway, market.sender()
     offer_id, other_offer = market.publish(), market.publish(digests=(b"\7" * 32, *DIGESTS[1:]))
-    purchase = Purchase(offer_id, payer.account, PRICE, REF)
+    purchase = Purchase(market.item(offer_id), payer.account, PRICE, REF)
     payment = gateway.payment_to_sign(purchase, payer.account, LATER)
     signature = payer.sign_typed_data(payment)
     bent = {
-        "offer": replace(purchase, offer_id=other_offer),
+        "offer": replace(purchase, item=market.item(other_offer)),
         "holder": replace(purchase, holder=market.owner.account),
         "limit": replace(purchase, max_price=TokenAmount(PRICE + 1)),
         "reference": replace(purchase, order_ref=b"\5" * 32),

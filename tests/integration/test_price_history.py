@@ -36,7 +36,7 @@ def sell(market: AnvilMarket, offer_id: int) -> TokenAmount:
     """One purchase by somebody new, at what the contract asks."""
     buyer, price = market.sender(), market.gateway.quote(offer_id)
     market.approve(buyer)
-    market.do(buyer, market.gateway.prepare_buy(offer_id, buyer.account, price, b"\4" * 32))
+    market.do(buyer, market.gateway.prepare_buy(market.item(offer_id), buyer.account, price, b"\4" * 32))
     return price
 
 
@@ -60,13 +60,13 @@ def test_price_history__rising_and_falling_price__is_what_the_contract_asked(mar
 
 def test_price_history__orders_in_escrow__move_the_price_once_they_are_final(market: AnvilMarket) -> None:
     gateway, buyer = market.gateway, market.buyer
-    offer_id = market.publish(OfferTerms(PRICE, is_escrowed=True, max_rise=5000, target=1))
+    offer_id = market.publish(
+        OfferTerms(PRICE, is_escrowed=True, max_rise=5000, target=1), key_hash=delivery.key_hash(KEY)
+    )
     market.approve(buyer)
     secrets, holders = [delivery.new_order_secret() for _ in range(4)], [market.sender().account for _ in range(4)]
     for secret, holder in zip(secrets, holders, strict=True):
-        new = NewOrder(
-            offer_id, holder, TokenAmount(2 * PRICE), delivery.key_hash(KEY), delivery.point_of(secret), b"\4" * 32
-        )
+        new = NewOrder(market.item(offer_id), holder, TokenAmount(2 * PRICE), delivery.point_of(secret), b"\4" * 32)
         market.do(buyer, gateway.prepare_order(new))
     for order in gateway.orders_for([offer_id])[:3]:
         given = delivery.wrap_for_order(KEY if order.number < 3 else b"\6" * 32, order.terms.point)
@@ -77,9 +77,7 @@ def test_price_history__orders_in_escrow__move_the_price_once_they_are_final(mar
     market.pass_time(WINDOW + 1)
     market.do(buyer, gateway.prepare_settle(orders[:2]))
     market.do(buyer, gateway.prepare_refund(orders[3]))
-    new = NewOrder(
-        offer_id, holders[3], TokenAmount(2 * PRICE), delivery.key_hash(KEY), orders[0].terms.point, b"\4" * 32
-    )
+    new = NewOrder(market.item(offer_id), holders[3], TokenAmount(2 * PRICE), orders[0].terms.point, b"\4" * 32)
     market.do(buyer, gateway.prepare_order(new))
     sales, (path,) = gateway.price_history([offer_id])
     assert [sale.outcome for sale in sales] == ["settled", "settled", "disputed", "refunded", "open"]

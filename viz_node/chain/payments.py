@@ -70,9 +70,9 @@ def authorization_data(domain: TokenDomain, values: tuple[str, str, int, int], n
     return _typed(domain, ("ReceiveWithAuthorization", _PAYMENT), message)
 
 
-def purchase_nonce(offer_id: int, holder: str, max_price: int, order_ref: bytes) -> bytes:
+def purchase_nonce(item: int, holder: str, max_price: int, order_ref: bytes) -> bytes:
     """The nonce that binds a payment to what is bought."""
-    return keccak(encode(("uint64", "address", "uint256", "bytes32"), (offer_id, holder, max_price, order_ref)))
+    return keccak(encode(("uint256", "address", "uint256", "bytes32"), (item, holder, max_price, order_ref)))
 
 
 def signature_parts(signature: bytes) -> tuple[int, bytes, bytes]:

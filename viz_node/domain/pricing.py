@@ -75,15 +75,33 @@ def take(rule: PriceRule, state: PriceState, time: int) -> tuple[TokenAmount, Pr
     return TokenAmount(rule.floor + premium), PriceState(now.day, now.sold, now.credit - premium)
 
 
-def count(rule: PriceRule, state: PriceState, time: int) -> PriceState:
-    """The state after a first-time licensee whose payment is final."""
+def reserve(reserved: PriceState, premium: int, time: int) -> PriceState:
+    """What orders in escrow have reserved, after one more: a state like a price's, in which nothing is sold."""
+    now = reserved.at(time)
+    return PriceState(now.day, now.sold, now.credit + premium)
+
+
+def release(reserved: PriceState, premium: int, since: int, time: int) -> tuple[int, PriceState]:
+    """What the halvings left of a premium that was reserved at `since`, and what stays reserved by others."""
+    now = reserved.at(time)
+    left = premium >> (now.day - since // EPOCH_SECONDS)
+    return left, PriceState(now.day, 0, now.credit - left)
+
+
+def give_back(state: PriceState, left: int, time: int) -> PriceState:
+    """The state after an order was refunded: what is left of its premium goes back into the credit."""
+    return reserve(state, left, time)
+
+
+def count(rule: PriceRule, state: PriceState, time: int, reserved: int = 0) -> PriceState:
+    """The state after a first-time licensee whose payment is final; `reserved` is what orders in escrow hold."""
     now = state.at(time)
     if now.sold >= 2 * rule.target:
         return now
     sold = now.sold + 1
     credit = now.credit
     if sold > rule.target:
-        credit = min(credit + rule.step, rule.max_credit)
+        credit = min(credit + rule.step, rule.max_credit - reserved)
     return PriceState(now.day, sold, credit)
 
 

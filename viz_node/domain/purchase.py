@@ -1,4 +1,7 @@
-"""What a buyer asks of the market: a license bought directly, one delivered through the escrow, or a channel."""
+"""What a buyer asks of the market: a license bought directly, one delivered through the escrow, or a channel.
+
+`item` names an offer by number and fingerprint: `viz_node/chain/items.py`.
+"""
 
 from dataclasses import dataclass
 
@@ -9,7 +12,7 @@ from viz_node.domain.ids import Account, TokenAmount
 class Purchase:
     """A license bought directly; `order_ref` is 32 bytes that the ledger records."""
 
-    offer_id: int
+    item: int
     holder: Account
     max_price: TokenAmount
     order_ref: bytes
@@ -17,12 +20,11 @@ class Purchase:
 
 @dataclass(frozen=True)
 class NewOrder:
-    """A license granted with its key: `key_hash` from the manifest, `point` x || y of the buyer's fresh point B."""
+    """A license granted with the key that the offer names; `point` is x || y of the buyer's fresh point B."""
 
-    offer_id: int
+    item: int
     holder: Account
     max_price: TokenAmount
-    key_hash: bytes
     point: bytes
     order_ref: bytes
 
@@ -31,7 +33,7 @@ class NewOrder:
 class NewChannel:
     """Metered use: vouchers are signed by `session_account`, `max_price` is the most for one use."""
 
-    offer_id: int
+    item: int
     session_account: Account
     deposit: TokenAmount
     lifetime_seconds: int

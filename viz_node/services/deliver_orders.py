@@ -21,8 +21,10 @@ from viz_node.services.trade import Trade
 log = logging.getLogger(__name__)
 
 MOST_IN_A_BATCH = 50
-# The shortest window is 600 s: a fifth of it, in which the fees are raised several times if they are too low.
+# The shortest window is 600 s: a fifth of it, in which the fees are raised several times if they are too low. A chain
+# whose windows are longer may be congested for longer: a twentieth of a day is 72 minutes.
 LEAST_SECONDS_LEFT = 120
+PART_OF_WINDOW = 20
 _BLOCKS_BEFORE_ANOTHER_TRY = 50
 
 
@@ -34,19 +36,27 @@ class Deliveries:
         self._publisher = publisher
         self._refused_in: dict[int, int] = {}
         """The block in which an order was refused last, by its number."""
+        self._missed: set[int] = set()
+        """Orders that are left to their refund, of which the log tells once."""
 
     async def watch(self) -> None:
         """Take every order one step on. Raises: ChainUnavailableError, VerificationError, InsufficientFundsError."""
         heads = await self._trade.treasury.heads()
         now = await asyncio.to_thread(self._trade.market.block_time)
+        margin = least_seconds_left((await asyncio.to_thread(self._trade.market.facts)).delivery_window_seconds)
         settled, running = [], set()
         for record in self._publisher.published():
             orders = await self._orders(record)
             running |= {order.number for order in orders}
             for order in orders:
-                if order.state == ORDERED and now + LEAST_SECONDS_LEFT < order.terms.deadline:
+                if order.state == ORDERED and now + margin < order.terms.deadline:
                     await self._deliver(record, order, heads)
+                elif order.state == ORDERED and order.number not in self._missed:
+                    self._missed.add(order.number)
+                    text = "order %d for %s goes back to its buyer: a delivery in the last %d s may come too late"
+                    log.warning(text, order.number, record.name, margin)
             settled += [order for order in orders if order.state == DELIVERED and now > order.delivery.deadline]
+        self._missed &= running
         self._refused_in = {number: block for number, block in self._refused_in.items() if number in running}
         await self._settle(settled)
 
@@ -93,3 +103,8 @@ class Deliveries:
             )
         except TransactionRevertedError as error:  # anyone may settle: the next look knows which are left
             log.warning("orders %s are not settled: %s", numbers, error.message)
+
+
+def least_seconds_left(window_seconds: int) -> int:
+    """How long before its deadline an order is not delivered any more: a late delivery is refused and tells the key."""
+    return max(LEAST_SECONDS_LEFT, window_seconds // PART_OF_WINDOW)

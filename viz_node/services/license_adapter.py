@@ -113,7 +113,8 @@ class Buyer:
         if is_order:
             order = self._orders.new_order(listing, offer, order_ref)
             return lambda: market.prepare_order(order)
-        return lambda: market.prepare_buy(offer.offer_id, account, offer.price, order_ref)
+        item = self._trade.item_of(listing.manifest, offer)
+        return lambda: market.prepare_buy(item, account, offer.price, order_ref)
 
     async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""

@@ -36,10 +36,9 @@ class KeyOrders:
         if store.get_setting(name) is None:
             store.set_setting(name, self._trade.sealing.seal(self._trade.delivery.new_order_secret()).hex())
         return NewOrder(
-            offer_id=offer.offer_id,
+            item=self._trade.item_of(listing.manifest, offer),
             holder=self._trade.keys.account,
             max_price=TokenAmount(offer.price),
-            key_hash=bytes.fromhex(listing.manifest.key_hash),
             point=self._trade.delivery.point_of(self._secret(order_ref) or b""),
             order_ref=order_ref,
         )

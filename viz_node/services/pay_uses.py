@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from viz_node.domain.ids import TokenAmount, format_amount
+from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.purchase import NewChannel
@@ -102,7 +102,7 @@ class Metered:
         deposit = TokenAmount(int(job.order["deposit"]))
         report({"phase": "open", "step": 1, "steps": 1})
         wanted = NewChannel(
-            offer_id=body["offer_id"],
+            item=int(body["item"]),
             session_account=body["session"],
             deposit=deposit,
             lifetime_seconds=int(job.order["days"]) * DAY_SECONDS,
@@ -125,6 +125,7 @@ class Metered:
             "adapter_id": listing.adapter_id,
             "peer_id": listing.manifest.peer_id,
             "offer_id": listing.offer.offer_id,
+            "item": str(self._trade.item_of(listing.manifest, listing.offer)),
             "price": listing.offer.price,
             "session": self._vouchers.session_account(session_key),
             "key": self._trade.sealing.seal(session_key).hex(),
@@ -141,11 +142,12 @@ class Metered:
         number, amount = int(job.order["channel"]), TokenAmount(int(job.order["amount"]))
         report({"phase": "top up", "step": 1, "steps": 1})
         order_id = f"top-up:{job.job_id}"
+        session = Account("")
         if await self._trade.treasury.finish(order_id) is None:
-            await self.check_top_up(number)
+            session = Account((await self.check_top_up(number)).body["session"])
         call = self._trade.market.prepare_top_up
         detail = {"kind": "top-up", "channel": number, "job": job.job_id}
-        tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, amount), detail)
+        tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, session, amount), detail)
         return {"channel": number, "added": format_amount(amount), "tx_hash": tx_hash}
 
     async def check_top_up(self, number: int) -> PaidChannel:

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from viz_node.domain.ids import TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError
@@ -31,8 +31,9 @@ class ChannelPlans:
         served = (days * DAY_SECONDS - window) // DAY_SECONDS
         uses = deposit // offer.price
         consequence = f"{uses} uses at {format_amount(offer.price)} within {served} days; what is not used comes back"
+        item = self._trade.item_of(listing.manifest, offer)
         # Any account will do for the session key of a simulation.
-        new = NewChannel(offer.offer_id, self._trade.keys.account, deposit, days * DAY_SECONDS, offer.price)
+        new = NewChannel(item, self._trade.keys.account, deposit, days * DAY_SECONDS, offer.price)
         row = {"what": f"deposit for {name}", "amount": format_amount(deposit), "consequence": consequence}
         return await self._paying(row, deposit, market.prepare_open_channel(new))
 
@@ -43,7 +44,7 @@ class ChannelPlans:
         more = (int(paid.rest) + amount) // price
         consequence = f"{more} uses left at {format_amount(price)}; it closes no later for it"
         row = {"what": f"deposit for channel {number}", "amount": format_amount(amount), "consequence": consequence}
-        call = self._trade.market.prepare_top_up(number, amount)
+        call = self._trade.market.prepare_top_up(number, Account(paid.body["session"]), amount)
         return await self._paying(row, amount, call)
 
     async def close(self, number: int) -> Rows:

@@ -33,9 +33,9 @@ class PublicationPlans:
         split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), offer_of(terms)
         permissions = parse_permissions(terms["permissions"])
         digest = LicenseTerms(str(terms["kind"]), offer.duration_seconds, permissions).digest()
-        # The manifest's digest comes with the sealing; any other of its length costs the same.
+        # The manifest's digest and the key come with the sealing; any others of their length cost the same.
         digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
-        call = self._trade.market.prepare_publish(digests, split, offer)
+        call = self._trade.market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
         price = format_amount(offer.price) + (f" to {format_amount(offer.ceiling)}" if offer.max_rise else "")
         return [
             {

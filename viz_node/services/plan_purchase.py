@@ -13,6 +13,7 @@ from viz_node.errors import VizNodeError
 from viz_node.ports import MarketFacts, Offer
 from viz_node.services.catalogue import MANIFEST_METHOD, Listing
 from viz_node.services.license_adapter import Buyer, require_price
+from viz_node.services.order_key import DELIVERED
 from viz_node.services.pay_price import MakeCall, Payments
 from viz_node.services.trade import Trade
 
@@ -41,7 +42,7 @@ class PurchasePlans:
             "what": f"{'order' if is_order else 'buy'} {name}",
             "amount": format_amount(offer.price),
             "gas": format_coin(quote.call_wei),
-            "consequence": await self._consequence(listing, offer, is_order, facts),
+            "consequence": await self._consequence(listing, offer, is_order, facts) + await self._disputable(offer),
             "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts),
         }
         if not quote.approval_wei:
@@ -52,11 +53,12 @@ class PurchasePlans:
     def _call(self, listing: Listing, offer: Offer, is_order: bool) -> MakeCall:
         """A call of the same cost as the one that would be sent; its secret is thrown away."""
         market, account, reference = self._trade.market, self._trade.keys.account, secrets.token_bytes(32)
+        item = self._trade.item_of(listing.manifest, offer)
         if not is_order:
-            return lambda: market.prepare_buy(offer.offer_id, account, offer.price, reference)
-        delivery, key_hash = self._trade.delivery, bytes.fromhex(listing.manifest.key_hash)
+            return lambda: market.prepare_buy(item, account, offer.price, reference)
+        delivery = self._trade.delivery
         point = delivery.point_of(delivery.new_order_secret())
-        order = NewOrder(offer.offer_id, account, offer.price, key_hash, point, reference)
+        order = NewOrder(item, account, offer.price, point, reference)
         return lambda: market.prepare_order(order)
 
     async def _consequence(self, listing: Listing, offer: Offer, is_order: bool, facts: MarketFacts) -> str:
@@ -67,6 +69,19 @@ class PurchasePlans:
             return f"{given}, once the key is delivered; the money comes back if that takes longer than {window}"
         state = "answers now" if await self._is_there(listing) else "does not answer now"
         return f"{given}; the money is the seller's at once, the key comes from the seller's node, which {state}"
+
+    async def _disputable(self, offer: Offer) -> str:
+        """What a dispute of the order that brought this license would take, if there can be one."""
+        if not offer.is_escrowed:
+            return ""
+        orders = await asyncio.to_thread(self._trade.market.orders_for, [offer.offer_id])
+        holder, now = self._trade.keys.account, await asyncio.to_thread(self._trade.market.block_time)
+        for order in orders:
+            if order.terms.holder == holder and order.state == DELIVERED and now <= order.delivery.deadline:
+                left = _span(max(60, (order.delivery.deadline - now) // 60 * 60))
+                taken = "takes back what is left of its time, and nothing of what is paid now"
+                return f"; order {order.number} can be disputed for {left} more: that {taken}"
+        return ""
 
     async def _is_there(self, listing: Listing) -> bool:
         peer_id, question = listing.manifest.peer_id, listing.adapter_id.encode()

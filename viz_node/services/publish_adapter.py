@@ -192,7 +192,8 @@ class Publisher:
     def _prepare_call(self, manifest: AdapterManifest, terms: OfferTerms) -> Call:
         digests = (manifest.adapter_id(), manifest.base_model.digest, manifest.license.digest().hex())
         first, second, third = (bytes.fromhex(digest) for digest in digests)
-        return self._trade.market.prepare_publish((first, second, third), manifest.split, terms)
+        key_hash = bytes.fromhex(manifest.key_hash)
+        return self._trade.market.prepare_publish((first, second, third), manifest.split, terms, key_hash)
 
     def _prepare(self, record: AdapterRecord, terms: dict[str, Any]) -> AdapterRecord:
         key, sealing = self._trade.sealing.new_key(), self._trade.sealing

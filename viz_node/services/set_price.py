@@ -70,13 +70,14 @@ class Prices:
 
     async def plan_change(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What carrying out this checked order costs and means. Raises: NotFoundError, as `Treasury.quote_wei`."""
-        name, _, number, offers = await self._own(str(order["adapter"]))
+        name, manifest, number, offers = await self._own(str(order["adapter"]))
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        key_hash = bytes.fromhex(manifest.key_hash)
         terms, market, treasury = offer_of(order["terms"]), self._trade.market, self._trade.treasury
         facts = await asyncio.to_thread(market.facts)
         price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
-        offered = await treasury.quote_wei(market.prepare_offer(number, offers[0].split_id, terms))
+        offered = await treasury.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
         row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
         row |= {"consequence": "what is sold from then on costs this"}
         rows: list[dict[str, Any]] = [
@@ -92,14 +93,15 @@ class Prices:
 
     async def set(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
-        _, _, number, offers = await self._own(str(job.order["adapter"]))
+        _, manifest, number, offers = await self._own(str(job.order["adapter"]))
+        key_hash = bytes.fromhex(manifest.key_hash)
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
         terms, market = offer_of(job.order["terms"]), self._trade.market
         report({"phase": "offer", "step": 1, "steps": 2})
         tx_hash = await self._trade.treasury.execute(
             f"offer:{job.job_id}",
-            lambda: market.prepare_offer(number, offers[0].split_id, terms),
+            lambda: market.prepare_offer(number, offers[0].split_id, terms, key_hash),
             {"kind": "offer", "adapter": job.order["adapter"], "job": job.job_id},
         )
         report({"phase": "withdraw", "step": 2, "steps": 2})

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from viz_node.ports import KeyDelivery, Keys, MarketGateway, PeerNetwork, Sealing, Store
+from viz_node.domain.manifest import AdapterManifest
+from viz_node.ports import KeyDelivery, Keys, MarketGateway, Offer, PeerNetwork, Sealing, Store
 from viz_node.services.catalogue import Catalogue
 from viz_node.services.transact import Treasury
 
@@ -21,3 +22,8 @@ class Trade:
     catalogue: Catalogue
     delivery: KeyDelivery
     now: Callable[[], int]
+
+    def item_of(self, manifest: AdapterManifest, offer: Offer) -> int:
+        """What a purchase names, so that the market sells nothing but what the signer of this manifest offers."""
+        digest, key_hash = bytes.fromhex(manifest.adapter_id()), bytes.fromhex(manifest.key_hash)
+        return self.market.item_of(offer, manifest.account, digest, key_hash)

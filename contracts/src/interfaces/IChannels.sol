@@ -33,7 +33,7 @@ interface IChannels {
     error VoucherSpent(uint64 channel, uint256 uses);
     /// @notice The voucher is worth more than the channel's deposit.
     error DepositExceeded(uint64 channel, uint256 cumulative, uint256 deposit);
-    /// @notice The voucher is not signed by the channel's session key.
+    /// @notice The voucher is not signed by the channel's session key, or a top-up names another one.
     error NotSessionKey(uint64 channel, address signer);
     /// @notice Only the payer of the channel may do this.
     error NotPayer(uint64 channel);
@@ -43,17 +43,19 @@ interface IChannels {
     error NotClosable(uint64 channel, uint256 closeAt);
 
     /// @notice Opens a channel for a metered offer; the caller must have approved the deposit to the market.
+    /// @param item The offer, by number and fingerprint (IOffers.itemOf).
     /// @param sessionKey Account whose key signs the vouchers.
     /// @param deposit The most that the channel can pay out.
     /// @param lifetime Seconds after which the rest can be taken back without asking.
     /// @param maxPrice The most the payer accepts to pay for one use.
     /// @return channel Number of the channel, from 1.
-    function openChannel(uint64 offer, address sessionKey, uint128 deposit, uint32 lifetime, uint256 maxPrice)
+    function openChannel(uint256 item, address sessionKey, uint128 deposit, uint32 lifetime, uint256 maxPrice)
         external
         returns (uint64 channel);
 
     /// @notice Adds to the deposit of an open channel. Anyone may; a refund goes to the payer.
-    function topUp(uint64 channel, uint128 amount) external;
+    /// @param sessionKey The channel's, so that no money goes into what another chain of blocks opened under the number.
+    function topUp(uint64 channel, address sessionKey, uint128 amount) external;
 
     /// @notice Credits what a voucher adds to the split of the channel's offer. Anyone may call, until the channel is closed.
     function redeem(Voucher calldata voucher) external;

@@ -4,14 +4,14 @@ pragma solidity ^0.8.30;
 import {Secp256k1} from "../libraries/Secp256k1.sol";
 
 /// @title Fair delivery: the key for the money, or the money back
-/// @notice A buyer pays into the market for a key K of which the manifest names keccak256(K). He draws a secret b for this
+/// @notice A buyer pays into the market for a key K of which the offer names keccak256(K). He draws a secret b for this
 /// order alone and posts B = bG. The seller draws r and posts R = rG and `wrapped` = K xor keccak256(S), S = rB. Only the
 /// buyer can compute S = bR and open it.
 /// - No delivery in time: anyone may send the money back.
 /// - The delivered key does not hash to keccak256(K): the buyer shows b and S within the dispute window. The market checks
 ///   B = bG and S = bR, opens `wrapped` itself and sends the money back. Evidence against a right key is refused.
 /// - Otherwise the money goes to the offer's split.
-/// A license is granted with the delivery, and a dispute takes it back, with all that was paid directly to extend it.
+/// A license is granted with the delivery. A dispute takes back what is left of it, and nothing that was paid since.
 /// @dev The evidence reveals b, and through it only the wrong key of this one order. A proof of equal logarithms would
 /// reveal S just so, and cost three times as much. Nothing in the evidence needs to be bound to chain, market or order: B
 /// is a part of the order, and whoever copies the evidence can only send the money where it belongs.
@@ -50,8 +50,6 @@ interface IEscrow {
     error OfferNotEscrowed(uint64 offer);
     /// @notice Not a point of secp256k1 that the market can calculate with.
     error UnusablePoint();
-    /// @notice A hash of zero names no key.
-    error ZeroKeyHash();
     /// @notice The order is over, or was never in the state that the given fields describe.
     error OrderMismatch(uint64 order);
     /// @notice Only the adapter's owner and its operator may deliver.
@@ -69,14 +67,14 @@ interface IEscrow {
     function setOperator(uint64 adapter, address operator) external;
 
     /// @notice Pays for a first license of an escrowed offer; the caller must have approved the price to the market.
-    /// @param keyHash keccak256 of the key, from the adapter's manifest.
+    /// @dev The premium of a moving price is reserved: it is gone when the order is settled, and comes back with the money.
+    /// @param item The offer, by number and fingerprint (IOffers.itemOf).
     /// @param point B = bG with a fresh b.
     /// @return number Number of the order, from 1.
     function order(
-        uint64 offer,
+        uint256 item,
         address holder,
         uint256 maxPrice,
-        bytes32 keyHash,
         Secp256k1.Point calldata point,
         bytes32 orderRef
     ) external returns (uint64 number);
@@ -86,7 +84,8 @@ interface IEscrow {
     /// @param point R = rG with a fresh r.
     function deliver(uint64 number, Order calldata terms, Secp256k1.Point calldata point, bytes32 wrapped) external;
 
-    /// @notice Takes the license back and returns the money, because the delivered key is wrong.
+    /// @notice Returns the money, because the delivered key is wrong, and takes the license back: all of it if nothing was
+    /// paid since to extend it; else what is left of the delivered time, so that the time that was paid since starts now.
     /// @param secret b.
     /// @param shared S = bR.
     function dispute(

@@ -9,7 +9,7 @@ pragma solidity ^0.8.30;
 /// | --- | --- | --- | --- | --- | --- | --- |
 /// | 1 registered | adapter | owner | manifest | baseModel | 0 | terms |
 /// | 2 split created | split | creator | number of recipients | 0 | 0 | root (table: event SplitTable) |
-/// | 3 offer created | offer | owner | adapter | price | split \| duration << 32 \| flags << 64 \| maxRise << 72 \| target << 88 | 0 |
+/// | 3 offer created | offer | owner | adapter | price | split \| duration << 32 \| flags << 64 \| maxRise << 72 \| target << 88 | key hash |
 /// | 4 sold | offer | holder | price | split \| time << 32 | expiry | orderRef |
 /// | 5 claimed | split | account | due | cumulative | share | 0 |
 /// | 6 passed on | split | parent split | due | cumulative | share | 0 |
@@ -19,8 +19,8 @@ pragma solidity ^0.8.30;
 /// | 13 retired | adapter | owner | 0 | 0 | 0 | 0 |
 /// | 14 notice | adapter | sender | 0 | 0 | 0 | digest |
 /// | 15 counter-notice | adapter | owner | notice | 0 | 0 | digest |
-/// | 16 paused | 0 | steward | 0 | 0 | 0 | 0 |
-/// | 17 unpaused | 0 | steward | 0 | 0 | 0 | 0 |
+/// | 16 paused | 0 | steward | until when at the latest | 0 | 0 | 0 |
+/// | 17 unpaused | 0 | sender | 0 | 0 | 0 | 0 |
 /// | 18 steward named | 0 | the named account | 0 | 0 | 0 | 0 |
 /// | 19 steward changed | 0 | the new steward, zero after a resignation | 0 | 0 | 0 | 0 |
 /// | 20 channel opened | channel | payer | deposit | offer \| price << 64 \| split << 128 \| closing time << 160 | session key | 0 |
@@ -31,9 +31,9 @@ pragma solidity ^0.8.30;
 /// | 30 operator set | adapter | owner | operator | 0 | 0 | 0 |
 /// | 31 ordered | order | payer | price | offer | holder | state (fields: event OrderPlaced) |
 /// | 32 delivered | order | holder | offer | expiry | dispute deadline | state (fields: event KeyDelivered) |
-/// | 33 disputed | order | payer | refund | offer | holder, whose license ends | secret of the order |
+/// | 33 disputed | order | payer | refund | offer \| time << 64 | holder \| expiry after it << 160 | secret of the order |
 /// | 34 settled | order | payer | price | split \| time << 32 | offer | 0 |
-/// | 35 refunded | order | payer | refund | offer | 0 | 0 |
+/// | 35 refunded | order | payer | refund | offer \| time << 64 | 0 | 0 |
 /// | 40 pool created | pool | operator | fee | period \| start << 32 | challenger | rules |
 /// | 41 subscribed | pool | holder | paid | first period \| paid periods << 64 (bit i: first + i) | payer | orderRef |
 /// | 42 root posted | pool | operator | amount | first period \| last << 64 \| adoptable at << 128 | data digest | root (data: event PoolData) |
@@ -57,9 +57,10 @@ interface ILedger {
         bytes32 d
     );
 
-    /// @notice Head of the ledger: 215 bits of hash, 1 bit that says whether sales are paused, 40 bits of sequence.
+    /// @notice Head of the ledger: 215 bits of hash, 1 bit that says whether sales were paused, 40 bits of sequence.
     /// @dev With digest = keccak256(abi.encode(head, kind, key, who, n, a, b, c, d)):
-    /// head' = (digest >> 41 << 41) | paused << 40 | n, where `paused` is the state after the entry. It starts at 1 << 41.
+    /// head' = (digest >> 41 << 41) | paused << 40 | n, where `paused` is the state after the entry: 1 from
+    /// an entry of kind 16 to the next of kind 17. It starts at 1 << 41.
     function head() external view returns (uint256);
 
     /// @notice Whether the steward has paused sales. Claims, refunds and settlements are never paused.

@@ -10,7 +10,7 @@ interface IOffers {
     /// @param price Units of the token, at least 1; the lowest price if it moves.
     /// @param duration Seconds that one payment buys; 0 = for ever. A metered offer has none.
     /// @param metered The price is that of one use, paid through a channel.
-    /// @param escrowed The first license is bought through the escrow, which delivers the key.
+    /// @param keyHash keccak256 of the key that the escrow delivers with a first license; 0 = sold directly.
     /// @param maxRise How far the price may rise, in basis points of `price`; 0 = it never moves.
     /// @param target New licensees per day above which the price rises, at most 32767; 0 if it never moves.
     struct OfferTerms {
@@ -18,9 +18,9 @@ interface IOffers {
         uint64 price;
         uint32 duration;
         bool metered;
-        bool escrowed;
         uint16 maxRise;
         uint16 target;
+        bytes32 keyHash;
     }
 
     /// @notice The caller has registered this manifest before, as `adapter`.
@@ -66,6 +66,12 @@ interface IOffers {
 
     /// @notice Refuses all further offers of the caller's adapter, for ever. Offers that stand are ended by `withdraw`.
     function retire(uint64 adapter) external;
+
+    /// @notice What purchases of an offer name: its number, and above it the fingerprint of what it offers. This is
+    /// the first 24 bytes of keccak256(abi.encode(owner, manifest, root of the split, keyHash, price, duration, flags, maxRise,
+    /// target)), which a buyer computes from the signed manifest and the terms that he agreed to: what another account, or
+    /// another chain of blocks, offers under the same number is not sold to him.
+    function itemOf(uint64 offer) external view returns (uint256 item);
 
     /// @notice Price of the next license, or of one use if the offer is metered. Reverts with UnknownOffer.
     function quote(uint64 offer) external view returns (uint256 price);

@@ -18,6 +18,8 @@ interface IRegistry {
     error NotAdapterOwner(uint64 adapter);
     /// @notice No offer has this number.
     error UnknownOffer(uint64 offer);
+    /// @notice What has this number is not what the buyer means (IOffers.itemOf).
+    error OtherOffer(uint64 offer);
     /// @notice The owner has withdrawn the offer, or the steward has suspended it.
     error OfferClosed(uint64 offer);
     /// @notice The steward has paused sales.
@@ -57,11 +59,17 @@ interface IRegistry {
     /// @notice The adapter of an offer; 0 = no such offer.
     function adapterOfOffer(uint64 offer) external view returns (uint64 adapter);
 
+    /// @notice keccak256 of the key that orders of an offer wait for; 0 = sold directly.
+    function keyHashOf(uint64 offer) external view returns (bytes32 keyHash);
+
     /// @notice When a license ends (seconds since 1970); 0 = never bought, the maximum = perpetual.
     function licenses(uint64 offer, address holder) external view returns (uint256 expiry);
 
     /// @notice The steward; zero = none.
     function steward() external view returns (address);
+
+    /// @notice When the latest pause of sales ends, or ended.
+    function pausedUntil() external view returns (uint40);
 
     /// @notice Who may take over from the steward.
     function namedSteward() external view returns (address);

@@ -30,20 +30,21 @@ interface ISales {
 
     /// @notice Pays for a license of `holder`; the caller must have approved the price to the market.
     /// @dev A timed license that is still running is extended from its expiry.
+    /// @param item The offer, by number and fingerprint (IOffers.itemOf).
     /// @param maxPrice The most the buyer accepts to pay.
     /// @param orderRef Free reference of the buyer, recorded in the ledger.
-    function buy(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef) external;
+    function buy(uint256 item, address holder, uint256 maxPrice, bytes32 orderRef) external;
 
     /// @notice `buy` with an allowance by signature.
     /// @dev Anyone can use up the permit a moment before. The allowance is there then, so a refused permit is no error.
-    function buyWithPermit(uint64 offer, address holder, uint256 maxPrice, bytes32 orderRef, Permit calldata permit)
+    function buyWithPermit(uint256 item, address holder, uint256 maxPrice, bytes32 orderRef, Permit calldata permit)
         external;
 
     /// @notice Buys with a payment that `authorization.payer` signed; anyone may relay it. What is above the price goes back.
     /// @dev The authorized value is `maxPrice`. What is bought is bound into the signature by its nonce, which is
-    /// keccak256(abi.encode(offer, holder, maxPrice, orderRef)): a relayer can only do what the payer signed.
+    /// keccak256(abi.encode(item, holder, maxPrice, orderRef)): a relayer can only do what the payer signed.
     function buyWithAuthorization(
-        uint64 offer,
+        uint256 item,
         address holder,
         uint256 maxPrice,
         bytes32 orderRef,

@@ -20,10 +20,13 @@ interface IStewardship {
     /// @notice No notice with this number concerns that adapter.
     error UnknownNotice(uint256 notice);
 
-    /// @notice Stops all sales.
+    /// @notice The last pause ended less than 30 days ago: no other one before `from`.
+    error PausedTooRecently(uint256 from);
+
+    /// @notice Stops all sales, until `unpause` and for 30 days at most. Sales run at least 30 days between two pauses.
     function pause() external;
 
-    /// @notice Opens sales again.
+    /// @notice Opens sales again. After the 30 days sales run without it, and anyone may call it, to save buyers some gas.
     function unpause() external;
 
     /// @notice Stops sales of one offer because of a notice about its adapter.

@@ -8,11 +8,15 @@ pragma solidity ^0.8.30;
 /// - premium = credit / target, and every sale takes its premium out of the credit;
 /// - each first-time licensee above `target` on one day, up to twice the target, adds `step` = floor * platformFee / 10000,
 ///   which is no more than the fee that this sale pays to the platform;
-/// - the credit never exceeds target * floor * maxRise / 10000, and halves with each day that ends, busy or not.
+/// - an order in escrow reserves its premium: what the halvings have left of it goes back into the credit when the order is
+///   refunded, and is gone when the payment is final;
+/// - credit and reservations together never exceed target * floor * maxRise / 10000, and halve with each day that ends, busy
+///   or not.
 ///
 /// Why it does not pay to pump. Follow the market twice, without and with k purchases by the seller, honest buyers doing the
-/// same in both. Each line above maps a larger credit to a larger one and never widens a difference. A sale moves exactly
-/// what it asks more from the difference of credits into the difference of payments. And n sales on a day add
+/// same in both. Count what is reserved as part of the credit. Each line above maps a larger credit to a larger one and never
+/// widens a difference. A sale moves exactly what it asks more from the difference of credits into the difference of payments,
+/// and an order that is refunded moves nothing. And n sales on a day add
 /// min(max(n - target, 0), target) steps, so k more sales make at most k more steps. Hence all that honest buyers pay more is
 /// at most k steps, and each of the k purchases has paid at least one step to the platform, for good. Buyers who react to
 /// the price only make it worse for the seller. This needs a platform that does not hand its fee back to the seller, and a
@@ -42,15 +46,42 @@ library Pricing {
         }
     }
 
+    /// @notice Adds the premium of an order to what is reserved: a word like the state's, in which nothing is sold.
+    function reserve(uint88 reserved, uint256 taken, uint256 time) internal pure returns (uint88) {
+        return giveBack(reserved, taken, time);
+    }
+
+    /// @notice Ends the reservation of a premium that was taken at `since`: what the halvings left of it, and of the others.
+    function release(uint88 reserved, uint256 taken, uint256 since, uint256 time)
+        internal
+        pure
+        returns (uint256 left, uint88 next)
+    {
+        (uint256 day,, uint256 all) = _read(reserved, time);
+        unchecked {
+            left = taken >> (day - since / EPOCH);
+            next = _pack(day, 0, all - left);
+        }
+    }
+
+    /// @notice Puts what is left of a released premium back into the credit.
+    function giveBack(uint88 state, uint256 left, uint256 time) internal pure returns (uint88) {
+        (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
+        unchecked {
+            return _pack(day, sold, credit + left);
+        }
+    }
+
     /// @notice Counts a first-time licensee whose payment is final.
+    /// @param limit The most that the credit may be: maxCredit, less what is reserved.
     /// @param fee Basis points of a payment that the platform keeps.
-    function count(uint88 state, uint256 floor, uint256 maxRise, uint256 target, uint256 fee, uint256 time)
+    function count(uint88 state, uint256 floor, uint256 limit, uint256 target, uint256 fee, uint256 time)
         internal
         pure
         returns (uint88)
     {
         (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
-        (sold, credit) = _counted(sold, credit, floor, maxRise, target, fee);
+        (sold, credit) = _counted(sold, credit, floor, limit, target, fee);
         return _pack(day, sold, credit);
     }
 
@@ -63,7 +94,7 @@ library Pricing {
         (uint256 day, uint256 sold, uint256 credit) = _read(state, time);
         unchecked {
             taken = credit / target;
-            (sold, credit) = _counted(sold, credit - taken, floor, maxRise, target, fee);
+            (sold, credit) = _counted(sold, credit - taken, floor, maxCredit(floor, maxRise, target), target, fee);
         }
         next = _pack(day, sold, credit);
     }
@@ -75,7 +106,7 @@ library Pricing {
         }
     }
 
-    function _counted(uint256 sold, uint256 credit, uint256 floor, uint256 maxRise, uint256 target, uint256 fee)
+    function _counted(uint256 sold, uint256 credit, uint256 floor, uint256 limit, uint256 target, uint256 fee)
         private
         pure
         returns (uint256, uint256)
@@ -84,7 +115,6 @@ library Pricing {
             if (sold == 2 * target) return (sold, credit);
             if (++sold <= target) return (sold, credit);
             credit += floor * fee / BASIS_POINTS;
-            uint256 limit = maxCredit(floor, maxRise, target);
             return (sold, credit < limit ? credit : limit);
         }
     }

@@ -1,8 +1,11 @@
 """Fair delivery on the fakes: both sides killed at every call, and every way in which an order can end."""
 
 import asyncio
+import logging
 from dataclasses import replace
 from pathlib import Path
+
+import pytest
 
 from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
@@ -10,7 +13,8 @@ from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.gateway.escrow import OrderState
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.domain.job import JobState
-from viz_node.services.deliver_orders import LEAST_SECONDS_LEFT
+from viz_node.services.deliver_orders import LEAST_SECONDS_LEFT, least_seconds_left
+from viz_node.services.plan_purchase import PurchasePlans
 
 PRICE, MONEY = 5_000_000, 20_000_000
 
@@ -161,12 +165,21 @@ async def test_deliver__payment_is_not_safe_yet__waits_for_its_block(tmp_path: P
     assert states(world) == [OrderState.DELIVERED]
 
 
-async def test_deliver__almost_too_late__is_left_to_the_refund(tmp_path: Path) -> None:
+def test_least_seconds_left__any_window__is_a_part_of_it() -> None:
+    assert [least_seconds_left(window) for window in (600, 86_400, 30 * 86_400)] == [120, 4_320, 129_600]
+
+
+async def test_deliver__almost_too_late__is_left_to_the_refund(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     world, holder, peer, adapter_id = await market(tmp_path)
     await peer.live(license_of(adapter_id))
     world.chain.time = world.chain.state.orders[0].terms.deadline - LEAST_SECONDS_LEFT
-    await holder.deliveries.watch()
+    with caplog.at_level(logging.WARNING):
+        await holder.deliveries.watch()
+        await holder.deliveries.watch()
     assert states(world) == [OrderState.ORDERED]
+    assert len([row for row in caplog.records if "goes back to its buyer" in row.message]) == 1
     world.chain.time -= 1
     await holder.deliveries.watch()
     assert states(world) == [OrderState.DELIVERED]
@@ -223,3 +236,15 @@ async def test_renewal__escrowed_subscription__is_paid_directly_at_the_same_offe
     assert renewed.state is JobState.DONE, renewed
     assert world.chain.state.licenses[1, peer.keys.account] == end + 30 * 86_400
     assert len(world.chain.state.orders) == len(world.chain.state.sales) == 1
+
+
+async def test_plan__renewal_of_what_can_be_disputed__says_what_a_dispute_takes(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path, "subscription")
+    await peer.live(license_of(adapter_id))
+    await holder.deliveries.watch()
+    plans = PurchasePlans(peer.trade, peer.buyer)
+    *_, pay = await plans.license(adapter_id, 10**12, is_renewal=True)
+    assert "order 1 can be disputed for" in pay["consequence"]
+    world.chain.time = world.chain.state.orders[0].delivery.deadline + 1
+    *_, pay = await plans.license(adapter_id, 10**12, is_renewal=True)
+    assert "disputed" not in pay["consequence"]

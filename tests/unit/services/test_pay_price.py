@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.chain import MemoryMarket, MemorySender
+from tests.fakes.state import item_in
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from tests.waiting import until
 from viz_node.domain.ids import TokenAmount, format_coin
@@ -147,7 +148,8 @@ class Payer:
         self.world, self.member, self.payments = world, member, Payments(member.trade)
 
     def make_call(self) -> Any:
-        return self.world.market().prepare_buy(1, self.member.keys.account, PRICE, b"\4" * 32)
+        item = item_in(self.world.chain.state, 1)
+        return self.world.market().prepare_buy(item, self.member.keys.account, PRICE, b"\4" * 32)
 
     async def pay(self, order_id: str = "buy") -> str:
         return await self.payments.execute(order_id, PRICE, self.make_call, {"kind": "buy"})

@@ -11,6 +11,7 @@ from typing import Any
 
 from viz_node.chain.audit.evidence import StateCheck
 from viz_node.chain.contract import load_artifact
+from viz_node.chain.items import ESCROWED, METERED, make_item
 from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.pools import PENDING
 from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
@@ -61,6 +62,13 @@ def _expectations(replay: LedgerReplay) -> Iterator[Expectation]:
         terms = [offer.floor, offer.split_id, offer.duration_seconds, offer.flags, offer.max_rise, offer.target]
         yield "offers", (offer.offer_id,), terms
         yield "adapterOfOffer", (offer.offer_id,), [offer.adapter_number]
+        yield "keyHashOf", (offer.offer_id,), [offer.key_hash]
+        offered, paid = replay.catalogue.adapters.get(offer.adapter_number), replay.splits.by_id.get(offer.split_id)
+        if offered is not None and paid is not None:
+            said = offered.owner, offered.manifest, paid.root, offer.key_hash
+            lasting = [terms[0], terms[2], offer.flags & (METERED | ESCROWED), *terms[4:]]
+            yield "itemOf", (offer.offer_id,), [make_item(offer.offer_id, said, lasting)]
+    yield "pausedUntil", (), [replay.book.paused_until]
     for key, expiry in replay.licenses.expiry.items():
         yield "licenses", key, [expiry]
     for order in replay.escrow.orders.values():

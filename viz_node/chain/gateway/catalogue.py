@@ -5,14 +5,13 @@ from dataclasses import dataclass
 
 from viz_node.chain.gateway.reader import NOBODY
 from viz_node.chain.gateway.royalties import SPLIT_BITS, RoyaltyGateway
+from viz_node.chain.items import ESCROWED, METERED, NO_KEY, SUSPENDED, WITHDRAWN
 from viz_node.chain.ledger import EntryKind
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import RoyaltySplit
-from viz_node.errors import NotFoundError, VerificationError
-
-METERED, ESCROWED, WITHDRAWN, SUSPENDED = 1, 2, 4, 8
+from viz_node.errors import NotFoundError, UsageError, VerificationError
 
 
 @dataclass(frozen=True)
@@ -95,10 +94,15 @@ class CatalogueGateway(RoyaltyGateway):
         """The price now. Raises: TransactionRevertedError for an unknown offer."""
         return TokenAmount(self._view("quote", offer_id)[0])
 
-    def prepare_publish(self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms) -> Call:
-        """Register adapter, split and offer in one; `digests` are those of manifest, base model and terms."""
+    def prepare_publish(
+        self, digests: tuple[bytes, bytes, bytes], split: RoyaltySplit, terms: OfferTerms, key_hash: bytes = NO_KEY
+    ) -> Call:
+        """Register adapter, split and offer in one; `digests` are those of manifest, base model and terms.
+
+        `key_hash` is that of the adapter's key, which an escrowed offer names. Raises: UsageError if it names none.
+        """
         description = f"publish adapter {digests[0].hex()[:12]} for {format_amount(terms.price)}"
-        return self._to_market(description, "publish", *digests, *_columns(split), _fields(0, terms))
+        return self._to_market(description, "publish", *digests, *_columns(split), _fields(0, terms, key_hash))
 
     def prepare_register(self, digests: tuple[bytes, bytes, bytes]) -> Call:
         """Register an adapter without an offer."""
@@ -108,10 +112,10 @@ class CatalogueGateway(RoyaltyGateway):
         """Create a split."""
         return self._to_market("create a royalty split", "createSplit", *_columns(split))
 
-    def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms) -> Call:
-        """Create another offer for an adapter of the sender."""
+    def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms, key_hash: bytes = NO_KEY) -> Call:
+        """Create another offer for an adapter of the sender. Raises: as `prepare_publish`."""
         description = f"offer adapter {adapter_number} for {format_amount(terms.price)}"
-        return self._to_market(description, "createOffer", adapter_number, _fields(split_id, terms))
+        return self._to_market(description, "createOffer", adapter_number, _fields(split_id, terms, key_hash))
 
     def prepare_withdraw(self, adapter_number: int, offer_ids: Sequence[int]) -> Call:
         """End offers of an adapter of the sender at once; licenses that were sold stay."""
@@ -162,14 +166,16 @@ def _columns(split: RoyaltySplit) -> tuple[list[Account], list[BasisPoints]]:
     return [account for account, _ in split.shares], [share for _, share in split.shares]
 
 
-def _fields(split_id: int, terms: OfferTerms) -> tuple[int, ...]:
+def _fields(split_id: int, terms: OfferTerms, key_hash: bytes) -> tuple[object, ...]:
     """The contract's OfferTerms."""
+    if terms.is_escrowed and key_hash == NO_KEY:
+        raise UsageError("an escrowed offer names the hash of its key")
     return (
         split_id,
         terms.price,
         terms.duration_seconds,
         terms.is_metered,
-        terms.is_escrowed,
         terms.max_rise,
         terms.target,
+        key_hash if terms.is_escrowed else NO_KEY,
     )

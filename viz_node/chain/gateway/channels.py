@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from viz_node.chain.contract import account_of_word
 from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
+from viz_node.chain.items import number_of
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.logs import Log
 from viz_node.chain.rpc import to_hex
@@ -109,13 +110,14 @@ class ChannelsGateway(MarketReader):
 
     def prepare_open_channel(self, channel: NewChannel) -> Call:
         """Open a channel out of the sender's allowance."""
-        values = channel.offer_id, channel.session_account, channel.deposit
-        description = f"open a channel for offer {channel.offer_id} with {format_amount(channel.deposit)}"
+        values = channel.item, channel.session_account, channel.deposit
+        description = f"open a channel for offer {number_of(channel.item)} with {format_amount(channel.deposit)}"
         return self._to_market(description, "openChannel", *values, channel.lifetime_seconds, channel.max_price)
 
-    def prepare_top_up(self, number: int, amount: TokenAmount) -> Call:
-        """Add to the deposit of an open channel, out of the sender's allowance."""
-        return self._to_market(f"add {format_amount(amount)} to channel {number}", "topUp", number, amount)
+    def prepare_top_up(self, number: int, session_account: Account, amount: TokenAmount) -> Call:
+        """Add to the deposit of the open channel with this session key, out of the sender's allowance."""
+        description = f"add {format_amount(amount)} to channel {number}"
+        return self._to_market(description, "topUp", number, session_account, amount)
 
     def prepare_redeem(self, vouchers: Sequence[tuple[Voucher, bytes]]) -> Call:
         """Redeem the newest voucher of each of these channels, with their signatures of 64 bytes."""

@@ -18,6 +18,7 @@ from viz_node.chain.companions import Delivery, OrderTerms, delivery_of, order_o
 from viz_node.chain.gateway.index import SETTLED_DEPTH, Fold, Topics
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.hashing import keccak
+from viz_node.chain.items import number_of
 from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
 from viz_node.chain.logs import Log, read_logs
 from viz_node.chain.rpc import to_hex, to_int
@@ -158,8 +159,8 @@ class EscrowGateway(MarketReader):
 
     def prepare_order(self, order: NewOrder) -> Call:
         """Pay for a license that is granted with the key, out of the sender's allowance."""
-        values = order.offer_id, order.holder, order.max_price, order.key_hash, _point(order.point), order.order_ref
-        description = f"order offer {order.offer_id} for at most {format_amount(order.max_price)}"
+        values = order.item, order.holder, order.max_price, _point(order.point), order.order_ref
+        description = f"order offer {number_of(order.item)} for at most {format_amount(order.max_price)}"
         return self._to_market(description, "order", *values)
 
     def prepare_deliver(self, order: Order, point: bytes, wrapped: bytes) -> Call:

@@ -10,6 +10,7 @@ from typing import Any
 from viz_node.chain.codec import decode, encode
 from viz_node.chain.gateway.reader import MarketReader
 from viz_node.chain.hashing import keccak
+from viz_node.chain.items import number_of
 from viz_node.chain.payments import (
     PERMIT_TYPE,
     TOKEN_VERSION,
@@ -64,7 +65,7 @@ class PaymentsGateway(MarketReader):
         domain = self._token_domain()
         if domain is None:
             raise VerificationError("the payment token does not tell for which domain it takes signatures")
-        bound = purchase.offer_id, purchase.holder, purchase.max_price, purchase.order_ref
+        bound = purchase.item, purchase.holder, purchase.max_price, purchase.order_ref
         values = payer, self.deployment.market, purchase.max_price, valid_before
         return authorization_data(domain, values, purchase_nonce(*bound))
 
@@ -86,8 +87,8 @@ class PaymentsGateway(MarketReader):
         """Buy with a payment that `payment_to_sign` made; anyone may send it, and the signer pays."""
         message = payment["message"]
         packed = message["from"], message["validAfter"], message["validBefore"], *signature_parts(signature)
-        description = f"buy offer {purchase.offer_id} for at most {format_amount(purchase.max_price)}"
-        bound = purchase.offer_id, purchase.holder, purchase.max_price, purchase.order_ref
+        description = f"buy offer {number_of(purchase.item)} for at most {format_amount(purchase.max_price)}"
+        bound = purchase.item, purchase.holder, purchase.max_price, purchase.order_ref
         return self._to_market(description, "buyWithAuthorization", *bound, packed)
 
     def _token_domain(self) -> TokenDomain | None:

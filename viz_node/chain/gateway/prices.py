@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from viz_node.chain.gateway.reader import MarketReader
+from viz_node.chain.items import number_of
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay import Companions, LedgerReplay, MarketTerms
 from viz_node.chain.replay.book import account_of
@@ -26,7 +27,7 @@ _OFFER_FIELDS = {
     EntryKind.SETTLED: "c",
     EntryKind.REFUNDED: "b",
 }
-"""Where an entry that may move a price names its offer."""
+"""Where an entry that may move a price names its offer, in the low bits."""
 
 
 class PricesGateway(MarketReader):
@@ -55,7 +56,7 @@ class PricesGateway(MarketReader):
 
 
 def _offer_of(entry: LedgerEntry) -> int:
-    return int(getattr(entry, _OFFER_FIELDS[EntryKind(entry.kind)]))
+    return number_of(getattr(entry, _OFFER_FIELDS[EntryKind(entry.kind)]))
 
 
 def _sale(entry: LedgerEntry, offer: OfferState, time: int) -> PricedSale:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from viz_node.chain.gateway.catalogue import CatalogueGateway
+from viz_node.chain.gateway.catalogue import CatalogueGateway, Offer
 from viz_node.chain.gateway.royalties import SPLIT_BITS
+from viz_node.chain.items import item_of, number_of
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
@@ -140,10 +141,14 @@ class SalesGateway(CatalogueGateway):
             for ((offer_id, holder), amount), (expiry,) in zip(paid.items(), ends, strict=True)
         ]
 
-    def prepare_buy(self, offer_id: int, holder: str, max_price: TokenAmount, order_ref: bytes) -> Call:
+    def item_of(self, offer: Offer, owner: str, manifest: bytes, key_hash: bytes) -> int:
+        """See `viz_node.chain.items.item_of`."""
+        return item_of(offer, owner, manifest, key_hash)
+
+    def prepare_buy(self, item: int, holder: str, max_price: TokenAmount, order_ref: bytes) -> Call:
         """Pay for a license of `holder`, out of the sender's allowance."""
-        description = f"buy offer {offer_id} for at most {format_amount(max_price)}"
-        return self._to_market(description, "buy", offer_id, holder, max_price, order_ref)
+        description = f"buy offer {number_of(item)} for at most {format_amount(max_price)}"
+        return self._to_market(description, "buy", item, holder, max_price, order_ref)
 
 
 def _granted_by(entry: LedgerEntry) -> int:

@@ -70,8 +70,14 @@ class Book:
     times: Mapping[int, int]
     findings: list[Finding] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
-    paused: bool = False
+    is_marked_paused: bool = False
+    paused_until: int = 0
     now: int = 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether sales were paused at `now`: a pause is over after its time, also without an entry."""
+        return self.is_marked_paused and self.now < self.paused_until
 
     def fail(self, check: str, entry: LedgerEntry, message: str) -> None:
         """Note that the entry does not follow the rules."""

@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from viz_node.chain.items import ESCROWED, METERED, SUSPENDED, WITHDRAWN
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.pricing import PriceRule, PriceState
 
-METERED = 1
-ESCROWED = 2
-WITHDRAWN = 4
-SUSPENDED = 8
 MAX_TARGET = 32_767
 _CREDIT_BITS = 56
 
@@ -41,8 +38,10 @@ class OfferState:
     flags: int
     max_rise: int
     target: int
+    key_hash: bytes
     rule: PriceRule | None = None
     price: PriceState = field(default_factory=PriceState)
+    reserved: PriceState = field(default_factory=PriceState)
 
 
 class Catalogue:
@@ -85,7 +84,7 @@ class Catalogue:
         packed = entry.c
         split, duration, flags = packed & 0xFFFFFFFF, packed >> 32 & 0xFFFFFFFF, packed >> 64 & 0xFF
         max_rise, target = packed >> 72 & 0xFFFF, packed >> 88
-        offer = OfferState(entry.key, entry.a, split, entry.b, duration, flags, max_rise, target)
+        offer = OfferState(entry.key, entry.a, split, entry.b, duration, flags, max_rise, target, entry.d)
         if max_rise:
             offer.rule = PriceRule(TokenAmount(entry.b), max_rise, max(target, 1), self._book.terms.platform_fee)
         adapter = self.adapters.get(entry.a)
@@ -96,6 +95,7 @@ class Catalogue:
             "names a split that does not exist": split in self._splits.by_id,
             "costs nothing": 0 < entry.b < 1 << 64,
             "has terms that the contract refuses": _is_allowed(offer),
+            "is escrowed without a key hash, or names one for nothing": bool(flags & ESCROWED) == any(entry.d),
         }
         for fault in [fault for fault, holds in rules.items() if not holds]:
             self._book.fail("C6", entry, f"offer {entry.key} {fault}")

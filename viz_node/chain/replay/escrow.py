@@ -7,12 +7,17 @@ from coincurve import PrivateKey, PublicKey
 
 from viz_node.chain.companions import Delivery, OrderTerms
 from viz_node.chain.hashing import keccak
+from viz_node.chain.items import ESCROWED
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book, account_of
-from viz_node.chain.replay.catalogue import ESCROWED, Catalogue
+from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.licenses import SPLIT_MASK, TIME_SHIFT, Licenses
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account
+from viz_node.domain.pricing import give_back, release, reserve
+
+OFFER_BITS = 64
+OFFER_MASK = (1 << OFFER_BITS) - 1
 
 
 class OrderStatus(StrEnum):
@@ -37,6 +42,8 @@ class OrderState:
     word: bytes
     terms: OrderTerms | None
     delivery: Delivery | None = None
+    ordered_at: int = 0
+    delivered_at: int = 0
     status: OrderStatus = OrderStatus.OPEN
     expiry: int = 0
 
@@ -94,7 +101,23 @@ class Escrow:
         if self._licenses.expiry.get((entry.b, holder)) or (terms and terms.split_id != offer.split_id):
             self._book.fail("C9", entry, "the holder had the license, or the money is for another split")
         self._catalogue.check_open(entry, offer)
+        if terms is not None and terms.key_hash != offer.key_hash:
+            self._book.fail("C9", entry, "the order is for another key than the offer's")
         self._licenses.check_price(entry, offer, time)
+        if offer.rule is not None:
+            offer.reserved = reserve(offer.reserved, max(entry.a - offer.floor, 0), time)
+            order.ordered_at = time
+
+    def _release(self, order: OrderState, time: int, is_final: bool) -> None:
+        """End what the order has reserved; a final payment counts its licensee, a refund gives back what is left."""
+        offer = self._catalogue.offers.get(order.offer_id)
+        if offer is None or offer.rule is None:
+            return
+        left, offer.reserved = release(offer.reserved, max(order.price - offer.floor, 0), order.ordered_at, time)
+        if is_final:
+            self._licenses.count_licensee(offer, time)
+        else:
+            offer.price = give_back(offer.price, left, time)
 
     def _deliver(self, entry: LedgerEntry) -> None:
         self._book.checked["C9"] += 1
@@ -114,6 +137,7 @@ class Escrow:
             self._book.fail("C9", entry, f"order {entry.key} was delivered to another holder or for another offer")
         order.status, order.delivery, order.word = OrderStatus.DELIVERED, delivery, entry.d
         order.expiry = entry.b
+        order.delivered_at = time
         offer = self._catalogue.offers.get(order.offer_id)
         if offer is not None:
             if self._licenses.expiry.get((offer.offer_id, order.holder)):
@@ -141,12 +165,17 @@ class Escrow:
     def _dispute(self, entry: LedgerEntry, order: OrderState) -> str:
         was_delivered = order.status == OrderStatus.DELIVERED
         order.status = OrderStatus.DISPUTED
-        self._licenses.expiry[order.offer_id, order.holder] = 0
-        if not was_delivered or (entry.b, account_of(entry.c)) != (order.offer_id, order.holder):
-            return "a dispute without a delivery, or about another license"
+        time = self._book.check_time(entry, entry.b >> OFFER_BITS)
+        self._release(order, time, is_final=False)
+        offer = self._catalogue.offers.get(order.offer_id)
+        if not was_delivered or offer is None:
+            return "a dispute without a delivery"
+        expiry = self._licenses.take_back(offer, order.holder, order.delivered_at, time)
+        if (entry.b & OFFER_MASK, entry.c) != (order.offer_id, int(order.holder, 16) | expiry << 160):
+            return f"a dispute about another license, or one that does not end at {expiry}"
         if order.terms is None or order.delivery is None:
             return "the evidence cannot be checked without the published fields"
-        if self._book.time_of(entry) > order.delivery.deadline:
+        if time > order.delivery.deadline:
             return "it was disputed too late"
         return "" if is_wrong_key(order.terms, order.delivery, entry.d) else "the evidence does not show a wrong key"
 
@@ -157,8 +186,7 @@ class Escrow:
         time = self._book.check_time(entry, entry.b >> TIME_SHIFT)
         self._splits.credit(entry, split_id, entry.a)
         offer = self._catalogue.offers.get(order.offer_id)
-        if offer is not None:
-            self._licenses.count_licensee(offer, time)
+        self._release(order, time, is_final=True)
         if not was_delivered or offer is None or (split_id, entry.c) != (offer.split_id, order.offer_id):
             return "it was settled without a delivery, or to another split"
         is_early = order.delivery is not None and time <= order.delivery.deadline
@@ -167,9 +195,11 @@ class Escrow:
     def _refund(self, entry: LedgerEntry, order: OrderState) -> str:
         was_open = order.status == OrderStatus.OPEN
         order.status = OrderStatus.REFUNDED
-        if not was_open or entry.b != order.offer_id:
+        time = self._book.check_time(entry, entry.b >> OFFER_BITS)
+        self._release(order, time, is_final=False)
+        if not was_open or entry.b & OFFER_MASK != order.offer_id:
             return "it was refunded after a delivery, or for another offer"
-        is_early = order.terms is not None and self._book.time_of(entry) <= order.terms.deadline
+        is_early = order.terms is not None and time <= order.terms.deadline
         return "it was refunded before the deadline of the delivery" if is_early else ""
 
 

@@ -1,8 +1,9 @@
 """Replay of licenses: every sale at the price of its rule, every expiry, who holds what."""
 
+from viz_node.chain.items import ESCROWED, METERED
 from viz_node.chain.ledger import PERPETUAL, EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book
-from viz_node.chain.replay.catalogue import ESCROWED, METERED, Catalogue, OfferState
+from viz_node.chain.replay.catalogue import Catalogue, OfferState
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account
 from viz_node.domain.pricing import count, take
@@ -31,7 +32,15 @@ class Licenses:
     def count_licensee(self, offer: OfferState, time: int) -> None:
         """Let a first-time licensee whose payment is final move a moving price."""
         if offer.rule is not None:
-            offer.price = count(offer.rule, offer.price, time)
+            offer.price = count(offer.rule, offer.price, time, offer.reserved.credit)
+
+    def take_back(self, offer: OfferState, holder: Account, since: int, time: int) -> int:
+        """Take back what is left of a license that was delivered at `since`, and nothing that was paid since."""
+        held, granted = self.expiry.get((offer.offer_id, holder), 0), since + offer.duration_seconds
+        left = held - max(granted - time, 0)
+        expiry = 0 if offer.duration_seconds == 0 or held == granted else left
+        self.expiry[offer.offer_id, holder] = expiry
+        return expiry
 
     def grant(self, entry: LedgerEntry, offer: OfferState, told: tuple[Account, int], time: int) -> None:
         """Give or extend a license; `told` is the holder and the expiry that the entry states."""

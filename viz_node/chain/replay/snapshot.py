@@ -28,7 +28,7 @@ MOST_STATE_BYTES = 1 << 30
 
 CARRIED: dict[str, dict[str, Any]] = {
     "": {"head": int, "_last_place": tuple[int, int]},
-    "book": {"checked": dict[str, int], "paused": bool, "now": int},
+    "book": {"checked": dict[str, int], "is_marked_paused": bool, "paused_until": int, "now": int},
     "splits": {"by_id": dict[int, SplitState], "counts": dict[int, int], "units": dict[int, int]},
     "catalogue": {
         "adapters": dict[int, AdapterState],

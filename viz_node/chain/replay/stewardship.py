@@ -1,9 +1,12 @@
 """Replay of notices and of what the steward did: pauses, suspensions, and who the steward is."""
 
+from viz_node.chain.items import SUSPENDED
 from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import NOBODY, Book
-from viz_node.chain.replay.catalogue import SUSPENDED, Catalogue
+from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.domain.ids import Account
+
+LONGEST_PAUSE_SECONDS = 30 * 86_400
 
 
 class Stewardship:
@@ -49,10 +52,17 @@ class Stewardship:
         return "" if is_owner else f"{entry.who} does not own adapter {entry.key}"
 
     def _pause(self, entry: LedgerEntry) -> str:
-        is_pause = entry.kind == EntryKind.PAUSED
-        fault = "sales were paused or open already" if self._book.paused == is_pause else ""
-        self._book.paused = is_pause
-        return self._by_steward(entry) or fault
+        """A pause lasts 30 days at most, the next one waits 30 days; anyone may mark the end of one that is over."""
+        book, time = self._book, self._book.time_of(entry)
+        is_running = time < book.paused_until
+        if entry.kind == EntryKind.PAUSED:
+            is_allowed = time >= book.paused_until + LONGEST_PAUSE_SECONDS and entry.a == time + LONGEST_PAUSE_SECONDS
+            fault = "" if is_allowed else "sales were paused too soon, or for another time than the market allows"
+            book.is_marked_paused, book.paused_until = True, entry.a
+            return self._by_steward(entry) or fault
+        fault = "" if book.is_marked_paused else "sales were open already"
+        book.is_marked_paused, book.paused_until = False, min(book.paused_until, time)
+        return (self._by_steward(entry) if is_running else "") or fault
 
     def _suspend(self, entry: LedgerEntry) -> str:
         offer = self._catalogue.offers.get(entry.key)
@@ -70,6 +80,7 @@ class Stewardship:
     def _change(self, entry: LedgerEntry) -> str:
         is_resignation = entry.who == NOBODY
         fault = "" if is_resignation or entry.who == self.named else f"{entry.who} was not named as steward"
+        self._book.time_of(entry)
         if is_resignation and self._book.paused:
             fault = "the steward resigned while sales were paused"
         self.steward, self.named = entry.who, NOBODY
