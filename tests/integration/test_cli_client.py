@@ -124,7 +124,7 @@ def test_wait__nobody_there__deadline_status(tmp_path: Path) -> None:
 
 def test_doctor__failed_check__status_1_and_its_fix(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--home", str(home), "doctor"]) == 1
-    assert "fix for disk: make room" in capsys.readouterr().out
+    assert "fix: make room" in capsys.readouterr().out
 
 
 def test_content_add__nothing_readable__status_2_with_reasons(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,8 @@ def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, *
     parse_amount(asked["fee"])
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_create", **asked), yes, dry_run):
         job = terminal.run_job(terminal.client.call("pool_create", **asked), detach)
-        print_job(terminal, job, "viz-node pool join POOL ADAPTER")
+        number = ((job or {}).get("result") or {}).get("pool") or "POOL"
+        print_job(terminal, job, f"viz-node pool join {number} ADAPTER")
 
 
 @pool_command.command("watch")
