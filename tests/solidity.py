@@ -2,10 +2,17 @@
 
 import json
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from tests.anvil_market import AnvilMarket
+from viz_node.chain.codec import encode
+from viz_node.chain.deploying import complete_creation, sign_creation
+from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.signing import KeySigner
 from viz_node.daemon.config import program_in
+from viz_node.domain.ids import Account
 
 CONTRACTS = Path(__file__).resolve().parents[1] / "contracts"
 FORGE = program_in(CONTRACTS, "forge")
@@ -29,3 +36,13 @@ def creation_code(file: str, contract: str) -> bytes:
         subprocess.run(command, cwd=CONTRACTS, check=True, capture_output=True, timeout=120)
         built = out / file / f"{contract}.json"
     return bytes.fromhex(json.loads(built.read_bytes())["bytecode"]["object"].removeprefix("0x"))
+
+
+def account_made_of(market: AnvilMarket, code: bytes, owners: Sequence[KeySigner]) -> Account:
+    """The account of a contract whose constructor takes these owners."""
+    data = code + encode(["address"] * len(owners), [owner.account for owner in owners])
+    rpc = JsonRpc(market.rpc_url)
+    try:
+        return complete_creation(rpc, sign_creation(rpc, market.owner.signer, data).raw, 20)[0]
+    finally:
+        rpc.close()

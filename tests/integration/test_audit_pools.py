@@ -1,6 +1,7 @@
 """Roots of pools derived again by an auditor: from published data, with the chain and nothing else."""
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,20 @@ import pytest
 
 from tests.anvil_market import ANVIL
 from tests.audits import assert_cut_anywhere, checkpoint_at
-from tests.integration.test_pools import DAY, WINDOW, Scene, done, used_and_over
+from tests.fakes.world import Member
+from tests.integration.test_pools import DAY, WINDOW, Scene, done, scene, used_and_over
+from tests.solidity import account_made_of, creation_code
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.signing import KeySigner
 from viz_node.cli.main import run
 from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
-from viz_node.domain.division import Division
+from viz_node.domain.division import Division, parse_division
 from viz_node.domain.ids import TokenAmount
-from viz_node.errors import VerificationError
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.pool import UseStatement
+from viz_node.errors import RefusedError, VerificationError
 from viz_node.identity.signatures import recover_account
+from viz_node.services.pool_desk import USES_METHOD
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -79,6 +86,54 @@ async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(cha
     path.write_text(json.dumps(body))
     with pytest.raises(VerificationError):
         verify_report(path)
+
+
+async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and_kept_as_evidence(
+    chain: DevChain, tmp_path: Path
+) -> None:
+    made = await scene(chain, tmp_path / "world")
+    (rita, rob), pool = made.readers, made.gateway.pool(1)
+    owners = [KeySigner(secrets.token_bytes(32)) for _ in range(2)]
+    wallet = account_made_of(made.world.anvil, creation_code("Wallets.sol", "TwoOwnerWallet"), owners)
+    calls = [
+        rob.trade.market.prepare_approve(pool.fee),
+        made.gateway.prepare_subscribe(1, pool.terms, wallet, [0], bytes(32)),
+    ]
+    for number, call in enumerate(calls):
+        await rob.treasury.execute(f"{number}", lambda call=call: call, {"kind": "gift"})
+    made.pass_time(DAY)
+    statement = UseStatement(pool.place, 0, wallet, {1: 2})
+    signatures = [owner.sign_text(statement.text())[2:] for owner in owners]
+    for signature in (signatures[0], signatures[1] + signatures[0]):
+        with pytest.raises(RefusedError, match="not signed by"):
+            await tell(made, rita, replace(statement, signature=signature))
+    await tell(made, rita, replace(statement, signature="".join(signatures)))
+    made.pass_time(3601)
+    await made.watch(made.operator, made.challenger, made.operator)
+    assert made.root_states() == ["pending"]
+    await adopted(made)
+    data, path = tmp_path / "data", tmp_path / "report.json"
+    await rita.pools.export(1, data)
+    (file,) = data.glob("*.json")
+    division = parse_division(file.read_bytes())
+    assert division.wallets_block > 0
+    assert division.statements[0].holder == wallet
+    found = run_examination([made.world.anvil.rpc_url], deployment_of(made, tmp_path), None, "latest", [data])
+    assert found.report.findings == ()
+    assert any("contract accounts signed 1 documents" in note for note in found.report.notes)
+    write_report(found.report, found.evidence, path, None)
+    assert verify_report(path)[0].to_dict() == found.report.to_dict()
+    body = json.loads(path.read_text())
+    body["evidence"]["wallets"] = []
+    path.write_text(json.dumps(body))
+    with pytest.raises(VerificationError):
+        verify_report(path)
+
+
+async def tell(made: Scene, teller: Member, statement: UseStatement) -> None:
+    payload = canonical_bytes({"pool": 1, "row": statement.row()})
+    for party in (made.operator, made.challenger):
+        await teller.network.request(party.keys.peer_id, USES_METHOD, payload)
 
 
 async def lie(made: Scene, change: Division) -> None:

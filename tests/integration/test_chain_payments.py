@@ -11,7 +11,7 @@ import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
-from tests.solidity import creation_code
+from tests.solidity import account_made_of, creation_code
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.codec import encode
@@ -29,9 +29,9 @@ from viz_node.chain.transactions import Call, TransactionSender
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
+from viz_node.domain.signing import text_digest
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
-from viz_node.identity.signatures import text_digest
 from viz_node.services.pay_price import Payments
 from viz_node.services.trade import Trade
 from viz_node.services.transact import Treasury
@@ -285,17 +285,9 @@ def sign_at(sender: TransactionSender, call: Call) -> None:
     sender.sign(call, sender.next_nonce())
 
 
-def account_made_of(market: AnvilMarket, code: bytes) -> Account:
-    rpc, signer = JsonRpc(market.rpc_url), market.owner.signer
-    address, _ = complete_creation(rpc, sign_creation(rpc, signer, code).raw, 20)
-    rpc.close()
-    return address
-
-
 def test_accepts_signature__contract_of_two_owners__takes_both_and_nothing_else(market: AnvilMarket) -> None:
     owners = [KeySigner(secrets.token_bytes(32)) for _ in range(2)]
-    code = creation_code("Wallets.sol", "TwoOwnerWallet")
-    wallet = account_made_of(market, code + encode(("address", "address"), [owner.account for owner in owners]))
+    wallet = account_made_of(market, creation_code("Wallets.sol", "TwoOwnerWallet"), owners)
     text = "a request"
     first, second = (bytes.fromhex(owner.sign_text(text)[2:]) for owner in owners)
     accepts = partial(market.gateway.accepts_signature, wallet)
@@ -312,7 +304,7 @@ def test_accepts_signature__contract_of_two_owners__takes_both_and_nothing_else(
 def test_accepts_signature__contract_that_answers_oddly__is_a_no_in_bounded_time(
     market: AnvilMarket, answer: bytes
 ) -> None:
-    wallet = account_made_of(market, creation_code("Wallets.sol", "OddWallet") + encode(("bytes",), (answer,)))
+    wallet = account_made_of(market, creation_code("Wallets.sol", "OddWallet") + encode(("bytes",), (answer,)), ())
     begun = time.process_time()
     assert not market.gateway.accepts_signature(wallet, bytes(32), bytes(65))
     assert time.process_time() - begun < 2

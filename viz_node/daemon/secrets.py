@@ -122,10 +122,6 @@ class Sealing:
         """Who signed. Raises: VerificationError."""
         return signatures.recover_account(text, signature)
 
-    def text_digest(self, text: str) -> bytes:
-        """What an account signs of a text (EIP-191), 32 bytes."""
-        return signatures.text_digest(text)
-
     def new_key(self) -> bytes:
         """A random 32-byte key."""
         return sealing.new_key()

@@ -6,6 +6,7 @@ auditors. Both call `faults_of`; `tests/integration/test_pools.py` and `tests/in
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -33,6 +34,13 @@ MAX_DIVISION_BYTES = 64 * 1024 * 1024
 
 Recover = Callable[[str, str], Account]
 """Text and signature: the account that signed (EIP-191). Raises VerificationError."""
+Accepts = Callable[[Account, str, str, int], bool]
+"""Account, text, signature and a block: whether the account is a contract that takes the signature then (ERC-1271)."""
+
+
+def no_wallets(account: Account, text: str, signature: str, block: int) -> bool:
+    """No contract takes anything."""
+    return False
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,11 @@ class PoolFacts:
 
 @dataclass(frozen=True)
 class Division:
-    """All that a root follows from; `totals` are the units by split of its periods, the first to the last."""
+    """All that a root follows from; `totals` are the units by split of its periods, the first to the last.
+
+    Accounts that are contracts are asked for their signatures as of `wallets_block`, so that everybody gets the same
+    answer, whatever such a contract says later; 0 if none of them signed anything.
+    """
 
     place: str
     rules: PoolRules
@@ -61,6 +73,7 @@ class Division:
     members: tuple[PoolMember, ...]
     statements: tuple[UseStatement, ...]
     totals: Mapping[int, int]
+    wallets_block: int = 0
 
     def payload(self) -> bytes:
         """The canonical bytes that are published; the chain keeps their SHA-256."""
@@ -72,12 +85,17 @@ class Division:
             "members": [member.row() for member in self.members],
             "statements": [statement.row() for statement in self.statements],
             "totals": _keyed(self.totals),
+            "wallets_block": self.wallets_block,
         }
         return canonical_bytes(body)
 
 
 def divide(
-    rules: PoolRules, facts: PoolFacts, members: Sequence[PoolMember], statements: Sequence[UseStatement]
+    rules: PoolRules,
+    facts: PoolFacts,
+    members: Sequence[PoolMember],
+    statements: Sequence[UseStatement],
+    wallets_block: int = 0,
 ) -> Division:
     """The division that follows from members and statements, each valid for these facts."""
     split_by_adapter = {member.adapter: member.split_id for member in members}
@@ -88,39 +106,51 @@ def divide(
         income = PeriodIncome(facts.fee, rules.adapters_share, uses)
         totals = accumulate(totals, distribute(income, rules.rule), rules.reserve_split)
     by_adapter = tuple(sorted(members, key=lambda member: member.adapter))
-    return Division(facts.place, rules, facts.periods, by_adapter, tuple(sorted(statements, key=place_of)), totals)
+    stated_uses = tuple(sorted(statements, key=place_of))
+    return Division(facts.place, rules, facts.periods, by_adapter, stated_uses, totals, wallets_block)
 
 
-def faults_of(division: Division, facts: PoolFacts, recover: Recover) -> list[str]:
+def is_signed(document: PoolMember | UseStatement, recover: Recover, accepts: Accepts, block: int) -> bool:
+    """Whether the account of a document signed it, by its key or, at a block that is not 0, as a contract."""
+    account = document.account if isinstance(document, PoolMember) else document.holder
+    text, signature = document.text(), document.signature
+    with suppress(VerificationError):
+        if recover(text, signature) == account:
+            return True
+    return block != 0 and accepts(account, text, signature, block)
+
+
+def faults_of(division: Division, facts: PoolFacts, recover: Recover, accepts: Accepts = no_wallets) -> list[str]:
     """What in a published division does not follow from the chain and its signatures; empty if it is right."""
     faults = []
     if (division.place, division.rules.digest()) != (facts.place, facts.rules_digest):
         faults.append("the data is of another pool, or of other rules than the chain's")
     if division.periods != facts.periods:
         faults.append("the data is of other periods than the root")
-    faults += [fault for member in division.members if (fault := member_fault(member, facts, recover))]
-    faults += [fault for item in division.statements if (fault := statement_fault(item, facts, recover))]
-    if not faults and divide(division.rules, facts, division.members, division.statements) != division:
+
+    def signed(document: PoolMember | UseStatement) -> bool:
+        return is_signed(document, recover, accepts, division.wallets_block)
+
+    faults += [fault for member in division.members if (fault := member_fault(member, facts, signed))]
+    faults += [fault for item in division.statements if (fault := statement_fault(item, facts, signed))]
+    parts = division.members, division.statements, division.wallets_block
+    if not faults and divide(division.rules, facts, *parts) != division:
         faults.append("the totals are not what the rule gives for these uses")
     return faults
 
 
-def member_fault(member: PoolMember, facts: PoolFacts, recover: Recover) -> str:
-    """Why a membership does not count; empty if it does."""
-    if not _is_signed(member.text(), member.signature, member.account, recover):
-        return f"the membership of adapter {member.adapter} is not signed by {member.account}"
+def member_fault(member: PoolMember, facts: PoolFacts, signed: Callable[[PoolMember], bool]) -> str:
+    """Why a membership does not count; empty if it does. Who has no such offer is not asked for a signature."""
     if not facts.has_offer(member.adapter, member.account, member.split_id):
         return f"{member.account} does not offer adapter {member.adapter} with split {member.split_id}"
-    return ""
+    return "" if signed(member) else f"the membership of adapter {member.adapter} is not signed by {member.account}"
 
 
-def statement_fault(item: UseStatement, facts: PoolFacts, recover: Recover) -> str:
+def statement_fault(item: UseStatement, facts: PoolFacts, signed: Callable[[UseStatement], bool]) -> str:
     """Why a statement does not count; empty if it does."""
     if item.holder not in facts.subscribers.get(item.period, ()):
         return f"{item.holder} did not subscribe to period {item.period}"
-    if not _is_signed(item.text(), item.signature, item.holder, recover):
-        return f"the uses of period {item.period} are not signed by {item.holder}"
-    return ""
+    return "" if signed(item) else f"the uses of period {item.period} are not signed by {item.holder}"
 
 
 def place_of(statement: UseStatement) -> tuple[int, Account]:
@@ -143,6 +173,7 @@ def parse_division(raw: bytes) -> Division:
             tuple(member_of(row, place) for row in body["members"]),
             tuple(statement_of(row, place) for row in body["statements"]),
             counts_of(body["totals"]),
+            number_of(body["wallets_block"], 0),
         )
         _check_order([member.adapter for member in division.members])
         _check_order([place_of(statement) for statement in division.statements])
@@ -171,13 +202,6 @@ def _by_split(uses: Mapping[int, int], split_by_adapter: Mapping[int, int]) -> U
             split = split_by_adapter[adapter]
             by_split[split] = by_split.get(split, 0) + count
     return by_split
-
-
-def _is_signed(text: str, signature: str, account: Account, recover: Recover) -> bool:
-    try:
-        return recover(text, signature) == account
-    except VerificationError:
-        return False
 
 
 def _keyed(counts: Mapping[int, int]) -> dict[str, int]:

@@ -7,6 +7,7 @@ register the digest of another's manifest. How totals follow from these document
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
@@ -35,6 +36,8 @@ RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
 """Pro-rata pays whoever runs bots; it is there to be compared with, not to be chosen."""
 
 _LARGEST = 2**53
+# A contract with many owners, such as a Safe, has 65 bytes for each of them.
+_SIGNATURE = re.compile(r"(0x)?([0-9a-f]{2}){1,1024}")
 _T = TypeVar("_T")
 
 
@@ -235,7 +238,8 @@ def translated(parse: Callable[[], _T], message: str) -> _T:
 
 
 def _check_signer(account: Any, signature: Any) -> None:
-    text_of(signature)
+    if not isinstance(signature, str) or _SIGNATURE.fullmatch(signature) is None:
+        raise ValueError("a signature is missing, too long or not hex")
     if parse_account(account) != account:
         raise ValueError("an account is malformed")
 

@@ -2,7 +2,6 @@
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from eth_hash.auto import keccak
 
 from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.errors import UsageError, VerificationError
@@ -77,12 +76,6 @@ def sign_as_account(account_key: bytes, text: str) -> str:
 
     signed = EthAccount.sign_message(encode_defunct(text=text), account_key)
     return f"0x{bytes(signed.signature).hex()}"
-
-
-def text_digest(text: str) -> bytes:
-    """What an account signs of a text (EIP-191), 32 bytes."""
-    raw = text.encode()
-    return keccak(b"\x19Ethereum Signed Message:\n" + str(len(raw)).encode() + raw)
 
 
 def recover_account(text: str, signature: str) -> Account:

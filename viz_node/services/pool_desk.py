@@ -5,6 +5,7 @@ peer they come from. Kept records: `rules/DIGEST`, `member/POOL/ADAPTER`, `uses/
 """
 
 import asyncio
+import functools
 import hashlib
 import os
 import re
@@ -27,6 +28,7 @@ from viz_node.domain.pool import (
 )
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError, VizNodeError
 from viz_node.ports import Call, Pool, PostedRoot
+from viz_node.services.check_signature import is_signed_now
 from viz_node.services.trade import Trade
 
 RULES_METHOD = "pool-rules"
@@ -166,7 +168,7 @@ class PoolDesk:
         """Verify and keep a membership. Raises: VerificationError, ChainUnavailableError."""
         member = parse_member(body, pool.place)
         fault = await asyncio.to_thread(
-            member_fault, member, self._facts(pool, (0, 0), {}), self.trade.sealing.recover_account
+            member_fault, member, self._facts(pool, (0, 0), {}), functools.partial(is_signed_now, self.trade)
         )
         if fault:
             raise VerificationError(fault)

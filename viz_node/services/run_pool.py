@@ -9,11 +9,12 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from viz_node.domain.distribution import PoolRule
-from viz_node.domain.division import Division, PoolFacts, divide, faults_of, member_fault, place_of, statement_fault
+from viz_node.domain.division import Division, PoolFacts, faults_of, parse_division, place_of, statement_fault
 from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, TokenAmount, format_amount, format_coin, parse_account
 from viz_node.domain.job import Job
 from viz_node.domain.pool import (
@@ -30,6 +31,7 @@ from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shar
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
 from viz_node.ports import Pool, PostedRoot
+from viz_node.services.check_signature import accepts, divide_signed, is_signed_now
 from viz_node.services.jobs import Report
 from viz_node.services.pool_desk import PENDING, STATEMENTS_METHOD, VETOED, PoolDesk, for_each, page_of
 
@@ -172,8 +174,7 @@ class PoolOperator:
         statement = parse_statement(body.get("row"), pool.place)
         await self._check_time(pool, statement)
         facts = await self._desk.facts(pool, statement.period, statement.period)
-        recover = self._trade.sealing.recover_account
-        fault = await asyncio.to_thread(statement_fault, statement, facts, recover)
+        fault = await asyncio.to_thread(statement_fault, statement, facts, partial(is_signed_now, self._trade))
         if fault:
             raise RefusedError(fault)
         self._desk.keep_statement(pool, statement)
@@ -273,23 +274,29 @@ class PoolOperator:
         facts = await self._desk.facts(pool, first, through)
         if not facts.subscribers:
             return None
-        recover = self._trade.sealing.recover_account
         await self._ask_challenger(pool, rules, facts)
         members = await self._desk.refresh_members(pool, rules)
         statements = self._desk.statements(pool, list(facts.subscribers))
-
-        def make() -> Division:
-            joined = [member for member in members if not member_fault(member, facts, recover)]
-            stated = [item for item in statements if not statement_fault(item, facts, recover)]
-            return divide(rules, facts, joined, stated)
-
-        division = await asyncio.to_thread(make)
-        struck_out = [root.data_digest for root in roots if root.state == VETOED]
-        if sha256(division.payload()).digest() in struck_out:
+        shown = (await self._trade.treasury.heads()).shown
+        division = await asyncio.to_thread(divide_signed, self._trade, rules, facts, members, statements, max(shown, 1))
+        if await asyncio.to_thread(self._is_struck_out, division, roots):
             # Posted again as it is, it would be struck out again, and cost gas each time.
             log.warning("pool %d: its challenger has struck out exactly this division", pool.number)
             return None
         return through, division
+
+    def _is_struck_out(self, division: Division, roots: Sequence[PostedRoot]) -> bool:
+        """Whether this was vetoed before, whatever the block at which contract accounts were asked."""
+        digest = sha256(division.payload()).digest()
+        for root in [root for root in roots if root.state == VETOED]:
+            path = self._desk.path_of(root.data_digest)
+            if root.data_digest == digest:
+                return True
+            if division.wallets_block and path.exists():
+                vetoed = parse_division(path.read_bytes())
+                if replace(vetoed, wallets_block=division.wallets_block) == division:
+                    return True
+        return False
 
     async def _ask_challenger(self, pool: Pool, rules: PoolRules, facts: PoolFacts) -> None:
         """Take in the statements that only the challenger has; he may be away."""
@@ -303,7 +310,9 @@ class PoolOperator:
         for row in rows:
             statement = parse_statement(row, pool.place)
             is_new = place_of(statement) not in known
-            if is_new and not statement_fault(statement, facts, self._trade.sealing.recover_account):
+            if is_new and not await asyncio.to_thread(
+                statement_fault, statement, facts, partial(is_signed_now, self._trade)
+            ):
                 self._desk.keep_statement(pool, statement)
 
     # Challenging.
@@ -332,7 +341,8 @@ class PoolOperator:
             log.warning("pool %d: %s", pool.number, error.message)
             return None
         facts = await self._desk.facts(pool, posted.first, posted.through)
-        faults = await asyncio.to_thread(faults_of, division, facts, self._trade.sealing.recover_account)
+        recover, ask = self._trade.sealing.recover_account, partial(accepts, self._trade)
+        faults = await asyncio.to_thread(faults_of, division, facts, recover, ask)
         told = {place_of(item) for item in division.statements}
         own = self._desk.statements(pool, list(facts.subscribers))
         faults += [f"the uses of {item.holder} are left out" for item in own if place_of(item) not in told]

@@ -34,11 +34,11 @@ FEE = TokenAmount(10_000_000)
 
 
 def sign(account: Account) -> Any:
-    return lambda text: f"{account}|{hashlib.sha256(text.encode()).hexdigest()}"
+    return lambda text: account[2:] + hashlib.sha256(text.encode()).hexdigest()
 
 
 def recover(text: str, signature: str) -> Account:
-    account, _, digest = signature.partition("|")
+    account, digest = "0x" + signature[:40], signature[40:]
     if digest != hashlib.sha256(text.encode()).hexdigest():
         raise VerificationError("another text")
     return Account(account)
@@ -106,6 +106,20 @@ def test_faults_of__any_change__is_named(change: Any, fault: str) -> None:
 def test_faults_of__adapter_of_another_owner__is_named() -> None:
     foreign = facts(has_offer=lambda adapter, account, split: adapter != 2)
     assert faults_of(honest(), foreign, recover) == [f"{OWNER} does not offer adapter 2 with split 12"]
+
+
+def test_faults_of__statement_of_a_contract__counts_by_its_word_at_the_block_that_the_division_names() -> None:
+    by_contract = UseStatement(PLACE, 0, HOLDERS[2], {1: 1}, "0x" + "ab" * 130)
+
+    def accepts(account: Account, text: str, signature: str, block: int) -> bool:
+        return (account, text, signature, block) == (HOLDERS[2], by_contract.text(), by_contract.signature, 8)
+
+    at = {block: divide(RULES, facts(), MEMBERS, [by_contract], block) for block in (0, 7, 8)}
+    assert parse_division(at[8].payload()) == at[8]
+    assert faults_of(at[8], facts(), recover, accepts) == []
+    for division in (at[0], at[7]):
+        assert faults_of(division, facts(), recover, accepts) != []
+    assert faults_of(at[8], facts(), recover) != []
 
 
 USES = st.dictionaries(st.integers(1, 5), st.integers(1, 10**6), min_size=1, max_size=4)

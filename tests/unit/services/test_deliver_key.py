@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.world import Member, World
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import Account, PeerId
+from viz_node.domain.signing import text_digest
 from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, VerificationError
 from viz_node.services.check_signature import MAX_SIGNATURE_BYTES, is_signed
 from viz_node.services.deliver_key import KEY_METHOD, KeyRequest, parse_key_request
@@ -75,7 +76,7 @@ async def test_on_key__license_of_a_contract__the_contract_says_what_it_signed(s
         await sale.ask(account=wallet)
     request = KeyRequest(**(sale.fields | {"account": wallet}))
     signature = sale.sealing.sign_as_account(request.text())
-    chain.wallet_signatures.add((wallet, sale.sealing.text_digest(request.text()), bytes.fromhex(signature[2:])))
+    chain.wallet_signatures.add((wallet, text_digest(request.text()), bytes.fromhex(signature[2:])))
     with pytest.raises(LicenseRequiredError):
         await sale.ask(account=wallet)
     offer = next(offer for offer, _ in chain.state.licenses)

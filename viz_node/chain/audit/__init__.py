@@ -98,7 +98,8 @@ def examine(
             tag, after = hex(int(block)) if block.isdecimal() else block, start.statement.block if start else None
             evidence = collect(rpcs, deployment, tag, after)
             evidence = replace(evidence, divisions=_named(evidence, published, start))
-            conclusion = conclude(evidence, published.recover, start)
+            conclusion = conclude(evidence, published.recover, start, rpcs[0])
+            evidence = replace(evidence, wallets=conclusion.wallets)
             state = compare_state(rpcs[0], deployment.market, conclusion.block.number, conclusion.replay)
             evidence, conclusion = replace(evidence, state=state), with_state(conclusion, state)
             named = None if adapter_id is None else _resolve(conclusion, adapter_id)

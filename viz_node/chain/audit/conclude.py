@@ -1,4 +1,7 @@
-"""What follows from the evidence: proofs verified, ledger replayed, money matched. It asks nobody, so it repeats."""
+"""What follows from the evidence: proofs verified, ledger replayed, money matched.
+
+It asks nobody, except contract accounts for their signatures, whose answers then are evidence; so it repeats.
+"""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -12,16 +15,18 @@ from viz_node.chain.audit.evidence import (
     Evidence,
     History,
     StateCheck,
+    WalletWord,
     decode_history,
 )
 from viz_node.chain.audit.money import Ledgers, compare_transfers
+from viz_node.chain.audit.wallets import Wallets
 from viz_node.chain.contract import load_artifact
 from viz_node.chain.hashing import keccak
 from viz_node.chain.proofs import BlockRef, ProvenAccount, check_block, verify_proof
 from viz_node.chain.replay import CHECKS, Finding, LedgerReplay
 from viz_node.chain.replay.divisions import Published
 from viz_node.chain.replay.snapshot import entries_in, restore
-from viz_node.chain.rpc import to_bytes
+from viz_node.chain.rpc import JsonRpc, to_bytes
 from viz_node.domain.division import Recover
 from viz_node.errors import VerificationError
 
@@ -44,6 +49,7 @@ class Conclusion:
     notes: tuple[str, ...] = ()
     told: tuple[int, ...] = ()
     start: Checkpoint | None = None
+    wallets: frozenset[WalletWord] = frozenset()
 
     @property
     def transfers(self) -> int:
@@ -56,8 +62,12 @@ class Conclusion:
         return len(self.told) + (self.start.statement.unlinked if self.start else 0)
 
 
-def conclude(evidence: Evidence, recover: Recover, start: Checkpoint | None = None) -> Conclusion:
+def conclude(
+    evidence: Evidence, recover: Recover, start: Checkpoint | None = None, rpc: JsonRpc | None = None
+) -> Conclusion:
     """Judge the evidence, of what came after `start` if there is one; what is wrong with the market is a finding.
+
+    With `rpc`, contract accounts are asked for their signatures; without, what the evidence holds of them counts.
 
     Raises: VerificationError, ChainUnavailableError for evidence that cannot be judged at all.
     """
@@ -71,10 +81,14 @@ def conclude(evidence: Evidence, recover: Recover, start: Checkpoint | None = No
     replay.run(history.entries)
     texts = [text.encode(DIVISION_ENCODING) for text in evidence.divisions]
     divisions = {hashlib.sha256(raw).digest(): raw for raw in texts}
-    derived, missing = replay.check_divisions(evidence.deployment.chain_id, Published(divisions, recover))
+    wallets = Wallets(evidence.wallets, rpc)
+    published = Published(divisions, recover, wallets.accepts)
+    derived, missing = replay.check_divisions(evidence.deployment.chain_id, published)
     notes: tuple[str, ...] = ()
     if missing:
         notes = (f"the data of {missing} roots of pools is not at hand: --pool-data derives them again",)
+    if wallets.taken:
+        notes += (f"that contract accounts signed {len(wallets.taken)} documents of pools is an endpoint's word",)
     money = compare_transfers(history.entries, history.transfers, evidence.deployment.market, before)
     proven, faults = _proven(evidence, block)
     faults += [Finding("C1", 0, text) for text in _code_faults(evidence, proven)]
@@ -87,8 +101,9 @@ def conclude(evidence: Evidence, recover: Recover, start: Checkpoint | None = No
     findings = (*replay.findings, *money.findings, *faults)
     told_notes = evidence.notes + notes
     conclusion = Conclusion(
-        block, history, replay, money, findings, checked, "market" in proven, told_notes, told, start
-    )
+        block, history, replay, money, findings, checked, "market" in proven, told_notes, told, start,
+        frozenset(wallets.taken),
+    )  # fmt: skip
     checked["C12"] = conclusion.transfers
     return conclusion
 

@@ -59,6 +59,10 @@ class StateCheck:
     differences: tuple[str, ...] = ()
 
 
+WalletWord = tuple[str, int, str]
+"""A contract account, the block at which it was asked, and Keccak-256 of text digest and signature, hex."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What endpoints said about one market at one block; nothing in it is trusted.
@@ -66,7 +70,7 @@ class Evidence:
     `proofs` and `codes` are of `market`, `annex` and `token`; `headers` those of every block with logs and of the
     blocks between that link them, `histories` the proofs of the history contract by block (see `ancestry`);
     `witnesses` are the endpoints that named the same block hash. `divisions` are texts from outside the chain: the
-    published data behind roots of pools.
+    published data behind roots of pools; `wallets` the signatures in it that contract accounts took.
     """
 
     deployment: Deployment
@@ -83,6 +87,7 @@ class Evidence:
     divisions: tuple[str, ...] = ()
     state: StateCheck = field(default_factory=StateCheck)
     unit: TokenUnit = field(default_factory=TokenUnit)
+    wallets: frozenset[WalletWord] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -133,6 +138,7 @@ def to_document(evidence: Evidence) -> dict[str, Any]:
         "notes": list(evidence.notes),
         "divisions": list(evidence.divisions),
         "unit": list(evidence.unit),
+        "wallets": sorted(map(list, evidence.wallets)),
         "state": {"checked": evidence.state.checked, "differences": list(evidence.state.differences)},
     }
 
@@ -160,6 +166,7 @@ def from_document(body: Any) -> Evidence:
             _divisions(body["divisions"]),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
             unit_of(*body["unit"]),
+            frozenset((parse_account(account), _word(block), str(word)) for account, block, word in body["wallets"]),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:
         raise VerificationError(f"the report's evidence is malformed: {error!r:.200}") from error

@@ -11,7 +11,7 @@ from viz_node.chain.hashing import pool_root
 from viz_node.chain.replay.book import Book, Finding
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.pools import LAPSED, VETOED, Pools, PostedRoot
-from viz_node.domain.division import PoolFacts, Recover, faults_of, parse_division
+from viz_node.domain.division import Accepts, PoolFacts, Recover, faults_of, no_wallets, parse_division
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.pool import pool_place
 from viz_node.errors import VerificationError
@@ -22,6 +22,7 @@ class Published(NamedTuple):
 
     divisions: Mapping[bytes, bytes]
     recover: Recover
+    accepts: Accepts = no_wallets
 
 
 def _nobody(text: str, signature: str) -> Account:
@@ -53,17 +54,17 @@ def check_divisions(
             derived += 1
             periods = posted.first, posted.through
             facts = PoolFacts(place, pool.rules, TokenAmount(pool.fee), periods, posted.subscribers, has_offer)
-            for fault in _judge(raw, posted, facts, published.recover):
+            for fault in _judge(raw, posted, facts, published):
                 book.findings.append(Finding("C10", posted.sequence, f"pool {pool.number}: {fault}"))
     return derived, missing
 
 
-def _judge(raw: bytes, posted: PostedRoot, facts: PoolFacts, recover: Recover) -> list[str]:
+def _judge(raw: bytes, posted: PostedRoot, facts: PoolFacts, published: Published) -> list[str]:
     try:
         division = parse_division(raw)
     except VerificationError as error:
         return [error.message]
-    faults = faults_of(division, facts, recover)
+    faults = faults_of(division, facts, published.recover, published.accepts)
     if hashlib.sha256(raw).digest() != posted.digest:
         faults.append("the data has another digest than the chain says")
     if not division.totals or pool_root(division.totals) != posted.root:
