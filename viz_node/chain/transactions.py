@@ -36,7 +36,9 @@ _HINTS = {
     "OfferClosed": "its owner has withdrawn it, or it is suspended",
     "OfferEscrowed": "order it through the escrow",
     "OfferMetered": "open a channel",
-    "SalesPaused": "the steward has stopped all sales; claims and refunds go on",
+    "OtherOffer": "the market does not offer what the seller's manifest says; look at the listing again, pay nothing",
+    "PausedTooRecently": "sales run thirty days between two pauses",
+    "SalesPaused": "the steward has stopped all sales, for 30 days at most; claims and refunds go on",
     "PlatformShare": "every split gives the platform its fee",
     "TooEarly": "wait until the other side's time is over",
 }
