@@ -330,6 +330,20 @@ contract PoolsTest is PartsFixture {
     function test_claimPool__nothing_for_the_split__reverts() public {
         _adoptTotals(3_000, 0);
         _assertClaimFails(1, 0, abi.encodeWithSelector(IPools.NothingAllocated.selector));
+        IPools.PoolClaim[] memory claims = new IPools.PoolClaim[](2);
+        (claims[0], claims[1]) = (_claimOf(1), _claimOf(0));
+        uint256 before = _sequence();
+        _all().claimPool(claims);
+        vm.assertEq(_sequence(), before + 1, "nothing is no entry");
+    }
+
+    function test_refundRest__fewer_units_than_fees__go_to_the_first_ones() public {
+        _adoptTotals(2_999, 0);
+        _claimPool(0);
+        vm.warp(block.timestamp + CREDIT_TIME);
+        _all().refundRest(_pool, 0, 0, STRANGER);
+        vm.assertTrue(_left(0) == 0 && token.balanceOf(BUYER) == FUNDS - 2_999, "the one unit");
+        _assertRestFails(0, 0, HOLDER, abi.encodeWithSelector(IPools.NothingAllocated.selector));
     }
 
     function test_claimPool__a_split_stands_twice_in_the_root__is_credited_once() public {
