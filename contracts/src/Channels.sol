@@ -32,6 +32,7 @@ abstract contract Channels is ChannelBook, Windows, IChannels {
         require(terms.flags & METERED != 0, OfferNotMetered(offer));
         require(terms.floor <= maxPrice, PriceAboveMax(terms.floor, maxPrice));
         require(sessionKey != address(0), ZeroSessionKey());
+        require(sessionKey.code.length == 0, SessionKeyIsContract(sessionKey));
         require(lifetime >= closeWindow && lifetime <= LONGEST_LIFETIME, LifetimeOutOfBounds(lifetime));
         require(deposit >= terms.floor, DepositTooSmall(deposit));
 

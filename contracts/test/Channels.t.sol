@@ -45,6 +45,8 @@ contract ChannelsTest is PartsFixture {
         _assertOpenFails(offer, STRANGER, USE_PRICE - 1, LIFETIME, USE_PRICE, small);
         bytes memory zero = abi.encodeWithSelector(IChannels.ZeroSessionKey.selector);
         _assertOpenFails(offer, address(0), DEPOSIT, LIFETIME, USE_PRICE, zero);
+        bytes memory code = abi.encodeWithSelector(IChannels.SessionKeyIsContract.selector, address(this));
+        _assertOpenFails(offer, address(this), DEPOSIT, LIFETIME, USE_PRICE, code);
     }
 
     function test_openChannel__smallest_and_longest__accepted() public {

@@ -40,6 +40,7 @@ _HINTS = {
     "PausedTooRecently": "sales run thirty days between two pauses",
     "SalesPaused": "the steward has stopped all sales, for 30 days at most; claims and refunds go on",
     "PlatformShare": "every split gives the platform its fee",
+    "SessionKeyIsContract": "name the account of a key; a contract cannot sign vouchers",
     "TooEarly": "wait until the other side's time is over",
 }
 _KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")

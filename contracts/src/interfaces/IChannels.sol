@@ -25,6 +25,8 @@ interface IChannels {
     error UnknownChannel(uint64 channel);
     /// @notice A channel needs the account of a session key.
     error ZeroSessionKey();
+    /// @notice A contract cannot sign vouchers: the deposit would only wait for its way back.
+    error SessionKeyIsContract(address sessionKey);
     /// @notice A channel lasts at least the close window, and at most 366 days.
     error LifetimeOutOfBounds(uint32 lifetime);
     /// @notice The deposit does not pay for a single use, or nothing was added to it.
