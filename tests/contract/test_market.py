@@ -175,6 +175,8 @@ def test_sale__perpetual__license_for_ever_and_royalties_floored(place: Any) -> 
     assert place.market.granted_in(offer.offer_id, owner.account) is None
     (row,) = place.market.royalties_of(owner.account)
     assert (row.accrued, row.claimed, row.due) == (PRICE, 0, 3_395_000)
+    paid_in = {row.split_id: [adapter.number], row.split_id + 1: []}
+    assert place.market.adapters_paid_into(list(paid_in)) == paid_in
     (sale,) = place.market.sales()
     assert (sale.holder, sale.price, sale.split_id, sale.order_ref) == (buyer.account, PRICE, row.split_id, b"\4" * 32)
     do(buyer, place.market.prepare_claim(row.split_id, owner.account))

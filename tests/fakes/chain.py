@@ -307,6 +307,10 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
     def offers_of(self, adapter_number: int) -> list[Offer]:
         return [offer for offer in self._chain.state.offers if offer.adapter_number == adapter_number]
 
+    def adapters_paid_into(self, split_ids: Collection[int]) -> dict[int, list[int]]:
+        pairs = sorted({(offer.split_id, offer.adapter_number) for offer in self._chain.state.offers})
+        return {split: [adapter for other, adapter in pairs if other == split] for split in split_ids}
+
     def offers_into(self, split_ids: Collection[int]) -> list[int]:
         return [offer.offer_id for offer in self._chain.state.offers if offer.split_id in split_ids]
 

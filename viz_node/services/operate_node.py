@@ -438,11 +438,17 @@ class Operations:
         """What this account earns."""
         answer = await self.royalties_service.show()
         sales = [sale | {"name": self.catalogue.name_of(sale["adapter"])} for sale in answer["sales"]]
-        return answer | {"sales": sales}
+        return answer | {"sales": sales, "rows": self._with_names(answer["rows"])}
+
+    def _with_names(self, rows: Rows) -> Rows:
+        """Rows of splits with the names of the adapters that are paid into them; a number where no name is known."""
+        return [row | {"adapters": [self.catalogue.name_of(n) or f"#{n}" for n in row["adapters"]]} for row in rows]
 
     async def do_royalties_statement(self, *, period: str | None = None) -> Rows:
         """Every sale, share and claim, by ledger entry."""
-        return await self.royalties_service.statement(None if period is None else parse_period(period))
+        return self._with_names(
+            await self.royalties_service.statement(None if period is None else parse_period(period))
+        )
 
     async def do_royalties_claim(self) -> Answer:
         """Take what is due."""

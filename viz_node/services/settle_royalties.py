@@ -34,6 +34,7 @@ class Royalties:
         rows = [row for row in lineage if row.recipient == self._account]
         due, splits = sum(row.due for row in rows), {row.split_id for row in rows}
         sales = [sale for sale in await asyncio.to_thread(self._market.sales) if sale.split_id in splits]
+        adapters = await asyncio.to_thread(self._market.adapters_paid_into, splits)
         return {
             "account": self._account,
             "due": format_amount(due),
@@ -42,6 +43,7 @@ class Royalties:
             "in_pools": format_amount(await self._pools.owed()),
             "rows": [
                 {
+                    "adapters": list(adapters[row.split_id]),
                     "split_id": row.split_id,
                     "share": f"{row.share / 100:.2f}",
                     "accrued": format_amount(row.accrued),
@@ -73,7 +75,9 @@ class Royalties:
         shares = {row.split_id: row.share for row in await asyncio.to_thread(self._market.royalties_of, self._account)}
         movements = await asyncio.to_thread(self._market.movements, self._account, list(shares))
         first, end = period or (0, 2**63)
-        return [_line(line) for line in statement(movements, shares) if first <= line.movement.time < end]
+        adapters = await asyncio.to_thread(self._market.adapters_paid_into, list(shares))
+        lines = [line for line in statement(movements, shares) if first <= line.movement.time < end]
+        return [_line(line) | {"adapters": list(adapters[line.movement.split_id])} for line in lines]
 
     async def claim(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: claim everything that is due, in as few transactions as it takes; whoever else claims does no harm.

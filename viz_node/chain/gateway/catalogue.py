@@ -83,6 +83,12 @@ class CatalogueGateway(RoyaltyGateway):
         entries = self._entries(EntryKind.OFFER_CREATED)
         return [entry.key for entry in entries if entry.c % (1 << SPLIT_BITS) in split_ids]
 
+    def adapters_paid_into(self, split_ids: Collection[int]) -> dict[int, list[int]]:
+        """The adapters whose offers pay into these splits, ascending, by split."""
+        entries = self._entries(EntryKind.OFFER_CREATED)
+        pairs = sorted({(entry.c % (1 << SPLIT_BITS), entry.a) for entry in entries})
+        return {split: [adapter for other, adapter in pairs if other == split] for split in split_ids}
+
     def offer(self, offer_id: int) -> Offer:
         """One offer. Raises: NotFoundError, VerificationError."""
         (adapter_number,) = self._view("adapterOfOffer", offer_id)

@@ -10,7 +10,7 @@ from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_ter
 from viz_node.cli.words import tokens
 from viz_node.domain.ids import format_amount, parse_amount
 
-STATEMENT_COLUMNS = ("entry", "time", "what", "split", "paid", "share", "earned", "taken", "tx_hash")
+STATEMENT_COLUMNS = ("entry", "time", "what", "adapters", "split", "paid", "share", "earned", "taken", "tx_hash")
 
 _ELSEWHERE = {
     "in_derived": "that derived adapters owe to yours; royalties claim brings it, too",
@@ -32,7 +32,11 @@ def royalties_command(ctx: click.Context) -> None:
     if output.is_json:
         output.document(answer)
         return
-    output.rows(answer["rows"], ("split_id", "share", "accrued", "claimed", "due"), "no split names this account yet")
+    output.rows(
+        answer["rows"],
+        ("adapters", "split_id", "share", "accrued", "claimed", "due"),
+        "no split names this account yet",
+    )
     if answer.get("sales"):
         output.line("")
         rows = [row | {"adapter": row.get("name") or f"#{row['adapter']}"} for row in answer["sales"]]
