@@ -385,7 +385,7 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
     assert (more["what"], more["amount"]) == (f"deposit for channel {number}", "0.02")
     assert more["consequence"] == "6 uses left at 0.01; it closes no later for it"
     (closing,) = await table["plan_close"](channel=number)
-    assert closing["consequence"] == "no further uses; 0.04 comes back by itself after 10 minutes"
+    assert closing["consequence"] == "no further uses; 0.04 comes back automatically after 10 minutes"
     assert all(float(row["gas"]) > 0 for row in (opening, more, closing))
     await pair.run(pair.payer, "channel_close", channel=number)
     assert await table["plan_close"](channel=number) == []

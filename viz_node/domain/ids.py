@@ -29,7 +29,7 @@ BasisPoints = NewType("BasisPoints", int)
 TOKEN_DECIMALS = 6
 COIN_DECIMALS = 18
 WHOLE = BasisPoints(10_000)
-FOR_EVER = "for ever"
+FOR_EVER = "forever"
 
 _END_OF_CALENDAR = int(datetime.max.replace(tzinfo=UTC).timestamp())
 _AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")

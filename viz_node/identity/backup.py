@@ -29,7 +29,7 @@ def require_strong(passphrase: str) -> None:
     if len(passphrase) < MIN_CHARACTERS or len(set(passphrase)) < MIN_DISTINCT:
         raise UsageError(
             f"the passphrase has not {MIN_CHARACTERS} characters, {MIN_DISTINCT} of them different",
-            "take five random words or more: the file can be tried offline, for ever",
+            "take five random words or more: the file can be tried offline, without limit",
         )
 
 

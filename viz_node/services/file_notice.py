@@ -36,7 +36,7 @@ class Notices:
         """What it costs and means. Raises: as `check`, TransactionRevertedError."""
         call = self._call(await self.check(adapter, digest, answers))
         gas = format_coin(await self._trade.treasury.quote_wei(call))
-        consequence = "this account and the text's digest are on record for ever; licenses stay"
+        consequence = "this account and the text's digest are on record permanently; licenses stay"
         return [{"what": call.description, "amount": "", "gas": gas, "consequence": consequence}]
 
     async def file(self, job: Job, report: Report) -> dict[str, Any]:

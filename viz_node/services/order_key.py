@@ -64,7 +64,7 @@ class KeyOrders:
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise DeadlineError(
-                "the seller has not delivered the key yet", "try again later; money comes back by itself"
+                "the seller has not delivered the key yet", "try again later; money comes back automatically"
             ) from error
         return self.received(key_hash)
 

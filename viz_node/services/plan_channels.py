@@ -56,7 +56,7 @@ class ChannelPlans:
             return []
         window = (await asyncio.to_thread(self._trade.market.facts)).close_window_seconds
         gas = await self._trade.treasury.quote_wei(self._trade.market.prepare_ask_close(number))
-        consequence = f"no further uses; {format_amount(paid.rest)} comes back by itself after {_span(window)}"
+        consequence = f"no further uses; {format_amount(paid.rest)} comes back automatically after {_span(window)}"
         return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
 
     async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call) -> Rows:

@@ -63,7 +63,7 @@ class PurchasePlans:
 
     async def _consequence(self, listing: Listing, offer: Offer, is_order: bool, facts: MarketFacts) -> str:
         days = offer.duration_seconds // DAY_SECONDS
-        given = f"a license for {days} days" if days else "a license for ever"
+        given = f"a license for {days} days" if days else "a perpetual license"
         if is_order:
             window = _span(facts.delivery_window_seconds)
             return f"{given}, once the key is delivered; the money comes back if that takes longer than {window}"
@@ -100,7 +100,7 @@ def parts_of(
     """Who is credited how much of one payment, each part rounded down as the contract does."""
     roles = {seller: "the seller"}
     if facts.platform is not None:
-        roles[facts.platform] = f"the platform: {facts.platform_fee / 100:g} %, fixed for ever"
+        roles[facts.platform] = f"the platform: {facts.platform_fee / 100:g} %, fixed permanently"
     rows = []
     for account, share in shares:
         number = int(account, 16)

@@ -113,7 +113,7 @@ def test_search__chain_is_down__says_once_why_no_price_is_shown(
 def test_license__plan__says_who_is_paid(show: Show) -> None:
     shown = show(license_command, "elsin", "--max-price", "6.00", "--dry-run")
     assert "4.85 tokens of it to 0x" in shown
-    assert "the platform: 3 %, fixed for ever" in shown
+    assert "the platform: 3 %, fixed permanently" in shown
     assert "the key comes from the seller's node, which answers now" in shown
 
 

@@ -24,7 +24,7 @@ from viz_node.cli.words import cell, flattened, tokens
         ("share", "97.00", "97.00 %"),
         ("adapters_share", 70, "70 %"),
         ("added", 1796068052, "2026-11-30 19:47:32 UTC"),
-        ("expires", 10**15, "for ever"),
+        ("expires", 10**15, "forever"),
         ("expires", "2026-11-30T19:47:56+00:00", "2026-11-30 19:47:56 UTC"),
         ("started", 12, "12"),
         ("size_bytes", 123456, "123,456 bytes"),

@@ -44,7 +44,7 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
         ("monthly", "subscription", "held", 59, "10.00", None),
         ("fair", "perpetual", "on order", None, "0.00", "ordered"),
     ]
-    assert [row["expires"] for row in rows][::2] == ["for ever", None]
+    assert [row["expires"] for row in rows][::2] == ["forever", None]
     assert rows[1]["expires"].startswith("2027-03-")
     assert rows[2]["order_until"].startswith("2027-01-15T08:")
     assert await licenses(holder).sold() == rows

@@ -241,7 +241,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
     assert told in pay["consequence"]
     assert {part["who"]: part["amount"] for part in pay["paid_to"]} == {
         "the seller": "4.85",
-        "the platform: 3 %, fixed for ever": "0.15",
+        "the platform: 3 %, fixed permanently": "0.15",
     }
     assert (sent(world, peer), world.chain.state.permits, peer.store.pending_outbox()) == (0, {}, [])
     if not is_escrowed:

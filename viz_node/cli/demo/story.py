@@ -134,7 +134,7 @@ class Story:
         waiting = str(harbour.ask("royalties")["in_escrow"])
         pass_time(_rpc_url(harbour), DEV_WINDOW_SECONDS + 1)
         due = harbour.until("royalties", lambda answer: answer["in_escrow"] == "0.00")["due"]
-        self._output.line(f"   {waiting} of the first holder in escrow before, {due} due to him after")
+        self._output.line(f"   {waiting} of the first holder in escrow before, {due} due after")
 
     def _settle(self, harbour: DemoNode, orchard: DemoNode) -> dict[str, Any]:
         for node in (harbour, orchard):
