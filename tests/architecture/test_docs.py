@@ -176,6 +176,22 @@ def test_protocol__federation_records__name_the_keys_of_the_code() -> None:
     assert [key for key in keys if f"`{key}`" not in PROTOCOL] == []
 
 
+def test_protocol__table_of_entries__is_that_of_the_contract_and_has_every_kind() -> None:
+    interface = (ROOT / "contracts/src/interfaces/ILedger.sol").read_text()
+    told = [line.strip().removeprefix("/// ") for line in interface.splitlines() if line.strip().startswith("/// |")]
+    assert "\n".join(told) in PROTOCOL
+    kinds = {int(number) for number in re.findall(r"^\| (\d+) ", "\n".join(told), re.MULTILINE)}
+    assert kinds == {int(kind) for kind in EntryKind}
+
+
+def test_rederive__whole_file__is_independent() -> None:
+    tree = ast.parse((ROOT / "tests" / "rederive.py").read_text())
+    modules = {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert not {name for name in modules if name.split(".")[0] in ("viz_node", "tests")}
+    assert "web3" in {name.split(".")[0] for name in modules}
+
+
 def test_glossary__names_in_code__exist_and_terms_are_in_order() -> None:
     rows = re.findall(r"^\| ([^|]+) \| [^|]+ \| ([^|]*) \|$", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
     terms = [term.strip() for term, _ in rows[2:]]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
+from tests.third_party import assert_rederived
 from viz_node.chain.anvil import start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.domain.ids import Account, TokenAmount
@@ -54,6 +55,7 @@ class Shop:
         report, _ = audit([self.market.rpc_url], self.market.deployment, block="latest")
         assert [(finding.check, finding.message) for finding in report.findings] == []
         assert report.ok
+        assert_rederived(self.market.rpc_url, self.market.deployment, report)
 
 
 def test_audit__orders_at_a_moving_price__disputed_refunded_and_settled(market: AnvilMarket) -> None:

@@ -9,6 +9,7 @@ from coincurve import PrivateKey, PublicKey
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.audits import assert_cut_anywhere
+from tests.third_party import assert_rederived
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import AuditReport, audit, examine
 from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
@@ -56,6 +57,7 @@ def assert_holds(market: AnvilMarket) -> AuditReport:
     assert report.findings == ()
     assert report.proof.proven
     assert_cut_anywhere(found)
+    assert_rederived(market.rpc_url, market.deployment, report)
     counts, sums = report.counts, report.sums
     kinds = ("direct_sales", "escrow_settlements", "metered_redemptions", "pool_credits")
     for tally in (counts, sums):

@@ -12,6 +12,7 @@ import pytest
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
 from tests.solidity import account_made_of, creation_code
+from tests.third_party import assert_rederived
 from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.audit import audit
 from viz_node.chain.codec import encode
@@ -58,6 +59,7 @@ def market(chain: DevChain) -> Iterator[AnvilMarket]:
     report, _ = audit([chain.rpc_url], market.deployment, block="latest")
     assert report.findings == ()
     assert report.proof.proven
+    assert_rederived(chain.rpc_url, market.deployment, report)
 
 
 def market_with(token: str, rpc_url: str) -> Deployment:

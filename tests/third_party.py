@@ -1,0 +1,23 @@
+"""An audit's report against a derivation that shares no code with it."""
+
+from dataclasses import asdict
+from typing import Any
+
+from tests.rederive import rederive
+from viz_node.chain.audit import AuditReport
+from viz_node.chain.deployment import Deployment
+from viz_node.cli.commands.audit import report_body
+
+# How often an audit compared answers of the contract, and how many blocks nothing links, are affairs of the audit.
+_OF_THE_AUDIT = {"views", "unlinked_blocks"}
+
+
+def assert_rederived(rpc_url: str, deployment: Deployment, report: AuditReport) -> None:
+    """Every payment, share, due and sum of the report follows from the protocol page, and so does the head."""
+    derived: dict[str, Any] = rederive(rpc_url, asdict(deployment), report.proof.block_number)
+    assert derived.pop("faults") == []
+    told = report_body(report)
+    assert derived.pop("head") == told["proof"]["head"]
+    told["counts"] = {name: count for name, count in told["counts"].items() if name not in _OF_THE_AUDIT}
+    for name, rows in derived.items():
+        assert rows == told[name], name
