@@ -85,9 +85,7 @@ def test_audit__orders_at_a_moving_price__disputed_refunded_and_settled(market: 
 
 def test_audit__pause_that_nobody_ends__sales_after_thirty_days_follow_the_rules(market: AnvilMarket) -> None:
     shop, gateway, stranger = Shop(market), market.gateway, market.sender()
-    steward = gateway.steward()
-    pause = {"from": steward, "to": market.deployment.market, "data": "0x" + gateway.prepare_pause().data.hex()}
-    market.ask("eth_sendTransaction", pause)
+    market.act(gateway.steward(), gateway.prepare_pause())
     assert gateway.is_paused()
     shop.assert_audited()
     market.pass_time(30 * DAY)

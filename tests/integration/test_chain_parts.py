@@ -16,7 +16,6 @@ from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
 from viz_node.chain.hashing import keccak, pool_root
 from viz_node.chain.ledger import PERPETUAL
 from viz_node.chain.logs import Log
-from viz_node.chain.rpc import to_hex
 from viz_node.chain.signing import account_of_key
 from viz_node.chain.transactions import Call
 from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
@@ -333,7 +332,7 @@ def test_steward__pauses_suspends_and_hands_over__an_audit_follows(market: Anvil
     steward, heir = gateway.steward(), market.sender()
 
     def act(call: Call) -> None:
-        market.ask("eth_sendTransaction", {"from": steward, "to": call.to, "data": to_hex(call.data)})
+        market.act(steward, call)
 
     act(gateway.prepare_pause())
     act(gateway.prepare_unpause())

@@ -144,7 +144,10 @@ def judge(evidence: Evidence, recover: Recover, adapter_id: str | None = None) -
     """The report that follows from the evidence alone. Raises: VerificationError."""
     try:
         with _without_collections():
-            return make_report(evidence, with_state(conclude(evidence, recover), evidence.state), adapter_id)
+            conclusion = conclude(evidence, recover)
+            if conclusion.wallets != evidence.wallets:
+                raise VerificationError("the report's evidence names signatures of contracts that nothing rests on")
+            return make_report(evidence, with_state(conclusion, evidence.state), adapter_id)
     except ChainUnavailableError as error:
         raise VerificationError(f"the report's evidence is malformed: {error.message}") from error
 

@@ -166,7 +166,7 @@ def from_document(body: Any) -> Evidence:
             _divisions(body["divisions"]),
             StateCheck(int(state["checked"]), tuple(map(str, state["differences"]))),
             unit_of(*body["unit"]),
-            frozenset((parse_account(account), _word(block), str(word)) for account, block, word in body["wallets"]),
+            _wallets(body["wallets"]),
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, ChainUnavailableError, UsageError) as error:
         raise VerificationError(f"the report's evidence is malformed: {error!r:.200}") from error
@@ -183,6 +183,13 @@ def _divisions(texts: Any) -> tuple[str, ...]:
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise ValueError("divisions are a list of texts")
     return tuple(text.encode(DIVISION_ENCODING).decode(DIVISION_ENCODING) for text in texts)
+
+
+def _wallets(rows: Any) -> frozenset[WalletWord]:
+    found = frozenset((parse_account(account), _word(block), str(word)) for account, block, word in rows)
+    if rows != sorted(map(list, found)):
+        raise ValueError("words of contract accounts are a list, each once and in order")
+    return found
 
 
 def _unique(pairs: Sequence[tuple[int, Any]], noun: str) -> dict[int, Any]:
