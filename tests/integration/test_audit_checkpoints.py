@@ -1,6 +1,7 @@
 """An audit that goes on from a checkpoint: lies after it are found, and a checkpoint that is none is refused."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from tests.integration.test_audit_lies import LIES, about_entries, about_payment
 from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain.audit import Checkpoint, Examination, examine, headers
 from viz_node.chain.audit.ancestry import HISTORY
+from viz_node.chain.audit.checkpoint import FORMAT
 from viz_node.chain.faucet import deploy_for_development
 from viz_node.cli.main import run
 from viz_node.daemon import checkpoints
-from viz_node.daemon.checkpoints import read_checkpoint, write_checkpoint
+from viz_node.daemon.checkpoints import check_target, read_checkpoint, write_checkpoint
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError, VizNodeError
 
@@ -280,3 +282,24 @@ def test_command__checkpoint_and_since__with_a_key_of_its_own(
     assert scene.command("--since", str(path)) == 2
     assert "chmod 600" in capsys.readouterr().err
     assert scene.command("--since", str(path), "--report", str(tmp_path / "report")) == 2
+
+
+@pytest.mark.parametrize("kind", ["text", "folder", "pipe"])
+def test_check_target__something_that_is_no_checkpoint__stays_as_it_is(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "mine"
+    if kind == "text":
+        path.write_text("a novel")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    with pytest.raises(RefusedError, match="is no checkpoint"):
+        check_target(path)
+    check_target(tmp_path / "new")
+    assert kind != "text" or path.read_text() == "a novel"
+
+
+def test_check_target__older_checkpoint__may_be_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint"
+    path.write_bytes(b'{"statement":{"format":"' + FORMAT.encode() + b'","shape":"older"}}\nstate')
+    check_target(path)

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, VizNodeError, error_from
+from viz_node.storage.home import flags_of_last_start
 
 CALL_TIMEOUT_SECONDS = 600.0
 PROBE_TIMEOUT_SECONDS = 2.0
@@ -84,7 +85,8 @@ class NodeClient:
 
     def _not_running(self) -> NodeNotRunningError:
         return NodeNotRunningError(
-            f"no node is running on {self._home}", f"start one: viz-node --home {quote(str(self._home))} start"
+            f"no node is running on {self._home}",
+            f"start one: viz-node --home {quote(str(self._home))} start{flags_of_last_start(self._home)}",
         )
 
 

@@ -75,6 +75,10 @@ def run(arguments: Sequence[str]) -> int:
         return result if isinstance(result, int) else 0
     except VizNodeError as error:
         return _end(terminal, arguments, disk_full(error) or error)
+    except click.exceptions.NoArgsIsHelpError as error:
+        for line in error.format_message().splitlines():
+            printer.write_line(line, is_news=True)
+        return error.exit_code
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "viz-node"
         _report(terminal, arguments, "UsageError", error.format_message(), f"see `{command} --help`")

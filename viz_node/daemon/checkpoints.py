@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from viz_node.chain.audit import Checkpoint, Examination, checkpoint_of
-from viz_node.chain.audit.checkpoint import MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
+from viz_node.chain.audit.checkpoint import FORMAT, MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
 from viz_node.domain.ids import parse_account
-from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError
 from viz_node.files import read_regular_file
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account
 
@@ -45,11 +45,24 @@ def read_checkpoint(path: Path, own_key: Path, signers: Sequence[str]) -> Checkp
     return found
 
 
+def check_target(path: Path) -> None:
+    """Raises: RefusedError unless a checkpoint may be written there: nothing is there, or an older checkpoint."""
+    if not os.path.lexists(path):
+        return
+    try:
+        is_checkpoint = FORMAT.encode() in read_regular_file(path, MOST_CHECKPOINT_BYTES).partition(b"\n")[0]
+    except (OSError, UsageError):
+        is_checkpoint = False
+    if not is_checkpoint:
+        raise RefusedError(f"{path} is there and is no checkpoint", "name another --checkpoint FILE")
+
+
 def write_checkpoint(found: Examination, path: Path, key_path: Path) -> dict[str, object]:
     """Sign and write a checkpoint in one step, over an older one; returns what it says of itself.
 
-    Raises: RefusedError (the audit does not hold), StorageError, UsageError.
+    Raises: RefusedError (the audit does not hold, or `path` is something else), StorageError, UsageError.
     """
+    check_target(path)
     key = own_key(key_path)
     signer = account_of(key)
     statement, state = checkpoint_of(found, signer)

@@ -28,7 +28,7 @@ from viz_node.domain.job import JobState
 from viz_node.errors import VizNodeError
 from viz_node.identity.keystore import read_names
 from viz_node.models.bases import list_bases
-from viz_node.storage.home import peek_pid
+from viz_node.storage.home import flags_of_last_start, peek_pid
 from viz_node.storage.peek import NEWEST_SCHEMA, Glance, glance
 
 _RECENT_SECONDS = 7 * 24 * 3600
@@ -113,9 +113,9 @@ def _node(home: Path) -> Check:
     if pid is not None:
         fix = f"see viz-node logs; if it stays so, end process {pid} and start it again"
         return failed("node", f"process {pid} holds the home and does not answer", fix)
-    if (home / "api.json").exists():
-        return warned("node", "it ended without a stop; nothing is lost", "start it: viz-node start")
-    return warned("node", "not running", "start it: viz-node start")
+    fix = f"start it: viz-node start{flags_of_last_start(home)}"
+    has_fallen = (home / "api.json").exists()
+    return warned("node", "it ended without a stop; nothing is lost" if has_fallen else "not running", fix)
 
 
 def _limit() -> Check:

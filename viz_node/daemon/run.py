@@ -27,7 +27,7 @@ from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.services.jobs import describe_job
-from viz_node.storage.home import open_home, private_directory
+from viz_node.storage.home import open_home, private_directory, remember_start
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
         config = keep_api_port(keep_port(await asyncio.to_thread(join_neighbour, config)))
         node = build(config, keys, chain)
         bind_home(config.home, node.store, chain.deployment)
+        remember_start(config.home, config.dev, config.join)
         async with AsyncExitStack() as stack:
             await node.network.start()
             stack.push_async_callback(node.network.stop)

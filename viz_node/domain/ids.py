@@ -34,6 +34,7 @@ FOR_EVER = "forever"
 _END_OF_CALENDAR = int(datetime.max.replace(tzinfo=UTC).timestamp())
 _AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")
 _ACCOUNT = re.compile(r"0x[0-9a-fA-F]{40}")
+_PEER_ID = re.compile(r"12D3Koo[1-9A-HJ-NP-Za-km-z]{45}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
@@ -62,6 +63,13 @@ def format_coin(wei: int) -> str:
 def format_time(time: int) -> str:
     """Write seconds since 1970 in ISO 8601, UTC; a chain counts on where calendars end."""
     return datetime.fromtimestamp(time, UTC).isoformat() if time < _END_OF_CALENDAR else FOR_EVER
+
+
+def parse_peer_id(text: str) -> PeerId:
+    """Read the id of an Ed25519 peer, as all nodes have. Raises: UsageError."""
+    if _PEER_ID.fullmatch(text) is None:
+        raise UsageError(f"{text!r} is not a peer id", "it begins with 12D3Koo; see `viz-node id`")
+    return PeerId(text)
 
 
 def parse_account(text: str) -> Account:

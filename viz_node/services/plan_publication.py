@@ -7,8 +7,10 @@ from typing import Any
 
 from viz_node.domain.ids import format_amount, format_coin
 from viz_node.domain.manifest import LicenseTerms
-from viz_node.domain.permissions import parse_permissions
+from viz_node.domain.offer import OfferTerms
+from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.domain.royalty import with_platform
+from viz_node.domain.terms import DAY_SECONDS
 from viz_node.services.plan_purchase import parts_of
 from viz_node.services.publish_adapter import Publisher, offer_of, shared_split
 from viz_node.services.trade import Trade
@@ -44,5 +46,18 @@ class PublicationPlans:
                 "gas": format_coin(await self._trade.treasury.quote_wei(call)),
                 "consequence": f"name, terms and split are public permanently; sold at {price} until withdrawn",
                 "paid_to": parts_of(offer.price, split.shares, self._trade.keys.account, facts),
-            }
+            },
+            {"what": "license", "amount": "", "gas": "", "consequence": _license_in_words(str(terms["kind"]), offer)},
+            {"what": "terms", "amount": "", "gas": "", "consequence": _terms_in_words(permissions)},
         ]
+
+
+def _license_in_words(kind: str, offer: OfferTerms) -> str:
+    days = f", {offer.duration_seconds // DAY_SECONDS} days per payment" if offer.duration_seconds else ""
+    way = "through a channel" if offer.is_metered else "held in escrow" if offer.is_escrowed else "paid out at once"
+    return f"{kind}{days}; payments {way}"
+
+
+def _terms_in_words(permissions: Permissions) -> str:
+    said = {name: text for name, text in permissions.sentences().items() if text not in ("", "-")}
+    return "; ".join(f"{name} {text}" for name, text in said.items())

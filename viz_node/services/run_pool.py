@@ -15,7 +15,16 @@ from typing import Any
 
 from viz_node.domain.distribution import PoolRule
 from viz_node.domain.division import Division, PoolFacts, faults_of, parse_division, place_of, statement_fault
-from viz_node.domain.ids import WHOLE, BasisPoints, PeerId, TokenAmount, format_amount, format_coin, parse_account
+from viz_node.domain.ids import (
+    WHOLE,
+    BasisPoints,
+    PeerId,
+    TokenAmount,
+    format_amount,
+    format_coin,
+    parse_account,
+    parse_peer_id,
+)
 from viz_node.domain.job import Job
 from viz_node.domain.pool import (
     LAPSE_SECONDS,
@@ -81,7 +90,7 @@ class PoolOperator:
             adapters_share=parse_percent(asked.share),
             reserve_split=1,  # known when the job has found or made it
             operator_peer=self._trade.keys.peer_id,
-            challenger_peer=PeerId(peer_id),
+            challenger_peer=parse_peer_id(peer_id),
             grace_seconds=asked.grace_hours * 3600,
             created=self._trade.now(),
         )

@@ -1,14 +1,18 @@
 """The node's home directory and the lock that lets only one process use it."""
 
 import fcntl
+import json
 import os
 import time
 from pathlib import Path
+from shlex import quote
 from types import TracebackType
 
 from viz_node.errors import LockedError, StorageError
 
 LOCK_NAME = "lock"
+LAST_START = "last-start.json"
+_MOST_FLAGS_BYTES = 64 * 1024
 
 
 class HomeLock:
@@ -66,6 +70,21 @@ def _lock_soon(descriptor: int) -> None:
         except BlockingIOError:
             time.sleep(0.01)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def remember_start(home: Path, is_dev: bool, joined: Path | None) -> None:
+    """Leave how the node was started, so that advice to start it again names the same flags. Raises: OSError."""
+    (home / LAST_START).write_text(json.dumps({"dev": is_dev, "join": joined and str(joined)}))
+
+
+def flags_of_last_start(home: Path) -> str:
+    """The flags for a shell, each after a space; none for a home that has not been started."""
+    try:
+        with (home / LAST_START).open("rb") as file:
+            told = json.loads(file.read(_MOST_FLAGS_BYTES))
+        return (" --dev" if told["dev"] else "") + (f" --join {quote(str(told['join']))}" if told["join"] else "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def private_directory(home: Path, name: str) -> Path:

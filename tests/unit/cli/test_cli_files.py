@@ -31,3 +31,13 @@ def test_file__device_or_pipe__usage_error_at_once(
     printed = capsys.readouterr()
     assert printed.err.startswith(f"error: {path} is no regular file\nnext: ")
     assert printed.out == ""
+
+
+@pytest.mark.parametrize("command", ["terms", "notice"])
+def test_file__empty__is_refused_before_anything_goes_on_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    path = tmp_path / "empty.toml"
+    path.write_text("\n")
+    assert run(["--home", str(tmp_path), *COMMANDS[command], str(path), "--yes"]) == 2
+    assert str(path) in capsys.readouterr().err

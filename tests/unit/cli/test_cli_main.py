@@ -254,3 +254,12 @@ def test_run__name_of_a_pool__asks_for_its_number(capsys: pytest.CaptureFixture[
     for name in ("readers", "0", "1.5"):
         assert run(["pool", "show", name]) == 2
         assert "is no pool's number; names are not unique: viz-node pool list" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["content"], ["market"], ["--home", "x"]])
+def test_run__command_is_missing__help_with_its_lines(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("Usage: viz-node") or "Missing command" in told
+    assert "error: Usage" not in told
+    assert len(told.splitlines()) > 5 or "Missing command" in told

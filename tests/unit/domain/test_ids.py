@@ -3,7 +3,15 @@
 import pytest
 
 from viz_node.domain.hub import parse_hub_model
-from viz_node.domain.ids import FOR_EVER, format_amount, format_coin, format_time, parse_account, parse_amount
+from viz_node.domain.ids import (
+    FOR_EVER,
+    format_amount,
+    format_coin,
+    format_time,
+    parse_account,
+    parse_amount,
+    parse_peer_id,
+)
 from viz_node.errors import UsageError
 
 # The examples of EIP-55.
@@ -67,3 +75,11 @@ def test_format_coin__exact_without_trailing_zeros(wei: int, text: str) -> None:
 )
 def test_format_time__up_to_the_end_of_the_calendar_and_beyond(time: int, text: str) -> None:
     assert format_time(time) == text
+
+
+def test_parse_peer_id__ed25519_peer_and_nothing_else() -> None:
+    peer = "12D3Koo" + "W" * 45
+    assert parse_peer_id(peer) == peer
+    for text in ("", "12D3Koo", peer[:-1], peer + "W", peer[:-1] + "0", "Qm" + "a" * 44, peer + "\n"):
+        with pytest.raises(UsageError, match="is not a peer id"):
+            parse_peer_id(text)

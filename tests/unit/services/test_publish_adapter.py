@@ -51,7 +51,9 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
 async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothing(holder: Member) -> None:
     holder.add_adapter("elsin")
     plans, (_, asked) = PublicationPlans(holder.trade, holder.publisher), order(holder, split=f"{OTHER}=100")
-    (row,) = await plans.publish("elsin", asked["terms"])
+    row, kind, terms = await plans.publish("elsin", asked["terms"])
+    assert kind["consequence"] == "perpetual; payments paid out at once"
+    assert "commercial use allowed; attribution" in terms["consequence"]
     assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
     assert "sold at 5.00 until withdrawn" in row["consequence"]
     assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from viz_node.errors import LockedError, StorageError
-from viz_node.storage.home import open_home, peek_pid, private_directory
+from viz_node.storage.home import (
+    LAST_START,
+    flags_of_last_start,
+    open_home,
+    peek_pid,
+    private_directory,
+    remember_start,
+)
 
 
 def test_open_home__second_lock__refused_with_pid(tmp_path: Path) -> None:
@@ -45,3 +52,14 @@ def test_private_directory__open_to_others__is_closed(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageError):
         private_directory(tmp_path, "file")
+
+
+def test_flags_of_last_start__as_it_was_started__quoted_for_a_shell(tmp_path: Path) -> None:
+    assert flags_of_last_start(tmp_path) == ""
+    remember_start(tmp_path, True, None)
+    assert flags_of_last_start(tmp_path) == " --dev"
+    remember_start(tmp_path, True, Path("/a b"))
+    assert flags_of_last_start(tmp_path) == " --dev --join '/a b'"
+    for damaged in ("", "[]", '{"dev": 1}', "\0"):
+        (tmp_path / LAST_START).write_text(damaged)
+        assert flags_of_last_start(tmp_path) == ""

@@ -98,11 +98,13 @@ def audit_command(
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
     from viz_node.daemon.audit import compare_receipts, run_examination, write_report
-    from viz_node.daemon.checkpoints import read_checkpoint, write_checkpoint
+    from viz_node.daemon.checkpoints import check_target, read_checkpoint, write_checkpoint
 
     receipts, since, signers = asked.pop("receipts"), asked.pop("since"), asked.pop("signers")
     _check_options(report, checkpoint, key, since)
     own_key = key or Path(click.get_app_dir("viz-node")) / OWN_KEY
+    if checkpoint is not None:
+        check_target(checkpoint)
     start = None if since is None else read_checkpoint(since, own_key, signers)
     found = run_examination(start=start, **asked)
     files: dict[str, Any] = {}

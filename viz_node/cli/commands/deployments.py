@@ -118,6 +118,10 @@ def _plan(deployer: Any, setup: Any) -> list[dict[str, Any]]:
         ("steward", f"{setup.steward} may stop sales"),
     ]
     said = [text for text in fixed if _NOTHING not in text[1]]
+    if setup.steward == _NOTHING:
+        said.append(("steward", "nobody can stop sales, and no steward can be named later"))
+    windows = [f"{name} {getattr(setup, f'{name}_seconds') // 60} minutes" for name in _WINDOWS]
+    said.append(("windows", ", ".join(windows)))
     first = f"from {deployer.signer.account}; what follows is fixed for good"
     rows = [(f"market on chain {planned.chain_id}", first), *said]
     gas = format_coin(planned.gas_wei)

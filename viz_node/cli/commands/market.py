@@ -92,7 +92,10 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool
 
 
 def _read_terms(path: Path) -> dict[str, Any]:
-    body = read_toml(path, "viz-node config example noncommercial prints one")
+    example = "viz-node config example noncommercial prints one"
+    body = read_toml(path, example)
+    if not body:
+        raise UsageError(f"{path} holds no terms", example)
     parse_permissions(body)
     return body
 

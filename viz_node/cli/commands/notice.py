@@ -65,4 +65,6 @@ def _digest(path: Path) -> str:
         raw = read_regular_file(path, MAX_TEXT_BYTES)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", "check the file") from error
+    if not raw.strip():
+        raise UsageError(f"{path} is empty", "write the complaint, or the answer, into it first")
     return hashlib.sha256(raw).hexdigest()
