@@ -10,7 +10,7 @@ from typing import Any
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
-from viz_node.domain.ids import WHOLE, AdapterId, BasisPoints, PeerId, parse_account
+from viz_node.domain.ids import WHOLE, AdapterId, BasisPoints, PeerId, format_amount, parse_account
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import (
     FILE_NAMES,
@@ -102,7 +102,7 @@ class Publisher:
         report({"phase": "announce", "step": 3, "steps": 3})
         await self.share(record)
         await self.announce(record)
-        return {"adapter_id": manifest.adapter_id(), "tx_hash": tx_hash, "price": terms["price"]}
+        return {"adapter_id": manifest.adapter_id(), "tx_hash": tx_hash, "price": format_amount(terms["price"])}
 
     async def announce(self, record: AdapterRecord) -> None:
         """Tell the network about a published adapter, with a new sequence number."""

@@ -61,7 +61,7 @@ def create(
     )
     federation = answer["federation_id"]
     terminal.output.facts(answer, [("federation", federation), ("invite", answer["invite"])])
-    terminal.output.line("next: every other member runs `viz-node federation join INVITE --content …`,")
+    terminal.output.line("next: every other member runs `federation join INVITE --content …` on a node of their own,")
     terminal.output.line(f"      then here: viz-node federation run {federation}")
     terminal.output.news(PLAIN_UPDATES)
 

@@ -20,7 +20,7 @@ def adapters_command() -> None:
 @pass_terminal
 def list_adapters(terminal: Terminal) -> None:
     """Adapters that were trained here or fetched."""
-    columns = ("name", "adapter_id", "base", "origin", "evaluation", "published", "price")
+    columns = ("name", "adapter_id", "base", "origin", "evaluation", "published")
     empty = "no adapters yet; train one: viz-node train NAME --content all"
     terminal.output.rows(terminal.client.call_list("adapters_list"), columns, empty)
 
