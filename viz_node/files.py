@@ -2,11 +2,12 @@
 
 import os
 import stat
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
 
-from viz_node.errors import UsageError
+from viz_node.errors import StorageError, UsageError
 
 MAX_TOML_BYTES = 64 * 1024
 # The parser takes time in the square of a dotted key's length.
@@ -27,6 +28,26 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
     if len(raw) > max_bytes:
         raise UsageError(f"{path} is larger than {readable_size(max_bytes)}", "is it the right file?")
     return raw
+
+
+def write_whole(path: Path, raw: bytes) -> None:
+    """Write or replace the file, whole or not at all, durably, readable by its owner only. Raises: StorageError."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(raw)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(name).replace(path)
+            directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(directory)
+            os.close(directory)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise StorageError(f"cannot write {path}: {error.strerror}", "check the folder and the disk") from error
 
 
 def read_toml(path: Path, hint: str) -> dict[str, Any]:

@@ -7,7 +7,6 @@ reports. A checkpoint by any other account counts only if the caller names that 
 import os
 import secrets
 import stat
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from viz_node.chain.audit import Checkpoint, Examination, checkpoint_of
 from viz_node.chain.audit.checkpoint import FORMAT, MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
 from viz_node.domain.ids import parse_account
 from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError
-from viz_node.files import read_regular_file
+from viz_node.files import read_regular_file, write_whole
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account
 
 MAX_KEY_BYTES = 1024
@@ -69,7 +68,7 @@ def write_checkpoint(found: Examination, path: Path, key_path: Path) -> dict[str
     raw = encode_checkpoint(statement, state, signer, sign_as_account(key, statement.signed_text()))
     if len(raw) > MOST_CHECKPOINT_BYTES:
         raise StorageError(f"the market's state takes more than the {MOST_CHECKPOINT_BYTES >> 20} MiB of a checkpoint")
-    _replace(path, raw)
+    write_whole(path, raw)
     return {"path": str(path), "block": statement.block, "entries": statement.entries, "signer": signer}
 
 
@@ -98,20 +97,3 @@ def read_key(path: Path) -> bytes:
     if len(key) != 32:
         raise UsageError(f"{path} holds no key", _KEY_HINT)
     return key
-
-
-def _replace(path: Path, raw: bytes) -> None:
-    """The file as a whole or not at all, readable by its owner only. Raises: StorageError."""
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(raw)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", "choose another FILE") from error

@@ -5,7 +5,6 @@ that is killed at any moment is completed by the same command, and never paid fo
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from viz_node.daemon.secrets import KEYSTORE, unlock
 from viz_node.daemon.signers import make_signer, with_account
 from viz_node.domain.ids import Account
 from viz_node.errors import RefusedError, StorageError, VerificationError
+from viz_node.files import write_whole
 from viz_node.storage.home import open_home, private_directory
 
 WAIT_SECONDS = 300.0
@@ -62,12 +62,13 @@ class Deployer:
         if raw is None:
             self.plan(setup)
             raw = sign_creation(self.rpc, self.signer, setup.creation_data()).raw
-            _write(self.pending, json.dumps({"signed_creation": raw.hex()}).encode())
+            write_whole(self.pending, json.dumps({"signed_creation": raw.hex()}).encode())
         deployment = complete_market(self.rpc, raw, setup.token or NOBODY, WAIT_SECONDS)
         for finding in check_deployment(self.rpc, deployment):
             if finding.state == "fail":
                 raise VerificationError(f"the market is not what was deployed: {finding.detail}", finding.fix)
-        _write(self.out, deployment.to_bytes())
+        write_whole(self.out, deployment.to_bytes())
+        self.out.chmod(0o644)  # it is for everybody
         self.pending.unlink(missing_ok=True)
         return deployment
 
@@ -122,19 +123,3 @@ def check_market(path: Path, rpc_url: str) -> tuple[list[Finding], dict[str, int
         return findings, market_terms(rpc, Account(deployment.market)) if is_market else {}
     finally:
         rpc.close()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all, and durable. Raises: StorageError."""
-    part = path.with_name(path.name + ".part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(directory)
-        os.close(directory)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", "check the folder and the disk") from error
