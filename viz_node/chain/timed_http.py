@@ -131,16 +131,8 @@ class _PlainConnection(HTTPConnection):
         super().send(data)
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _TimedResponse
-
-    def _new_conn(self) -> socket.socket:
-        return _connected(self, super()._new_conn)
-
-    def send(self, data: Any) -> None:
-        if self.sock is not None:
-            self.sock.settimeout(_seconds_left())
-        super().send(data)
+class _SecureConnection(_PlainConnection, HTTPSConnection):
+    """The same over TLS."""
 
 
 class _Pool(HTTPConnectionPool):

@@ -19,7 +19,7 @@ from viz_node.chain.deploying import (
     sign_creation,
 )
 from viz_node.chain.deployment import NOBODY, Deployment
-from viz_node.chain.market_check import Finding, check_deployment, market_terms
+from viz_node.chain.market_check import check_deployment, market_terms
 from viz_node.chain.rpc import JsonRpc
 from viz_node.chain.signing import Signer
 from viz_node.chain.transactions import chain_id_of
@@ -27,6 +27,7 @@ from viz_node.daemon.chains import read_deployment
 from viz_node.daemon.config import load_config
 from viz_node.daemon.secrets import KEYSTORE, unlock
 from viz_node.daemon.signers import make_signer, with_account
+from viz_node.domain.health import Check, Health
 from viz_node.domain.ids import Account
 from viz_node.errors import RefusedError, StorageError, VerificationError
 from viz_node.files import write_whole
@@ -65,7 +66,7 @@ class Deployer:
             write_whole(self.pending, json.dumps({"signed_creation": raw.hex()}).encode())
         deployment = complete_market(self.rpc, raw, setup.token or NOBODY, WAIT_SECONDS)
         for finding in check_deployment(self.rpc, deployment):
-            if finding.state == "fail":
+            if finding.state is Health.FAIL:
                 raise VerificationError(f"the market is not what was deployed: {finding.detail}", finding.fix)
         write_whole(self.out, deployment.to_bytes())
         self.out.chmod(0o644)  # it is for everybody
@@ -111,7 +112,7 @@ def open_deployer(home: Path, rpc_url: str, out: Path) -> Iterator[Deployer]:
             rpc.close()
 
 
-def check_market(path: Path, rpc_url: str) -> tuple[list[Finding], dict[str, int | str]]:
+def check_market(path: Path, rpc_url: str) -> tuple[list[Check], dict[str, int | str]]:
     """Findings about a deployment file, and the market's terms if the file is true.
 
     Raises: NotFoundError, VerificationError (no deployment file), ChainUnavailableError.
@@ -119,7 +120,7 @@ def check_market(path: Path, rpc_url: str) -> tuple[list[Finding], dict[str, int
     deployment, rpc = read_deployment(path), JsonRpc(rpc_url)
     try:
         findings = check_deployment(rpc, deployment)
-        is_market = all(finding.state != "fail" for finding in findings[:2])
+        is_market = all(finding.state is not Health.FAIL for finding in findings[:2])
         return findings, market_terms(rpc, Account(deployment.market)) if is_market else {}
     finally:
         rpc.close()

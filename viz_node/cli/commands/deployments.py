@@ -84,7 +84,7 @@ def check_command(terminal: Terminal, file: Path, rpc_url: str) -> None:
     from viz_node.daemon.market_care import check_market
 
     findings, terms = check_market(file, rpc_url)
-    rows = [asdict(finding) for finding in findings]
+    rows = [finding.to_row() for finding in findings]
     if terminal.output.is_json:
         terminal.output.document({"checks": rows, "terms": terms})
     else:
