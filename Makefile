@@ -62,6 +62,7 @@ test-rest: setup
 
 test-contracts: setup
 	cd contracts && $(FORGE) build && $(FORGE) test
+	cd contracts && FOUNDRY_PROFILE=mutation $(FORGE) build src  # what the mutants are compiled with
 
 test-parts: setup
 	$(BIN)/python -m pytest -q tests/contract tests/integration

@@ -54,15 +54,14 @@ abstract contract Offers is Licenses, ISales {
         uint64 floor = terms.floor;
         uint8 flags = terms.flags;
         _requireOpen(item, floor, flags);
-        mapping(address => uint256) storage holders = licenses[offer];
-        uint256 earlier = holders[holder];
+        uint256 earlier = licenses[offer][holder];
         require(flags & METERED == 0, OfferMetered(offer));
         require(flags & ESCROWED == 0 || earlier != 0, OfferEscrowed(offer));
         uint256 expiry = _extended(offer, holder, earlier, terms.duration);
         uint32 split = terms.split;
         price = terms.maxRise == 0 ? floor : _takePrice(terms, earlier == 0);
         require(price <= maxPrice, PriceAboveMax(price, maxPrice));
-        holders[holder] = expiry;
+        licenses[offer][holder] = expiry;
         _credit(split, price);
         _record(SOLD, offer, holder, price, uint256(split) | (block.timestamp << 32), expiry, orderRef);
     }
