@@ -135,7 +135,7 @@ class Member:
         self.deliveries = Deliveries(trade, self.publisher)
         desk = PoolDesk(trade, self.home / "pools")
         self.pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
-        self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None)
+        self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None, blob_id_of)
         self.metered = Metered(trade, VOUCHERS, verify_bytes)
         self.meter = Meter(trade, VOUCHERS, self.write)
         self.prices = Prices(trade)

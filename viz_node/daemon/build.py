@@ -143,7 +143,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
     desk = PoolDesk(trade, home / "pools", parse_amount(config.coin_price))
     pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
     key_orders = KeyOrders(trade)
-    buyer = Buyer(trade, key_orders, pools.subscriptions, home, check_adapter)
+    buyer = Buyer(trade, key_orders, pools.subscriptions, home, check_adapter, blob_id_of)
     prices, notices, allowances = Prices(trade), Notices(trade), Allowances(trade)
     vouchers = Vouchers(chain.deployment)
     metered, meter = Metered(trade, vouchers, verify_bytes), Meter(trade, vouchers, workshop.write)

@@ -38,6 +38,7 @@ class Buyer:
         subscriptions: Subscriptions,
         directory: Path,
         check_adapter: CheckAdapter,
+        blob_id_of: Callable[[Path], str],
     ) -> None:
         self._trade = trade
         self._payments = Payments(trade)
@@ -45,6 +46,7 @@ class Buyer:
         self._subscriptions = subscriptions
         self._directory = directory
         self._check_adapter = check_adapter
+        self._blob_id_of = blob_id_of
 
     async def license(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: pay for a license unless the account holds one; repeated after a crash it pays nothing twice."""
@@ -151,7 +153,7 @@ class Buyer:
         for entry in manifest.files:
             destination = sealed / f"{entry.name}.sealed"
             # A file that is there may be left from an adapter of the same name.
-            if not destination.exists() or await self._trade.network.share(destination) != entry.blob_id:
+            if not destination.exists() or await asyncio.to_thread(self._blob_id_of, destination) != entry.blob_id:
                 destination.unlink(missing_ok=True)
                 providers = await self._trade.network.find_providers(entry.blob_id)
                 peers = list(dict.fromkeys([manifest.peer_id, *providers]))

@@ -1,5 +1,6 @@
 """Buying and fetching on the fakes: killed at every call of every port, nothing is paid twice."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
+from viz_node.p2p.blobs import blob_id_of
 
 PRICE, MONEY = 5_000_000, 20_000_000
 
@@ -166,8 +168,19 @@ async def test_fetch__sealed_file_of_another_adapter_is_in_the_way__downloads_it
     license_order, fetch_order = orders(adapter_id)
     folder = peer.home / "bundles" / "elsin"
     folder.mkdir()
-    (folder / f"{FILE_NAMES[0]}.sealed").write_bytes(b"left by a fetch that was cancelled")
+    leftover = folder / f"{FILE_NAMES[0]}.sealed"
+    leftover.write_bytes(b"left by a fetch that was cancelled")
+    its_id = blob_id_of(leftover)
     jobs = await peer.live(license_order, fetch_order)
+    assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
+    assert its_id not in peer.network.blobs
+
+
+async def test_fetch__sealed_files_are_there_from_a_fetch_that_failed__loads_them_from_nobody(tmp_path: Path) -> None:
+    _, holder, peer, adapter_id = await market(tmp_path)
+    shutil.copytree(holder.home / "bundles" / "elsin", peer.home / "bundles" / "elsin")
+    holder.network.blobs.clear()
+    jobs = await peer.live(*orders(adapter_id))
     assert [job.state for job in jobs] == [JobState.DONE, JobState.DONE]
 
 
