@@ -23,25 +23,25 @@ from pathlib import Path
 
 from report import CACHE, ROOT, Row, describe_machine, parser, publish
 
-from viz_node.chain import anvil, faucet
-from viz_node.chain.audit import Evidence, audit, examine
-from viz_node.chain.audit.ancestry import misplaced_logs, read_headers
-from viz_node.chain.audit.collect import collect
-from viz_node.chain.audit.conclude import conclude
-from viz_node.chain.audit.evidence import decode_history
-from viz_node.chain.audit.money import compare_transfers
-from viz_node.chain.audit.report import make_report
-from viz_node.chain.audit.state import compare_state
-from viz_node.chain.contract import load_artifact
-from viz_node.chain.deployment import Deployment
-from viz_node.chain.hashing import keccak, split_proof
-from viz_node.chain.items import NO_KEY
-from viz_node.chain.market import MarketGateway
+from viz_node.audit import Evidence, audit, examine
+from viz_node.audit.ancestry import misplaced_logs, read_headers
+from viz_node.audit.collect import collect
+from viz_node.audit.conclude import conclude
+from viz_node.audit.evidence import decode_history
+from viz_node.audit.money import compare_transfers
+from viz_node.audit.report import make_report
+from viz_node.audit.state import compare_state
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
+from viz_node.chain.contract.artifact import load_artifact
+from viz_node.chain.contract.deployment import Deployment
+from viz_node.chain.contract.items import NO_KEY
+from viz_node.chain.development import anvil, faucet
+from viz_node.chain.encoding.hashing import keccak, split_proof
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.rpc import JsonRpc, to_hex
 from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
-from viz_node.chain.rpc import JsonRpc, to_hex
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.daemon.checkpoints import read_checkpoint, write_checkpoint
 from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount

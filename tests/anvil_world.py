@@ -5,8 +5,8 @@ from typing import Any
 
 from tests.anvil_market import AnvilMarket
 from tests.fakes.world import Member, World
-from viz_node.chain.faucet import fund
-from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.account.transactions import TransactionSender
+from viz_node.chain.development.faucet import fund
 
 
 class AnvilWorld(World):

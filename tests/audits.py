@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from viz_node.chain.audit import Checkpoint, Evidence, Examination, checkpoint_of
-from viz_node.chain.audit.ancestry import read_headers
-from viz_node.chain.audit.checkpoint import encode_checkpoint, parse_checkpoint
-from viz_node.chain.audit.conclude import conclude, with_state
-from viz_node.chain.audit.report import make_report
+from viz_node.audit import Checkpoint, Evidence, Examination, checkpoint_of
+from viz_node.audit.ancestry import read_headers
+from viz_node.audit.checkpoint import encode_checkpoint, parse_checkpoint
+from viz_node.audit.conclude import conclude, with_state
+from viz_node.audit.report import make_report
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
 from viz_node.domain.division import Recover
 from viz_node.domain.ids import Account

@@ -7,10 +7,10 @@ from functools import cache
 from pathlib import Path
 
 from tests.anvil_market import AnvilMarket
-from viz_node.chain.codec import encode
-from viz_node.chain.deploying import complete_creation, sign_creation
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.signing import KeySigner
+from viz_node.chain.account.deploy import complete_creation, sign_creation
+from viz_node.chain.account.signing import KeySigner
+from viz_node.chain.encoding.abi import encode
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.config import program_in
 from viz_node.domain.ids import Account
 

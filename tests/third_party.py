@@ -4,8 +4,8 @@ from dataclasses import asdict
 from typing import Any
 
 from tests.rederive import rederive
-from viz_node.chain.audit import AuditReport
-from viz_node.chain.deployment import Deployment
+from viz_node.audit import AuditReport
+from viz_node.chain.contract.deployment import Deployment
 from viz_node.cli.commands.audit import report_body
 
 # How often an audit compared answers of the contract, and how many blocks nothing links, are affairs of the audit.

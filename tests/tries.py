@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from viz_node.chain import rlp
-from viz_node.chain.hashing import keccak
+from viz_node.chain.encoding import rlp
+from viz_node.chain.encoding.hashing import keccak
 
 Node = list[bytes]
 

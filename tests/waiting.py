@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from viz_node.ports import Store
-from viz_node.services.transact import Treasury
+from viz_node.services.money.transact import Treasury
 
 T = TypeVar("T")
 _PAUSE_SECONDS = 0.05

@@ -15,7 +15,7 @@ import pytest
 
 from viz_node.api.guard import MAX_BODY_BYTES
 from viz_node.api.routes import BODY_SECONDS
-from viz_node.chain.ledger import EntryKind
+from viz_node.chain.contract.ledger import EntryKind
 from viz_node.cli.main import viz_node
 from viz_node.domain import federation
 from viz_node.domain.announcement import MAX_ANNOUNCEMENT_BYTES, MAX_LIFETIME_SECONDS, Announcement
@@ -25,7 +25,7 @@ from viz_node.domain.pool import MAX_ADAPTERS_USED, MAX_RULES_BYTES, PoolMember,
 from viz_node.identity.sealing import FRAME_BYTES
 from viz_node.p2p import wire
 from viz_node.p2p.blobs import CHUNK_BYTES
-from viz_node.services.deliver_key import KeyRequest
+from viz_node.services.market.deliver_key import KeyRequest
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])

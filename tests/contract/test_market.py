@@ -10,14 +10,14 @@ import pytest
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
 from tests.fakes.channels import VOUCHERS
 from tests.waiting import until_blocking
-from viz_node.chain.anvil import start_anvil, stop_anvil
-from viz_node.chain.faucet import deploy_for_development, fund
-from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.transactions import TransactionSender
-from viz_node.chain.vouchers import Vouchers
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.account.transactions import TransactionSender
+from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.development.anvil import start_anvil, stop_anvil
+from viz_node.chain.development.faucet import deploy_for_development, fund
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.test_story import ANVIL, RunningNode
 from tests.unit.models.test_adapter_files import good_tensors, pack
 from tests.waiting import until_blocking
-from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.domain.records import AdapterRecord
 from viz_node.models.adapter_files import CONFIG_NAME, WEIGHTS_NAME, config_bytes
 from viz_node.storage.home import open_home

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.test_escrow import plant
 from tests.e2e.test_story import ANVIL, RunningNode
 from tests.waiting import until_blocking
-from viz_node.chain.rpc import JsonRpc
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.audit import run_full_audit
 from viz_node.domain.job import Job, JobState
 from viz_node.storage.home import open_home

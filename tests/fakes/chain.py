@@ -9,16 +9,16 @@ from typing import Any
 
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull, require_item
-from viz_node.chain.companions import Delivery, OrderTerms
-from viz_node.chain.fees import RAISE_PERCENT
+from viz_node.chain.account.fees import RAISE_PERCENT
+from viz_node.chain.account.signing import SignedTransaction
+from viz_node.chain.account.transactions import Heads, Receipt
+from viz_node.chain.contract.companions import Delivery, OrderTerms
+from viz_node.chain.contract.items import NO_KEY, item_of
+from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.gateway.escrow import Order, OrderState
+from viz_node.chain.gateway.market import ChainAdapter, Offer, Sale
 from viz_node.chain.gateway.reader import MarketFacts
 from viz_node.chain.gateway.sales import Grant, Sold
-from viz_node.chain.items import NO_KEY, item_of
-from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.market import ChainAdapter, Offer, Sale
-from viz_node.chain.signing import SignedTransaction
-from viz_node.chain.transactions import Heads, Receipt
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tests.tries import Trie
-from viz_node.chain import rlp
-from viz_node.chain.audit.ancestry import HISTORY, history_slot
-from viz_node.chain.hashing import keccak
-from viz_node.chain.proofs import AccountProof
-from viz_node.chain.rpc import RpcRefusedError
+from viz_node.audit.ancestry import HISTORY, history_slot
+from viz_node.chain.encoding import rlp
+from viz_node.chain.encoding.hashing import keccak
+from viz_node.chain.node.proofs import AccountProof
+from viz_node.chain.node.rpc import RpcRefusedError
 
 CODE = bytes.fromhex(
     "3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff814303116042"

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from viz_node.chain.contract.items import item_of, number_of
 from viz_node.chain.gateway.channels import Channel
 from viz_node.chain.gateway.escrow import Order
-from viz_node.chain.items import item_of, number_of
-from viz_node.chain.market import ChainAdapter, Offer, Sale
+from viz_node.chain.gateway.market import ChainAdapter, Offer, Sale
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 

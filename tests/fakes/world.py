@@ -12,7 +12,7 @@ from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
 from tests.fakes.channels import VOUCHERS
 from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.fakes.store import MemoryStore
-from viz_node.chain.signing import account_of_key
+from viz_node.chain.account.signing import account_of_key
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
@@ -24,25 +24,25 @@ from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
-from viz_node.services.allow_market import Allowances
-from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
-from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
-from viz_node.services.deliver_orders import Deliveries
-from viz_node.services.jobs import JobRunner, Report
-from viz_node.services.join_pool import PoolMembers
-from viz_node.services.license_adapter import Buyer
-from viz_node.services.order_key import KeyOrders
-from viz_node.services.pay_uses import Metered
-from viz_node.services.pool_desk import PoolDesk
-from viz_node.services.pools import Pools
-from viz_node.services.publish_adapter import Publisher
-from viz_node.services.run_pool import PoolOperator
-from viz_node.services.serve_uses import USE_METHOD, Meter
-from viz_node.services.set_price import Prices
-from viz_node.services.settle_royalties import Royalties
-from viz_node.services.subscribe_pool import Subscriptions
-from viz_node.services.trade import Trade
-from viz_node.services.transact import Patience, Treasury
+from viz_node.services.jobs.runner import JobRunner, Report
+from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.market.deliver_orders import Deliveries
+from viz_node.services.market.license_adapter import Buyer
+from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue
+from viz_node.services.market.order_key import KeyOrders
+from viz_node.services.market.publish_adapter import Publisher
+from viz_node.services.market.set_price import Prices
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.allow_market import Allowances
+from viz_node.services.money.settle_royalties import Royalties
+from viz_node.services.money.transact import Patience, Treasury
+from viz_node.services.pools.join_pool import PoolMembers
+from viz_node.services.pools.pool_desk import PoolDesk
+from viz_node.services.pools.run_pool import PoolOperator
+from viz_node.services.pools.show_pools import Pools
+from viz_node.services.pools.subscribe_pool import Subscriptions
+from viz_node.services.uses.pay_uses import Metered
+from viz_node.services.uses.serve_uses import USE_METHOD, Meter
 
 NOW = 1_800_000_000
 MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide", "revoke")

@@ -11,10 +11,10 @@ import pytest
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket, lively_market
 from tests.integration.test_audit_lies import LIES, about_entries, about_payments, in_answer
 from tests.lying_endpoint import LyingEndpoint
-from viz_node.chain.audit import Checkpoint, Examination, examine, headers
-from viz_node.chain.audit.ancestry import HISTORY
-from viz_node.chain.audit.checkpoint import FORMAT
-from viz_node.chain.faucet import deploy_for_development
+from viz_node.audit import Checkpoint, Examination, examine, headers
+from viz_node.audit.ancestry import HISTORY
+from viz_node.audit.checkpoint import FORMAT
+from viz_node.chain.development.faucet import deploy_for_development
 from viz_node.cli.main import run
 from viz_node.daemon import checkpoints
 from viz_node.daemon.checkpoints import check_target, read_checkpoint, write_checkpoint

@@ -15,13 +15,13 @@ import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket, lively_market
 from tests.lying_endpoint import LyingEndpoint
-from viz_node.chain import rpc
-from viz_node.chain.audit import audit, headers
-from viz_node.chain.audit.ancestry import HISTORY
-from viz_node.chain.faucet import deploy_for_development
-from viz_node.chain.hashing import keccak
-from viz_node.chain.ledger import EntryKind
-from viz_node.chain.proofs import encode_header, header_of
+from viz_node.audit import audit, headers
+from viz_node.audit.ancestry import HISTORY
+from viz_node.chain.contract.ledger import EntryKind
+from viz_node.chain.development.faucet import deploy_for_development
+from viz_node.chain.encoding.hashing import keccak
+from viz_node.chain.node import rpc
+from viz_node.chain.node.proofs import encode_header, header_of
 from viz_node.errors import VerificationError, VizNodeError
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
@@ -287,7 +287,7 @@ def test_audit__endless_answer__is_given_up(market: AnvilMarket, monkeypatch: py
 
 
 def test_audit__answer_that_drips__is_given_up(market: AnvilMarket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz_node.chain.audit.TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("viz_node.audit.TIMEOUT_SECONDS", 0.2)
     over = threading.Event()
 
     def dripping(method: str, raw: bytes) -> Iterator[bytes]:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
 from tests.third_party import assert_rederived
-from viz_node.chain.anvil import start_anvil, stop_anvil
-from viz_node.chain.audit import audit
+from viz_node.audit import audit
+from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewOrder

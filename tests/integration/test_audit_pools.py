@@ -13,8 +13,8 @@ from tests.audits import assert_cut_anywhere, checkpoint_at
 from tests.fakes.world import Member
 from tests.integration.test_pools import DAY, WINDOW, Scene, done, scene, used_and_over
 from tests.solidity import account_made_of, creation_code
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.signing import KeySigner
+from viz_node.chain.account.signing import KeySigner
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.cli.main import run
 from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
 from viz_node.domain.division import Division, parse_division
@@ -23,7 +23,7 @@ from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import UseStatement
 from viz_node.errors import RefusedError, VerificationError
 from viz_node.identity.signatures import recover_account
-from viz_node.services.pool_desk import USES_METHOD
+from viz_node.services.pools.pool_desk import USES_METHOD
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, AnvilMarket, lively_market
-from viz_node.chain.audit import audit, to_document
+from viz_node.audit import audit, to_document
 from viz_node.daemon.audit import FORMAT, _digest, _root, verify_report, write_report
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.errors import StorageError, VerificationError

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.endpoints import Endpoints
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.gateway.escrow import _RUNNING
 from viz_node.chain.gateway.index import LOGS, SETTLED_DEPTH
-from viz_node.chain.hashing import keccak
-from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.rpc import to_hex
-from viz_node.chain.signing import account_of_key
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.endpoints import Endpoints
+from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder

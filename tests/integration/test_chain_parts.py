@@ -10,15 +10,15 @@ from coincurve import PrivateKey, PublicKey
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.audits import assert_cut_anywhere
 from tests.third_party import assert_rederived
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.audit import AuditReport, audit, examine
+from viz_node.audit import AuditReport, audit, examine
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
+from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.encoding.hashing import keccak, pool_root
 from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
-from viz_node.chain.hashing import keccak, pool_root
-from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.logs import Log
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.transactions import Call
-from viz_node.chain.vouchers import Voucher, domain_separator, sign_voucher
+from viz_node.chain.node.logs import Log
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pool import CREDIT_SECONDS, LAPSE_SECONDS, PoolClaim

@@ -13,29 +13,29 @@ from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from tests.fakes.store import MemoryStore
 from tests.solidity import account_made_of, creation_code
 from tests.third_party import assert_rederived
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.audit import audit
-from viz_node.chain.codec import encode
-from viz_node.chain.contract import load_artifact
-from viz_node.chain.deploying import Setup, complete_creation, deploy, sign_creation
-from viz_node.chain.deployment import Deployment
-from viz_node.chain.faucet import fund, give_gas
-from viz_node.chain.hashing import keccak
-from viz_node.chain.ledger import PERPETUAL
-from viz_node.chain.payments import signature_parts
-from viz_node.chain.remote_signer import RemoteSigner
-from viz_node.chain.rpc import JsonRpc, to_bytes, to_hex
-from viz_node.chain.signing import KeySigner, account_of_key
-from viz_node.chain.transactions import Call, TransactionSender
+from viz_node.audit import audit
+from viz_node.chain.account.deploy import Setup, complete_creation, deploy, sign_creation
+from viz_node.chain.account.payments import signature_parts
+from viz_node.chain.account.remote_signer import RemoteSigner
+from viz_node.chain.account.signing import KeySigner, account_of_key
+from viz_node.chain.account.transactions import Call, TransactionSender
+from viz_node.chain.contract.artifact import load_artifact
+from viz_node.chain.contract.deployment import Deployment
+from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.development.faucet import fund, give_gas
+from viz_node.chain.encoding.abi import encode
+from viz_node.chain.encoding.hashing import keccak
+from viz_node.chain.node.rpc import JsonRpc, to_bytes, to_hex
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
 from viz_node.domain.signing import text_digest
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
-from viz_node.services.pay_price import Payments
-from viz_node.services.trade import Trade
-from viz_node.services.transact import Treasury
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.pay_price import Payments
+from viz_node.services.money.transact import Treasury
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.endpoints import Endpoints
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.transactions import Confirmations, TransactionSender
+from viz_node.chain.account.transactions import Confirmations, TransactionSender
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.endpoints import Endpoints
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import ChainUnavailableError, DeadlineError, InsufficientFundsError, WrongChainError
-from viz_node.services.transact import Patience, Treasury
+from viz_node.services.money.transact import Patience, Treasury
 from viz_node.storage.store import Store
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")

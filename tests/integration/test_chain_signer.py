@@ -12,12 +12,12 @@ from eth_account import Account as EthAccount
 from eth_account.messages import encode_defunct, encode_typed_data
 
 from tests.anvil_market import ANVIL, AnvilMarket
-from viz_node.chain.anvil import adopt_or_start, stop_anvil
-from viz_node.chain.faucet import fund
-from viz_node.chain.remote_signer import RemoteSigner
-from viz_node.chain.rpc import to_bytes
-from viz_node.chain.signing import Fees, KeySigner, transaction_fields
-from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.account.remote_signer import RemoteSigner
+from viz_node.chain.account.signing import Fees, KeySigner, transaction_fields
+from viz_node.chain.account.transactions import TransactionSender
+from viz_node.chain.development.anvil import adopt_or_start, stop_anvil
+from viz_node.chain.development.faucet import fund
+from viz_node.chain.node.rpc import to_bytes
 from viz_node.daemon.config import Config
 from viz_node.daemon.secrets import Sealing
 from viz_node.daemon.signers import make_signer, with_account

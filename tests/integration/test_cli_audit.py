@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.lying_endpoint import LyingEndpoint
-from viz_node.chain import anvil, faucet
-from viz_node.chain.deployment import parse_deployment
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.transactions import TransactionSender
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.account.transactions import TransactionSender
+from viz_node.chain.contract.deployment import parse_deployment
+from viz_node.chain.development import anvil, faucet
+from viz_node.chain.gateway.market import MarketGateway
 from viz_node.cli.main import run
 from viz_node.daemon.config import ANVIL
 from viz_node.domain.ids import WHOLE, TokenAmount

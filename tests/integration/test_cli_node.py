@@ -16,7 +16,7 @@ import pytest
 
 from tests.tiny_model import install_tiny_base
 from tests.waiting import until_blocking
-from viz_node.chain import anvil, faucet
+from viz_node.chain.development import anvil, faucet
 from viz_node.cli.client import NodeClient
 from viz_node.daemon.config import ANVIL
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.chain import anvil, faucet
-from viz_node.chain.deployment import Deployment
+from viz_node.chain.contract.deployment import Deployment
+from viz_node.chain.development import anvil, faucet
 from viz_node.cli.main import run
 from viz_node.daemon import anvil_package, doctor
 from viz_node.daemon.config import ANVIL

@@ -13,13 +13,13 @@ import pytest
 
 from tests.anvil_market import ANVIL
 from tests.waiting import until_blocking
-from viz_node.chain import anvil
-from viz_node.chain.audit import audit
-from viz_node.chain.contract import load_artifact
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.signing import account_of_key
-from viz_node.chain.transactions import Call, TransactionSender
+from viz_node.audit import audit
+from viz_node.chain.account.signing import account_of_key
+from viz_node.chain.account.transactions import Call, TransactionSender
+from viz_node.chain.contract.artifact import load_artifact
+from viz_node.chain.development import anvil
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.chain_keeper import ChainKeeper
 from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain
 from viz_node.daemon.config import Config

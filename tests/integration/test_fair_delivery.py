@@ -9,7 +9,7 @@ from tests.anvil_market import ANVIL
 from tests.anvil_world import AnvilWorld
 from tests.fakes.world import Member
 from tests.waiting import until_shown
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.job import JobState
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms

@@ -25,15 +25,15 @@ from viz_node.identity import delivery
 from viz_node.identity.signatures import verify_bytes
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
-from viz_node.services.catalogue import Catalogue
-from viz_node.services.jobs import JobRunner
-from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
-from viz_node.services.manage_works import WorkShelf
-from viz_node.services.publish_adapter import Publisher
-from viz_node.services.run_federation import Rounds
-from viz_node.services.trade import Trade
-from viz_node.services.train_adapter import Workshop
-from viz_node.services.transact import Treasury
+from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.federations.run_federation import Rounds
+from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.publish_adapter import Publisher
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.transact import Treasury
 from viz_node.storage.store import Store
 from viz_node.tcp import choose_port
 

@@ -12,13 +12,13 @@ import pytest
 from tests.anvil_market import ANVIL
 from tests.fakes.world import keys_of
 from tests.waiting import until_shown
-from viz_node.chain.anvil import start_anvil, stop_anvil
-from viz_node.chain.audit import audit
-from viz_node.chain.deployment import Deployment
-from viz_node.chain.faucet import deploy_for_development, fund
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.transactions import Confirmations
-from viz_node.chain.vouchers import Vouchers
+from viz_node.audit import audit
+from viz_node.chain.account.transactions import Confirmations
+from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.contract.deployment import Deployment
+from viz_node.chain.development.anvil import start_anvil, stop_anvil
+from viz_node.chain.development.faucet import deploy_for_development, fund
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.audit import compare_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import Chain
@@ -44,8 +44,8 @@ from viz_node.errors import (
     VizNodeError,
 )
 from viz_node.identity.signatures import sign_bytes
-from viz_node.services.pay_uses import PAID
-from viz_node.services.serve_uses import EARNED, USE_METHOD, Meter
+from viz_node.services.uses.pay_uses import PAID
+from viz_node.services.uses.serve_uses import EARNED, USE_METHOD, Meter
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 MONEY = 10_000_000

@@ -12,7 +12,7 @@ import pytest
 from tests.anvil_market import ANVIL
 from tests.anvil_world import AnvilWorld
 from tests.fakes.world import Fuse, Killed, Member, every_fuse
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.job import JobState
 from viz_node.domain.manifest import canonical_bytes
@@ -25,8 +25,8 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
-from viz_node.services.pool_desk import USES_METHOD
-from viz_node.services.run_pool import AskedPool
+from viz_node.services.pools.pool_desk import USES_METHOD
+from viz_node.services.pools.run_pool import AskedPool
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
-from viz_node.chain.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pricing import EPOCH_SECONDS

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.audit import (
+from viz_node.audit import (
     FINALIZED,
     AuditReport,
     Checkpoint,
@@ -25,7 +25,7 @@ from viz_node.chain.audit import (
     to_document,
     with_receipts,
 )
-from viz_node.chain.hashing import keccak, merkle_root
+from viz_node.chain.encoding.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
 from viz_node.daemon.checkpoints import read_key
 from viz_node.domain.division import MAX_DIVISION_BYTES

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from viz_node import __version__
-from viz_node.chain.audit.collect import DEVELOPMENT_CHAINS
-from viz_node.chain.endpoints import Endpoints
-from viz_node.chain.market import MarketGateway
-from viz_node.chain.transactions import TransactionSender
-from viz_node.chain.vouchers import Vouchers
+from viz_node.audit.collect import DEVELOPMENT_CHAINS
+from viz_node.chain.account.transactions import TransactionSender
+from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.gateway.market import MarketGateway
+from viz_node.chain.node.endpoints import Endpoints
 from viz_node.content.datasets import split_texts
 from viz_node.content.importing import import_works
 from viz_node.content.samples import HARBOUR, write_samples
@@ -31,38 +31,38 @@ from viz_node.models.adapter_files import check_adapter, export_adapter
 from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.network import PeerNetwork
-from viz_node.services.allow_market import Allowances
-from viz_node.services.catalogue import MANIFEST_METHOD, Catalogue
-from viz_node.services.deliver_key import KEY_METHOD, KeyDesk
-from viz_node.services.deliver_orders import Deliveries
-from viz_node.services.file_notice import Notices
+from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.first_start import FirstStart
-from viz_node.services.jobs import JobRunner
-from viz_node.services.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
-from viz_node.services.join_pool import PoolMembers
-from viz_node.services.license_adapter import Buyer
-from viz_node.services.list_licenses import LicenseList
-from viz_node.services.manage_works import WorkShelf
+from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.library.remove_adapter import Removals
+from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
+from viz_node.services.market.deliver_orders import Deliveries
+from viz_node.services.market.file_notice import Notices
+from viz_node.services.market.license_adapter import Buyer
+from viz_node.services.market.list_licenses import LicenseList
+from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue
+from viz_node.services.market.order_key import KeyOrders
+from viz_node.services.market.plan_publication import PublicationPlans
+from viz_node.services.market.plan_purchase import PurchasePlans
+from viz_node.services.market.publish_adapter import Publisher
+from viz_node.services.market.set_price import Prices
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.allow_market import Allowances
+from viz_node.services.money.settle_royalties import Royalties
+from viz_node.services.money.transact import Treasury
 from viz_node.services.operate_node import Operations
-from viz_node.services.order_key import KeyOrders
-from viz_node.services.pay_uses import Metered
-from viz_node.services.plan_channels import ChannelPlans
-from viz_node.services.plan_publication import PublicationPlans
-from viz_node.services.plan_purchase import PurchasePlans
-from viz_node.services.pool_desk import PoolDesk
-from viz_node.services.pools import Pools
-from viz_node.services.publish_adapter import Publisher
-from viz_node.services.publish_receipts import ReceiptFiles
-from viz_node.services.remove_adapter import Removals
-from viz_node.services.run_federation import Rounds
-from viz_node.services.run_pool import PoolOperator
-from viz_node.services.serve_uses import USE_METHOD, Meter
-from viz_node.services.set_price import Prices
-from viz_node.services.settle_royalties import Royalties
-from viz_node.services.subscribe_pool import Subscriptions
-from viz_node.services.trade import Trade
-from viz_node.services.train_adapter import Workshop
-from viz_node.services.transact import Treasury
+from viz_node.services.pools.join_pool import PoolMembers
+from viz_node.services.pools.pool_desk import PoolDesk
+from viz_node.services.pools.run_pool import PoolOperator
+from viz_node.services.pools.show_pools import Pools
+from viz_node.services.pools.subscribe_pool import Subscriptions
+from viz_node.services.uses.pay_uses import Metered
+from viz_node.services.uses.plan_channels import ChannelPlans
+from viz_node.services.uses.publish_receipts import ReceiptFiles
+from viz_node.services.uses.serve_uses import USE_METHOD, Meter
 from viz_node.storage.store import Store
 
 log = logging.getLogger(__name__)

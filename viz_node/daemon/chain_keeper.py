@@ -4,9 +4,9 @@ import logging
 import threading
 import time
 
-from viz_node.chain import anvil
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.ticking import Ticker
+from viz_node.chain.development import anvil
+from viz_node.chain.development.ticking import Ticker
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.anvil_package import need_anvil_program
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.config import Config

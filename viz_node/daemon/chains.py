@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
 
-from viz_node.chain import anvil, faucet
-from viz_node.chain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
-from viz_node.chain.endpoints import Endpoints
-from viz_node.chain.transactions import AT_ONCE, Confirmations
+from viz_node.chain.account.transactions import AT_ONCE, Confirmations
+from viz_node.chain.contract.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
+from viz_node.chain.development import anvil, faucet
+from viz_node.chain.node.endpoints import Endpoints
 from viz_node.daemon.anvil_package import need_anvil_program
 from viz_node.daemon.config import Config
 from viz_node.domain.ids import Account

@@ -10,8 +10,8 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from viz_node.chain.audit import Checkpoint, Examination, checkpoint_of
-from viz_node.chain.audit.checkpoint import FORMAT, MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
+from viz_node.audit import Checkpoint, Examination, checkpoint_of
+from viz_node.audit.checkpoint import FORMAT, MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
 from viz_node.domain.ids import parse_account
 from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError
 from viz_node.files import read_regular_file, write_whole

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.anvil import find_anvil
+from viz_node.chain.development.anvil import find_anvil
 from viz_node.daemon.anvil_package import find_anvil_program
 from viz_node.daemon.chain_checks import check_chain
 from viz_node.daemon.chains import Chain, read_deployment

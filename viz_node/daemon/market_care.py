@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from viz_node.chain.deploying import (
+from viz_node.chain.account.deploy import (
     PlannedMarket,
     Setup,
     complete_market,
@@ -18,11 +18,11 @@ from viz_node.chain.deploying import (
     plan_market,
     sign_creation,
 )
-from viz_node.chain.deployment import NOBODY, Deployment
-from viz_node.chain.market_check import check_deployment, market_terms
-from viz_node.chain.rpc import JsonRpc
-from viz_node.chain.signing import Signer
-from viz_node.chain.transactions import chain_id_of
+from viz_node.chain.account.market_check import check_deployment, market_terms
+from viz_node.chain.account.signing import Signer
+from viz_node.chain.account.transactions import chain_id_of
+from viz_node.chain.contract.deployment import NOBODY, Deployment
+from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.chains import read_deployment
 from viz_node.daemon.config import load_config
 from viz_node.daemon.secrets import KEYSTORE, unlock

@@ -26,7 +26,7 @@ from viz_node.daemon.secrets import scrape_token, shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
-from viz_node.services.jobs import describe_job
+from viz_node.services.jobs.runner import describe_job
 from viz_node.storage.home import open_home, private_directory, remember_start
 
 log = logging.getLogger(__name__)

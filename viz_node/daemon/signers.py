@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from viz_node.chain.remote_signer import RemoteSigner
-from viz_node.chain.signing import KeySigner, Signer
+from viz_node.chain.account.remote_signer import RemoteSigner
+from viz_node.chain.account.signing import KeySigner, Signer
 from viz_node.daemon.config import Config
 from viz_node.domain.ids import parse_account
 from viz_node.errors import UsageError

@@ -1,6 +1,6 @@
 """What a buyer asks of the market: a license bought directly, one delivered through the escrow, or a channel.
 
-`item` names an offer by number and fingerprint: `viz_node/chain/items.py`.
+`item` names an offer by number and fingerprint: `viz_node/chain/contract/items.py`.
 """
 
 from dataclasses import dataclass

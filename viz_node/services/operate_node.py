@@ -16,25 +16,25 @@ from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
 from viz_node.ports import Keys, Store
-from viz_node.services.allow_market import Allowances
-from viz_node.services.catalogue import Catalogue
-from viz_node.services.file_notice import Notices
-from viz_node.services.jobs import JobRunner, describe_job
-from viz_node.services.join_federation import Federations
-from viz_node.services.list_licenses import LicenseList
-from viz_node.services.manage_works import WorkShelf
-from viz_node.services.pay_uses import Metered
-from viz_node.services.plan_channels import ChannelPlans
-from viz_node.services.plan_publication import PublicationPlans
-from viz_node.services.plan_purchase import PurchasePlans
-from viz_node.services.pools import Pools
-from viz_node.services.publish_adapter import Publisher
-from viz_node.services.publish_receipts import ReceiptFiles
-from viz_node.services.remove_adapter import Removals
-from viz_node.services.run_pool import AskedPool
-from viz_node.services.set_price import Prices
-from viz_node.services.settle_royalties import Royalties
-from viz_node.services.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
+from viz_node.services.federations.join_federation import Federations
+from viz_node.services.jobs.runner import JobRunner, describe_job
+from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.library.remove_adapter import Removals
+from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
+from viz_node.services.market.file_notice import Notices
+from viz_node.services.market.list_licenses import LicenseList
+from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.plan_publication import PublicationPlans
+from viz_node.services.market.plan_purchase import PurchasePlans
+from viz_node.services.market.publish_adapter import Publisher
+from viz_node.services.market.set_price import Prices
+from viz_node.services.money.allow_market import Allowances
+from viz_node.services.money.settle_royalties import Royalties
+from viz_node.services.pools.run_pool import AskedPool
+from viz_node.services.pools.show_pools import Pools
+from viz_node.services.uses.pay_uses import Metered
+from viz_node.services.uses.plan_channels import ChannelPlans
+from viz_node.services.uses.publish_receipts import ReceiptFiles
 
 Answer = dict[str, Any]
 Rows = list[dict[str, Any]]

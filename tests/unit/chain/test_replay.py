@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from viz_node.chain.audit.money import compare_transfers
-from viz_node.chain.companions import SplitTable
-from viz_node.chain.hashing import split_root
-from viz_node.chain.ledger import PERPETUAL, EntryKind, LedgerEntry, Transfer
+from viz_node.audit.money import compare_transfers
+from viz_node.chain.contract.companions import SplitTable
+from viz_node.chain.contract.ledger import PERPETUAL, EntryKind, LedgerEntry, Transfer
+from viz_node.chain.encoding.hashing import split_root
 from viz_node.chain.replay import Companions, LedgerReplay, MarketTerms
 from viz_node.domain.ids import Account
 

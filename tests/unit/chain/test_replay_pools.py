@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from tests.unit.chain.test_replay import BUYER, MARKET, OTHER, OWNER, SHARES, TABLE, entry
-from viz_node.chain.companions import PoolData
-from viz_node.chain.hashing import split_root
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.companions import PoolData
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.encoding.hashing import split_root
 from viz_node.chain.replay import Companions, LedgerReplay, MarketTerms
 from viz_node.chain.replay.pools import ADOPTED, DAY_SECONDS, LAPSED
 from viz_node.domain.pool import CREDIT_SECONDS, LAPSE_SECONDS, SILENCE_SECONDS

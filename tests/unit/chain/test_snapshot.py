@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from tests.unit.chain.test_replay import BUYER, HISTORY, MARKET, OTHER, OWNER, TABLE, TIMES, entry, replay_of
-from viz_node.chain.audit import checkpoint
-from viz_node.chain.audit.money import Ledgers
-from viz_node.chain.companions import PoolData
-from viz_node.chain.ledger import EntryKind
+from viz_node.audit import checkpoint
+from viz_node.audit.money import Ledgers
+from viz_node.chain.contract.companions import PoolData
+from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.replay import Companions, LedgerReplay, MarketTerms, snapshot
 from viz_node.chain.replay.catalogue import AdapterState, OfferState
 from viz_node.chain.replay.channels import ChannelState

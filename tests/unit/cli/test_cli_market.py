@@ -19,8 +19,8 @@ from viz_node.cli.terminal import Terminal
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
-from viz_node.services.list_licenses import LicenseList
-from viz_node.services.plan_purchase import PurchasePlans
+from viz_node.services.market.list_licenses import LicenseList
+from viz_node.services.market.plan_purchase import PurchasePlans
 
 Answers = dict[str, Any]
 Show = Callable[..., str]

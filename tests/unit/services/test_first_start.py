@@ -13,7 +13,7 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work
 from viz_node.errors import TrainingError
 from viz_node.services.first_start import SAMPLE_NAME, FirstStart
-from viz_node.services.jobs import JobRunner
+from viz_node.services.jobs.runner import JobRunner
 from viz_node.storage.store import Store
 
 LANES = {"base_build": "compute", "train": "compute", "publish": "market"}

@@ -16,9 +16,9 @@ from tests.fakes.world import Fuse, Killed, Member, World, keys_of
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
 from viz_node.errors import RefusedError, VerificationError, VizNodeError
-from viz_node.services.pay_uses import PAID
-from viz_node.services.publish_receipts import ReceiptFiles
-from viz_node.services.serve_uses import EARNED
+from viz_node.services.uses.pay_uses import PAID
+from viz_node.services.uses.publish_receipts import ReceiptFiles
+from viz_node.services.uses.serve_uses import EARNED
 
 PRICE, MONEY, DEPOSIT = 10_000, 1_000_000, 50_000
 DAY = 86_400

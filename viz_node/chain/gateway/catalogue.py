@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.items import ESCROWED, METERED, NO_KEY, SUSPENDED, WITHDRAWN
+from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.gateway.reader import NOBODY
 from viz_node.chain.gateway.royalties import SPLIT_BITS, RoyaltyGateway
-from viz_node.chain.items import ESCROWED, METERED, NO_KEY, SUSPENDED, WITHDRAWN
-from viz_node.chain.ledger import EntryKind
-from viz_node.chain.transactions import Call
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import RoyaltySplit

@@ -7,15 +7,15 @@ many channels asks nothing about each. A single channel, and those of a payer, a
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from viz_node.chain.contract import account_of_word
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.account.vouchers import Voucher
+from viz_node.chain.contract.artifact import account_of_word
+from viz_node.chain.contract.items import number_of
+from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.items import number_of
-from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
-from viz_node.chain.logs import Log
-from viz_node.chain.rpc import to_hex
-from viz_node.chain.transactions import Call
-from viz_node.chain.vouchers import Voucher
+from viz_node.chain.node.logs import Log
+from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.purchase import NewChannel
 from viz_node.errors import NotFoundError

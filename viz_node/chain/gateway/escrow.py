@@ -14,15 +14,15 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from viz_node.chain.companions import Delivery, OrderTerms, delivery_of, order_of
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.companions import Delivery, OrderTerms, delivery_of, order_of
+from viz_node.chain.contract.items import number_of
+from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
+from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.gateway.index import SETTLED_DEPTH, Fold, Topics
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.hashing import keccak
-from viz_node.chain.items import number_of
-from viz_node.chain.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
-from viz_node.chain.logs import Log, read_logs
-from viz_node.chain.rpc import to_hex, to_int
-from viz_node.chain.transactions import Call
+from viz_node.chain.node.logs import Log, read_logs
+from viz_node.chain.node.rpc import to_hex, to_int
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.purchase import NewOrder
 from viz_node.errors import ChainUnavailableError, NotFoundError, VerificationError

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from viz_node.chain.logs import Log, read_logs
-from viz_node.chain.rpc import JsonRpc, to_int
+from viz_node.chain.node.logs import Log, read_logs
+from viz_node.chain.node.rpc import JsonRpc, to_int
 from viz_node.errors import ChainUnavailableError
 
 SETTLED_DEPTH = 64

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.ledger import EntryKind
-from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account
 
 

@@ -7,11 +7,7 @@ separator: a signature for another domain could mean something else to another c
 from collections.abc import Sequence
 from typing import Any
 
-from viz_node.chain.codec import decode, encode
-from viz_node.chain.gateway.reader import MarketReader
-from viz_node.chain.hashing import keccak
-from viz_node.chain.items import number_of
-from viz_node.chain.payments import (
+from viz_node.chain.account.payments import (
     PERMIT_TYPE,
     TOKEN_VERSION,
     TokenDomain,
@@ -20,8 +16,12 @@ from viz_node.chain.payments import (
     purchase_nonce,
     signature_parts,
 )
-from viz_node.chain.rpc import RpcRefusedError, to_bytes, to_hex
-from viz_node.chain.transactions import Call
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.items import number_of
+from viz_node.chain.encoding.abi import decode, encode
+from viz_node.chain.encoding.hashing import keccak
+from viz_node.chain.gateway.reader import MarketReader
+from viz_node.chain.node.rpc import RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import TokenAmount, format_amount
 from viz_node.domain.purchase import Purchase
 from viz_node.errors import VerificationError

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from viz_node.chain.companions import pool_data_of
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.companions import pool_data_of
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.encoding.hashing import pool_proof, pool_root, pool_terms, split_root
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.chain.hashing import pool_proof, pool_root, pool_terms, split_root
-from viz_node.chain.ledger import EntryKind, LedgerEntry
-from viz_node.chain.rpc import to_int
-from viz_node.chain.transactions import Call
+from viz_node.chain.node.rpc import to_int
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.pool import LAPSE_SECONDS, MAX_AHEAD, SILENCE_SECONDS, PoolClaim, pool_place
 from viz_node.domain.royalty import RoyaltySplit

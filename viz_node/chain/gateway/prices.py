@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
+from viz_node.chain.contract.items import number_of
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.gateway.reader import MarketReader
-from viz_node.chain.items import number_of
-from viz_node.chain.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay import Companions, LedgerReplay, MarketTerms
 from viz_node.chain.replay.book import account_of
 from viz_node.chain.replay.catalogue import OfferState

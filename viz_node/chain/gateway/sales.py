@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from viz_node.chain.account.transactions import Call
+from viz_node.chain.contract.items import item_of, number_of
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.gateway.catalogue import CatalogueGateway, Offer
 from viz_node.chain.gateway.royalties import SPLIT_BITS
-from viz_node.chain.items import item_of, number_of
-from viz_node.chain.ledger import EntryKind, LedgerEntry
-from viz_node.chain.transactions import Call
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 
 _GRANT_KINDS = (EntryKind.SOLD, EntryKind.DELIVERED)
@@ -142,7 +142,7 @@ class SalesGateway(CatalogueGateway):
         ]
 
     def item_of(self, offer: Offer, owner: str, manifest: bytes, key_hash: bytes) -> int:
-        """See `viz_node.chain.items.item_of`."""
+        """See `viz_node.chain.contract.items.item_of`."""
         return item_of(offer, owner, manifest, key_hash)
 
     def prepare_buy(self, item: int, holder: str, max_price: TokenAmount, order_ref: bytes) -> Call:

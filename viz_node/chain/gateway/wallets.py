@@ -1,7 +1,7 @@
 """Questions to accounts that are contracts."""
 
+from viz_node.chain.contract.wallets import accepts_signature
 from viz_node.chain.gateway.reader import MarketReader
-from viz_node.chain.wallets import accepts_signature
 from viz_node.domain.ids import Account
 
 

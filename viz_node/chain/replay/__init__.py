@@ -5,7 +5,7 @@ The rules are those of the contract: an entry that it could not have written is 
 
 from collections.abc import Callable, Iterable, Mapping
 
-from viz_node.chain.ledger import INITIAL_HEAD, SEQUENCE_MASK, LedgerEntry, next_head
+from viz_node.chain.contract.ledger import INITIAL_HEAD, SEQUENCE_MASK, LedgerEntry, next_head
 from viz_node.chain.replay.book import CHECKS, Book, Companions, Finding, MarketTerms
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.channels import Channels

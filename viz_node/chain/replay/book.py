@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from viz_node.chain.companions import Delivery, OrderTerms, PoolData, SplitTable
-from viz_node.chain.ledger import LedgerEntry
+from viz_node.chain.contract.companions import Delivery, OrderTerms, PoolData, SplitTable
+from viz_node.chain.contract.ledger import LedgerEntry
 from viz_node.domain.ids import Account
 
 NOBODY = Account("0x" + "0" * 40)

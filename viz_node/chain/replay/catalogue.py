@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, field
 
-from viz_node.chain.items import ESCROWED, METERED, SUSPENDED, WITHDRAWN
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.items import ESCROWED, METERED, SUSPENDED, WITHDRAWN
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account, TokenAmount

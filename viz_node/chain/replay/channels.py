@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from viz_node.chain.items import METERED
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.items import METERED
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book, account_of
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.splits import Splits

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from viz_node.chain.hashing import pool_root
+from viz_node.chain.encoding.hashing import pool_root
 from viz_node.chain.replay.book import Book, Finding
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.pools import LAPSED, VETOED, Pools, PostedRoot

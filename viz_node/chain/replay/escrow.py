@@ -5,10 +5,10 @@ from enum import StrEnum
 
 from coincurve import PrivateKey, PublicKey
 
-from viz_node.chain.companions import Delivery, OrderTerms
-from viz_node.chain.hashing import keccak
-from viz_node.chain.items import ESCROWED
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.companions import Delivery, OrderTerms
+from viz_node.chain.contract.items import ESCROWED
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.replay.book import Book, account_of
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.licenses import SPLIT_MASK, TIME_SHIFT, Licenses

@@ -1,7 +1,7 @@
 """Replay of licenses: every sale at the price of its rule, every expiry, who holds what."""
 
-from viz_node.chain.items import ESCROWED, METERED
-from viz_node.chain.ledger import PERPETUAL, EntryKind, LedgerEntry
+from viz_node.chain.contract.items import ESCROWED, METERED
+from viz_node.chain.contract.ledger import PERPETUAL, EntryKind, LedgerEntry
 from viz_node.chain.replay.book import Book
 from viz_node.chain.replay.catalogue import Catalogue, OfferState
 from viz_node.chain.replay.splits import Splits

@@ -4,8 +4,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from viz_node.chain.hashing import pool_terms
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.encoding.hashing import pool_terms
 from viz_node.chain.replay.book import LAST_TIME, NOBODY, Book, account_of
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 
 import msgspec
 
-from viz_node.chain.ledger import SEQUENCE_MASK
+from viz_node.chain.contract.ledger import SEQUENCE_MASK
 from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.catalogue import AdapterState, OfferState
 from viz_node.chain.replay.channels import ChannelState

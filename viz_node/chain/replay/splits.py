@@ -3,8 +3,8 @@
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from viz_node.chain.hashing import split_root
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
+from viz_node.chain.encoding.hashing import split_root
 from viz_node.chain.replay.book import SPLIT_ACCOUNTS, Book
 from viz_node.domain.ids import WHOLE, Account
 from viz_node.domain.royalty import MAX_RECIPIENTS

@@ -1,7 +1,7 @@
 """Replay of notices and of what the steward did: pauses, suspensions, and who the steward is."""
 
-from viz_node.chain.items import SUSPENDED
-from viz_node.chain.ledger import EntryKind, LedgerEntry
+from viz_node.chain.contract.items import SUSPENDED
+from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.replay.book import NOBODY, Book
 from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.domain.ids import Account

@@ -98,7 +98,7 @@ def check_command(terminal: Terminal, file: Path, rpc_url: str) -> None:
 
 def _setup(token: str, platform: str | None, platform_fee: str | None, steward: str | None, **minutes: int) -> Any:
     """What was asked for. Raises: UsageError."""
-    from viz_node.chain.deploying import Setup
+    from viz_node.chain.account.deploy import Setup
 
     if (platform is None) != (platform_fee is None):
         raise UsageError("--platform and --platform-fee go together", "add the other one, or leave both out")

@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from viz_node.chain.anvil import pass_time
-from viz_node.chain.faucet import DEV_WINDOW_SECONDS
+from viz_node.chain.development.anvil import pass_time
+from viz_node.chain.development.faucet import DEV_WINDOW_SECONDS
 from viz_node.cli.demo.nodes import DemoNode
 from viz_node.cli.demo.verdict import Facts
 from viz_node.cli.output import Output
@@ -17,7 +17,7 @@ from viz_node.daemon.bootstrap import copy_base
 from viz_node.domain.ids import TokenAmount, format_amount, parse_account, parse_amount
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import VizNodeError
-from viz_node.services.train_adapter import base_name
+from viz_node.services.library.train_adapter import base_name
 
 ADAPTER = "coast-and-orchard"
 ROUNDS = 3

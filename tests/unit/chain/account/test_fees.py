@@ -1,0 +1,97 @@
+"""What a replacement pays, and an endpoint that tells nonsense about fees."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from viz_node.chain.account.fees import raised, read_fees
+from viz_node.chain.account.signing import Fees, KeySigner, fields_of, transaction_fields
+from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError
+from viz_node.errors import ChainUnavailableError
+
+BEFORE = Fees(21_000, 1_000, 8)
+
+
+class Telling(JsonRpc):
+    """An endpoint with one answer."""
+
+    def __init__(self, answer: Any, *data_fees: str) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self._answer = answer
+        self._data_fees = data_fees
+
+    def call(self, method: str, *params: Any) -> Any:
+        if isinstance(self._answer, Exception):
+            raise self._answer
+        return self._answer
+
+    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        if not self._data_fees:
+            raise RpcRefusedError("execution reverted")
+        return list(self._data_fees)
+
+
+def test_raised__quiet_market__an_eighth_more_rounded_up() -> None:
+    assert raised(BEFORE, Fees(21_000, 10, 1)) == Fees(21_000, 1_125, 9)
+
+
+def test_raised__market_asks_more__what_it_asks() -> None:
+    assert raised(BEFORE, Fees(1, 5_000, 700)) == Fees(21_000, 5_000, 700)
+
+
+def test_raised__again_and_again__is_always_taken_by_nodes_that_want_a_tenth_more() -> None:
+    fees = Fees(1, 1, 1)
+    for _ in range(100):
+        higher = raised(fees, Fees(1, 0, 0))
+        assert higher.max_fee * 10 >= fees.max_fee * 11
+        assert higher.priority_fee * 10 >= fees.priority_fee * 11
+        assert higher.priority_fee <= higher.max_fee
+        fees = higher
+
+
+def test_read_fees__history__twice_the_next_base_fee_and_the_median_tip() -> None:
+    history = {"baseFeePerGas": ["0x1", "0x64"], "reward": [["0x9"], ["0x1"], ["0x5"]]}
+    assert read_fees(Telling(history), 7, b"") == Fees(7, 205, 5)
+    assert read_fees(Telling({"baseFeePerGas": ["0x0"], "reward": None}), 7, b"") == Fees(7, 1, 1)
+
+
+def test_read_fees__rollup__its_data_fee_twice_and_part_of_the_cost() -> None:
+    history = {"baseFeePerGas": ["0x0"], "reward": None}
+    fees = read_fees(Telling(history, "0x" + f"{1_000:064x}", "0x"), 7, b"data")
+    assert fees == Fees(7, 1, 1, 2_000)
+    assert fees.cost_wei() == 7 + 2_000
+    assert raised(BEFORE, fees).data_fee == 2_000
+
+
+@pytest.mark.parametrize("answer", ["0x", "0x00", "0x" + "ff" * 33])
+def test_read_fees__no_oracle_of_data_fees__no_data_fee(answer: str) -> None:
+    assert read_fees(Telling({"baseFeePerGas": ["0x0"], "reward": None}, answer, answer), 7, b"").data_fee == 0
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        None,
+        {},
+        [],
+        {"baseFeePerGas": []},
+        {"baseFeePerGas": ["x"]},
+        {"baseFeePerGas": ["-0x1"]},
+        {"baseFeePerGas": ["0x1"], "reward": [[]]},
+        {"baseFeePerGas": ["0x1"], "reward": 5},
+        {"baseFeePerGas": [hex(2**64)]},
+        RpcRefusedError("no such method"),
+    ],
+)
+def test_read_fees__nonsense__is_an_error_of_the_endpoint(answer: Any) -> None:
+    with pytest.raises(ChainUnavailableError):
+        read_fees(Telling(answer), 7, b"")
+
+
+def test_fields_of__signed_transaction__are_what_was_signed() -> None:
+    signer = KeySigner(b"\1" * 32)
+    fields = transaction_fields(31337, 5, "0x" + "ab" * 20, b"\1\2", BEFORE)
+    signed = signer.sign_transaction(fields)
+    assert signer.sign_transaction(fields_of(signed.raw)) == signed
+    assert fields_of(signed.raw)["maxFeePerGas"] == BEFORE.max_fee

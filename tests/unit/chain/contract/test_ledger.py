@@ -1,0 +1,71 @@
+"""Decoding of logs and the hash chain over entries."""
+
+import pytest
+
+from viz_node.chain.account.transactions import translate_refusal
+from viz_node.chain.contract.companions import split_table_of
+from viz_node.chain.contract.ledger import INITIAL_HEAD, LedgerEntry, decode_entry, next_head
+from viz_node.chain.encoding.hashing import keccak
+from viz_node.chain.node.logs import Log
+from viz_node.chain.node.rpc import RpcRefusedError
+from viz_node.domain.ids import Account
+from viz_node.errors import ChainUnavailableError, InsufficientFundsError, TransactionRevertedError
+
+WHO = Account("0x" + "0a" * 20)
+ENTRY = LedgerEntry(4, 9, WHO, 1, 5, 6, 7, b"\4" * 32, 3, "0x" + "ab" * 32, 2)
+
+
+def log_of(entry: LedgerEntry) -> dict[str, object]:
+    numbers = (entry.sequence, entry.a, entry.b, entry.c)
+    return {
+        "address": WHO,
+        "blockHash": "0x" + "cd" * 32,
+        "transactionIndex": "0x0",
+        "topics": ["0x" + "00" * 32, f"0x{entry.kind:064x}", f"0x{entry.key:064x}", "0x" + "00" * 12 + entry.who[2:]],
+        "data": "0x" + b"".join(number.to_bytes(32, "big") for number in numbers).hex() + entry.d.hex(),
+        "blockNumber": hex(entry.block_number),
+        "logIndex": hex(entry.log_index),
+        "transactionHash": entry.tx_hash,
+    }
+
+
+def test_decode_entry__well_formed_log__gives_every_field() -> None:
+    assert decode_entry(log_of(ENTRY)) == ENTRY
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"topics": []}, {"topics": None}, {"data": "0x00"}, {"data": "zz"}, {"data": None}, {"blockNumber": None}],
+)
+def test_decode_entry__malformed_log__raises_chain_unavailable(change: dict[str, object]) -> None:
+    with pytest.raises(ChainUnavailableError, match="malformed"):
+        decode_entry({**log_of(ENTRY), **change})
+
+
+def test_decode_split_table__wild_offsets__raises_chain_unavailable() -> None:
+    log = Log(WHO, ("0x" + "00" * 32, "0x" + "00" * 31 + "01"), "0x" + "ff" * 64, 1, "0x", "0x", 0, 0)
+    with pytest.raises(ChainUnavailableError, match="malformed"):
+        split_table_of(log)
+
+
+def test_next_head__any_field_changed__is_another_head() -> None:
+    heads = {next_head(INITIAL_HEAD, ENTRY)}
+    for name, value in {"kind": 5, "key": 8, "who": "0x" + "0b" * 20, "a": 0, "b": 0, "c": 0, "d": b"\5" * 32}.items():
+        heads.add(next_head(INITIAL_HEAD, ENTRY._replace(**{name: value})))
+    assert len(heads) == 8
+    assert all(head & (1 << 40) - 1 == 1 for head in heads)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "error", "text"),
+    [
+        (RpcRefusedError("execution reverted", 3, keccak(b"NothingDue()")[:4]), TransactionRevertedError, "NothingDue"),
+        (RpcRefusedError("insufficient funds for gas"), InsufficientFundsError, "gas"),
+        (RpcRefusedError("execution reverted: no"), TransactionRevertedError, "no"),
+        (RpcRefusedError("limit exceeded", -32005), ChainUnavailableError, "limit exceeded"),
+    ],
+)
+def test_translate_refusal__by_cause__names_it(refusal: RpcRefusedError, error: type[Exception], text: str) -> None:
+    translated = translate_refusal(refusal)
+    assert type(translated) is error
+    assert text in str(translated)

@@ -1,0 +1,129 @@
+"""Durable orders: one after another per lane, resumed after a crash, cancelled and tried again by a person."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from tests.fakes.store import MemoryStore
+from viz_node.domain.job import Job, JobState
+from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.services.jobs.runner import JobRunner, Report, describe_job
+
+LANES = {"slow": "one", "other": "one", "quick": "two"}
+
+
+class Shop:
+    """A runner whose jobs of kind `slow` and `other` wait for `go`."""
+
+    def __init__(self, store: MemoryStore, group: asyncio.TaskGroup) -> None:
+        self.store, self.group = store, group
+        self.begun: list[str] = []
+        self.entered = asyncio.Queue[str]()
+        self.go = asyncio.Event()
+        self.error: Exception | None = None
+        self.runner = self.new_runner()
+
+    def new_runner(self) -> JobRunner:
+        runner = JobRunner(self.store, lambda: 1, LANES)
+        for kind in LANES:
+            runner.register(kind, self.work)
+        runner.start(self.group)
+        return runner
+
+    async def work(self, job: Job, report: Report) -> dict[str, Any]:
+        self.begun.append(job.order["name"])
+        self.entered.put_nowait(job.order["name"])
+        report({"phase": "work", "step": 1, "steps": 2})
+        if job.kind != "quick":
+            await self.go.wait()
+        if self.error:
+            raise self.error
+        return {"made": job.order["name"]}
+
+    def submit(self, kind: str, name: str) -> str:
+        return self.runner.submit(kind, {"name": name, "secret": "text"}).job_id
+
+    async def ended(self, job_id: str) -> Job:
+        return await self.runner.follow(job_id, lambda _: None)
+
+
+@pytest.fixture
+async def shop() -> AsyncIterator[Shop]:
+    async with asyncio.TaskGroup() as group:
+        running = Shop(MemoryStore(), group)
+        yield running
+        await running.runner.stop()
+
+
+async def test_submit__done__has_result_and_says_nothing_of_the_order(shop: Shop) -> None:
+    job = await shop.ended(shop.submit("quick", "a"))
+    assert (job.state, job.result) == (JobState.DONE, {"made": "a"})
+    assert "secret" not in str(describe_job(job))
+
+
+async def test_submit__two_of_a_lane__one_after_the_other_and_others_meanwhile(shop: Shop) -> None:
+    first, second = shop.submit("slow", "a"), shop.submit("other", "b")
+    await shop.ended(shop.submit("quick", "c"))
+    assert shop.begun == ["a", "c"]
+    assert shop.runner.find(first).progress == {"phase": "work", "step": 1, "steps": 2}
+    shop.go.set()
+    await shop.ended(second)
+    assert shop.begun == ["a", "c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("error", "start"), [(RefusedError("no", "try"), "RefusedError: no"), (ZeroDivisionError("x"), "Zero")]
+)
+async def test_handler__raises__job_failed_and_may_be_resumed(shop: Shop, error: Exception, start: str) -> None:
+    shop.error = error
+    job = await shop.ended(shop.submit("quick", "a"))
+    assert job.state is JobState.FAILED
+    assert job.error.startswith(start)
+    shop.error = None
+    resumed = await shop.ended(shop.runner.resume(job.job_id).job_id)
+    assert (resumed.state, resumed.error) == (JobState.DONE, "")
+    with pytest.raises(UsageError):
+        shop.runner.resume(job.job_id)
+
+
+async def test_stop__running_and_waiting_jobs__run_at_the_next_start_in_order(shop: Shop) -> None:
+    shop.submit("slow", "a")
+    waiting = shop.submit("other", "b")
+    await shop.entered.get()
+    await shop.runner.stop()
+    assert {job.state for job in shop.runner.list_jobs()} <= {JobState.QUEUED, JobState.RUNNING}
+    shop.go.set()
+    shop.runner = shop.new_runner()
+    await shop.ended(waiting)
+    assert shop.begun == ["a", "a", "b"]
+    assert {job.state for job in shop.runner.list_jobs()} == {JobState.DONE}
+
+
+async def test_cancel__running_or_waiting__never_runs_again_unless_resumed(shop: Shop) -> None:
+    running, waiting = shop.submit("slow", "a"), shop.submit("other", "b")
+    await shop.entered.get()
+    for job_id in (waiting, running):
+        assert shop.runner.cancel(job_id).state is JobState.CANCELLED
+    await shop.ended(running)
+    await shop.ended(waiting)
+    assert (shop.begun, shop.runner.find(running).state) == (["a"], JobState.CANCELLED)
+    with pytest.raises(UsageError):
+        shop.runner.cancel(running)
+    shop.go.set()
+    assert (await shop.ended(shop.runner.resume(running).job_id)).state is JobState.DONE
+
+
+async def test_find__unknown__is_not_found(shop: Shop) -> None:
+    with pytest.raises(NotFoundError):
+        shop.runner.find("nothing")
+
+
+async def test_undo__done__failed_with_the_cause_and_may_be_resumed(shop: Shop) -> None:
+    done = await shop.ended(shop.submit("quick", "a"))
+    shop.runner.undo(done.job_id, "the chain took it back")
+    job = shop.runner.find(done.job_id)
+    assert (job.state, job.error) == (JobState.FAILED, "the chain took it back")
+    assert (await shop.ended(shop.runner.resume(job.job_id).job_id)).state is JobState.DONE
+    shop.runner.undo("no such job", "nothing happens")

@@ -1,0 +1,152 @@
+"""Publishing on the fakes: killed at every call it registers once, and terms cannot change behind a buyer's back."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.chain import PLATFORM
+from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.job import JobState
+from viz_node.domain.terms import AskedTerms
+from viz_node.errors import ChainUnavailableError, DeadlineError, InvalidSplitError, NotFoundError, UsageError
+from viz_node.services.market.plan_publication import PublicationPlans
+from viz_node.services.money.transact import Patience
+
+OTHER = "0x" + "22" * 20
+
+
+@pytest.fixture
+def holder(tmp_path: Path) -> Member:
+    return World(tmp_path).node("holder")
+
+
+def order(holder: Member, name: str = "elsin", **changes: Any) -> tuple[str, dict[str, Any]]:
+    asked = {"price": "5.00", "split": None, "license_kind": "perpetual", "duration_days": None} | changes
+    return "publish", {"adapter": name} | holder.publisher.check_order(name, AskedTerms(**asked))
+
+
+async def test_publish__killed_at_every_call__registers_one_adapter_that_is_announced(tmp_path: Path) -> None:
+    fuse, counted = Fuse(), World(tmp_path / "count").node("holder")
+    counted.add_adapter("elsin")
+    counted.start(fuse)
+    await counted.live(order(counted))
+    for number, deadly in enumerate(every_fuse(len(fuse.calls))):
+        world = World(tmp_path / str(number))
+        holder = world.node("holder")
+        holder.add_adapter("elsin")
+        asked = order(holder)
+        holder.start(deadly)
+        jobs = await holder.survive(asked)
+        if jobs:
+            (adapter,) = world.chain.state.adapters
+            assert jobs[0].state is JobState.DONE, (deadly.calls[-1], jobs)
+            assert jobs[0].result["adapter_id"] == adapter.manifest.hex()
+            assert list(world.hub.announcements) == [adapter.manifest.hex()]
+            assert set(holder.network.blobs) == {
+                entry.blob_id for entry in holder.catalogue.manifest_of(holder.store.find_adapter("elsin")).files
+            }
+
+
+async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothing(holder: Member) -> None:
+    holder.add_adapter("elsin")
+    plans, (_, asked) = PublicationPlans(holder.trade, holder.publisher), order(holder, split=f"{OTHER}=100")
+    row, kind, terms = await plans.publish("elsin", asked["terms"])
+    assert kind["consequence"] == "perpetual; payments paid out at once"
+    assert "commercial use allowed; attribution" in terms["consequence"]
+    assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
+    assert "sold at 5.00 until withdrawn" in row["consequence"]
+    assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}
+    assert (holder.store.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
+    await holder.live(order(holder, split=f"{OTHER}=100"))
+    assert await plans.publish("elsin", asked["terms"]) == []
+
+
+async def test_publish__other_terms_than_before__is_refused(holder: Member) -> None:
+    await holder.sell("elsin")
+    assert (await holder.live(order(holder)))[0].state is JobState.DONE
+    for change in ({"price": "6.00"}, {"license_kind": "subscription"}, {"split": f"{OTHER}=100"}):
+        with pytest.raises(UsageError, match="other terms"):
+            order(holder, **change)
+
+
+async def test_publish__first_try_is_in_no_block_yet__other_terms_wait_and_are_not_called_published(
+    holder: Member,
+) -> None:
+    holder.add_adapter("elsin")
+    holder.world.chain.mines = False
+    holder.treasury._patience = Patience(mined_seconds=0.05)
+    (job,) = await holder.live(order(holder))
+    assert "is in no block after" in job.error
+    with pytest.raises(DeadlineError, match="about to be published with other terms"):
+        order(holder, price="7.00")
+    order(holder)
+
+
+async def test_publish__chain_was_reset__is_named_and_nothing_is_called_published(holder: Member) -> None:
+    holder.add_adapter("elsin")
+    await holder.live(order(holder))
+    await holder.publisher.require_known("elsin")
+    holder.world.chain.forget()
+    with pytest.raises(ChainUnavailableError, match="was reset"):
+        await holder.publisher.require_known("elsin")
+    (job, *_) = await holder.live(order(holder))
+    assert (job.state, "was reset" in job.error) == (JobState.FAILED, True)
+
+
+async def test_publish__first_try_failed_for_good__second_may_have_other_terms(holder: Member) -> None:
+    holder.add_adapter("elsin")
+    holder.world.chain.mines = False
+    (job,) = await holder.live(order(holder))
+    assert job.error.startswith("DeadlineError")
+    holder.world.chain.pool.clear()
+    holder.world.chain.nonces[holder.keys.account] = 1  # spent by the same keys elsewhere
+    holder.world.chain.mines = True
+    await holder.treasury.recover()
+
+    done, _ = await holder.live(order(holder, price="7.00"))
+
+    assert done.state is JobState.DONE
+    assert [offer.price for offer in holder.world.chain.state.offers] == [7_000_000]
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"price": "0"}, UsageError),
+        ({"price": "9999999999999"}, UsageError),
+        ({"license_kind": "lease"}, UsageError),
+        ({"license_kind": "perpetual", "duration_days": 3}, UsageError),
+        ({"license_kind": "subscription", "duration_days": 0}, UsageError),
+        ({"split": f"{OTHER}=99"}, InvalidSplitError),
+        ({"name": "nobody"}, NotFoundError),
+    ],
+)
+def test_check_order__bad_terms__refused_before_anything_happens(holder: Member, change, error) -> None:
+    holder.add_adapter("elsin")
+    with pytest.raises(error):
+        order(holder, **change)
+
+
+async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    holder, peer = world.node("holder"), world.node("peer", 10_000_000)
+    adapter_id = await holder.sell("elsin")
+    peer.hear()
+    await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}), ("fetch", {"adapter": adapter_id}))
+    failed, *_ = await peer.live(order(peer))
+    assert failed.error.startswith("NotFoundError")
+    assert peer.publisher.published() == []
+
+
+def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) -> None:
+    record = holder.add_adapter("duo")
+    shares = {holder.keys.account: 5000, OTHER: 5000}
+    holder.store.save_federation("f1", {"shares": shares})
+    holder.store.save_adapter(
+        record.__class__(**vars(record) | {"origin": "federated", "training": {"federation": "f1"}})
+    )
+    assert order(holder, "duo")[1]["terms"]["split"] == shares
+    assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50")[1]["terms"]["split"] == shares
+    with pytest.raises(UsageError, match="another split"):
+        order(holder, "duo", split=f"{holder.keys.account}=100")

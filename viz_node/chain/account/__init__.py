@@ -1,0 +1,1 @@
+"""What signs, prices and sends transactions."""

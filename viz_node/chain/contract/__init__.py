@@ -1,0 +1,1 @@
+"""The market's contracts as they are built, deployed and read."""

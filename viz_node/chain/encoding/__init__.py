@@ -1,0 +1,1 @@
+"""Hashes, RLP, tries and ABI words: bytes in, bytes out."""

@@ -1,0 +1,1 @@
+"""One chain's endpoints: requests, logs and proofs, all of it checked."""

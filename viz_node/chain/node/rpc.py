@@ -1,0 +1,181 @@
+"""JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint."""
+
+import re
+from collections.abc import Sequence
+from functools import cache, cached_property
+from typing import Any, Generic, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import msgspec
+import urllib3
+
+from viz_node.chain.node.timed_http import TimedConnections
+from viz_node.errors import ChainUnavailableError
+
+BATCH_LIMIT = 100
+CALL_SECONDS = 20.0
+MAX_ANSWER_BYTES = 256 * 1024 * 1024
+_PIECE_BYTES = 256 * 1024
+# urllib3 names its object first; the message names the endpoint already, without its secrets.
+_CONNECTION = re.compile(r"^\w+\(host=.*?, port=\w+\): ")
+
+Result = TypeVar("Result")
+
+
+class _Answer(msgspec.Struct, Generic[Result]):
+    """What JSON-RPC answers; `result` is unset where there is none."""
+
+    result: Result | msgspec.UnsetType | None = msgspec.UNSET
+    error: Any = None
+    id: Any = None
+
+
+class RpcRefusedError(Exception):
+    """The endpoint answered with an error object; `data` holds revert data if there is any."""
+
+    def __init__(self, message: str, code: int = 0, data: bytes = b"") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
+        self.data = data
+
+
+class JsonRpc:
+    """One endpoint; may be used from several threads. Errors of transport become ChainUnavailableError.
+
+    A call takes at most `timeout_seconds`, from the connection to the last byte, however the endpoint spends them.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = CALL_SECONDS) -> None:
+        self.url = url
+        self._connections = TimedConnections(timeout_seconds)
+
+    @property
+    def name(self) -> str:
+        """The endpoint without what may be a secret in its address: a password, or a key in its path."""
+        try:
+            parts = urlsplit(self.url)
+            port = f":{parts.port}" if parts.port else ""
+        except ValueError:
+            return "an endpoint with a malformed address"
+        return f"{parts.scheme}://{parts.hostname}{port}"
+
+    def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
+        """The result of one request, read as the type `shape`. Raises: ChainUnavailableError, RpcRefusedError."""
+        raw = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+        return _result_of(self._decoded(raw, _Answer[shape], method), method)
+
+    def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        """Results in the order of the requests. Raises: ChainUnavailableError, RpcRefusedError."""
+        results: list[Any] = []
+        for start in range(0, len(requests), BATCH_LIMIT):
+            part = requests[start : start + BATCH_LIMIT]
+            body = [
+                {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
+                for number, (method, params) in enumerate(part)
+            ]
+            answers = self._decoded(self._post(body), list[_Answer[Any]], "a batch")
+            by_id = {answer.id: answer for answer in answers if isinstance(answer.id, int)}
+            results += [_result_of(by_id.get(number, _Answer()), method) for number, (method, _) in enumerate(part)]
+        return results
+
+    def close(self) -> None:
+        """Close the connections; a later call opens new ones."""
+        self._connections.close()
+
+    def _post(self, body: Any) -> bytes:
+        if not self.url.lower().startswith(("http://", "https://")):
+            raise ChainUnavailableError("an RPC address begins with http:// or https://", "check the one that you gave")
+        try:
+            return self._read(msgspec.json.encode(body))
+        except urllib3.exceptions.HTTPError as error:
+            detail = _CONNECTION.sub("", str(error)) or type(error).__name__
+            raise ChainUnavailableError(
+                f"the chain at {self.name} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
+            ) from error
+
+    def _decoded(self, raw: bytes, shape: Any, what: str) -> Any:
+        try:
+            return _decoder(shape).decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise ChainUnavailableError(
+                f"the answer of {self.name} to {what} is malformed: {error}", "check the RPC address, or use another"
+            ) from error
+
+    @cached_property
+    def _headers(self) -> dict[str, str]:
+        credentials = urllib3.util.parse_url(self.url).auth
+        headers = urllib3.util.make_headers(accept_encoding="gzip", basic_auth=credentials and unquote(credentials))
+        return headers | {"content-type": "application/json"}
+
+    def _read(self, content: bytes) -> bytes:
+        """The body of the answer, given up as soon as it is too long in size or time."""
+        size, parts = 0, []
+        with self._connections.post(self.url, content, self._headers) as answer:
+            if answer.status in (413, 429) or answer.status >= 500:
+                raise RpcRefusedError(f"HTTP status {answer.status}", answer.status)
+            while part := answer.read1(_PIECE_BYTES, decode_content=True):
+                size += len(part)
+                if size > MAX_ANSWER_BYTES:
+                    raise RpcRefusedError("the answer is too large", 413)
+                parts.append(part)
+        return b"".join(parts)
+
+
+@cache
+def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(shape)
+
+
+def _result_of(answer: _Answer[Any], method: str) -> Any:
+    error = answer.error
+    if error is None and answer.result is msgspec.UNSET:
+        raise ChainUnavailableError(f"the chain's answer to {method} is malformed")
+    if error is None:
+        return answer.result
+    if not isinstance(error, dict):
+        raise RpcRefusedError(str(error)[:300])
+    data = error.get("data")
+    if isinstance(data, dict):
+        data = data.get("data")
+    is_hex = isinstance(data, str) and data.startswith("0x")
+    code = error.get("code")
+    raise RpcRefusedError(
+        str(error.get("message", ""))[:300],
+        code if isinstance(code, int) else 0,
+        to_bytes(data) if is_hex and isinstance(data, str) else b"",
+    )
+
+
+def to_int(text: Any) -> int:
+    """Read a JSON-RPC quantity. Raises: ChainUnavailableError."""
+    try:
+        return int(text, 16)
+    except (TypeError, ValueError) as error:
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not a quantity") from error
+
+
+def to_quantity(text: Any) -> int:
+    """Read a quantity that a verdict may rest on: below 2^64, spelt in the one canonical way.
+
+    Raises: ChainUnavailableError.
+    """
+    value = to_int(text)
+    if not 0 <= value < 1 << 64 or text != hex(value):
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not a canonical quantity")
+    return value
+
+
+def to_bytes(text: Any) -> bytes:
+    """Read JSON-RPC data. Raises: ChainUnavailableError."""
+    try:
+        if not text.startswith("0x"):
+            raise ValueError("no 0x")
+        return bytes.fromhex(text[2:])
+    except (AttributeError, ValueError) as error:
+        raise ChainUnavailableError(f"the chain's answer is malformed: {text!r:.80} is not hex data") from error
+
+
+def to_hex(data: bytes) -> str:
+    """Bytes as JSON-RPC data."""
+    return "0x" + data.hex()

@@ -1,0 +1,1 @@
+"""Adapters that several owners train together."""

@@ -1,0 +1,159 @@
+"""Take this node's part in the rounds of a federation, as a durable job; works never leave their node."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.federation import terms_digest
+from viz_node.domain.ids import PeerId
+from viz_node.domain.job import Job
+from viz_node.domain.records import AdapterRecord
+from viz_node.errors import (
+    DeadlineError,
+    PeerUnreachableError,
+    RefusedError,
+    UnreachableError,
+    UsageError,
+    VizNodeError,
+)
+from viz_node.ports import Keys, PeerNetwork, Store
+from viz_node.services.federations.join_federation import request_terms
+from viz_node.services.jobs.runner import Report
+from viz_node.services.library.look_up import adapter_named
+from viz_node.services.library.train_adapter import RunWorker, Workshop, describe_adapter
+
+WORKER = "viz_node.daemon.federation_worker"
+_RETRY_SECONDS = 3.0
+_PATIENCE_SECONDS = 120.0
+
+
+class Rounds:
+    """The coordinator runs Flower and a member of its own; other members reach it through a tunnel of the network."""
+
+    def __init__(
+        self, store: Store, keys: Keys, network: PeerNetwork, workshop: Workshop, directory: Path, run_worker: RunWorker
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._network = network
+        self._workshop = workshop
+        self._directory = directory
+        self._run_worker = run_worker
+
+    async def federate(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: take this node's part until the federation is done."""
+        body = self._store.find_federation(str(job.order["federation"]))
+        if body["role"] == "coordinator":
+            return await self._coordinate(body, job, report)
+        while True:
+            try:
+                trained = await self._attend(body, report)
+                return {"name": body["name"], "federation_id": body["federation_id"], "rounds_trained": trained}
+            except (UnreachableError, DeadlineError) as error:
+                report({"phase": "wait", "step": 0, "steps": body["terms"]["rounds"], "reason": error.message})
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _attend(self, body: dict[str, Any], report: Report) -> int:
+        federation_id, peer_id = body["federation_id"], PeerId(body["peer_id"])
+        answer = await request_terms(self._network, peer_id, body["addresses"], federation_id)
+        if answer["ended"] is True:
+            return 0
+        tunnel = f"fleet:{federation_id}"
+        await self._network.close_tunnel(tunnel)
+        try:
+            port = await self._network.open_tunnel(peer_id, tunnel)
+        except RefusedError as error:
+            raise PeerUnreachableError("the rounds have not begun") from error
+        try:
+            order = self._member_order(body, port) | {"patience_seconds": _PATIENCE_SECONDS}
+            result = await self._run_worker(WORKER, order, report)
+        finally:
+            await self._network.close_tunnel(tunnel)
+        return len(result["rounds_trained"])
+
+    async def _coordinate(self, body: dict[str, Any], job: Job, report: Report) -> dict[str, Any]:
+        name, federation_id, terms = str(body["name"]), body["federation_id"], body["terms"]
+        existing = adapter_named(self._store, name)
+        if existing is not None:
+            if existing.training.get("federation") == federation_id:
+                return describe_adapter(existing)
+            raise UsageError(f"there is another adapter {name} by now", "the federation cannot be saved")
+        out = self._directory / "adapters" / name
+        rounds, result = await self._run_rounds(body, out, report)
+        facts = {"federation": federation_id, "members": len(body["joined"]), "rounds": len(rounds["rounds"])}
+        record = AdapterRecord(
+            name=name,
+            adapter_id=None,
+            base_name=str(terms["base"]["name"]),
+            base_digest=str(terms["base"]["digest"]),
+            directory=str(out),
+            origin="federated",
+            works=tuple(body["works"]),
+            training={**result["training"], **facts, "job": job.job_id},
+            evaluation=result["evaluation"],
+            created=job.created,
+        )
+        self._store.save_adapter(record)
+        return describe_adapter(record)
+
+    async def _run_rounds(
+        self, body: dict[str, Any], out: Path, report: Report
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The coordinator's worker and this node's own member, side by side; if one fails, both end."""
+        tunnel, others = f"fleet:{body['federation_id']}", set(body["joined"]) - {self._keys.peer_id}
+        listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def on_event(event: dict[str, Any]) -> None:
+            if event.get("event") == "listening" and not listening.done():
+                listening.set_result(int(event["fleet_port"]))
+
+        order = self._coordinator_order(body)
+        tasks: list[asyncio.Future[dict[str, Any]]] = [asyncio.ensure_future(self._run_worker(WORKER, order, on_event))]
+        first: list[asyncio.Future[Any]] = [tasks[0], listening]
+        try:
+            await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                raise VizNodeError(f"the coordinator ended early: {await tasks[0]}")
+            port = listening.result()
+            self._network.serve_tunnel(tunnel, port, lambda peer_id: peer_id in others)
+            member = self._member_order(body, port) | {"out_dir": str(out)}
+            tasks.append(asyncio.ensure_future(self._run_worker(WORKER, member, report)))
+            rounds, result = await asyncio.gather(*tasks)
+            return rounds, result
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._network.close_tunnel(tunnel)
+
+    def _coordinator_order(self, body: dict[str, Any]) -> dict[str, Any]:
+        state = self._directory / "federations" / str(body["federation_id"])
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        members = int(body["terms"]["members"])
+        return {
+            "order": "coordinate",
+            "run_id": body["federation_id"],
+            "terms_digest": terms_digest(body["terms"]),
+            "rounds": body["terms"]["rounds"],
+            "state_dir": str(state),
+            "members": members,
+            "min_members": max(2, -(-2 * members // 3)),
+        }
+
+    def _member_order(self, body: dict[str, Any], port: int) -> dict[str, Any]:
+        terms = body["terms"]
+        train, held_out = self._workshop.texts_of(body["works"], int(terms["recipe"]["seed"]))
+        return {
+            "order": "member",
+            "fleet_address": f"127.0.0.1:{port}",
+            "run_id": body["federation_id"],
+            "terms_digest": terms_digest(terms),
+            "rounds": terms["rounds"],
+            "base": self._workshop.find_base(terms["base"]["digest"]),
+            "texts": train,
+            "eval_texts": held_out,
+            "recipe": terms["recipe"],
+            "run_seed": terms["run_seed"],
+            "name": self._keys.peer_id,
+            "final": True,
+        }

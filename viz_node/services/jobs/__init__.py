@@ -1,0 +1,1 @@
+"""Durable orders and the runner that carries them out."""

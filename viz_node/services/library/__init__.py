@@ -1,0 +1,1 @@
+"""Works, base models and adapters of this node."""

@@ -1,0 +1,203 @@
+"""Base models and adapters: built and trained by child processes, kept in the library."""
+
+import shutil
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from viz_node.domain.hub import is_hub_name, parse_hub_model
+from viz_node.domain.ids import WorkId
+from viz_node.domain.job import Job
+from viz_node.domain.records import AdapterRecord
+from viz_node.errors import NotFoundError, UsageError
+from viz_node.ports import Store
+from viz_node.services.jobs.runner import Report
+from viz_node.services.library.look_up import adapter_named
+from viz_node.services.library.manage_works import WorkShelf
+
+WORKER = "viz_node.models.worker"
+RunWorker = Callable[[str, Mapping[str, Any], Report], Awaitable[dict[str, Any]]]
+ListBases = Callable[[], list[dict[str, Any]]]
+SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
+_DEFAULT_BASE = "default_base"
+DEFAULT_RECIPE: dict[str, Any] = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
+
+
+class Workshop:
+    """Everything that needs a model; all of it happens in `run_worker`'s children."""
+
+    def __init__(
+        self,
+        store: Store,
+        works: WorkShelf,
+        directory: Path,
+        *,
+        run_worker: RunWorker,
+        list_bases: ListBases,
+        split_texts: SplitTexts,
+    ) -> None:
+        self._store = store
+        self._works = works
+        self._directory = directory
+        self._run_worker = run_worker
+        self.bases = list_bases
+        self._split_texts = split_texts
+
+    def find_base(self, name: str | None) -> dict[str, Any]:
+        """The base model `{"name", "path", "digest"}` of that name or digest, or the default one.
+
+        One of a model hub that is not installed yet has neither path nor digest: training installs it.
+        Raises: NotFoundError, UsageError (not pinned).
+        """
+        wanted = name if name is not None else self.settle_default()
+        matching = [base for base in self.bases() if wanted in (base["name"], base["digest"])]
+        if not matching and name is None and wanted is not None:
+            raise NotFoundError(
+                f"the default base model {wanted[:12]}… is not installed",
+                "install it again, or: viz-node base use NAME",
+            )
+        if not matching and name is not None and is_hub_name(name):
+            return {"name": str(parse_hub_model(name)), "path": "", "digest": ""}
+        if not matching:
+            raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
+        return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+
+    def settle_default(self) -> str | None:
+        """The default base model's digest; the first by name is written down as it, once, when none is yet."""
+        digest = self._store.get_setting(_DEFAULT_BASE)
+        if digest is None and (installed := self.bases()):
+            digest = str(installed[0]["digest"])
+            self._store.set_setting(_DEFAULT_BASE, digest)
+        return digest
+
+    def use_base(self, name: str) -> dict[str, Any]:
+        """Make this installed base model the default one. Raises: NotFoundError, UsageError (not pinned)."""
+        base = self.find_base(name)
+        if not base["digest"]:
+            raise NotFoundError(f"{name} is not installed", f"train with it once: viz-node train NAME --base {name}")
+        self._store.set_setting(_DEFAULT_BASE, base["digest"])
+        return base
+
+    def list_bases(self) -> list[dict[str, Any]]:
+        """Installed base models by name, and which one is the default."""
+        default = self.settle_default()
+        return [base | {"default": base["digest"] == default} for base in self.bases()]
+
+    def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
+        """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
+        found = [self._works.find(work) for work in works]
+        return self._split_texts({str(work.work_id): self._works.text(work) for work in found}, seed)
+
+    def check_new_name(self, name: str) -> None:
+        """Raises: UsageError unless `name` is free and fit for a file name."""
+        if not 1 <= len(name) <= 64 or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
+            raise UsageError(f"{name!r} is not a name", "use 1 to 64 letters, digits, - _ and .")
+        if adapter_named(self._store, name) is not None:
+            raise UsageError(f"there is already an adapter {name}", "choose another name")
+
+    async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: build the small base model on this machine."""
+        seed = int(job.order["seed"])
+        out = self._directory / "bases" / base_name(seed)
+        if not (out / "provenance.json").exists():
+            order = {"order": "build_base", "out_dir": str(out), "seed": seed, "recipe": {"name": out.name}}
+            await self._run_worker(WORKER, order, report)
+        self.settle_default()
+        return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
+
+    async def train(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: train an adapter on works and put it into the library."""
+        name = str(job.order["name"])
+        existing = adapter_named(self._store, name)
+        if existing is not None and existing.training.get("job") == job.job_id:
+            return describe_adapter(existing)
+        train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
+        out = self._directory / "adapters" / name
+        base = await self._install(job.order["base"] or self.find_base(None), report)
+        order = {
+            "order": "train",
+            "base": base,
+            "texts": train,
+            "eval_texts": held_out,
+            "recipe": job.order["recipe"],
+            "out_dir": str(out),
+            "checkpoint_dir": str(self._directory / "checkpoints" / job.job_id),
+        }
+        result = await self._run_worker(WORKER, order, report)
+        record = AdapterRecord(
+            name=name,
+            adapter_id=None,
+            base_name=str(base["name"]),
+            base_digest=base["digest"],
+            directory=str(out),
+            origin="trained",
+            works=tuple(WorkId(work) for work in job.order["works"]),
+            training={**result["training"], "job": job.job_id},
+            evaluation=result["evaluation"],
+            created=job.created,
+        )
+        self._store.save_adapter(record)
+        shutil.rmtree(self._directory / "checkpoints" / job.job_id, ignore_errors=True)
+        return describe_adapter(record)
+
+    async def _install(self, base: dict[str, Any], report: Report) -> dict[str, Any]:
+        """The same base, on this disk. Raises: NotFoundError, UnreachableError, VerificationError."""
+        if base["path"]:
+            return base
+        model = parse_hub_model(base["name"])
+        out = self._directory / "bases" / model.folder_name()
+        if not out.exists():
+            order = {"order": "install_base", "source": str(model), "out_dir": str(out)}
+            await self._run_worker(WORKER, order, report)
+        self.settle_default()
+        return self.find_base(str(model))
+
+    async def generate(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: write on from a prompt with an adapter on its base."""
+        record = self.find_adapter(str(job.order["adapter"]))
+        return await self._write(record, str(job.order["prompt"]), int(job.order["max_new_tokens"]), report)
+
+    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+        """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
+        written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda progress: None)
+        return str(written["text"])
+
+    async def _write(self, record: AdapterRecord, prompt: str, max_new_tokens: int, report: Report) -> dict[str, Any]:
+        base = self.find_base(record.base_digest)
+        order = {
+            "order": "generate",
+            "base": base,
+            "adapter_dir": record.directory,
+            "prompt": prompt,
+            "max_new_tokens": max_new_tokens,
+            "temperature": 0.8,
+            "seed": 1,
+        }
+        result = await self._run_worker(WORKER, order, report)
+        return {"text": result["text"], "adapter": record.name, "base": base["name"]}
+
+    def find_adapter(self, name: str) -> AdapterRecord:
+        """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
+        return self._store.find_adapter(name)
+
+
+def base_name(seed: int) -> str:
+    """The small base model's name, and its folder's; another seed is another model."""
+    return f"viz-base-small-{seed}"
+
+
+def describe_adapter(record: AdapterRecord) -> dict[str, Any]:
+    """The adapter as people and machines see it."""
+    return {
+        "name": record.name,
+        "adapter_id": record.adapter_id,
+        "base": record.base_name,
+        "base_digest": record.base_digest,
+        "origin": record.origin,
+        "works": len(record.works),
+        "training": dict(record.training),
+        "evaluation": dict(record.evaluation),
+        "published": record.adapter_id is not None and record.origin != "fetched",
+        "price": None,
+        "created": record.created,
+    }

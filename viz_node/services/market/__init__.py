@@ -1,0 +1,1 @@
+"""Listings, offers, licenses, keys and notices."""

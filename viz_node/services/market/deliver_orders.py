@@ -1,0 +1,110 @@
+"""The seller's side of fair delivery: keys for paid orders, and the money once no dispute is possible any more.
+
+Like the buyer's side it needs no memory but the chain's, and waits for no transaction: each look sends what is due, and
+the next one sees what came of it. An order is delivered only when the block of its payment is shown as safe, because a
+delivery tells the buyer the key for ever, also when a reorganisation takes the payment back; and only while there is
+time, because one that comes too late is refused by the market and tells the key all the same.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import Sequence
+
+from viz_node.domain.records import AdapterRecord
+from viz_node.errors import TransactionRevertedError, VerificationError
+from viz_node.ports import Heads, KeyOrder
+from viz_node.services.market.order_key import DELIVERED, ORDERED
+from viz_node.services.market.publish_adapter import Publisher
+from viz_node.services.market.trade import Trade
+
+log = logging.getLogger(__name__)
+
+MOST_IN_A_BATCH = 50
+# The shortest window is 600 s: a fifth of it, in which the fees are raised several times if they are too low. A chain
+# whose windows are longer may be congested for longer: a twentieth of a day is 72 minutes.
+LEAST_SECONDS_LEFT = 120
+PART_OF_WINDOW = 20
+_BLOCKS_BEFORE_ANOTHER_TRY = 50
+
+
+class Deliveries:
+    """Orders for what this node sells."""
+
+    def __init__(self, trade: Trade, publisher: Publisher) -> None:
+        self._trade = trade
+        self._publisher = publisher
+        self._refused_in: dict[int, int] = {}
+        """The block in which an order was refused last, by its number."""
+        self._missed: set[int] = set()
+        """Orders that are left to their refund, of which the log tells once."""
+
+    async def watch(self) -> None:
+        """Take every order one step on. Raises: ChainUnavailableError, VerificationError, InsufficientFundsError."""
+        heads = await self._trade.treasury.heads()
+        now = await asyncio.to_thread(self._trade.market.block_time)
+        margin = least_seconds_left((await asyncio.to_thread(self._trade.market.facts)).delivery_window_seconds)
+        settled, running = [], set()
+        for record in self._publisher.published():
+            orders = await self._orders(record)
+            running |= {order.number for order in orders}
+            for order in orders:
+                if order.state == ORDERED and now + margin < order.terms.deadline:
+                    await self._deliver(record, order, heads)
+                elif order.state == ORDERED and order.number not in self._missed:
+                    self._missed.add(order.number)
+                    text = "order %d for %s goes back to its buyer: a delivery in the last %d s may come too late"
+                    log.warning(text, order.number, record.name, margin)
+            settled += [order for order in orders if order.state == DELIVERED and now > order.delivery.deadline]
+        self._missed &= running
+        self._refused_in = {number: block for number, block in self._refused_in.items() if number in running}
+        await self._settle(settled)
+
+    async def _orders(self, record: AdapterRecord) -> Sequence[KeyOrder]:
+        market, manifest = self._trade.market, self._trade.catalogue.manifest_of(record)
+        digest = bytes.fromhex(manifest.adapter_id())
+        on_chain = await asyncio.to_thread(market.find_adapter, digest, manifest.account)
+        if on_chain is None:
+            return []
+        offers = await asyncio.to_thread(market.offers_of, on_chain.number)
+        escrowed = {offer.offer_id for offer in offers if offer.is_escrowed}
+        return await asyncio.to_thread(market.orders_for, escrowed) if escrowed else []
+
+    async def _deliver(self, record: AdapterRecord, order: KeyOrder, heads: Heads) -> None:
+        again_in = self._refused_in.get(order.number, -_BLOCKS_BEFORE_ANOTHER_TRY) + _BLOCKS_BEFORE_ANOTHER_TRY
+        if order.block > heads.shown or heads.latest < again_in:
+            return
+        trade = self._trade
+        try:
+            key = trade.sealing.open(bytes.fromhex(record.sealed_key or ""))
+            if trade.delivery.key_hash(key) != order.terms.key_hash:
+                raise VerificationError("it asks for another key")
+            given = trade.delivery.wrap_for_order(key, order.terms.point)
+            await trade.treasury.submit(
+                f"deliver:{order.number}:{hashlib.sha256(order.terms.encoded).hexdigest()[:16]}",
+                lambda: trade.market.prepare_deliver(order, given.point, given.wrapped),
+                {"kind": "deliver", "order": order.number, "name": record.name},
+            )
+        except (VerificationError, TransactionRevertedError) as error:
+            self._refused_in[order.number] = heads.latest
+            log.warning("order %d for %s is not delivered: %s", order.number, record.name, error.message)
+
+    async def _settle(self, orders: Sequence[KeyOrder]) -> None:
+        """Credit the prices. What an earlier batch still does comes first, so that no order stands in two."""
+        trade = self._trade
+        if not orders or any(entry.kind == "settle" for entry in trade.store.pending_outbox()):
+            return
+        batch = orders[:MOST_IN_A_BATCH]
+        numbers = [order.number for order in batch]
+        order_id = "settle:" + hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
+        try:
+            await trade.treasury.submit(
+                order_id, lambda: trade.market.prepare_settle(batch), {"kind": "settle", "orders": numbers}
+            )
+        except TransactionRevertedError as error:  # anyone may settle: the next look knows which are left
+            log.warning("orders %s are not settled: %s", numbers, error.message)
+
+
+def least_seconds_left(window_seconds: int) -> int:
+    """How long before its deadline an order is not delivered any more: a late delivery is refused and tells the key."""
+    return max(LEAST_SECONDS_LEFT, window_seconds // PART_OF_WINDOW)

@@ -1,0 +1,86 @@
+"""Who holds which license until when, and which orders are on their way: read from the chain, never from memory."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from viz_node.domain.ids import FOR_EVER, Account, format_amount, format_time
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.ports import Grant, KeyOrder, MarketGateway, Sold
+from viz_node.services.market.listings import Catalogue
+
+_ENDED = {"refunded", "disputed"}
+Place = tuple[int, Account]
+
+
+class LicenseList:
+    """Licenses by account."""
+
+    def __init__(self, market: MarketGateway, catalogue: Catalogue, account: Account) -> None:
+        self._market = market
+        self._catalogue = catalogue
+        self._account = account
+
+    async def held(self) -> list[dict[str, Any]]:
+        """What this account holds, held or has ordered. Raises: ChainUnavailableError, VerificationError."""
+        return await asyncio.to_thread(self._held)
+
+    async def sold(self) -> list[dict[str, Any]]:
+        """What others hold, held or have ordered of this account's adapters. Raises: as `held`."""
+        return await asyncio.to_thread(self._sold)
+
+    def _held(self) -> list[dict[str, Any]]:
+        orders = [o for o in self._market.orders_paid_by(self._account) if o.terms.holder == self._account]
+        return self._rows(self._market.grants_to(self._account), orders)
+
+    def _sold(self) -> list[dict[str, Any]]:
+        offers = self._market.offers_by(self._account)
+        return self._rows(self._market.grants_by(offers), self._market.orders_ever_for(offers))
+
+    def _rows(self, grants: Sequence[Grant], orders: Sequence[KeyOrder]) -> list[dict[str, Any]]:
+        grant_at: dict[Place, Grant] = {(grant.offer_id, grant.holder): grant for grant in grants}
+        order_at: dict[Place, KeyOrder] = {(order.terms.offer_id, order.terms.holder): order for order in orders}
+        places = list(dict.fromkeys([*grant_at, *order_at]))
+        sold = self._market.sold_by(sorted({offer_id for offer_id, _ in places}))
+        names, now = self._catalogue.names(), self._market.block_time()
+        rows = []
+        for place in places:
+            what = sold[place[0]]
+            row: dict[str, Any] = {
+                "adapter": names.get(what.adapter_id, what.adapter_id[:12]),
+                "adapter_id": what.adapter_id,
+            }
+            row |= {"offer": place[0], "holder": place[1]}
+            rows.append(row | _license(grant_at.get(place), what, now) | _order(order_at.get(place)))
+        for row in rows:
+            row["state"] = _state(row)
+        return rows
+
+
+def _license(grant: Grant | None, what: Sold, now: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"kind": "subscription" if what.duration_seconds else "perpetual"}
+    if grant is None or grant.expiry == 0:
+        return row | {"expires": None, "days_left": None, "paid": "0.00", "is_valid": False}
+    paid = {"paid": format_amount(grant.paid), "is_valid": grant.expiry > now}
+    expires = format_time(grant.expiry)
+    days = None if expires == FOR_EVER else max(0, grant.expiry - now) // DAY_SECONDS
+    return row | {"expires": expires, "days_left": days} | paid
+
+
+def _order(order: KeyOrder | None) -> dict[str, Any]:
+    """The newest order; `order_until` is when the money comes back, or from when the seller may take it."""
+    if order is None:
+        return {"order": None, "order_state": None, "order_until": None}
+    until = {"ordered": lambda: order.terms.deadline, "delivered": lambda: order.delivery.deadline}.get(order.state)
+    moment = format_time(until()) if until else None
+    return {"order": order.number, "order_state": str(order.state), "order_until": moment}
+
+
+def _state(row: dict[str, Any]) -> str:
+    if row["is_valid"]:
+        return "held"
+    if row["order_state"] == "ordered":
+        return "on order"
+    if row["expires"] is not None:
+        return "expired"
+    return "paid back" if row["order_state"] in _ENDED else "none"

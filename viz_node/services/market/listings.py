@@ -1,0 +1,317 @@
+"""What other nodes offer: verified announcements, their manifests, and what the chain says of price and license.
+
+Trust: an announcement says where to ask, no more; a manifest counts when its digest is the adapter's id and its peer
+signed it; an offer when the chain's adapter has the manifest's digest, base, terms, account and split.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from viz_node.domain import announcement as wire
+from viz_node.domain.announcement import Announcement, parse_announcement
+from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, is_hex_digest
+from viz_node.domain.manifest import (
+    MAX_MANIFEST_BYTES,
+    SIGNING_CONTEXT,
+    AdapterManifest,
+    LicenseTerms,
+    canonical_bytes,
+    parse_manifest,
+)
+from viz_node.domain.records import AdapterRecord
+from viz_node.domain.strict_json import parse_json
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError, VizNodeError
+from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
+from viz_node.services.library.look_up import adapter_named
+
+MANIFEST_METHOD = "manifest"
+# Anybody may announce any adapter under any name. Those who were heard of first are asked first: nobody knows an id
+# before its publisher has announced it.
+_MOST_ASKED, _MOST_NAMESAKES = 4, 8
+
+
+@dataclass(frozen=True)
+class Listing:
+    """An adapter, every part checked against the others; when no offer is open, with the last one that was."""
+
+    adapter_id: AdapterId
+    manifest: AdapterManifest
+    adapter_number: int
+    offer: Offer
+
+
+class Catalogue:
+    """The market as this node has verified it."""
+
+    def __init__(
+        self,
+        store: Store,
+        network: PeerNetwork,
+        market: MarketGateway,
+        verify: VerifyBytes,
+        account: Account,
+        now: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._network = network
+        self._market = market
+        self._verify = verify
+        self._account = account
+        self._now = now
+        self._name_by_number: dict[int, str] = {}
+
+    def check_announcement(self, raw: bytes) -> tuple[str, str, int]:
+        """Adapter id, peer and sequence of a properly signed announcement. Raises: VerificationError."""
+        signed = parse_announcement(raw, self._now())
+        item = signed.announcement
+        self._verify(item.peer_id, wire.SIGNING_CONTEXT + item.payload(), signed.signature)
+        return item.adapter_id, item.peer_id, item.sequence
+
+    def take_in(self, raw: bytes) -> None:
+        """Keep a verified announcement if it is newer than what we have of this peer."""
+        item = parse_announcement(raw, self._now()).announcement
+        self._store.save_announcement(f"{item.adapter_id}/{item.peer_id}", item.sequence, item.expires, raw)
+
+    def known(self) -> list[bytes]:
+        """The living announcements, for peers that come late."""
+        return list(self._store.list_announcements(self._now()))
+
+    def announced(self) -> list[Announcement]:
+        """The same, read; without those that this node's clock, when it is set back, makes too long-lived."""
+        now, items = self._now(), []
+        for raw in self._store.list_announcements(now):
+            with suppress(VerificationError):
+                items.append(parse_announcement(raw, now).announcement)
+        return items
+
+    def forget_expired(self) -> None:
+        """Drop the announcements that nobody repeated; strangers' rows must not add up for ever."""
+        self._store.remove_expired_announcements(self._now())
+
+    async def search(self, text: str) -> list[dict[str, Any]]:
+        """The listings whose name, base or id holds `text`; false ones are left out, unreachable ones have no price."""
+        items = self.announced()
+        wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
+        rows = (self._describe(*group) for group in _by_adapter(wanted).items())
+        found = await asyncio.gather(*rows, return_exceptions=True)
+        return [entry for entry in found if isinstance(entry, dict) and entry.get("is_open", True)]
+
+    async def show(self, adapter: str) -> dict[str, Any]:
+        """One listing with its manifest, and its terms as people read them.
+
+        Raises: NotFoundError, VerificationError, UnreachableError.
+        """
+        listing = await self.listing(adapter)
+        told = {"permissions": listing.manifest.license.permissions.sentences()}
+        return self._row(listing) | told | {"manifest": json.loads(listing.manifest.payload())}
+
+    async def listing(self, adapter: str) -> Listing:
+        """The verified listing of an adapter by id, unique prefix or name.
+
+        Raises: NotFoundError, VerificationError, UnreachableError.
+        """
+        own = adapter_named(self._store, adapter)
+        if own is not None and own.manifest is not None and own.adapter_id is not None:
+            return await self._compared(AdapterId(own.adapter_id), self.manifest_of(own))
+        if is_hex_digest(adapter):
+            return await self._compared(AdapterId(adapter), await self._manifest_of_id(AdapterId(adapter)))
+        items = [item for item in self.announced() if adapter == item.name or item.adapter_id.startswith(adapter)]
+        matching = _by_adapter(items)
+        several = f"{len(matching)} adapters are called {adapter}", "name one by its id; see `search`"
+        if len(matching) > _MOST_NAMESAKES:
+            raise NotFoundError(*several)
+        if not matching:
+            raise _not_announced(adapter)
+        found = await asyncio.gather(*(self._listing(*group) for group in matching.items()), return_exceptions=True)
+        # What is false is nobody's namesake; what does not answer may be the one that is meant.
+        possible = [item for item in found if isinstance(item, Listing | UnreachableError | DeadlineError)] or found
+        if len(matching) > 1 and len(possible) > 1:
+            raise NotFoundError(*several)
+        if isinstance(possible[0], BaseException):
+            raise possible[0]
+        return possible[0]
+
+    async def _listing(self, adapter_id: AdapterId, sources: Sequence[Announcement]) -> Listing:
+        return await self._compared(adapter_id, await self.manifest(adapter_id, sources))
+
+    async def _compared(self, adapter_id: AdapterId, manifest: AdapterManifest) -> Listing:
+        name, digest = manifest.name, bytes.fromhex(adapter_id)
+        on_chain = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
+        if on_chain is None:
+            raise VerificationError(f"{name} is announced but not registered on the chain by {manifest.account}")
+        if on_chain.base_model.hex() != manifest.base_model.digest or on_chain.terms != manifest.license.digest():
+            raise VerificationError(f"the chain registers another base model or other terms for {name}")
+        offers = await asyncio.to_thread(self._market.offers_of, on_chain.number)
+        promised = [offer for offer in offers if _is_promised(offer, manifest)]
+        if not promised:
+            raise VerificationError(f"no offer on the chain has the split and duration that {name} promises")
+        self._name_by_number[on_chain.number] = manifest.name
+        newest = ([offer for offer in promised if offer.is_open] or promised)[-1]
+        return Listing(adapter_id, manifest, on_chain.number, newest)
+
+    async def is_licensed(self, adapter_number: int, account: Account) -> bool:
+        """Whether the account holds a license by any offer of the adapter, by the clock of the chain."""
+        return await asyncio.to_thread(self._holds_license, adapter_number, account)
+
+    def _holds_license(self, adapter_number: int, account: Account) -> bool:
+        now = self._market.block_time()
+        offers = self._market.offers_of(adapter_number)
+        return any(self._market.license_expiry(offer.offer_id, account) > now for offer in offers)
+
+    def name_of(self, adapter_number: int) -> str:
+        """The name under which an adapter of the chain was listed here; empty if it was not yet."""
+        return self._name_by_number.get(adapter_number, "")
+
+    def names(self) -> dict[str, str]:
+        """Names by adapter id: those of this node's library, else those that are announced."""
+        own = {str(record.adapter_id): record.name for record in self._store.list_adapters() if record.adapter_id}
+        return {str(item.adapter_id): item.name for item in reversed(self.announced())} | own
+
+    async def manifest(self, adapter_id: AdapterId, sources: Sequence[Announcement]) -> AdapterManifest:
+        """The verified manifest, kept here or from the first of these peers that has it.
+
+        Whoever announces an adapter need not have it: the manifest's own signature says whose it is.
+        Raises: UnreachableError, DeadlineError, VerificationError.
+        """
+        own, key = adapter_named(self._store, adapter_id), f"manifest:{adapter_id}"
+        if own is not None and own.manifest is not None:
+            return self.open_envelope(adapter_id, own.manifest)
+        cached = self._store.get_setting(key)
+        if cached is not None:
+            return self.open_envelope(adapter_id, cached.encode())
+        failures: list[VizNodeError] = []
+        for item in sources[:_MOST_ASKED]:
+            try:
+                raw = await self._network.request(
+                    item.peer_id, MANIFEST_METHOD, adapter_id.encode(), addresses=item.addresses
+                )
+                manifest = self.open_envelope(adapter_id, raw)
+            except VizNodeError as error:
+                failures.append(error)
+                continue
+            self._store.set_setting(key, raw.decode())
+            return manifest
+        away = [error for error in failures if isinstance(error, UnreachableError | DeadlineError)]
+        raise (away or failures or [_not_announced(adapter_id)])[0]
+
+    def manifest_of(self, record: AdapterRecord) -> AdapterManifest:
+        """The manifest of an adapter in this node's library. Raises: NotFoundError."""
+        if record.manifest is None or record.adapter_id is None:
+            raise NotFoundError(f"{record.name} is not published", f"viz-node publish {record.name} --price 5.00")
+        return self.open_envelope(AdapterId(record.adapter_id), record.manifest)
+
+    def open_envelope(self, adapter_id: AdapterId, raw: bytes) -> AdapterManifest:
+        """The manifest in `{"payload", "signature"}` if it is this adapter's. Raises: VerificationError."""
+        if len(raw) > 2 * MAX_MANIFEST_BYTES:
+            raise VerificationError("the manifest's envelope is too large")
+        try:
+            envelope = parse_json(raw)
+            payload = envelope["payload"].encode()
+            signature = bytes.fromhex(envelope["signature"])
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise VerificationError("the manifest's envelope is malformed") from error
+        if hashlib.sha256(payload).hexdigest() != adapter_id:
+            raise VerificationError(f"the manifest is not that of {adapter_id[:12]}")
+        manifest = parse_manifest(payload)
+        self._verify(manifest.peer_id, SIGNING_CONTEXT + payload, signature)
+        return manifest
+
+    async def _manifest_of_id(self, adapter_id: AdapterId) -> AdapterManifest:
+        """From who announced it here, else from whom the DHT names, where all may write, too. Raises: as `manifest`."""
+        items = [item for item in self.announced() if item.adapter_id == adapter_id]
+        try:
+            return await self.manifest(adapter_id, items)
+        except VizNodeError as error:
+            failure = error
+        others = {peer_id: Announcement(adapter_id, peer_id, (), "", "", 0, 0)
+                  for peer_id in await self._network.find_providers(adapter_id)}  # fmt: skip
+        raw = await self._network.find_announcement(adapter_id)
+        with suppress(VerificationError):
+            if raw is not None and self.check_announcement(raw)[0] == adapter_id:
+                self.take_in(raw)
+                found = parse_announcement(raw, self._now()).announcement
+                others = {found.peer_id: found} | others
+        sources = [item for item in others.values() if item.peer_id not in {item.peer_id for item in items}]
+        if not sources:
+            raise failure
+        return await self.manifest(adapter_id, sources)
+
+    async def _describe(self, adapter_id: AdapterId, items: Sequence[Announcement]) -> dict[str, Any]:
+        try:
+            listing = await self._listing(adapter_id, items)
+        except (UnreachableError, DeadlineError) as error:
+            item = items[0]
+            row = {"adapter_id": item.adapter_id, "name": item.name, "base_model": item.base_model}
+            return row | {"peer_id": item.peer_id, "price": None, "license": "", "account": "", "licensed": False,
+                          "error": error.message}  # fmt: skip
+        return self._row(listing) | {"licensed": await self.is_licensed(listing.adapter_number, self._account)}
+
+    def _row(self, listing: Listing) -> dict[str, Any]:
+        manifest = listing.manifest
+        return {
+            "adapter_id": listing.adapter_id,
+            "name": manifest.name,
+            "base_model": manifest.base_model.name,
+            "peer_id": manifest.peer_id,
+            "account": manifest.account,
+            "price": format_amount(listing.offer.price),
+            "floor": format_amount(listing.offer.floor),
+            "ceiling": format_amount(listing.offer.ceiling),
+            "moves": moves_of(listing.offer),
+            "license": manifest.license.kind,
+            "expires": _expiry(manifest.license),
+            "terms": manifest.license.permissions.summary(),
+            "is_open": listing.offer.is_open,
+            "delivery": delivery_of(listing.offer),
+            "offer": listing.offer.offer_id,
+            "evaluation": dict(manifest.evaluation),
+            "split": {account: share / 100 for account, share in manifest.split.shares},
+            "size_bytes": sum(entry.size_bytes for entry in manifest.files),
+        }
+
+
+def _by_adapter(items: Iterable[Announcement]) -> dict[AdapterId, list[Announcement]]:
+    groups: dict[AdapterId, list[Announcement]] = {}
+    for item in items:
+        groups.setdefault(item.adapter_id, []).append(item)
+    return groups
+
+
+def _not_announced(adapter: str) -> NotFoundError:
+    return NotFoundError(f"no adapter {adapter!r} has been announced", "see `viz-node search` and `viz-node peers`")
+
+
+def delivery_of(offer: Offer) -> str:
+    """How money and key change hands: `escrow`, `direct`, or `channel`, from which each use is paid."""
+    if offer.is_metered:
+        return "channel"
+    return "escrow" if offer.is_escrowed else "direct"
+
+
+def moves_of(offer: Offer) -> str:
+    """How the price of an offer moves, in words."""
+    if not offer.max_rise:
+        return "fixed"
+    rise = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
+    return f"{rise} while more than {offer.target} new licensees come per day"
+
+
+def _expiry(license_terms: LicenseTerms) -> str:
+    days = license_terms.duration_seconds // DAY_SECONDS
+    return {"perpetual": "never", "metered": "with each use"}.get(license_terms.kind, f"{days} days after each payment")
+
+
+def _is_promised(offer: Offer, manifest: AdapterManifest) -> bool:
+    kept = tuple(offer.shares) == manifest.split.shares, offer.is_metered == (manifest.license.kind == "metered")
+    return all(kept) and offer.duration_seconds == manifest.license.duration_seconds
+
+
+def seal_envelope(manifest: AdapterManifest, signature: bytes) -> bytes:
+    """The wire form of a signed manifest."""
+    return canonical_bytes({"payload": manifest.payload().decode(), "signature": signature.hex()})

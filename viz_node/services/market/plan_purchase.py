@@ -1,0 +1,118 @@
+"""What a purchase costs and means, before it is ordered; nothing is sent here."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
+from viz_node.domain.purchase import NewOrder
+from viz_node.domain.royalty import SPLIT_NUMBERS
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.errors import VizNodeError
+from viz_node.ports import MarketFacts, Offer
+from viz_node.services.market.license_adapter import Buyer, require_price
+from viz_node.services.market.listings import MANIFEST_METHOD, Listing
+from viz_node.services.market.order_key import DELIVERED
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.pay_price import MakeCall, Payments
+
+_ANSWER_SECONDS = 5.0
+"""How long a person waits to hear whether the holder's node is there."""
+
+
+class PurchasePlans:
+    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to; `paid_to` says who gets the amount."""
+
+    def __init__(self, trade: Trade, buyer: Buyer) -> None:
+        self._trade = trade
+        self._buyer = buyer
+
+    async def license(self, adapter: str, limit: int, is_renewal: bool) -> list[dict[str, Any]]:
+        """The transactions of buying or extending a license; none if it is held already. Raises: as the job."""
+        listing = await self._trade.catalogue.listing(adapter)
+        offer, name = await self._buyer.choose(listing, is_renewal), listing.manifest.name
+        if await self._buyer.already(listing, offer) is not None:
+            return []
+        require_price(name, offer, limit)
+        is_order = await self._buyer.is_ordered(offer)
+        quote = await Payments(self._trade).quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
+        facts = await asyncio.to_thread(self._trade.market.facts)
+        pay = {
+            "what": f"{'order' if is_order else 'buy'} {name}",
+            "amount": format_amount(offer.price),
+            "gas": format_coin(quote.call_wei),
+            "consequence": await self._consequence(listing, offer, is_order, facts) + await self._disputable(offer),
+            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts),
+        }
+        if not quote.approval_wei:
+            return [pay]
+        allow = {"what": "allow the market to take the price", "amount": "", "gas": format_coin(quote.approval_wei)}
+        return [allow | {"consequence": "nothing is paid yet"}, pay]
+
+    def _call(self, listing: Listing, offer: Offer, is_order: bool) -> MakeCall:
+        """A call of the same cost as the one that would be sent; its secret is thrown away."""
+        market, account, reference = self._trade.market, self._trade.keys.account, secrets.token_bytes(32)
+        item = self._trade.item_of(listing.manifest, offer)
+        if not is_order:
+            return lambda: market.prepare_buy(item, account, offer.price, reference)
+        delivery = self._trade.delivery
+        point = delivery.point_of(delivery.new_order_secret())
+        order = NewOrder(item, account, offer.price, point, reference)
+        return lambda: market.prepare_order(order)
+
+    async def _consequence(self, listing: Listing, offer: Offer, is_order: bool, facts: MarketFacts) -> str:
+        days = offer.duration_seconds // DAY_SECONDS
+        given = f"a license for {days} days" if days else "a perpetual license"
+        if is_order:
+            window = _span(facts.delivery_window_seconds)
+            return f"{given}, once the key is delivered; the money comes back if that takes longer than {window}"
+        state = "answers now" if await self._is_there(listing) else "does not answer now"
+        return f"{given}; the money is the seller's at once, the key comes from the seller's node, which {state}"
+
+    async def _disputable(self, offer: Offer) -> str:
+        """What a dispute of the order that brought this license would take, if there can be one."""
+        if not offer.is_escrowed:
+            return ""
+        orders = await asyncio.to_thread(self._trade.market.orders_for, [offer.offer_id])
+        holder, now = self._trade.keys.account, await asyncio.to_thread(self._trade.market.block_time)
+        for order in orders:
+            if order.terms.holder == holder and order.state == DELIVERED and now <= order.delivery.deadline:
+                left = _span(max(60, (order.delivery.deadline - now) // 60 * 60))
+                taken = "takes back what is left of its time, and nothing of what is paid now"
+                return f"; order {order.number} can be disputed for {left} more: that {taken}"
+        return ""
+
+    async def _is_there(self, listing: Listing) -> bool:
+        peer_id, question = listing.manifest.peer_id, listing.adapter_id.encode()
+        if peer_id == self._trade.keys.peer_id:
+            return True
+        try:
+            await self._trade.network.request(peer_id, MANIFEST_METHOD, question, timeout_seconds=_ANSWER_SECONDS)
+        except VizNodeError:
+            return False
+        return True
+
+
+def parts_of(
+    price: int, shares: Sequence[tuple[Account, BasisPoints]], seller: Account, facts: MarketFacts
+) -> list[dict[str, str]]:
+    """Who is credited how much of one payment, each part rounded down as the contract does."""
+    roles = {seller: "the seller"}
+    if facts.platform is not None:
+        roles[facts.platform] = f"the platform: {facts.platform_fee / 100:g} %, fixed permanently"
+    rows = []
+    for account, share in shares:
+        number = int(account, 16)
+        who = f"those who share in split {number}" if number < SPLIT_NUMBERS else roles.get(account, "")
+        part = {"account": account, "share": f"{share / 100:g} %", "who": who}
+        rows.append(part | {"amount": format_amount(price * share // WHOLE)})
+    return rows
+
+
+def _span(seconds: int) -> str:
+    """A time span in its largest whole unit."""
+    for size, unit in ((DAY_SECONDS, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} seconds"

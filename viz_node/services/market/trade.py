@@ -1,0 +1,29 @@
+"""What buying and selling share: the node's state and keys, the network, the market and the money."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from viz_node.domain.manifest import AdapterManifest
+from viz_node.ports import KeyDelivery, Keys, MarketGateway, Offer, PeerNetwork, Sealing, Store
+from viz_node.services.market.listings import Catalogue
+from viz_node.services.money.transact import Treasury
+
+
+@dataclass(frozen=True)
+class Trade:
+    """One node's access to everything that a sale touches."""
+
+    store: Store
+    keys: Keys
+    sealing: Sealing
+    network: PeerNetwork
+    market: MarketGateway
+    treasury: Treasury
+    catalogue: Catalogue
+    delivery: KeyDelivery
+    now: Callable[[], int]
+
+    def item_of(self, manifest: AdapterManifest, offer: Offer) -> int:
+        """What a purchase names, so that the market sells nothing but what the signer of this manifest offers."""
+        digest, key_hash = bytes.fromhex(manifest.adapter_id()), bytes.fromhex(manifest.key_hash)
+        return self.market.item_of(offer, manifest.account, digest, key_hash)

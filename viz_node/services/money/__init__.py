@@ -1,0 +1,1 @@
+"""Transactions, payments, allowances and royalties of this node's account."""

@@ -1,0 +1,178 @@
+"""What this account earns: read from the chain, claimed through the outbox."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
+from viz_node.domain.job import Job
+from viz_node.domain.records import OutboxEntry
+from viz_node.domain.royalty import Claim, claims_for
+from viz_node.domain.statement import StatementLine, statement
+from viz_node.errors import TransactionRevertedError
+from viz_node.ports import Call, MarketGateway
+from viz_node.services.jobs.runner import Report
+from viz_node.services.money.transact import Treasury
+from viz_node.services.pools.join_pool import PoolMembers
+
+# About sixty thousand gas each: a full transaction fits several times into any chain's block.
+MOST_CLAIMS = 50
+
+
+class Royalties:
+    """The recipient's side of every sale."""
+
+    def __init__(self, market: MarketGateway, treasury: Treasury, account: Account, pools: PoolMembers) -> None:
+        self._market = market
+        self._pools = pools
+        self._treasury = treasury
+        self._account = account
+
+    async def show(self) -> dict[str, Any]:
+        """What is owed and what was sold, in tokens. Raises: ChainUnavailableError."""
+        lineage = await asyncio.to_thread(self._market.lineage_of, self._account)
+        rows = [row for row in lineage if row.recipient == self._account]
+        due, splits = sum(row.due for row in rows), {row.split_id for row in rows}
+        sales = [sale for sale in await asyncio.to_thread(self._market.sales) if sale.split_id in splits]
+        adapters = await asyncio.to_thread(self._market.adapters_paid_into, splits)
+        return {
+            "account": self._account,
+            "due": format_amount(due),
+            "in_derived": format_amount(self._brought(_in_order(claims_for(self._account, lineage))) - due),
+            "in_escrow": format_amount(await self._in_escrow({row.split_id: row.share for row in rows})),
+            "in_pools": format_amount(await self._pools.owed()),
+            "rows": [
+                {
+                    "adapters": list(adapters[row.split_id]),
+                    "split_id": row.split_id,
+                    "share": f"{row.share / 100:.2f}",
+                    "accrued": format_amount(row.accrued),
+                    "claimed": format_amount(row.claimed),
+                    "due": format_amount(row.due),
+                }
+                for row in rows
+            ],
+            "sales": [
+                {
+                    "adapter": sale.adapter_number,
+                    "holder": sale.holder,
+                    "price": format_amount(sale.price),
+                    "block": sale.block,
+                    "tx_hash": sale.tx_hash,
+                }
+                for sale in sales
+            ],
+        }
+
+    async def _in_escrow(self, shares: Mapping[int, int]) -> int:
+        """This account's part of what buyers have paid for keys that are not beyond dispute yet."""
+        offers = await asyncio.to_thread(self._market.offers_into, set(shares))
+        orders = await asyncio.to_thread(self._market.orders_for, offers)
+        return sum(order.terms.price * shares[order.terms.split_id] // WHOLE for order in orders)
+
+    async def statement(self, period: tuple[int, int] | None) -> list[dict[str, Any]]:
+        """One line per sale, use or claim of the period, by ledger entry. Raises: ChainUnavailableError."""
+        shares = {row.split_id: row.share for row in await asyncio.to_thread(self._market.royalties_of, self._account)}
+        movements = await asyncio.to_thread(self._market.movements, self._account, list(shares))
+        first, end = period or (0, 2**63)
+        adapters = await asyncio.to_thread(self._market.adapters_paid_into, list(shares))
+        lines = [line for line in statement(movements, shares) if first <= line.movement.time < end]
+        return [_line(line) | {"adapters": list(adapters[line.movement.split_id])} for line in lines]
+
+    async def claim(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: claim everything that is due, in as few transactions as it takes; whoever else claims does no harm.
+
+        What pools give to own splits is credited first.
+        """
+        credits = await self._pools.collect(job, report)
+        done: list[OutboxEntry] = []
+        while (entry := await self._claim_next(f"claim:{job.job_id}:{len(done)}", job)) is not None:
+            done.append(entry)
+            report({"phase": "claim", "step": len(done), "steps": len(done)})
+        claimed = sum(int(entry.detail["due"]) for entry in done)
+        return {"claimed": format_amount(claimed), "tx_hashes": [*credits, *(entry.tx_hash for entry in done)]}
+
+    async def plan_claim(self) -> list[dict[str, Any]]:
+        """What each split brings and would cost if it were claimed alone, and what all of it costs together.
+
+        Raises: ChainUnavailableError.
+        """
+        by_split = await self._claims()
+        rows = [_plan_row(claims, await self._quote_wei(claims)) for claims in by_split.values()]
+        if len(rows) > 1:
+            claims = _in_order(by_split)
+            rows.append(
+                {
+                    "what": f"all of it, in {-(-len(claims) // MOST_CLAIMS)} transaction(s)",
+                    "amount": f"+{format_amount(self._brought(claims))}",
+                    "gas": format_coin(await self._quote_wei(claims)),
+                    "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
+                }
+            )
+        return await self._pools.plan() + rows
+
+    async def _quote_wei(self, claims: Sequence[Claim]) -> int:
+        # A later transaction cannot be tried before an earlier one has brought what it rests on.
+        first = claims[:MOST_CLAIMS]
+        wei = await self._treasury.quote_wei(await asyncio.to_thread(self._call, first))
+        return wei * len(claims) // len(first)
+
+    async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
+        """Claim what one transaction can; None if nothing is due."""
+        try:
+            entry = await self._treasury.finish(order_id)
+            if entry is not None:
+                return entry
+            claims = _in_order(await self._claims())[:MOST_CLAIMS]
+            if not claims:
+                return None
+            splits = [claim.split_id for claim in claims]
+            detail = {"kind": "claim", "splits": splits, "due": self._brought(claims), "job": job.job_id}
+            await self._treasury.execute(order_id, lambda: self._call(claims), detail)
+            return await self._treasury.finish(order_id)
+        except TransactionRevertedError:
+            if await self._claims():
+                raise
+            return None  # anyone may claim for this account: then the money is here already
+
+    def _call(self, claims: Sequence[Claim]) -> Call:
+        if len(claims) == 1:
+            return self._market.prepare_claim(claims[0].split_id, claims[0].recipient)
+        return self._market.prepare_claim_many([(claim.split_id, claim.recipient) for claim in claims])
+
+    async def _claims(self) -> dict[int, list[Claim]]:
+        return claims_for(self._account, await asyncio.to_thread(self._market.lineage_of, self._account))
+
+    def _brought(self, claims: Sequence[Claim]) -> int:
+        """What comes to the account itself."""
+        return sum(claim.amount for claim in claims if claim.recipient == self._account)
+
+
+def _in_order(by_split: Mapping[int, Sequence[Claim]]) -> list[Claim]:
+    """Each claim once, after those it rests on."""
+    return list(dict.fromkeys(claim for claims in by_split.values() for claim in claims))
+
+
+def _plan_row(claims: Sequence[Claim], wei: int) -> dict[str, Any]:
+    *passed, own = claims
+    consequence = "your part of what was paid into it"
+    if passed:
+        sources = ", ".join(dict.fromkeys(str(claim.split_id) for claim in passed))
+        consequence += f", and of what split {sources} of a derived adapter passes on"
+    row = {"what": f"claim from split {own.split_id}", "amount": f"+{format_amount(own.amount)}"}
+    return row | {"gas": format_coin(wei), "consequence": consequence}
+
+
+def _line(line: StatementLine) -> dict[str, Any]:
+    item = line.movement
+    return {
+        "entry": item.sequence,
+        "time": format_time(item.time),
+        "what": item.what,
+        "split": item.split_id,
+        "paid": format_amount(item.amount),
+        "share": f"{line.share / 100:.2f}",
+        "earned": format_amount(line.earned),
+        "taken": format_amount(line.taken),
+        "tx_hash": item.tx_hash,
+    }

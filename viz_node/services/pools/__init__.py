@@ -1,0 +1,1 @@
+"""Subscriptions to catalogues: operator, member and subscriber."""

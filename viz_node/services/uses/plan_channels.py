@@ -1,0 +1,68 @@
+"""What opening, topping up and closing a channel costs and means, before it is ordered; nothing is signed here."""
+
+import asyncio
+from typing import Any
+
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
+from viz_node.domain.purchase import NewChannel
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.errors import NotFoundError
+from viz_node.ports import Call
+from viz_node.services.market.trade import Trade
+from viz_node.services.money.pay_price import Payments
+from viz_node.services.uses.pay_uses import Metered
+
+Rows = list[dict[str, Any]]
+
+
+class ChannelPlans:
+    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to."""
+
+    def __init__(self, trade: Trade, metered: Metered) -> None:
+        self._trade = trade
+        self._payments = Payments(trade)
+        self._metered = metered
+
+    async def open(self, adapter: str, deposit: TokenAmount, days: int) -> Rows:
+        """The steps of opening a channel. Raises: as the job."""
+        listing = await self._metered.check_open(adapter, deposit, days)
+        market, offer, name = self._trade.market, listing.offer, listing.manifest.name
+        window = (await asyncio.to_thread(market.facts)).close_window_seconds
+        served = (days * DAY_SECONDS - window) // DAY_SECONDS
+        uses = deposit // offer.price
+        consequence = f"{uses} uses at {format_amount(offer.price)} within {served} days; what is not used comes back"
+        item = self._trade.item_of(listing.manifest, offer)
+        # Any account will do for the session key of a simulation.
+        new = NewChannel(item, self._trade.keys.account, deposit, days * DAY_SECONDS, offer.price)
+        row = {"what": f"deposit for {name}", "amount": format_amount(deposit), "consequence": consequence}
+        return await self._paying(row, deposit, market.prepare_open_channel(new))
+
+    async def top_up(self, number: int, amount: TokenAmount) -> Rows:
+        """The steps of adding to a deposit. Raises: as the job."""
+        paid = await self._metered.check_top_up(number)
+        price = int(paid.body["price"])
+        more = (int(paid.rest) + amount) // price
+        consequence = f"{more} uses left at {format_amount(price)}; it closes no later for it"
+        row = {"what": f"deposit for channel {number}", "amount": format_amount(amount), "consequence": consequence}
+        call = self._trade.market.prepare_top_up(number, Account(paid.body["session"]), amount)
+        return await self._paying(row, amount, call)
+
+    async def close(self, number: int) -> Rows:
+        """What asking for the close means; nothing if it is asked already. Raises: NotFoundError."""
+        paid = await self._metered.find(number)
+        if paid.channel is None:
+            raise NotFoundError(f"channel {number} is not open", "viz-node channel list")
+        if paid.seconds_left <= 0:
+            return []
+        window = (await asyncio.to_thread(self._trade.market.facts)).close_window_seconds
+        gas = await self._trade.treasury.quote_wei(self._trade.market.prepare_ask_close(number))
+        consequence = f"no further uses; {format_amount(paid.rest)} comes back automatically after {_span(window)}"
+        return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
+
+    async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call) -> Rows:
+        quote = await self._payments.quote(amount, lambda: call)
+        return [row | {"gas": format_coin(quote.approval_wei + quote.call_wei)}]
+
+
+def _span(seconds: int) -> str:
+    return f"{seconds // DAY_SECONDS} days" if seconds >= 2 * DAY_SECONDS else f"{-(-seconds // 60)} minutes"

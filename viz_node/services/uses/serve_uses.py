@@ -1,0 +1,245 @@
+"""The holder's side of metered use: check the voucher, write, keep voucher and answer, answer; redeem by itself.
+
+A voucher is kept in the same step as the answer it pays for, before the answer is sent: a crash before that step costs
+the payer nothing and the holder one answer's work, after it the payer gets the same answer again for the same voucher.
+Only who holds a voucher for the next use waits for the model. A channel in its last close window is not served any more
+but redeemed, so that this node may be off for nearly as long as that window. `tests/unit/services/test_uses.py`.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from viz_node.domain.ids import PeerId, TokenAmount
+from viz_node.domain.usage import (
+    RECEIPT_CONTEXT,
+    UsageTree,
+    UseAnswer,
+    UseReceipt,
+    UseRequest,
+    Voucher,
+    parse_use_request,
+    text_digest,
+)
+from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VerificationError
+from viz_node.ports import Channel, VoucherSigning
+from viz_node.services.library.look_up import adapter_named
+from viz_node.services.market.trade import Trade
+
+log = logging.getLogger(__name__)
+
+USE_METHOD = "use"
+EARNED = "earn:"
+Write = Callable[[str, str, int], Awaitable[str]]
+"""Name of an adapter of the library, prompt, tokens: the text."""
+
+_MOST_CHECKED = 32
+_MOST_WAITING = 8
+_MOST_REDEEMED_AT_ONCE = 50
+# No oracle tells what a coin is worth in tokens: a channel is redeemed when it owes a token, and before it closes when
+# it owes at least a hundredth. Redeeming takes 50 000 gas (contracts/snapshots/Parts.json).
+_WORTH_REDEEMING = TokenAmount(1_000_000)
+_WORTH_AT_THE_END = TokenAmount(10_000)
+
+Signed = tuple[Voucher, bytes]
+
+
+@dataclass(frozen=True)
+class _Next:
+    """The next use of a channel: its voucher, whose session key that is, and the tree over the uses before."""
+
+    voucher: Voucher
+    signature: bytes
+    session: str
+    tree: UsageTree
+
+
+class Meter:
+    """Serves uses of this node's metered adapters, one after another, and redeems what they earned."""
+
+    def __init__(self, trade: Trade, vouchers: VoucherSigning, write: Write) -> None:
+        self._trade = trade
+        self._vouchers = vouchers
+        self._write = write
+        self._lock = asyncio.Lock()
+        self._asking: dict[PeerId, asyncio.Task[bytes]] = {}
+        self._waiting = 0
+
+    async def on_use(self, peer_id: PeerId, payload: bytes) -> bytes:
+        """A payer asks for a use, or once more for the last one that was answered."""
+        request, signature = parse_use_request(payload)
+        if peer_id in self._asking or len(self._asking) >= _MOST_CHECKED:
+            raise RefusedError("the node is busy", "try again in a moment")
+        task = asyncio.create_task(self._answered(peer_id, request, signature))
+        self._asking[peer_id] = task
+        task.add_done_callback(lambda done: self._leave(peer_id, done))
+        # Who hangs up pays all the same, and may ask again: else the model could be kept busy for nothing.
+        return await asyncio.shield(task)
+
+    def _leave(self, peer_id: PeerId, done: "asyncio.Task[bytes]") -> None:
+        del self._asking[peer_id]
+        if not done.cancelled():
+            done.exception()  # nobody else may be there to take it
+
+    async def _answered(self, peer_id: PeerId, request: UseRequest, signature: bytes) -> bytes:
+        kept = self._kept(peer_id, request)
+        if kept is not None:
+            return kept
+        await self._check(request, signature)
+        return await self._in_turn(peer_id, request, signature)
+
+    async def _in_turn(self, peer_id: PeerId, request: UseRequest, signature: bytes) -> bytes:
+        if self._waiting >= _MOST_WAITING:
+            raise RefusedError("the node is busy", "try again in a moment")
+        self._waiting += 1
+        try:
+            async with self._lock:
+                use = await self._check(request, signature)  # again: others were served meanwhile
+                name = self._own_adapter(request.adapter_id)
+                answer = self._answer(request, await self._write(name, request.prompt, request.max_new_tokens))
+                return self._keep(peer_id, use, answer)
+        finally:
+            self._waiting -= 1
+
+    def _kept(self, peer_id: PeerId, request: UseRequest) -> bytes | None:
+        """The answer to the last use, if it is asked for once more."""
+        key = f"{EARNED}{request.channel}"
+        account = self._trade.store.find_channel(key) or {}
+        if (request.uses, peer_id) != (account.get("uses"), account.get("peer_id")):
+            return None
+        return self._trade.sealing.open(bytes.fromhex(self._trade.store.answer_of(key) or ""))
+
+    async def _check(self, request: UseRequest, signature: bytes) -> _Next:
+        """The next use, if this is it and is paid. Raises: VerificationError, RefusedError, NotFoundError."""
+        channel = await asyncio.to_thread(self._trade.market.channel, request.channel)
+        account = self._account_of(channel)
+        done = account["uses"] if account else channel.uses
+        if request.uses != done + 1 or request.uses <= channel.uses:
+            raise VerificationError(
+                f"channel {request.channel} is paid for {done} uses, so that {done + 1} is next",
+                f"viz-node channel close {request.channel}, and open another",
+            )
+        tree = UsageTree(account["tree"] if account else None)
+        voucher = Voucher(channel.number, request.uses * channel.price, request.uses, tree.root())
+        self._vouchers.verify(channel.session_account, voucher, signature)
+        if voucher.cumulative > channel.deposit:
+            top_up = f"viz-node channel top-up {channel.number} 1.00"
+            raise RefusedError(f"the deposit of channel {channel.number} is used up", top_up)
+        await self._check_channel(request, channel, voucher.cumulative)
+        return _Next(voucher, signature, channel.session_account, tree)
+
+    def _account_of(self, channel: Channel) -> dict[str, Any] | None:
+        """What is kept of the channel, unless a reorganisation gave its number to another one."""
+        account = self._trade.store.find_channel(f"{EARNED}{channel.number}")
+        session = channel.session_account
+        return account if account and account.get("session", session) == session else None
+
+    async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
+        """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
+        record = self._trade.store.find_adapter(self._own_adapter(request.adapter_id))
+        owner = self._trade.catalogue.manifest_of(record).account
+        heads = await self._trade.treasury.heads()
+        await asyncio.to_thread(self._compare, request, channel, owner, (cumulative, heads.shown))
+
+    def _compare(self, request: UseRequest, channel: Channel, owner: Any, due: tuple[int, int]) -> None:
+        market, (cumulative, shown) = self._trade.market, due
+        on_chain = market.find_adapter(bytes.fromhex(request.adapter_id), owner)
+        offers = market.offers_of(on_chain.number) if on_chain else ()
+        if channel.offer_id not in {offer.offer_id for offer in offers if offer.is_metered}:
+            raise RefusedError(f"channel {channel.number} pays for another adapter", "viz-node channel list")
+        if channel.close_at - market.block_time() <= market.facts().close_window_seconds:
+            raise RefusedError(f"channel {channel.number} is about to close", "viz-node channel open")
+        if cumulative > market.deposit_through(channel.number, shown):
+            raise RefusedError(f"the deposit of channel {channel.number} is not safe yet", "try again in some minutes")
+
+    def _own_adapter(self, adapter_id: str) -> str:
+        record = adapter_named(self._trade.store, adapter_id)
+        if record is None or record.manifest is None or record.origin == "fetched":
+            raise NotFoundError("no such adapter here")
+        return record.name
+
+    def _answer(self, request: UseRequest, text: str) -> UseAnswer:
+        receipt = UseReceipt(
+            market=self._vouchers.domain.hex(),
+            channel=request.channel,
+            uses=request.uses,
+            adapter_id=request.adapter_id,
+            request=request.digest(),
+            answer=text_digest(text),
+        )
+        return UseAnswer(text, receipt, self._trade.sealing.sign(RECEIPT_CONTEXT + receipt.payload()))
+
+    def _keep(self, peer_id: PeerId, use: _Next, answer: UseAnswer) -> bytes:
+        """Keep voucher and answer in one step; the answer as it is sent."""
+        use.tree.append(answer.receipt)
+        raw, key = answer.to_bytes(), f"{EARNED}{use.voucher.channel}"
+        body = {
+            "adapter_id": answer.receipt.adapter_id,
+            "session": use.session,
+            "peer_id": peer_id,
+            "uses": use.voucher.uses,
+            "cumulative": use.voucher.cumulative,
+            "root": use.voucher.usage_root.hex(),
+            "signature": use.signature.hex(),
+            "tree": use.tree.state,
+        }
+        self._trade.store.save_channel(key, body, receipt_row(answer), self._trade.sealing.seal(raw).hex())
+        return raw
+
+    async def watch(self) -> None:
+        """Redeem what is worth it, or is about to close. Raises: ChainUnavailableError, InsufficientFundsError."""
+        due = await asyncio.to_thread(self._due)
+        sent = [entry for entry in self._trade.store.pending_outbox() if entry.kind == "redeem"]
+        under_way = {number for entry in sent if not entry.block_hash for number, _ in entry.detail["channels"]}
+        refused = {number for entry in sent if entry.state == "reverted" for number, _ in entry.detail["channels"]}
+        due = [item for item in due if item[0].channel not in under_way]
+        # A payer can redeem his own voucher a moment before and so have the whole batch refused: then each goes alone.
+        alone = [[item] for item in due if item[0].channel in refused]
+        rest = [item for item in due if item[0].channel not in refused]
+        batches = [rest[at : at + _MOST_REDEEMED_AT_ONCE] for at in range(0, len(rest), _MOST_REDEEMED_AT_ONCE)]
+        for batch in (*batches, *alone):
+            await self._redeem(batch)
+
+    async def _redeem(self, batch: Sequence[Signed]) -> None:
+        named = [[voucher.channel, voucher.uses] for voucher, _ in batch]
+        order_id = f"redeem:{hashlib.sha256(json.dumps(named).encode()).hexdigest()}"
+        detail = {"kind": "redeem", "channels": named}
+        try:
+            await self._trade.treasury.submit(order_id, lambda: self._trade.market.prepare_redeem(batch), detail)
+        except TransactionRevertedError as error:
+            if len(batch) == 1:
+                log.warning("channel %d is not redeemed: %s", batch[0][0].channel, error.message)
+                return
+            for item in batch:
+                await self._redeem([item])
+
+    def _due(self) -> list[Signed]:
+        market, bodies = self._trade.market, self._trade.store.channels_with(EARNED)
+        numbers = [int(key.removeprefix(EARNED)) for key in bodies]
+        ends_from = market.block_time() + market.facts().close_window_seconds if bodies else 0
+        due = []
+        for channel in market.open_channels(numbers) if bodies else ():
+            body = bodies[f"{EARNED}{channel.number}"]
+            owed = (body["uses"] - channel.uses) * channel.price
+            if owed >= (_WORTH_AT_THE_END if channel.close_at <= ends_from else _WORTH_REDEEMING):
+                voucher = Voucher(channel.number, body["cumulative"], body["uses"], bytes.fromhex(body["root"]))
+                due += self._redeemable(channel, voucher, bytes.fromhex(body["signature"]))
+        return due
+
+    def _redeemable(self, channel: Channel, voucher: Voucher, signature: bytes) -> list[Signed]:
+        """The voucher, unless the market would refuse it: one that is refused refuses its whole batch."""
+        try:
+            self._vouchers.verify(channel.session_account, voucher, signature)
+        except VerificationError as error:
+            log.warning("channel %d is another one by now: %s", channel.number, error.message)
+            return []
+        return [(voucher, signature)] if voucher.cumulative <= channel.deposit else []
+
+
+def receipt_row(answer: UseAnswer) -> dict[str, Any]:
+    """A receipt with its signature, as it is kept."""
+    return asdict(answer.receipt) | {"signature": answer.signature.hex()}
