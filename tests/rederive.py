@@ -2,11 +2,12 @@
 
 It was written by somebody who had that page and the ABI and nothing else, and whose questions are answered there now.
 So it imports nothing of `viz_node`, and `test_rederive__whole_file__is_independent` keeps it so.
-Usage: python rederive.py RPC DEPLOYMENT.json BLOCK
+Usage: python -m tests.rederive RPC DEPLOYMENT.json BLOCK [DIVISION.json …]
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 from collections import defaultdict
@@ -17,6 +18,8 @@ from typing import Any, NamedTuple, cast
 
 from web3 import Web3
 from web3.exceptions import Web3RPCError
+
+from tests.rederive_pools import faults_of_data, merkle
 
 DAY, MONTH, HALF_YEAR, FOREVER = 86_400, 30 * 86_400, 180 * 86_400, 2**256 - 1
 U16, U32, U64 = 2**16 - 1, 2**32 - 1, 2**64 - 1
@@ -90,13 +93,9 @@ def number(data: bytes) -> int:
     return int.from_bytes(data, "big")
 
 
-def merkle(shares: dict[str, int]) -> bytes:
+def table_root(shares: dict[str, int]) -> bytes:
     """The root of a split's table."""
-    level = [keccak(keccak(words(int(account, 16), share))) for account, share in shares.items()]
-    while len(level) > 1:
-        pairs = [sorted(level[at : at + 2]) for at in range(0, len(level), 2)]
-        level = [keccak(b"".join(pair)) if len(pair) == 2 else pair[0] for pair in pairs]
-    return level[0]
+    return merkle({int(account, 16): share for account, share in shares.items()})
 
 
 def add(one: Any, other: Any) -> Any:
@@ -308,7 +307,7 @@ class Replay:
         )
         self.must(e, "shares", sum(shares) == 10_000 and all(shares))
         self.must(e, "platform", table.get(address(self.set.platform), 0) >= self.set.platformFee)
-        self.must(e, "root", merkle(table) == e.d)
+        self.must(e, "root", table_root(table) == e.d)
         self.splits[e.key] = Record(shares=table, sold=0, passed_in=0, had=defaultdict(int))
 
     def offer(self, e: Entry) -> None:
@@ -522,6 +521,7 @@ class Replay:
                 operator=e.who,
                 challenger=address(e.c),
                 fee=e.a,
+                rules=e.d,
                 payers={},
                 waiting=set(),
                 posted=None,
@@ -567,7 +567,23 @@ class Replay:
             self.must(e, "periods", due == first <= last and pool.end(last) <= e.time)
             self.must(e, "amount or operator", e.a == pool.fee * len(fees) and e.who == pool.operator)
             self.must(e, "time or data", adoptable == e.time + self.set.vetoWindow and data[:2] == (e.d, words(e.c)))
-            pool.posted = Record(last=last, adoptable=adoptable, left=e.a, root=e.d, fees=fees, credited=set())
+            holders = defaultdict[int, list[str]](list)
+            for period, holder in sorted(fees):
+                holders[period].append(holder)
+            pool.posted = Record(
+                seq=e.seq,
+                first=first,
+                last=last,
+                adoptable=adoptable,
+                left=e.a,
+                root=e.d,
+                rules=pool.rules,
+                fee=pool.fee,
+                data=data[1],
+                fees=fees,
+                subscribers=holders,
+                credited=set(),
+            )
         elif e.kind == 45:
             root = pool.roots[e.c]
             self.must(e, "credit", e.d == root.root and 0 < e.a <= root.left and e.b not in root.credited)
@@ -585,6 +601,25 @@ class Replay:
             self.must(e, "time", root.adoptable <= e.time < root.adoptable + MONTH)
             pool.roots[root.last], root.claimable = root, e.b
             pool.waiting -= root.fees
+
+    def divisions(self, chain_id: int, data: list[bytes]) -> int:
+        """Derives each root that counts from its published division; how many had none."""
+        published, missing = {hashlib.sha256(raw).digest(): raw for raw in data}, 0
+        offered = {
+            (offer.adapter, self.adapters[offer.adapter]["owner"], offer.split) for offer in self.offers.values()
+        }
+        now = self.w3.eth.get_block(self.block)["timestamp"]
+        for number_of_pool, pool in self.pools.items():
+            waiting = [pool.posted] if pool.posted and now < pool.posted.adoptable + MONTH else []
+            for root in [*pool.roots.values(), *waiting]:
+                raw, place = published.get(root.data), f"{chain_id}:{self.me}:{number_of_pool}"
+                missing += raw is None
+                try:
+                    told = faults_of_data(raw, root, place, offered, self.w3) if raw is not None else []
+                except (AttributeError, KeyError, ValueError, TypeError) as error:
+                    told = [f"malformed: {error!r}"]
+                self.faults += [f"{root.seq} (data of the root): {fault}" for fault in told]
+        return missing
 
     def movements(self) -> None:
         """Finds the movement of the token for each entry of money; what is over was never booked."""
@@ -682,8 +717,11 @@ class Replay:
         return rows, [totals[account] for account in sorted(totals)]
 
 
-def rederive(rpc_url: str, deployment: dict[str, Any], block: int) -> dict[str, Any]:
-    """What a report says of payments, derived from the logs up to `block`, and the faults found on the way."""
+def rederive(rpc_url: str, deployment: dict[str, Any], block: int, data: list[bytes]) -> dict[str, Any]:
+    """What a report says of payments, derived from the logs up to `block`, and the faults found on the way.
+
+    `data` are published divisions of pools.
+    """
     replay = Replay(rpc_url, deployment, block)
     for entry in replay.read():
         replay.apply(entry)
@@ -691,6 +729,7 @@ def rederive(rpc_url: str, deployment: dict[str, Any], block: int) -> dict[str, 
     stored = number(bytes(replay.w3.eth.get_storage_at(replay.market, 0, replay.state)))
     if stored != replay.head:
         replay.faults.append(f"head {replay.head:#066x} is not the stored {stored:#066x}")
+    missing = replay.divisions(deployment["chain_id"], data)
     replay.movements()
     (counts, sums), (splits, totals) = replay.books(), replay.shares()
     return {
@@ -704,9 +743,11 @@ def rederive(rpc_url: str, deployment: dict[str, Any], block: int) -> dict[str, 
         "claims": replay.claims,
         "totals": totals,
         "faults": replay.faults,
+        "roots_without_data": missing,
     }
 
 
 if __name__ == "__main__":
     named = json.loads(Path(sys.argv[2]).read_text())
-    sys.stdout.write(json.dumps(rederive(sys.argv[1], named, int(sys.argv[3])), indent=2) + "\n")
+    given = [Path(path).read_bytes() for path in sys.argv[4:]]
+    sys.stdout.write(json.dumps(rederive(sys.argv[1], named, int(sys.argv[3]), given), indent=2) + "\n")

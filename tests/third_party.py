@@ -1,5 +1,6 @@
 """An audit's report against a derivation that shares no code with it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,10 +13,16 @@ from viz_node.cli.commands.audit import report_body
 _OF_THE_AUDIT = {"views", "unlinked_blocks"}
 
 
-def assert_rederived(rpc_url: str, deployment: Deployment, report: AuditReport) -> None:
-    """Every payment, share, due and sum of the report follows from the protocol page, and so does the head."""
-    derived: dict[str, Any] = rederive(rpc_url, asdict(deployment), report.proof.block_number)
-    assert derived.pop("faults") == []
+def assert_rederived(rpc_url: str, deployment: Deployment, report: AuditReport, data: Sequence[bytes] = ()) -> None:
+    """Every payment, share, due and sum of the report follows from the protocol page, and so does the head.
+
+    So does every root of a pool whose division is in `data`: where the audit finds fault, the derivation does.
+    """
+    derived: dict[str, Any] = rederive(rpc_url, asdict(deployment), report.proof.block_number, [*data])
+    faults = derived.pop("faults")
+    assert {int(fault.split()[0]) for fault in faults} == {finding.sequence for finding in report.findings}, faults
+    missing = derived.pop("roots_without_data")
+    assert any(f"the data of {missing} roots of pools" in note for note in report.notes) == bool(missing)
     told = report_body(report)
     assert derived.pop("head") == told["proof"]["head"]
     told["counts"] = {name: count for name, count in told["counts"].items() if name not in _OF_THE_AUDIT}

@@ -7,20 +7,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.anvil_market import ANVIL
 from tests.audits import assert_cut_anywhere, checkpoint_at
 from tests.fakes.world import Member
 from tests.integration.test_pools import DAY, WINDOW, Scene, done, scene, used_and_over
+from tests.rederive_pools import totals_of
 from tests.solidity import account_made_of, creation_code
+from tests.third_party import assert_rederived
 from viz_node.chain.account.signing import KeySigner
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.cli.main import run
 from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
-from viz_node.domain.division import Division, parse_division
-from viz_node.domain.ids import TokenAmount
+from viz_node.domain.distribution import PoolRule
+from viz_node.domain.division import Division, PoolFacts, divide, parse_division
+from viz_node.domain.ids import Account, BasisPoints, PeerId, TokenAmount
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.pool import UseStatement
+from viz_node.domain.pool import PoolMember, PoolRules, UseStatement
 from viz_node.errors import RefusedError, VerificationError
 from viz_node.identity.signatures import recover_account
 from viz_node.services.pools.pool_desk import USES_METHOD
@@ -41,6 +46,32 @@ def deployment_of(made: Scene, folder: Path) -> Path:
     return path
 
 
+USES = st.dictionaries(st.integers(1, 6), st.integers(1, 40), max_size=4)
+
+
+@given(
+    rule=st.sampled_from(["user-centric", "scaled-user-prop"]),
+    fee=st.integers(1, 1000),
+    share=st.integers(1, 10_000),
+    splits=st.dictionaries(st.integers(1, 5), st.integers(1, 3), max_size=5),
+    periods=st.lists(st.dictionaries(st.sampled_from("abcde"), USES, max_size=5), max_size=3),
+)
+@settings(max_examples=300, deadline=None, derandomize=True)
+def test_totals__any_uses__are_those_of_the_derivation_from_the_page(
+    rule: str, fee: int, share: int, splits: dict[int, int], periods: list[dict[str, dict[int, int]]]
+) -> None:
+    rules = PoolRules("p", PoolRule(rule), BasisPoints(share), 9, PeerId("a"), PeerId("b"), 0, 0)
+    subscribers = {number: [Account(name) for name in period] for number, period in enumerate(periods)}
+    facts = PoolFacts("p", b"", TokenAmount(fee), (0, len(periods)), subscribers, lambda *_: True)
+    members = [PoolMember("p", adapter, Account("o"), split) for adapter, split in splits.items()]
+    stated = [
+        UseStatement("p", number, Account(name), uses)
+        for number, period in enumerate(periods) for name, uses in period.items() if uses
+    ]  # fmt: skip
+    division = divide(rules, facts, members, stated)
+    assert totals_of(json.loads(division.payload()), fee, subscribers) == division.totals
+
+
 async def adopted(made: Scene) -> None:
     made.pass_time(WINDOW)
     await made.watch(made.operator)
@@ -49,7 +80,10 @@ async def adopted(made: Scene) -> None:
 
 def audited(made: Scene, folder: Path, data: Path | None) -> dict:
     paths = [data] if data else []
-    report, _ = run_full_audit([made.world.anvil.rpc_url], deployment_of(made, folder), None, "latest", paths)
+    url, deployment = made.world.anvil.rpc_url, deployment_of(made, folder)
+    report, _ = run_full_audit([url], deployment, None, "latest", paths)
+    files = [path.read_bytes() for path in data.glob("*.json")] if data else []
+    assert_rederived(url, made.world.anvil.deployment, report, files)
     return report.to_dict()
 
 
@@ -121,6 +155,7 @@ async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and
     found = run_examination([made.world.anvil.rpc_url], deployment_of(made, tmp_path), None, "latest", [data])
     assert found.report.findings == ()
     assert any("contract accounts signed 1 documents" in note for note in found.report.notes)
+    assert_rederived(made.world.anvil.rpc_url, made.world.anvil.deployment, found.report, [file.read_bytes()])
     write_report(found.report, found.evidence, path, None)
     assert verify_report(path)[0].to_dict() == found.report.to_dict()
     body = json.loads(path.read_text())
