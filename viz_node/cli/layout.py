@@ -21,9 +21,9 @@ def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int
     ]
     inside = _that_fit(widths, [size > LONGEST_WORD for size in longest], width)
     below = [place for place in range(len(titles)) if place not in inside]
-    lines = [_in_columns(titles, inside, widths)]
+    lines = _in_columns(titles, inside, widths, width)
     for row in rows:
-        lines.append(_in_columns(row, inside, widths))
+        lines += _in_columns(row, inside, widths, width)
         told = [(titles[place], row[place]) for place in below if row[place] not in ("", "-")]
         lines += [f"{'':{GAP}}{line}" for line in fact_lines(told, width - GAP)]
     return lines
@@ -60,8 +60,9 @@ def _that_fit(widths: Sequence[int], are_ids: Sequence[bool], width: int) -> lis
     return inside
 
 
-def _in_columns(row: Sequence[str], inside: Sequence[int], widths: Sequence[int]) -> str:
-    return "".join(_filled(row[place], widths[place] + GAP) for place in inside).rstrip()
+def _in_columns(row: Sequence[str], inside: Sequence[int], widths: Sequence[int], width: int) -> list[str]:
+    line = "".join(_filled(row[place], widths[place] + GAP) for place in inside).rstrip()
+    return _wrapped(line, width) if len(inside) == 1 else [line]
 
 
 def _filled(text: str, width: int) -> str:
