@@ -12,6 +12,10 @@ EVIL = (
     f"\u2029\x85\ttab\x00\x7f\ud800\U000e0041"
 )
 DIGEST = "ab" * 32
+WORDY = (
+    "when the old sailor came home in the year two, he paid 5.00 tokens for the third song of the harbour "
+    f'{DIGEST}, and then said: viz-node license "the third song" --max-price 6.00, or else nothing would come of it'
+)
 PLAN = [{"what": EVIL, "amount": EVIL, "gas": "0.1", "consequence": EVIL,
          "paid_to": [{"account": EVIL, "share": EVIL, "amount": EVIL, "who": EVIL}]}]  # fmt: skip
 PROGRESS = {"phase": EVIL, "step": 1, "steps": EVIL, "loss": EVIL, "tokens_per_second": 1e999, "eta_seconds": 1e999}
@@ -109,3 +113,24 @@ class HostileTransport:
         if operation.startswith("plan_") and operation not in ANSWERS:
             return PLAN
         return {} if operation == "readyz" else ANSWERS[operation]
+
+
+class WordyTransport(HostileTransport):
+    """The same node, honest and long-winded: sentences with commands, names and ids in every place."""
+
+    def _answer(self, operation: str, params: dict[str, Any]) -> Any:
+        return _wordy(super()._answer(operation, params))
+
+    def __call__(self, method: str, path: str, params: dict[str, Any] | None, timeout_seconds: float) -> Any:
+        if self.kind == "error":
+            body = {"error": "RefusedError", "message": WORDY, "hint": f"then: viz-node license {DIGEST}; {WORDY}"}
+            return _answer_from(500, json.dumps(body).encode())
+        return super().__call__(method, path, params, timeout_seconds)
+
+
+def _wordy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {("told" if key == EVIL else key): _wordy(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_wordy(item) for item in value]
+    return WORDY if value == EVIL else value

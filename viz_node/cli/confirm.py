@@ -88,8 +88,8 @@ def _show(terminal: Terminal, plan: Plan, empty: str) -> None:
     for row in plan:
         parts, whole = row.get("paid_to", ()), "it" if row["amount"] else "each sale"
         for part in parts[:MOST_PARTS]:
-            who = f"  ({part['who']})" if part["who"] else ""
-            terminal.output.line(f"  {tokens(part['amount'])} of {whole} to {part['account']}, {part['share']}{who}")
+            who = f", {part['who']}" if part["who"] else ""
+            terminal.output.line(f"  {tokens(part['amount'])} of {whole}, {part['share']}, to {part['account']}{who}")
         if len(parts) > MOST_PARTS:
             terminal.output.line(f"  and the rest to {len(parts) - MOST_PARTS} others; --json lists them")
 

@@ -69,9 +69,9 @@ def measures_of(progress: dict[str, Any]) -> str:
     parts = []
     if (loss := _number(progress.get("loss"))) is not None:
         parts.append(f"loss {loss:.3f}")
-    if (speed := _number(progress.get("tokens_per_second"))) is not None:
+    if (speed := _number(progress.get("tokens_per_second"))) and speed > 0:
         parts.append(f"{speed:,.0f} tokens/s")
-    if (eta := _number(progress.get("eta_seconds"))) is not None:
+    if (eta := _number(progress.get("eta_seconds"))) and eta > 0:
         minutes, seconds = divmod(int(eta), 60)
         parts.append(f"ETA {minutes}:{seconds:02d}")
     return "  ".join(parts)

@@ -1,9 +1,10 @@
 """How rows and facts are laid out in a terminal's width; knows no printer.
 
 One rule for ids and everything else that is long: it is never cut. What does not fit into its row stands whole on a
-line of its own below the row.
+line of its own below the row. The same goes for commands: they are never broken, so that they can be copied.
 """
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -11,6 +12,8 @@ GAP = 2
 LEAST_WIDTH = 40
 WIDEST_NAME = 44
 LONGEST_WORD = 32
+_COMMAND = re.compile(r"""(?:\b(?:next|fix): )?\bviz-node(?: +(?:"[^"]*"|'[^']*'|[^\s,;"'])+)+""")
+_HELD = "\x00"
 
 
 def table_lines(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -40,9 +43,18 @@ def fact_lines(facts: Sequence[tuple[str, str]], width: int) -> list[str]:
             lines.append(f"{_filled(name, name_width + GAP)}{parts[0]}".rstrip())
             lines += [f"{'':{name_width + GAP}}{part}" for part in parts[1:]]
         else:
-            lines.append(name)
+            lines += _wrapped(name, width) if name else []
             lines += [f"{'':{GAP}}{part}" for part in _wrapped(value, width - GAP)]
     return lines
+
+
+def sentence_lines(text: str, width: int, deeper: int = GAP) -> list[str]:
+    """A sentence within `width`; its further lines stand deeper than its first."""
+    if columns_of(text) <= width:
+        return [text]
+    indent = len(text) - len(text.lstrip(" "))
+    first, *others = _wrapped(text.lstrip(" "), max(width - indent - deeper, LEAST_WIDTH // 2))
+    return [f"{'':{indent}}{first}", *(f"{'':{indent + deeper}}{part}" for part in others)]
 
 
 def columns_of(text: str) -> int:
@@ -70,14 +82,14 @@ def _filled(text: str, width: int) -> str:
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    """The text in lines, broken at spaces only: a word that is too long keeps a line of its own."""
+    """The text in lines, broken at spaces only: a word or command that is too long keeps a line of its own."""
     if columns_of(text) <= room:
         return [text]
     lines = [""]
-    for word in text.split():
+    for word in _COMMAND.sub(lambda found: found[0].replace(" ", _HELD), text).split():
         longer = f"{lines[-1]} {word}".lstrip()
         if lines[-1] and columns_of(longer) > room:
             lines.append(word)
         else:
             lines[-1] = longer
-    return lines
+    return [line.replace(_HELD, " ") for line in lines]

@@ -6,13 +6,12 @@ import re
 import shlex
 import shutil
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 from typing import Any
 
 from viz_node.cli import printer
-from viz_node.cli.layout import LEAST_WIDTH, fact_lines, table_lines
+from viz_node.cli.layout import GAP, LEAST_WIDTH, fact_lines, sentence_lines, table_lines
 from viz_node.cli.sections import NAMES
-from viz_node.cli.words import cell, flattened
+from viz_node.cli.words import cell, flattened, title, without_unit
 from viz_node.domain.plain_text import one_line, shortened
 
 Row = Mapping[str, Any]
@@ -40,7 +39,7 @@ class Output:
 
     def table(self, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
         """A table of ready cells, for people."""
-        titles = [column.replace("_", " ") for column in columns]
+        titles = [title(column) for column in columns]
         plain = [[one_line(text) for text in line] for line in lines]
         head, *rest = table_lines(titles, plain, _width())
         printer.write_line(head, bold=len(head))
@@ -52,7 +51,8 @@ class Output:
         if self.is_json:
             self.document(data)
             return
-        shown = [(one_line(name), cell(value, name)) for name, value in pairs if value not in (None, "", [], {})]
+        given = [(name, value) for name, value in pairs if value not in (None, "", [], {})]
+        shown = [(one_line(without_unit(name, value)), cell(value, name)) for name, value in given]
         for line in fact_lines(shown, _width()):
             printer.write_line(line)
 
@@ -67,7 +67,15 @@ class Output:
     def line(self, text: str) -> None:
         """A sentence for people; nothing in JSON form."""
         if not self.is_json:
-            printer.write_line(self.advice(text))
+            for part in sentence_lines(one_line(self.advice(text)), _width()):
+                printer.write_line(part)
+
+    def told(self, pairs: Sequence[tuple[str, str]]) -> None:
+        """Sentences for people, each beside its name or below it; nothing in JSON form."""
+        if not self.is_json:
+            plain = [(one_line(name), one_line(self.advice(text))) for name, text in pairs]
+            for line in fact_lines(plain, _width()):
+                printer.write_line(line)
 
     def heading(self, text: str) -> None:
         """A sentence after an empty line; nothing in JSON form."""
@@ -82,7 +90,7 @@ class Output:
     def news(self, text: str) -> None:
         """A sentence about what is going on, on stderr; nothing in JSON form."""
         if not self.is_json:
-            printer.write_line(self.advice(text), is_news=True)
+            self._write_news(one_line(self.advice(text)))
 
     def document(self, data: object) -> None:
         """One JSON document."""
@@ -106,12 +114,14 @@ class Output:
             body = {"error": name, "message": shortened(message), "hint": shortened(hint)}
             printer.write_json(body, is_news=True, indent=None)
             return
-        line = f"{ERROR}{one_line(message)}"
-        indent = " " * len(ERROR)
-        for part in wrap(line, _width(), subsequent_indent=indent) if self.has_live_progress else [line]:
-            printer.write_line(part, is_news=True)
+        self._write_news(f"{ERROR}{one_line(message)}", len(ERROR))
         if hint:
-            printer.write_line(f"next: {hint}", is_news=True)
+            self._write_news(f"next: {one_line(hint)}")
+
+    def _write_news(self, text: str, deeper: int = GAP) -> None:
+        """For people within the terminal's width; for logs and pipes in one line."""
+        for part in sentence_lines(text, _width(), deeper) if self.has_live_progress else [text]:
+            printer.write_line(part, is_news=True)
 
     def advice(self, text: str) -> str:
         """The text, in which every command names the home that this one was given, ready to be copied."""

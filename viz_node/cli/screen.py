@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from viz_node.cli.follow import ENDED, JobProgress, progress_for
 from viz_node.cli.output import Output
+from viz_node.cli.words import tokens
 
 
 class StartScreen:
@@ -27,13 +28,7 @@ class StartScreen:
         self._home = str(facts["home"])
         line = self._output.line
         line(f"The node is running on {self._home}")
-        for name in ("peer", "account", "addresses"):
-            line(f"  {name:<10} {facts[name]}")
-        line(f"  dashboard  {facts['dashboard']}  (this link works once)")
-        if facts.get("moved"):
-            line(f"             ({facts['moved']})")
-        if facts["dev"]:
-            line(f"  chain      {facts['chain']}  test money only")
+        self._output.told(_identity(facts))
         self._output.heading("Next, in another terminal:")
         line("  viz-node content add FOLDER --rights owned --author YOU")
         line("  viz-node train NAME --content all")
@@ -52,7 +47,9 @@ class StartScreen:
         """The sample is for sale: how good it is, and how to try it."""
         name, evaluation = facts["name"], facts["evaluation"]
         line = self._output.line
-        self._output.heading(f"A sample adapter is trained and published: {name}, {facts['price']} of test money")
+        self._output.heading(
+            f"A sample adapter is trained and published: {name}, {tokens(facts['price'])} of test money"
+        )
         line(
             f"  perplexity on held-out text: {evaluation.get('perplexity_before')} before, "
             f"{evaluation.get('perplexity_after')} after"
@@ -67,3 +64,10 @@ class StartScreen:
         self._bars.close()
         self._output.news(f"the first start did not finish: {message}")
         self._output.news("next: viz-node jobs list   (the next start tries again)")
+
+
+def _identity(facts: dict[str, Any]) -> list[tuple[str, str]]:
+    """The node's names and places; the link has a line to itself, to be copied."""
+    told = [(name, str(facts[name])) for name in ("peer", "account", "addresses", "dashboard")]
+    told.append(("", "this link works once" + (f" ({facts['moved']})" if facts.get("moved") else "")))
+    return told + ([("chain", f"{facts['chain']}, test money only")] if facts["dev"] else [])

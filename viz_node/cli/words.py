@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from viz_node.domain.ids import FOR_EVER, format_time
+from viz_node.domain.ids import FOR_EVER, format_span, format_time
 from viz_node.domain.plain_text import one_line
 
 _UNITS = {
@@ -14,8 +14,9 @@ _UNITS = {
     "%": "share adapters_share",
 }
 UNIT_BY_NAME = {name: unit for unit, names in _UNITS.items() for name in names.split()}
-TIMES = frozenset(("added", "created", "started", "expires", "expiry", "close_at", "time", "until", "adoptable_at"))
-BYTES = frozenset(("size_bytes", "sealed_size_bytes"))
+_TIMES = "added created updated started expires expiry close_at deadline time until adoptable_at timestamp"
+TIMES = frozenset(_TIMES.split())
+NUMBERS = frozenset(("period", "periods", "paid_periods", "skipped"))
 LEAST_TIME = 10**9
 _NUMBER = re.compile(r"[+-]?\d[\d,]*(\.\d+)?")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d(?::\d\d)?)(?:\.\d+)?(?:\+00:00|Z)")
@@ -30,7 +31,7 @@ def cell(value: object, name: str = "") -> str:
     if isinstance(value, list | tuple):
         return ", ".join(cell(item, name) for item in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{str(key).replace('_', ' ')} {cell(item, str(key))}" for key, item in value.items())
+        return ", ".join(f"{title(str(key))} {cell(item, str(key))}" for key, item in value.items())
     return one_line(_with_unit(value, name))
 
 
@@ -46,6 +47,16 @@ def flattened(data: Mapping[str, Any], prefix: str = "") -> list[tuple[str, obje
     return pairs
 
 
+def title(name: str) -> str:
+    """The name of a field as people read it; its unit stands with its value."""
+    return without_unit(name, 0).replace("_", " ")
+
+
+def without_unit(name: str, value: object) -> str:
+    """The name of a field whose value, a whole number, has the unit beside it."""
+    return name.removesuffix("_bytes").removesuffix("_seconds") if isinstance(value, int) else name
+
+
 def tokens(amount: object) -> str:
     """An amount of the payment token, with its unit."""
     return cell(amount, "price")
@@ -57,8 +68,12 @@ def _with_unit(value: object, name: str) -> str:
     if isinstance(value, int) and last in TIMES and value > LEAST_TIME:
         time = format_time(value)
         return time if time == FOR_EVER else _with_unit(time, "")
-    if isinstance(value, int) and last in BYTES:
+    if isinstance(value, int) and last.endswith("_bytes"):
         return f"{value:,} bytes"
+    if isinstance(value, int) and last.endswith("_seconds"):
+        return format_span(value)
+    if isinstance(value, int) and last in NUMBERS:
+        return f"#{value}"
     # Whole numbers of tokens are a contract's smallest units, which have no name.
     if isinstance(value, int | float):
         text = f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -54,6 +54,11 @@ def format_amount(amount: int) -> str:
     return f"{whole}.{digits}"
 
 
+def format_tokens(amount: int) -> str:
+    """An amount in a sentence: `5.00 tokens`."""
+    return f"{format_amount(amount)} tokens"
+
+
 def format_coin(wei: int) -> str:
     """Write wei as coins, without trailing zeros: 1500000000000000 is `0.0015`."""
     whole, fraction = divmod(wei, 10**COIN_DECIMALS)
@@ -63,6 +68,13 @@ def format_coin(wei: int) -> str:
 def format_time(time: int) -> str:
     """Write seconds since 1970 in ISO 8601, UTC; a chain counts on where calendars end."""
     return datetime.fromtimestamp(time, UTC).isoformat() if time < _END_OF_CALENDAR else FOR_EVER
+
+
+def format_span(seconds: int) -> str:
+    """A time span in its largest whole unit: `1 day`, `90 minutes`, `61 seconds`."""
+    units = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
+    size, unit = next((size, unit) for size, unit in units if size == 1 or (seconds >= size and seconds % size == 0))
+    return f"{seconds // size:,} {unit}{'s' if seconds != size else ''}"
 
 
 def parse_peer_id(text: str) -> PeerId:

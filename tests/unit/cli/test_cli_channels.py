@@ -105,4 +105,4 @@ def test_generate__metered__tells_price_and_what_is_left(
     ((operation, _),) = run(terminal, generate_command, "elsin", "In the year", "--metered")
     shown = capsys.readouterr()
     assert (operation, shown.out) == ("generate_metered", "the answer\n")
-    assert shown.err == "paid 0.01; channel 1 pays for 3 more\n"
+    assert shown.err == "paid 0.01 tokens; channel 1 pays for 3 more\n"

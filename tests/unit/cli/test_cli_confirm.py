@@ -97,7 +97,7 @@ def test_may_spend__amount_is_divided__says_who_gets_what(tmp_path: Path, capsys
     plan = [PLAN[0] | {"paid_to": [part] * 10}]
     may_spend(Terminal(tmp_path), lambda: plan, yes=False, dry_run=True)
     shown = capsys.readouterr().out
-    assert shown.count("0.485 tokens of it to 0xaa, 9.7 %  (the seller)") == 8
+    assert shown.count("0.485 tokens of it, 9.7 %, to 0xaa, the seller") == 8
     assert "the rest to 2 others" in shown
 
 

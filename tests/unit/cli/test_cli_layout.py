@@ -1,13 +1,23 @@
 """Rows and facts within a terminal's width: nothing is cut, and nothing that can be broken runs over."""
 
+import io
+import re
 import unicodedata
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viz_node.cli.layout import columns_of, fact_lines, table_lines
+from tests.fakes.hostile_node import EVIL, WordyTransport
+from tests.unit.cli.test_hostile_answers import WRITES_TEXTS, arguments_for, command_at, leaves
+from viz_node.cli import printer
+from viz_node.cli.client import NodeClient
+from viz_node.cli.layout import columns_of, fact_lines, sentence_lines, table_lines
+from viz_node.cli.main import run
 
 DIGEST = "cd" * 32
+COMMAND = r"""(next: )?viz-node( ("[^"]*"|'[^']*'|[^\s,;"'])+)+"""
 WORDS = st.text(alphabet="abc漢字é ", max_size=150).map(str.strip)
 TABLES = st.integers(1, 8).flatmap(lambda count: st.lists(st.lists(WORDS, min_size=count, max_size=count), max_size=4))
 
@@ -55,3 +65,46 @@ def test_fact_lines__value_too_long_for_its_name__stands_below() -> None:
     ]
     account = "0x" + "ab" * 20
     assert fact_lines([(account, "97")], 80) == [f"{account}  97"]
+
+
+def test_sentence_lines__long_text__stands_deeper_and_leaves_commands_whole() -> None:
+    command = "viz-node --home '/a b, c' license elsin --max-price 6.00"
+    lines = sentence_lines(f"  note: {'word ' * 12}follow it: {command}, then {'word ' * 12}", 80)
+    assert lines[0].startswith("  note: word")
+    assert all(line.startswith("    ") for line in lines[1:])
+    assert sum(command in line for line in lines) == 1
+    assert all(columns_of(line) <= 80 for line in lines)
+    assert sentence_lines("  short  text", 80) == ["  short  text"]
+
+
+def test_fact_lines__no_name__value_alone() -> None:
+    assert fact_lines([("ok    clock", "fine"), ("", f"fix: {DIGEST} {DIGEST}")], 80) == [
+        "ok    clock  fine",
+        "             fix:",
+        f"             {DIGEST}",
+        f"             {DIGEST}",
+    ]
+
+
+def is_whole(line: str) -> bool:
+    """Whether it is one piece that nobody may break: a word, or a command with the mark that follows it."""
+    return " " not in line.strip() or bool(re.fullmatch(rf"\s*`?{COMMAND}[`.,;)]*", line))
+
+
+@pytest.mark.parametrize("path", leaves(), ids=" ".join)
+def test_command__long_words_names_and_ids__every_line_within_80_columns(
+    path: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(printer, "can_draw", lambda: True)
+    monkeypatch.setattr(printer, "can_ask", lambda: True)
+    monkeypatch.setattr(printer, "ask_yes", lambda _question: True)
+    monkeypatch.setattr("sys.stdin", io.StringIO(""))
+    asked = [word for word in arguments_for(command_at(path), tmp_path, True) if word != "--yes"]
+    arguments = ["elsin" if word == EVIL else word for word in asked]
+    for kind in ("answer", "failed job", "error"):
+        transport = WordyTransport(kind)
+        monkeypatch.setattr(NodeClient, "_request", lambda _self, *asked, answer=transport: answer(*asked))
+        run(["--home", str(tmp_path), *path, *arguments])
+        for shown in capsys.readouterr():
+            long = [line for line in shown.splitlines() if columns_of(line) > 80 and not is_whole(line)]
+            assert not long or path in WRITES_TEXTS, (path, long)

@@ -81,7 +81,7 @@ def show(answers: Answers, tmp_path: Path, capsys: pytest.CaptureFixture[str], m
 def test_show__person__reads_price_terms_and_who_is_paid(show: Show, answers: Answers) -> None:
     shown = show(show_command, "elsin")
     for words in (
-        "5.00 tokens, up to 10 % above 5.00 while more than 20 new licensees come per day; from 5.00 to 5.50",
+        "5.00 tokens, up to 10 % above 5.00 while more than 20 new licensees come per day; from 5.00 to 5.50 tokens",
         "30 days after each payment",
         "direct: the money is the seller's at once",
         "allowed, for 5 % of what they earn",
@@ -96,7 +96,7 @@ def test_show__person__reads_price_terms_and_who_is_paid(show: Show, answers: An
 
 def test_search__person__reads_range_delivery_and_terms(show: Show, answers: Answers) -> None:
     shown = show(search_command)
-    assert "5.00 to 5.50" in shown
+    assert "5.00 to 5.50 tokens" in shown
     assert "commercial, derivatives for 5 %, no training, only in AT DE" in shown
     assert "escrow" in shown
     assert json.loads(show(search_command, "--json")) == answers["search"]
@@ -112,7 +112,7 @@ def test_search__chain_is_down__says_once_why_no_price_is_shown(
 
 def test_license__plan__says_who_is_paid(show: Show) -> None:
     shown = show(license_command, "elsin", "--max-price", "6.00", "--dry-run")
-    assert "4.85 tokens of it to 0x" in shown
+    assert "4.85 tokens of it, 97 %, to 0x" in shown
     assert "the platform: 3 %, fixed permanently" in shown
     assert "the key comes from the seller's node, which answers now" in shown
 
@@ -141,8 +141,8 @@ def test_pricing_show__price_that_differs__is_counted(
 
 def test_plot__rising_and_falling__between_lowest_and_highest() -> None:
     points = [{"time": str(number), "price": price} for number, price in enumerate(["5.00", "5.25", "5.50", "5.00"])]
-    assert plot(points) == "5.00 tokens ▁▄█▁ 5.50 tokens, 0 to 3"
-    assert plot(points[:1]) == "5.00 tokens all the time, 0 to 0"
+    assert plot(points) == ["▁▄█▁", "from ▁ 5.00 tokens to █ 5.50 tokens, 0 to 3"]
+    assert plot(points[:1]) == ["5.00 tokens all the time, 0 to 0"]
 
 
 def test_royalties_claim__dry_run__shows_what_each_split_brings(show: Show) -> None:

@@ -64,7 +64,7 @@ def test_line__home_was_given__commands_name_it_quoted(capsys: pytest.CaptureFix
     output.error("UsageError", "no", "viz-node content list")
     printed = capsys.readouterr()
     assert printed.out == (
-        "next: viz-node --home '/my node' train NAME, then viz-node --home /other status; viz-node is a program\n"
+        "next: viz-node --home '/my node' train NAME, then\n  viz-node --home /other status; viz-node is a program\n"
     )
     assert printed.err == "error: no\nnext: viz-node --home '/my node' content list\n"
 
@@ -72,7 +72,7 @@ def test_line__home_was_given__commands_name_it_quoted(capsys: pytest.CaptureFix
 def test_error__terminal__long_cause_is_indented_and_the_hint_stays_whole(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output, hint = Output(is_json=False), "viz-node doctor " * 9
+    output, hint = Output(is_json=False), ("viz-node doctor " * 9).strip()
     output.has_live_progress = True
     output.error("UsageError", f"{'no ' * 30}\nverdict: every sale holds", hint)
     lines = capsys.readouterr().err.splitlines()

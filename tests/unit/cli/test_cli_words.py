@@ -28,7 +28,10 @@ from viz_node.cli.words import cell, flattened, tokens
         ("expires", "2026-11-30T19:47:56+00:00", "2026-11-30 19:47:56 UTC"),
         ("started", 12, "12"),
         ("size_bytes", 123456, "123,456 bytes"),
-        ("files", [{"size_bytes": 12}], "size bytes 12 bytes"),
+        ("files", [{"size_bytes": 12}], "size 12 bytes"),
+        ("updated", 1796079793, "2026-11-30 23:03:13 UTC"),
+        ("veto_window_seconds", 86400, "1 day"),
+        ("periods", [0, 1], "#0, #1"),
     ],
 )
 def test_cell__field__value_with_unit(name: str, value: object, shown: str) -> None:

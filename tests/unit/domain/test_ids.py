@@ -5,9 +5,12 @@ import pytest
 from viz_node.domain.hub import parse_hub_model
 from viz_node.domain.ids import (
     FOR_EVER,
+    TokenAmount,
     format_amount,
     format_coin,
+    format_span,
     format_time,
+    format_tokens,
     parse_account,
     parse_amount,
     parse_peer_id,
@@ -83,3 +86,28 @@ def test_parse_peer_id__ed25519_peer_and_nothing_else() -> None:
     for text in ("", "12D3Koo", peer[:-1], peer + "W", peer[:-1] + "0", "Qm" + "a" * 44, peer + "\n"):
         with pytest.raises(UsageError, match="is not a peer id"):
             parse_peer_id(text)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [
+        (0, "0 seconds"),
+        (1, "1 second"),
+        (61, "61 seconds"),
+        (60, "1 minute"),
+        (5400, "90 minutes"),
+        (7200, "2 hours"),
+        (86400, "1 day"),
+        (2592000, "30 days"),
+    ],
+)
+def test_format_span__seconds__in_the_largest_whole_unit(seconds: int, shown: str) -> None:
+    assert format_span(seconds) == shown
+
+
+def test_format_tokens__amount__has_decimals_and_its_unit() -> None:
+    assert [format_tokens(TokenAmount(units)) for units in (0, 1, 5_000_000)] == [
+        "0.00 tokens",
+        "0.000001 tokens",
+        "5.00 tokens",
+    ]

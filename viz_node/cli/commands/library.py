@@ -8,11 +8,16 @@ import click
 
 from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.cli.words import tokens
 
 
-@click.group("adapters")
-def adapters_command() -> None:
-    """Adapters in this node's library: list, remove."""
+@click.group("adapters", invoke_without_command=True)
+@json_option
+@click.pass_context
+def adapters_command(ctx: click.Context) -> None:
+    """Adapters in this node's library, which `adapters` alone lists: list, remove."""
+    if ctx.invoked_subcommand is None:
+        _list_adapters(ctx.ensure_object(Terminal))
 
 
 @adapters_command.command("list")
@@ -20,6 +25,10 @@ def adapters_command() -> None:
 @pass_terminal
 def list_adapters(terminal: Terminal) -> None:
     """Adapters that were trained here or fetched."""
+    _list_adapters(terminal)
+
+
+def _list_adapters(terminal: Terminal) -> None:
     columns = ("name", "adapter_id", "base", "origin", "evaluation", "published")
     empty = "no adapters yet; train one: viz-node train NAME --content all"
     terminal.output.rows(terminal.client.call_list("adapters_list"), columns, empty)
@@ -60,8 +69,12 @@ def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_toke
         terminal.output.document(job)
     result = job["result"]
     terminal.output.text(str(result["text"]))
+    if not str(result["text"]).strip():
+        terminal.output.news(
+            "the model ended at once and wrote nothing; try a longer prompt, or one that ends in mid-sentence"
+        )
     if metered:
-        paid, left, channel = result["paid"], result["uses_left"], result["channel"]
+        paid, left, channel = tokens(result["paid"]), result["uses_left"], result["channel"]
         terminal.output.news(f"paid {paid}; channel {channel} pays for {left} more")
 
 

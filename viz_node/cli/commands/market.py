@@ -119,7 +119,7 @@ def search_command(terminal: Terminal, text: str) -> None:
 def range_of(row: Mapping[str, Any]) -> str:
     """Between which prices an offer moves; nothing for a fixed price."""
     floor, ceiling = row.get("floor"), row.get("ceiling")
-    return "-" if floor == ceiling else f"{floor} to {ceiling}"
+    return "-" if floor == ceiling else f"{floor} to {tokens(ceiling)}"
 
 
 def price_of(answer: Mapping[str, Any]) -> str:

@@ -142,15 +142,16 @@ def doctor_command(terminal: Terminal, report: Path | None) -> None:
 
 
 def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
-    """One line per check, and the fix below each that is not ok."""
+    """What each check found, and the fix below those that are not ok."""
     if output.is_json:
         output.document(checks)
         return
-    width = max((len(item["check"]) for item in checks), default=0)
+    told: list[tuple[str, str]] = []
     for item in checks:
-        output.line(f"{item['state']:<4}  {item['check']:<{width}}  {item['detail']}")
+        told.append((f"{item['state']:<4}  {item['check']}", item["detail"]))
         if item["state"] != "ok" and item.get("fix"):
-            output.line(f"      {'':<{width}}  fix: {item['fix']}")
+            told.append(("", f"fix: {item['fix']}"))
+    output.told(told)
 
 
 @click.command("demo")

@@ -49,7 +49,8 @@ def show(terminal: Terminal, adapter: str, at: str | None) -> None:
         output.line("")
         output.rows(answer["sales"], SALE_COLUMNS)
     output.line("")
-    output.line(plot(answer["curve"]))
+    for line in plot(answer["curve"]):
+        output.line(line)
     if answer["at"] is not None:
         price = answer["at"]["price"]
         output.line(f"at {cell(answer['at']['time'])}: {tokens(price) if price else 'not offered yet'}")
@@ -58,15 +59,16 @@ def show(terminal: Terminal, adapter: str, at: str | None) -> None:
     output.line(f"{checked} prices derived from the ledger; {len(wrong) or 'none'} of them differ")
 
 
-def plot(curve: Sequence[Mapping[str, Any]]) -> str:
-    """One line: the price over time, in eight heights between the lowest and the highest."""
+def plot(curve: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The price over time, in eight heights between the lowest and the highest, and what they stand for."""
     prices = [Decimal(point["price"]) for point in curve]
     low, high = min(prices), max(prices)
     span = f"{cell(curve[0]['time'])} to {cell(curve[-1]['time'])}"
     if low == high:
-        return f"{tokens(curve[0]['price'])} all the time, {span}"
+        return [f"{tokens(curve[0]['price'])} all the time, {span}"]
     heights = [int((price - low) * (len(BARS) - 1) / (high - low)) for price in prices]
-    return f"{tokens(low)} {''.join(BARS[height] for height in heights)} {tokens(high)}, {span}"
+    bars = "".join(BARS[height] for height in heights)
+    return [bars, f"from {BARS[0]} {tokens(low)} to {BARS[-1]} {tokens(high)}, {span}"]
 
 
 @pricing_command.command("set")

@@ -46,7 +46,7 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
         terminal.output.line(f"{name}: perplexity on held-out text {before} before, {after} after")
     else:
         terminal.output.line(f"{name}: done")
-    terminal.output.line(f'next: viz-node generate {name} "…"   or   viz-node publish {name} --price 5.00')
+    terminal.output.line(f'next: viz-node generate {name} "…", or: viz-node publish {name} --price 5.00')
 
 
 @click.command("train")

@@ -1,0 +1,45 @@
+"""What people see of the library: `adapters` alone lists it, and a model that writes nothing is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from viz_node.cli.commands.library import adapters_command, generate_command
+from viz_node.cli.terminal import Terminal
+
+
+class Answering:
+    """The node."""
+
+    def call_list(self, operation: str) -> list[dict[str, Any]]:
+        assert operation == "adapters_list"
+        return [{"name": "elsin", "adapter_id": None, "base": "small", "origin": "trained", "published": False}]
+
+    def call(self, operation: str, **_asked: Any) -> dict[str, Any]:
+        assert operation == "generate"
+        return {"job_id": "j1"}
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Terminal:
+    shown = Terminal(tmp_path)
+    shown.__dict__["client"] = Answering()
+    return shown
+
+
+def test_adapters__alone__lists_as_list_does(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
+    adapters_command.main([], obj=terminal, standalone_mode=False)
+    alone = capsys.readouterr().out
+    adapters_command.main(["list"], obj=terminal, standalone_mode=False)
+    assert "elsin" in alone
+    assert alone == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "is_told"), [("", True), (" \n", True), ("and so on", False)])
+def test_generate__empty_answer__says_that_the_model_ended_at_once(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, is_told: bool
+) -> None:
+    monkeypatch.setattr(Terminal, "run_job", lambda *_: {"job_id": "j1", "result": {"text": text}})
+    generate_command.main(["elsin", "The end."], obj=terminal, standalone_mode=False)
+    assert ("ended at once" in capsys.readouterr().err) is is_told
