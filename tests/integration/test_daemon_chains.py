@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from viz_node.services.transact import Treasury
 
-from tests.anvil_market import ANVIL
+from tests.anvil_market import ANVIL, PRICE, AnvilMarket
 from tests.waiting import until_blocking
 from viz_node.audit import audit
 from viz_node.chain.account.signing import account_of_key
@@ -20,11 +21,14 @@ from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.development import anvil
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.rpc import JsonRpc
+from viz_node.daemon import anvil_package, chain_keeper
 from viz_node.daemon.chain_keeper import ChainKeeper
 from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain
 from viz_node.daemon.config import Config
+from viz_node.domain.health import Health
 from viz_node.domain.ids import Account
-from viz_node.errors import ChainUnavailableError
+from viz_node.errors import ChainUnavailableError, NotFoundError
+from viz_node.storage.store import Store
 from viz_node.tcp import is_free
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
@@ -44,7 +48,7 @@ class DevHome:
 
     def start(self) -> Chain:
         self.chain = join_chain(self.config, self.account)
-        self.keeper = ChainKeeper(self.config, self.chain)
+        self.keeper = ChainKeeper(self.config, self.chain, self.account)
         return self.chain
 
     def stop(self) -> None:
@@ -61,10 +65,16 @@ class DevHome:
     def state(self) -> Path:
         return self.config.home / "chain" / anvil.STATE
 
-    def kill_anvil(self) -> None:
-        """Kill it once what it did so far is on the disk."""
-        directory, now = self.config.home / "chain", time.time()
+    def until_written(self) -> None:
+        """Wait until Anvil writes its state the next time."""
+        now = time.time()
         until_blocking(lambda: self.state.exists() and self.state.stat().st_mtime > now, bool, 10, "the state")
+
+    def kill_anvil(self, is_written: bool = True) -> None:
+        """Kill it, once what it did so far is on the disk unless told otherwise."""
+        directory = self.config.home / "chain"
+        if is_written:
+            self.until_written()
         running = anvil.find_anvil(directory)
         assert running is not None
         os.kill(running.pid, signal.SIGKILL)
@@ -166,6 +176,81 @@ def test_step__anvil_killed_while_it_writes__goes_on_from_the_copy(home: DevHome
     with pytest.raises(ChainUnavailableError, match="is torn") as failure:
         home.start()
     assert "rm -r" in failure.value.hint
+
+
+async def test_step__anvil_killed_right_after_a_purchase__the_chain_has_it_afterwards_once(
+    home: DevHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chain_keeper, "_COPY_SECONDS", 0)
+    chain = home.start()
+    market = AnvilMarket(chain.rpc_urls[0])
+    offer = market.publish()
+    market.approve(market.buyer)
+    sender = TransactionSender(market.rpc_url, market.deployment, market.buyer.signer, chain.confirmations)
+    store = Store(home.config.home / "node.db")
+    treasury = Treasury(store, sender, lambda: 1)
+    buy = market.gateway.prepare_buy(market.item(offer), market.buyer.account, PRICE, b"\4" * 32)
+
+    def held() -> int:
+        return market.gateway.license_expiry(offer, market.buyer.account)
+
+    home.until_written()
+    await treasury.execute("buy:1", lambda: buy, {"kind": "buy"})
+    assert held() and [entry.state for entry in store.outbox_of("buy:1")] == ["confirmed"]
+    home.kill_anvil(is_written=False)
+    home.keeper.step()
+    assert not held(), "the purchase was in a block that no file had"
+    await treasury.recover()
+    assert held()
+    assert await treasury.execute("buy:1", lambda: buy, {"kind": "buy"})
+    assert market.gateway.balances(market.buyer.account).token == 10**9 - PRICE
+
+    block = market.gateway.block_number()
+    until_blocking(lambda: home.keeper.step() or anvil.saved_block(home.state.parent), lambda n: n >= block, 15)
+    await treasury.recover()
+    assert [entry.state for entry in store.outbox_of("buy:1")] == ["final"]
+    store.close()
+
+
+def test_join_chain__killed_before_anything_was_saved__market_and_money_are_there_again(home: DevHome) -> None:
+    first = home.start()
+    home.kill_anvil(is_written=False)
+    home.state.unlink(missing_ok=True)
+    again = home.start()
+    assert again.deployment.market != first.deployment.market
+    assert home.money == (TEST_MONEY, COIN)
+
+
+def test_step__anvil_killed_before_the_money_was_saved__it_is_given_again(home: DevHome) -> None:
+    home.start()
+    home.until_written()
+    home.keeper.step()
+    home.account = account_of_key(secrets.token_bytes(32))
+    home.keeper = ChainKeeper(home.config, home.chain, home.account)
+    home.kill_anvil()
+    home.keeper.step()
+    assert home.money == (TEST_MONEY, COIN)
+
+
+def test_step__anvil_killed_and_its_program_gone__is_a_failed_check_until_it_is_there_again(
+    home: DevHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.start()
+    assert home.keeper.check().state is Health.OK
+    home.kill_anvil()
+    with monkeypatch.context() as without:
+        without.setattr(anvil_package, "ANVIL", home.config.home / "gone")
+        without.setenv("PATH", "/nowhere")
+        with pytest.raises(NotFoundError):
+            home.keeper.step()
+    found = home.keeper.check()
+    assert (found.state, "cannot be started again: the development chain needs Anvil" in found.detail) == (
+        Health.FAIL,
+        True,
+    )
+    assert "--fetch-anvil" in found.fix
+    home.keeper.step()
+    assert home.keeper.check().state is Health.OK
 
 
 def test_step__port_of_the_dead_anvil_is_taken__says_so(home: DevHome) -> None:

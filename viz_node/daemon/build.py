@@ -111,7 +111,7 @@ class Node:
     read_metrics: Callable[[], Awaitable[bytes]]
 
 
-def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
+def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[health.Probe] = ()) -> Node:
     """Put the parts together; nothing is started. Raises: StorageError."""
     home = config.home
     signer = make_signer(config, keys)
@@ -186,7 +186,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain) -> Node:
              "chain_id": chain.deployment.chain_id, "market": chain.deployment.market,
              "is_test_chain": chain.deployment.chain_id in DEVELOPMENT_CHAINS}  # fmt: skip
     chain_watch = health.ChainWatch(market.block_time)
-    probes = health.vital_checks(home, network, chain_watch)
+    probes = health.vital_checks(home, network, chain_watch, more_checks)
     removals = Removals(store, home, publisher.unshare)
     removals.finish()
     metrics = Metrics(store, probes, chain_watch, now)

@@ -1,13 +1,15 @@
 """Which chain a node speaks to: a configured one, or in development a local Anvil with the contracts and test money."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from viz_node.chain.account.transactions import AT_ONCE, Confirmations
+from viz_node.chain.account.transactions import AT_ONCE, Confirmations, ask
 from viz_node.chain.contract.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
 from viz_node.chain.development import anvil, faucet
 from viz_node.chain.node.endpoints import Endpoints
+from viz_node.chain.node.rpc import JsonRpc, to_int
 from viz_node.daemon.anvil_package import need_anvil_program
 from viz_node.daemon.config import Config
 from viz_node.domain.ids import Account
@@ -68,20 +70,36 @@ def _join_neighbours_chain(neighbour: Path, account: Account) -> Chain:
 
 
 def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Chain:
-    """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError."""
+    """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError.
+
+    A block is shown at once, and booked when no kill of the chain's process can take it back.
+    """
     record = directory / "deployment.json"
-    if not record.exists():
+    if not record.exists() or _is_lost(directory, rpc_url, record):
         part = record.with_suffix(".part")
         part.write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
         part.replace(record)
     try:
         deployment = read_deployment(record)
-        chain = Chain((rpc_url,), deployment, owned)
+        chain = Chain((rpc_url,), deployment, owned, Confirmations(0, partial(anvil.saved_block, directory)))
         _check(chain)
     except (ChainUnavailableError, VerificationError) as error:
         raise ChainUnavailableError(error.message, f"start it anew without its sales: rm -r {directory}") from error
     faucet.fund_once(rpc_url, deployment, account, TEST_MONEY)
     return chain
+
+
+def _is_lost(directory: Path, rpc_url: str, record: Path) -> bool:
+    """Whether the chain was killed before the blocks of its deployment were saved: nobody has used them."""
+    if anvil.saved_block(directory) >= 0:
+        return False
+    rpc = JsonRpc(rpc_url)
+    try:  # the token's block comes first, the market's after it
+        return to_int(ask(rpc, "eth_blockNumber")) <= read_deployment(record).block
+    except VerificationError:
+        return False
+    finally:
+        rpc.close()
 
 
 def read_deployment(path: Path) -> Deployment:

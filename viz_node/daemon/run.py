@@ -87,10 +87,10 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
     shield_process()
     keys = await asyncio.to_thread(with_account, config, unlock(config.home))
     chain = await asyncio.to_thread(join_chain, config, keys.account)
-    keeper, api_file = ChainKeeper(config, chain), config.home / "api.json"
+    keeper, api_file = ChainKeeper(config, chain, keys.account), config.home / "api.json"
     try:
         config = keep_api_port(keep_port(await asyncio.to_thread(join_neighbour, config)))
-        node = build(config, keys, chain)
+        node = build(config, keys, chain, [keeper.check] if config.dev else [])
         bind_home(config.home, node.store, chain.deployment)
         remember_start(config.home, config.dev, config.join)
         async with AsyncExitStack() as stack:

@@ -1,6 +1,7 @@
 """Simulate, price, sign, broadcast and follow transactions; what to call is decided elsewhere (`market.py`)."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ _HINTS = {
     "SessionKeyIsContract": "name the account of a key; a contract cannot sign vouchers",
     "TooEarly": "wait until the other side's time is over",
 }
+Policy = str | int | Callable[[], int]
 _KNOWN_ALREADY = ("already known", "already imported", "nonce too low", "known transaction", "already exists")
 # Said while an earlier attempt with the same nonce waits, or the fees have risen since: they are raised by the sender.
 _TOO_CHEAP = ("underpriced", "less than block base fee")
@@ -70,13 +72,13 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Confirmations:
-    """When a block counts: a tag of the chain, or how many blocks below the latest.
+    """When a block counts: a tag of the chain, how many blocks below the latest, or what tells the block's number.
 
     What is in a block at `show` is told to people; what is in one at `book` is never looked at again.
     """
 
-    show: str | int = "safe"
-    book: str | int = "finalized"
+    show: Policy = "safe"
+    book: Policy = "finalized"
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,8 @@ class TransactionSender:
 
     def booked_nonce(self) -> int:
         """How many are in blocks that are booked: every lower nonce is spent for ever."""
-        return self._count(_tag(self._confirmations.book, self.heads().latest))
+        policy, heads = self._confirmations.book, self.heads()
+        return self._count(policy if isinstance(policy, str) else hex(max(0, heads.booked)))
 
     def heads(self) -> Heads:
         """Where the chain is."""
@@ -179,16 +182,14 @@ class TransactionSender:
     def _count(self, block: str) -> int:
         return to_int(ask(self._rpc, "eth_getTransactionCount", self.account, block))
 
-    def _number(self, policy: str | int, latest: int) -> int:
+    def _number(self, policy: Policy, latest: int) -> int:
         if isinstance(policy, int):
             return latest - policy
+        if not isinstance(policy, str):
+            return min(latest, policy())
         block = ask(self._rpc, "eth_getBlockByNumber", policy, False)
         # A chain that has just begun has no safe block.
         return to_int(block["number"]) if isinstance(block, dict) else -1
-
-
-def _tag(policy: str | int, latest: int) -> str:
-    return policy if isinstance(policy, str) else hex(max(0, latest - policy))
 
 
 def chain_id_of(rpc: JsonRpc) -> int:

@@ -1,7 +1,8 @@
 """A development chain on this machine: Anvil, detached, its state kept in a file; loopback only.
 
 Anvil writes its state in place, every two seconds: killed meanwhile, it leaves a torn file. `keep_copy` keeps a whole
-one beside it, from which the next start goes on.
+one beside it, from which the next start goes on. Blocks that are in no file yet end with the process: `saved_block`
+says which one no kill takes back, and only up to there a transaction may be booked.
 """
 
 import contextlib
@@ -19,18 +20,25 @@ import msgspec
 
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_int
 from viz_node.errors import ChainUnavailableError, DeadlineError
+from viz_node.files import write_whole
 from viz_node.tcp import choose_port, is_free
 
 CHAIN_ID = 31337
 START_SECONDS = 30
 STOP_SECONDS = 10
 SAVE_SECONDS = 2
-RECORD, STATE, COPY = "anvil.json", "state.json", "state.copy.json"
+RECORD, STATE, COPY, SAVED = "anvil.json", "state.json", "state.copy.json", "saved.json"
 # Past states are for audits that run while blocks are made. Without a limit Anvil writes each of them to the disk, and
 # leaves them there when it is killed: 672 MB for 3,000 blocks.
 PAST_STATES = 100
 
 log = logging.getLogger(__name__)
+
+
+class _State(msgspec.Struct):
+    """What is read of a state."""
+
+    best_block_number: int | str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +111,23 @@ def is_running(directory: Path) -> bool:
 
 
 def keep_copy(directory: Path) -> None:
-    """Copy the state if its file is there, and whole now. Raises: OSError."""
+    """Copy the state if its file is there, and whole now. Raises: OSError, StorageError."""
     try:
         state = (directory / STATE).read_bytes()
     except FileNotFoundError:  # Anvil has not written it yet
         return
-    if _is_whole(state):
-        part = directory / f"{COPY}.part"
-        part.write_bytes(state)
-        part.replace(directory / COPY)
+    block = _block_of(state)
+    if block is not None:
+        write_whole(directory / COPY, state)
+        write_whole(directory / SAVED, json.dumps({"block": block}).encode())
+
+
+def saved_block(directory: Path) -> int:
+    """The latest block that `directory`'s chain still has after any kill; -1 while there is none."""
+    try:
+        return int(json.loads((directory / SAVED).read_bytes())["block"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -1
 
 
 def stop_anvil(directory: Path) -> bool:
@@ -133,22 +149,22 @@ def _mend_state(directory: Path) -> None:
     """Put the copy in the place of a torn state. Raises: ChainUnavailableError (there is none)."""
     state, copy = directory / STATE, directory / COPY
     try:
-        if not state.exists() or _is_whole(state.read_bytes()):
+        if not state.exists() or _block_of(state.read_bytes()) is not None:
             return
         if not copy.exists():
             raise ChainUnavailableError(f"{state} is torn", f"start it anew without its sales: rm -r {directory}")
-        copy.replace(state)
+        write_whole(state, copy.read_bytes())
     except OSError as error:
         raise ChainUnavailableError(f"cannot read {state}: {error.strerror}", f"mend {directory}") from error
     log.error("anvil was killed while it wrote its state: the chain goes on from the copy")
 
 
-def _is_whole(state: bytes) -> bool:
+def _block_of(state: bytes) -> int | None:
+    """The latest block in a state, 0 if it names none; None unless it is whole."""
     try:
-        msgspec.json.decode(state, type=dict[str, msgspec.Raw])
-    except msgspec.MsgspecError:
-        return False
-    return True
+        return int(str(msgspec.json.decode(state, type=_State).best_block_number or 0), 0)
+    except (msgspec.MsgspecError, ValueError):
+        return None
 
 
 def _answers(chain: DevChain) -> bool:
