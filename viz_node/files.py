@@ -1,9 +1,11 @@
 """Files that a person names: regular ones only, bounded in size, so that no device, pipe or giant stops a command."""
 
+import errno
 import os
 import stat
 import tempfile
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,24 +32,42 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
     return raw
 
 
-def write_whole(path: Path, raw: bytes) -> None:
-    """Write or replace the file, whole or not at all, durably, readable by its owner only. Raises: StorageError."""
+def write_whole(path: Path, data: bytes | Iterable[bytes], is_new: bool = False) -> None:
+    """Write or replace the file, whole or not at all, durably, mode 0600 from the first byte.
+
+    `data` may come in pieces, and what raises there leaves nothing. `is_new`: never over a file, whoever wrote it when.
+    Raises: StorageError.
+    """
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        partial = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(raw)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            if is_new:
+                _name_new(partial, path)
+            else:
+                partial.replace(path)
             directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
             os.fsync(directory)
             os.close(directory)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
-            raise
+        finally:
+            partial.unlink(missing_ok=True)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}", "check the folder and the disk") from error
+
+
+def _name_new(partial: Path, path: Path) -> None:
+    """Give the file its name unless another process was faster, which a rename would not notice."""
+    try:
+        os.link(partial, path)
+    except OSError as error:
+        # The file systems of memory sticks have no hard links, and a backup shall fit there.
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or os.path.lexists(path):
+            raise
+        partial.rename(path)
 
 
 def read_toml(path: Path, hint: str) -> dict[str, Any]:

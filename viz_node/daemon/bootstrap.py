@@ -9,6 +9,7 @@ from shlex import quote
 
 from viz_node.daemon.config import Config
 from viz_node.errors import NodeNotRunningError
+from viz_node.files import write_whole
 from viz_node.tcp import choose_port, is_free
 
 ADDRESSES = "addresses.json"
@@ -60,7 +61,7 @@ def keep_api_port(config: Config) -> Config:
         known = 0
     if not 1024 <= known <= 65535:
         port = choose_port()
-        path.write_text(str(port))
+        write_whole(path, str(port).encode())
         return _with_api_port(config, port, "the port of every start")
     port = next((port for port in range(known, min(known + _NEAR_BY, 65536)) if is_free(port)), 0)
     said = "the port of every start" if port == known else f"{MOVED}: port {known} of last time is taken"
@@ -83,4 +84,4 @@ def copy_base(source: Path, target: Path) -> None:
 
 def write_addresses(home: Path, addresses: list[str]) -> None:
     """Leave the node's addresses for neighbours on this machine."""
-    (home / ADDRESSES).write_text(json.dumps(addresses))
+    write_whole(home / ADDRESSES, json.dumps(addresses).encode())

@@ -21,7 +21,7 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
-from viz_node.files import read_regular_file
+from viz_node.files import read_regular_file, write_whole
 from viz_node.storage.store import Store
 
 TEST_MONEY = 1_000 * 10**6
@@ -76,9 +76,7 @@ def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Ch
     """
     record = directory / "deployment.json"
     if not record.exists() or _is_lost(directory, rpc_url, record):
-        part = record.with_suffix(".part")
-        part.write_bytes(faucet.deploy_for_development(rpc_url).to_bytes())
-        part.replace(record)
+        write_whole(record, faucet.deploy_for_development(rpc_url).to_bytes())
     try:
         deployment = read_deployment(record)
         chain = Chain((rpc_url,), deployment, owned, Confirmations(0, partial(anvil.saved_block, directory)))

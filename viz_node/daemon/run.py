@@ -26,6 +26,7 @@ from viz_node.daemon.secrets import scrape_token, shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
+from viz_node.files import write_whole
 from viz_node.services.jobs.runner import describe_job
 from viz_node.storage.home import open_home, private_directory, remember_start
 
@@ -227,9 +228,7 @@ async def _keep_network(node: Node) -> None:
 
 
 def _write_api_file(path: Path, url: str, token: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(json.dumps({"url": url, "token": token, "pid": os.getpid()}))
+    write_whole(path, json.dumps({"url": url, "token": token, "pid": os.getpid()}).encode())
 
 
 def _facts(config: Config, node: Node) -> dict[str, Any]:

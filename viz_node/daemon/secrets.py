@@ -10,7 +10,8 @@ from pathlib import Path
 
 from viz_node.daemon.config import passphrase, read_passphrase
 from viz_node.domain.ids import Account
-from viz_node.errors import RefusedError, StorageError, UsageError
+from viz_node.errors import RefusedError, UsageError
+from viz_node.files import write_whole
 from viz_node.identity import keystore, sealing, signatures
 
 KEYSTORE = Path("keys") / "keystore.json"
@@ -68,7 +69,8 @@ def lock_away(directory: Path, keys: keystore.NodeKeys) -> None:
     given, path = passphrase(), directory / KEYSTORE.name
     if given is None:
         drawn = secrets.token_hex(32)
-        _write_private(directory / MACHINE_MADE.name, drawn)
+        # Durable before the keystore that depends on it.
+        write_whole(directory / MACHINE_MADE.name, drawn.encode())
         keystore.write_keystore(path, keys, drawn, strong=False)
     else:
         keystore.write_keystore(path, keys, given, strong=True)
@@ -78,21 +80,8 @@ def scrape_token(home: Path) -> str:
     """What a monitoring system shows to read figures, and no more; drawn once. Raises: StorageError, UsageError."""
     path = home / SCRAPE_TOKEN
     if not path.exists():
-        _write_private(path, secrets.token_urlsafe(32))
+        write_whole(path, secrets.token_urlsafe(32).encode())
     return read_passphrase(path, f"remove {path}; the next start draws another")
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Durable before the keystore that depends on it. Raises: StorageError."""
-    try:
-        path.unlink(missing_ok=True)
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(descriptor)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk") from error
 
 
 class Sealing:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.errors import RefusedError, UsageError, VerificationError
+from viz_node.files import write_whole
 from viz_node.identity.keystore import (
     NodeKeys,
     as_text,
@@ -16,7 +17,6 @@ from viz_node.identity.keystore import (
     parse_sealed_keys,
     read_bounded,
     seal_keys,
-    write_private,
 )
 
 FORMAT = "viz-node/backup/1"
@@ -39,7 +39,7 @@ def write_backup(path: Path, keys: NodeKeys, passphrase: str) -> None:
     if path.exists() or path.is_symlink():
         raise RefusedError(f"{path} exists already", "name a new file")
     sealed = seal_keys(keys, passphrase, strong=True)
-    write_private(path, as_text({"format": FORMAT, "keys": sealed, "sha256": _checksum(sealed)}), replace=False)
+    write_whole(path, as_text({"format": FORMAT, "keys": sealed, "sha256": _checksum(sealed)}), is_new=True)
 
 
 def open_backup(path: Path, passphrase: str) -> NodeKeys:

@@ -6,7 +6,6 @@ passphrase; the light form is for passphrases that a machine drew with 128 bits 
 """
 
 import base64
-import errno
 import json
 import os
 import secrets
@@ -20,7 +19,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.errors import PassphraseError, RefusedError, StorageError, UsageError, VerificationError
-from viz_node.files import read_regular_file
+from viz_node.files import read_regular_file, write_whole
 from viz_node.identity.signatures import account_of, ed25519_public, peer_id_of
 
 FORMAT = "viz-node/keystore/1"
@@ -73,7 +72,7 @@ def create_keystore(path: Path, passphrase: str, strong: bool, account_key: byte
 
 def write_keystore(path: Path, keys: NodeKeys, passphrase: str, strong: bool) -> None:
     """Write given keys to a new file. Raises: UsageError (empty passphrase), StorageError (it exists, or the disk)."""
-    write_private(Path(path), as_text(seal_keys(keys, passphrase, strong)), replace=False)
+    write_whole(Path(path), as_text(seal_keys(keys, passphrase, strong)), is_new=True)
 
 
 def open_keystore(path: Path, passphrase: str) -> NodeKeys:
@@ -111,7 +110,7 @@ def change_passphrase(path: Path, old: str, new: str, strong: bool) -> None:
     Raises: PassphraseError, VerificationError, UsageError, StorageError.
     """
     keys = open_keystore(path, old)
-    write_private(Path(path), as_text(seal_keys(keys, new, strong)), replace=True)
+    write_whole(Path(path), as_text(seal_keys(keys, new, strong)))
 
 
 def seal_keys(keys: NodeKeys, passphrase: str, strong: bool) -> dict[str, Any]:
@@ -179,36 +178,3 @@ def parse_sealed_keys(body: Any) -> dict[str, Any]:
     if parse_account(body["account"]) != body["account"]:
         raise ValueError("the account is not in lower case")
     return body
-
-
-def write_private(path: Path, raw: bytes, replace: bool) -> None:
-    """Write the file whole or not at all, mode 0600, durable on return. Raises: StorageError."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        if replace:
-            partial.replace(path)
-        else:
-            _name_new(partial, path)
-        directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(directory)
-        os.close(directory)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", "check the disk") from error
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _name_new(partial: Path, path: Path) -> None:
-    """Give the file its name unless another process was faster, which a rename would not notice."""
-    try:
-        os.link(partial, path)
-    except OSError as error:
-        # The file systems of memory sticks have no hard links, and a backup shall fit there.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or os.path.lexists(path):
-            raise
-        partial.rename(path)

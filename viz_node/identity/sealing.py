@@ -8,7 +8,6 @@ last frame, and the header is bound to each frame. Cut, lengthened, reordered, m
 tests/unit/identity/test_sealing.py holds the format to this.
 """
 
-import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.files import write_whole
 
 KEY_BYTES = 32
 FRAME_BYTES = 1 << 20
@@ -81,7 +81,7 @@ def seal_file(source: Path, destination: Path, key: bytes, context: bytes = b"")
     file_key = _file_key(key, header, context)
     with _opened(source) as file:
         frames = _sealed_frames(_blocks(file, FRAME_BYTES), file_key, header)
-        _write_whole(destination, _chain(header, frames))
+        write_whole(Path(destination), _chain(header, frames))
 
 
 def open_sealed_file(source: Path, destination: Path, key: bytes, context: bytes = b"") -> None:
@@ -89,7 +89,7 @@ def open_sealed_file(source: Path, destination: Path, key: bytes, context: bytes
     with _opened(source) as file:
         header = _checked_header(file.read(_HEADER_BYTES))
         frames = _blocks(file, FRAME_BYTES + _TAG_BYTES)
-        _write_whole(destination, _opened_frames(frames, _file_key(key, header, context), header))
+        write_whole(Path(destination), _opened_frames(frames, _file_key(key, header, context), header))
 
 
 def _file_key(key: bytes, header: bytes, context: bytes) -> AESGCM:
@@ -149,23 +149,3 @@ def _opened(path: Path) -> BinaryIO:
         return Path(path).open("rb")
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _write_whole(destination: Path, pieces: Iterator[bytes]) -> None:
-    target = Path(destination)
-    partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(target)
-        directory = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(directory)
-        os.close(directory)
-    except OSError as error:
-        raise StorageError(f"cannot write {target}: {error.strerror}", "check the disk") from error
-    finally:
-        partial.unlink(missing_ok=True)

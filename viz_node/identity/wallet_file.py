@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.errors import PassphraseError, RefusedError, VerificationError
+from viz_node.files import write_whole
 from viz_node.identity.backup import require_strong
-from viz_node.identity.keystore import as_text, read_bounded, write_private
+from viz_node.identity.keystore import as_text, read_bounded
 
 # A file from elsewhere names its own cost: what geth writes (n = 2^18, r = 8, 256 MiB) is the most that is tried.
 MAX_SCRYPT_BYTES = 128 * 2**18 * 8
@@ -20,7 +21,7 @@ def write_wallet_file(path: Path, account_key: bytes, passphrase: str) -> None:
     require_strong(passphrase)
     if path.exists() or path.is_symlink():
         raise RefusedError(f"{path} exists already", "name a new file")
-    write_private(path, as_text(EthAccount.encrypt(account_key, passphrase, kdf="scrypt")), replace=False)
+    write_whole(path, as_text(EthAccount.encrypt(account_key, passphrase, kdf="scrypt")), is_new=True)
 
 
 def read_wallet_file(path: Path, passphrase: str) -> bytes:

@@ -9,6 +9,7 @@ from shlex import quote
 from types import TracebackType
 
 from viz_node.errors import LockedError, StorageError
+from viz_node.files import write_whole
 
 LOCK_NAME = "lock"
 LAST_START = "last-start.json"
@@ -73,8 +74,8 @@ def _lock_soon(descriptor: int) -> None:
 
 
 def remember_start(home: Path, is_dev: bool, joined: Path | None) -> None:
-    """Leave how the node was started, so that advice to start it again names the same flags. Raises: OSError."""
-    (home / LAST_START).write_text(json.dumps({"dev": is_dev, "join": joined and str(joined)}))
+    """Leave how the node was started, so that advice to start it again names the same flags. Raises: StorageError."""
+    write_whole(home / LAST_START, json.dumps({"dev": is_dev, "join": joined and str(joined)}).encode())
 
 
 def flags_of_last_start(home: Path) -> str:

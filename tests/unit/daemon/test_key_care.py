@@ -1,8 +1,6 @@
 """Keys leave a home and come back: the whole round trip through the command line."""
 
-import errno
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +9,7 @@ import pytest
 
 from viz_node.cli.main import run
 from viz_node.daemon.secrets import Sealing, unlock
-from viz_node.errors import RefusedError, StorageError
-from viz_node.identity.keystore import write_private
+from viz_node.errors import RefusedError
 from viz_node.identity.signatures import verify_bytes
 from viz_node.storage.home import open_home
 
@@ -129,20 +126,6 @@ def test_shield_process__own_process__leaves_no_core_and_cannot_be_read() -> Non
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.split() == ["0", "0"]
-
-
-def test_write_private__no_hard_links_there__still_never_over_a_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_paths: object) -> None:
-        raise PermissionError(errno.EPERM, "no hard links here")
-
-    monkeypatch.setattr(os, "link", refuse)
-    write_private(tmp_path / "new", b"1", replace=False)
-    assert (tmp_path / "new").read_bytes() == b"1"
-    with pytest.raises(StorageError):
-        write_private(tmp_path / "new", b"2", replace=False)
-    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("new", b"1")]
 
 
 def test_keys_show__any__account_and_peer_and_no_secret(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

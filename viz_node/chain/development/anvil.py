@@ -202,9 +202,7 @@ def _reap(pid: int) -> None:
 
 
 def _write_record(directory: Path, chain: DevChain) -> None:
-    part = directory / f"{RECORD}.part"
-    part.write_text(json.dumps(asdict(chain)))
-    part.replace(directory / RECORD)
+    write_whole(directory / RECORD, json.dumps(asdict(chain)).encode())
 
 
 def _read_record(directory: Path) -> DevChain | None:

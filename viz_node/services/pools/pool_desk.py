@@ -7,7 +7,6 @@ peer they come from. Kept records: `rules/DIGEST`, `member/POOL/ADAPTER`, `uses/
 import asyncio
 import functools
 import hashlib
-import os
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +26,7 @@ from viz_node.domain.pool import (
     parse_statement,
 )
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError, VizNodeError
+from viz_node.files import write_whole
 from viz_node.ports import Call, Pool, PostedRoot
 from viz_node.services.market.check_signature import is_signed_now
 from viz_node.services.market.trade import Trade
@@ -258,7 +258,7 @@ class PoolDesk:
         digest = hashlib.sha256(raw).digest()
         path = self.path_of(digest)
         if not path.exists():
-            await asyncio.to_thread(_write, path, raw)
+            await asyncio.to_thread(write_whole, path, raw)
         return digest, f"viz-blob:{await self._serve(path)}:{len(raw)}"
 
     async def serve_divisions(self) -> None:
@@ -312,12 +312,3 @@ def _page(raw: bytes) -> dict[str, Any]:
     if not isinstance(body.get("rows"), list) or type(body.get("more")) is not bool:
         raise VerificationError("the peer's rows are malformed")
     return body
-
-
-def _write(path: Path, raw: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("wb") as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
