@@ -34,7 +34,6 @@ from viz_node.audit.state import compare_state
 from viz_node.chain.account.signing import account_of_key
 from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.contract.items import NO_KEY
 from viz_node.chain.development import anvil, faucet
 from viz_node.chain.encoding.hashing import keccak, split_proof
@@ -44,6 +43,7 @@ from viz_node.chain.replay import LedgerReplay
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED
 from viz_node.daemon.checkpoints import read_checkpoint, write_checkpoint
 from viz_node.daemon.config import ANVIL
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel

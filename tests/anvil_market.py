@@ -10,13 +10,13 @@ from coincurve import PrivateKey
 from viz_node.chain.account.signing import account_of_key
 from viz_node.chain.account.transactions import Call, Receipt, TransactionSender
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.config import ANVIL
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewOrder

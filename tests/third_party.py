@@ -6,8 +6,8 @@ from typing import Any
 
 from tests.rederive import rederive
 from viz_node.audit import AuditReport
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.cli.commands.audit import report_body
+from viz_node.domain.deployment import Deployment
 
 # How often an audit compared answers of the contract, and how many blocks nothing links, are affairs of the audit.
 _OF_THE_AUDIT = {"views", "unlinked_blocks"}

@@ -11,12 +11,12 @@ import pytest
 
 from tests.anvil_market import ANVIL, DIGESTS, OTHERS, PRICE, AnvilMarket
 from viz_node.chain.account.transactions import TransactionSender
-from viz_node.chain.contract.deployment import Deployment, parse_deployment
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.development.anvil import DevChain, adopt_or_start, start_anvil, stop_anvil
 from viz_node.chain.development.faucet import give_gas
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.rpc import JsonRpc
+from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import split_from_shares

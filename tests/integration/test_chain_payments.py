@@ -20,13 +20,13 @@ from viz_node.chain.account.remote_signer import RemoteSigner
 from viz_node.chain.account.signing import KeySigner, account_of_key
 from viz_node.chain.account.transactions import Call, TransactionSender
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.development.faucet import fund, give_gas
 from viz_node.chain.encoding.abi import encode
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.rpc import JsonRpc, to_bytes, to_hex
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase

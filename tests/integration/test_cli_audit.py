@@ -10,11 +10,11 @@ import pytest
 from tests.lying_endpoint import LyingEndpoint
 from viz_node.chain.account.signing import account_of_key
 from viz_node.chain.account.transactions import TransactionSender
-from viz_node.chain.contract.deployment import parse_deployment
 from viz_node.chain.development import anvil, faucet
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.cli.main import run
 from viz_node.daemon.config import ANVIL
+from viz_node.domain.deployment import parse_deployment
 from viz_node.domain.ids import WHOLE, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.royalty import split_from_shares, with_platform

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.development import anvil, faucet
 from viz_node.cli.main import run
 from viz_node.daemon import anvil_package, doctor
 from viz_node.daemon.config import ANVIL
 from viz_node.daemon.secrets import unlock
+from viz_node.domain.deployment import Deployment
 from viz_node.errors import NotFoundError
 from viz_node.storage.home import open_home
 

@@ -16,18 +16,18 @@ from tests.solidity import creation_code
 from tests.waiting import until_blocking
 from viz_node.audit import audit
 from viz_node.chain.account.deploy import Setup, complete_creation, sign_creation
-from viz_node.chain.account.market_check import check_deployment
 from viz_node.chain.account.signing import KeySigner
 from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import Deployment, parse_deployment
 from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.contract.market_check import check_deployment
 from viz_node.chain.development.faucet import give_gas
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.endpoints import verify_endpoint
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_int
 from viz_node.cli.main import run
 from viz_node.daemon.market_care import Deployer
+from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.purchase import Purchase
 from viz_node.errors import RefusedError, TransactionRevertedError, VizNodeError, WrongChainError

@@ -15,7 +15,6 @@ from tests.waiting import until_shown
 from viz_node.audit import audit
 from viz_node.chain.account.transactions import Confirmations
 from viz_node.chain.account.vouchers import Vouchers
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
 from viz_node.chain.node.rpc import JsonRpc
@@ -23,6 +22,7 @@ from viz_node.daemon.audit import compare_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.config import Config
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.records import AdapterRecord

@@ -25,10 +25,10 @@ from viz_node.audit.receipts import with_receipts
 from viz_node.audit.report import AuditReport, make_report
 from viz_node.audit.state import compare_state
 from viz_node.chain.contract.companions import POOL_DATA_TOPIC, pool_data_of
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_hex
 from viz_node.chain.replay.divisions import NOTHING_PUBLISHED, Published
 from viz_node.chain.replay.snapshot import capture
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.division import Recover
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, UsageError, VerificationError

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import msgspec
 
 from viz_node.audit.money import Ledgers
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.replay import snapshot
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json

@@ -9,7 +9,6 @@ from operator import attrgetter
 from viz_node.audit.evidence import BALANCE_SLOTS, MARKET_TOPICS, Evidence, TokenUnit, unit_of
 from viz_node.audit.headers import HeaderCollector
 from viz_node.chain.contract.artifact import account_of_word, load_artifact, words
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.contract.ledger import TRANSFER_TOPIC, topic_of
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.logs import Log, Topics, read_logs
@@ -26,6 +25,7 @@ from viz_node.chain.node.proofs import (
 )
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_quantity
 from viz_node.chain.replay.book import MarketTerms
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, VerificationError
 

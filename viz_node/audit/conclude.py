@@ -192,7 +192,7 @@ def _code_faults(evidence: Evidence, proven: dict[str, ProvenAccount]) -> Iterat
         words = {code[start : start + size] for start, size in artifact.immutables}
         for name in [name for name, value in told.items() if value.to_bytes(32, "big") not in words]:
             yield f"the told {name} does not stand in the market's code"
-    if "annex" in proven and annex.masked(annex_code) != annex.masked(annex.deployed):
+    if "annex" in proven and not annex.is_code(annex_code):
         yield "the annex has other code than this program knows"
 
 

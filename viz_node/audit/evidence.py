@@ -18,12 +18,12 @@ from viz_node.chain.contract.companions import (
     pool_data_of,
     split_table_of,
 )
-from viz_node.chain.contract.deployment import Deployment, parse_deployment
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, TRANSFER_TOPIC, LedgerEntry, Transfer, entry_of, transfer_of
 from viz_node.chain.node.logs import Log, ToldLog, parse_logs
 from viz_node.chain.node.proofs import AccountProof, Header
 from viz_node.chain.node.rpc import to_bytes, to_hex
 from viz_node.chain.replay.book import Companions, MarketTerms
+from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import parse_account
 from viz_node.errors import ChainUnavailableError, UsageError, VerificationError
 

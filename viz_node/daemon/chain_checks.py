@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from viz_node.audit.collect import DEVELOPMENT_CHAINS
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.daemon.clock import now
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.health import Check, Health, failed, warned, well
 from viz_node.domain.ids import Account, format_amount
 from viz_node.errors import ChainUnavailableError, VizNodeError, WrongChainError

@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 
-from viz_node.chain.account.transactions import AT_ONCE, Confirmations, ask
-from viz_node.chain.contract.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
+from viz_node.chain.account.transactions import AT_ONCE, Confirmations
 from viz_node.chain.development import anvil, faucet
 from viz_node.chain.node.endpoints import Endpoints
-from viz_node.chain.node.rpc import JsonRpc, to_int
+from viz_node.chain.node.rpc import JsonRpc, ask, to_int
 from viz_node.daemon.anvil_package import need_anvil_program
 from viz_node.daemon.config import Config
+from viz_node.domain.deployment import MAX_DEPLOYMENT_BYTES, Deployment, parse_deployment
 from viz_node.domain.ids import Account
 from viz_node.errors import (
     ChainUnavailableError,

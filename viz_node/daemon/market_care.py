@@ -18,15 +18,15 @@ from viz_node.chain.account.deploy import (
     plan_market,
     sign_creation,
 )
-from viz_node.chain.account.market_check import check_deployment, market_terms
+from viz_node.chain.account.sending import chain_id_of
 from viz_node.chain.account.signing import Signer
-from viz_node.chain.account.transactions import chain_id_of
-from viz_node.chain.contract.deployment import NOBODY, Deployment
+from viz_node.chain.contract.market_check import check_deployment, market_terms
 from viz_node.chain.node.rpc import JsonRpc
 from viz_node.daemon.chains import read_deployment
 from viz_node.daemon.config import load_config
 from viz_node.daemon.secrets import KEYSTORE, unlock
 from viz_node.daemon.signers import make_signer, with_account
+from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.health import Check, Health
 from viz_node.domain.ids import Account
 from viz_node.errors import RefusedError, StorageError, VerificationError

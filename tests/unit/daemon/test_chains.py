@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.chain.contract.deployment import Deployment
 from viz_node.daemon.chains import bind_home
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import RefusedError

@@ -6,13 +6,13 @@ them once.
 
 from dataclasses import dataclass, replace
 
+from viz_node.chain.account.sending import chain_id_of, priced, send, sign_prepared, wait_for
 from viz_node.chain.account.signing import KeySigner, SignedTransaction, Signer, fields_of
-from viz_node.chain.account.transactions import ask, chain_id_of, priced, send, sign_prepared, wait_for
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import NOBODY, Deployment, is_market_code
 from viz_node.chain.contract.requirements import TokenFacts, read_token, require_opcodes
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.rpc import JsonRpc, to_bytes, to_hex, to_int
+from viz_node.chain.node.rpc import JsonRpc, ask, to_bytes, to_hex, to_int
+from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError
 
@@ -94,7 +94,7 @@ def complete_market(rpc: JsonRpc, raw: bytes, token: Account, timeout_seconds: f
     """Send a signed creation of a market, wait, and verify what the chain holds. Raises: as `complete_creation`."""
     market, block = complete_creation(rpc, raw, timeout_seconds)
     code = to_bytes(ask(rpc, "eth_getCode", market, "latest"))
-    if not is_market_code(code, load_artifact("Market")):
+    if not load_artifact("Market").is_code(code):
         raise ChainUnavailableError("the chain holds another code than the one that was deployed")
     return Deployment(chain_id_of(rpc), market, token, block, keccak(code).hex())
 

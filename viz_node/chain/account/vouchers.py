@@ -9,8 +9,8 @@ channel was opened, so that no code the payer installs later (EIP-7702) can take
 from coincurve import PrivateKey, PublicKey
 
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.contract.deployment import MARKET_VERSION, Deployment
 from viz_node.chain.encoding.hashing import keccak
+from viz_node.domain.deployment import MARKET_VERSION, Deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.usage import Voucher
 from viz_node.errors import UsageError, VerificationError

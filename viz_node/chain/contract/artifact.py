@@ -54,8 +54,11 @@ class Artifact:
         """The data of the transaction that creates the contract."""
         return self.bytecode + encode(self.constructor, values)
 
-    def masked(self, code: bytes) -> bytes:
-        """The code with zeros where immutables stand, so that two deployments compare equal."""
+    def is_code(self, code: bytes) -> bool:
+        """Whether `code` is this contract's, apart from the immutables that its constructor sets."""
+        return self._masked(code) == self._masked(self.deployed)
+
+    def _masked(self, code: bytes) -> bytes:
         blank = bytearray(code)
         for start, size in self.immutables:
             blank[start : start + size] = bytes(size)

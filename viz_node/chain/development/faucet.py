@@ -10,12 +10,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from viz_node.chain.account.deploy import Setup, deploy
+from viz_node.chain.account.sending import wait_for
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.transactions import translate_refusal, wait_for
 from viz_node.chain.contract.artifact import load_artifact, words
-from viz_node.chain.contract.deployment import NOBODY, Deployment
 from viz_node.chain.contract.ledger import TRANSFER_TOPIC, topic_of
+from viz_node.chain.contract.refusals import translate_refusal
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import ChainUnavailableError
 

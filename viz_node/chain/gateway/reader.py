@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz_node.chain.account.fees import read_fees
-from viz_node.chain.account.transactions import Call, translate_refusal
+from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.artifact import Artifact, load_artifact
-from viz_node.chain.contract.deployment import NOBODY, Deployment
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
+from viz_node.chain.contract.refusals import translate_refusal
 from viz_node.chain.gateway.index import LOGS, Fold, LogIndex, Topics
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import CALL_SECONDS, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, BasisPoints
 from viz_node.errors import ChainUnavailableError, VizNodeError
 

@@ -8,15 +8,12 @@ are tried again. A refusal by the chain itself, such as a revert, is an answer a
 import logging
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.rpc import CALL_SECONDS, JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.domain.deployment import Deployment
 from viz_node.errors import ChainUnavailableError, WrongChainError
-
-if TYPE_CHECKING:
-    from viz_node.chain.contract.deployment import Deployment
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +21,7 @@ FIRST_REST_SECONDS = 5.0
 LONGEST_REST_SECONDS = 300.0
 _TOO_MANY_REQUESTS = 429
 _SERVER_ERROR = 500
+_TOKEN_QUESTION = keccak(b"token()")[:4]
 
 
 class Endpoints(JsonRpc):
@@ -32,7 +30,7 @@ class Endpoints(JsonRpc):
     def __init__(
         self,
         urls: Sequence[str],
-        deployment: "Deployment",
+        deployment: Deployment,
         timeout_seconds: float = CALL_SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -109,7 +107,7 @@ class _Route:
         self.rests_until = now + min(LONGEST_REST_SECONDS, FIRST_REST_SECONDS * 2 ** (self.failures - 1))
 
 
-def verify_endpoint(rpc: JsonRpc, deployment: "Deployment") -> str:
+def verify_endpoint(rpc: JsonRpc, deployment: Deployment) -> str:
     """The hash of the first block, if the endpoint is of the market's chain and knows the market's code and token.
 
     Raises: WrongChainError, ChainUnavailableError.
@@ -136,9 +134,9 @@ def verify_endpoint(rpc: JsonRpc, deployment: "Deployment") -> str:
     return str(genesis["hash"])
 
 
-def _require_token(rpc: JsonRpc, deployment: "Deployment") -> None:
+def _require_token(rpc: JsonRpc, deployment: Deployment) -> None:
     """Raises: WrongChainError if the market is paid in another token than the file says, ChainUnavailableError."""
-    question = {"to": deployment.market, "data": to_hex(load_artifact("Market").call_data("token"))}
+    question = {"to": deployment.market, "data": to_hex(_TOKEN_QUESTION)}
     try:
         answer = to_bytes(rpc.call("eth_call", question, "latest"))
     except RpcRefusedError as error:

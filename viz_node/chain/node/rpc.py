@@ -147,6 +147,14 @@ def _result_of(answer: _Answer[Any], method: str) -> Any:
     )
 
 
+def ask(rpc: JsonRpc, method: str, *params: Any) -> Any:
+    """The result of one request that no chain should refuse. Raises: ChainUnavailableError."""
+    try:
+        return rpc.call(method, *params)
+    except RpcRefusedError as error:
+        raise ChainUnavailableError(f"the chain refused {method}: {error.message}", "try again") from error
+
+
 def to_int(text: Any) -> int:
     """Read a JSON-RPC quantity. Raises: ChainUnavailableError."""
     try:

@@ -1,9 +1,9 @@
 """The state of a replay as bytes and back, so that a later replay goes on where this one ended.
 
 It carries what later entries are judged by, and counts of the rest: no entry, no finding, nothing that was told beside
-the entries. So it grows with what the market holds, not with its history. `tests/unit/chain/test_snapshot.py` fails
-when a part of the replay gains a field that is neither carried nor named here as not carried, and `SHAPE` changes with
-every field of every class, so that no other program's state is read as ours.
+the entries. So it grows with what the market holds, not with its history. `tests/unit/chain/replay/test_snapshot.py`
+fails when a part of the replay gains a field that is neither carried nor named here as not carried, and `SHAPE` changes
+with every field of every class, so that no other program's state is read as ours.
 """
 
 import hashlib

@@ -4,7 +4,7 @@ The next voucher follows from what is kept (uses, receipts and the sealed sessio
 voucher is sent again, never another for the same use. Which job asks what is noted before it is asked. The holder
 answers one question per voucher; when that is an earlier job's, whose answer was lost on its way, the answer is kept
 for that job, sealed, in the same step as its receipt. No answer that is paid for is lost.
-`tests/unit/services/test_uses.py`.
+`tests/unit/services/uses/test_uses.py`.
 """
 
 import asyncio

@@ -3,7 +3,7 @@
 A voucher is kept in the same step as the answer it pays for, before the answer is sent: a crash before that step costs
 the payer nothing and the holder one answer's work, after it the payer gets the same answer again for the same voucher.
 Only who holds a voucher for the next use waits for the model. A channel in its last close window is not served any more
-but redeemed, so that this node may be off for nearly as long as that window. `tests/unit/services/test_uses.py`.
+but redeemed, so that this node may be off for nearly as long as that window. `tests/unit/services/uses/test_uses.py`.
 """
 
 import asyncio

@@ -4,7 +4,6 @@ import pytest
 
 from viz_node.chain.contract.artifact import account_of_word, decode_pair_of_lists, load_artifact
 from viz_node.chain.contract.companions import DELIVERY_TOPIC, ORDER_TOPIC, POOL_DATA_TOPIC, SPLIT_TABLE_TOPIC
-from viz_node.chain.contract.deployment import is_market_code
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, TRANSFER_TOPIC
 from viz_node.chain.encoding.abi import encode
 
@@ -54,14 +53,14 @@ def test_decode_pair_of_lists__cut_or_wild_offsets__raises(data: bytes) -> None:
         decode_pair_of_lists(data)
 
 
-def test_is_market_code__other_immutables__is_the_same_code() -> None:
+def test_is_code__other_immutables__is_the_same_code() -> None:
     market = load_artifact("Market")
     start, size = market.immutables[0]
     code = bytearray(market.deployed)
     code[start : start + size] = b"\x11" * size
-    assert is_market_code(bytes(code), market)
+    assert market.is_code(bytes(code))
     code[0] ^= 1
-    assert not is_market_code(bytes(code), market)
+    assert not market.is_code(bytes(code))
 
 
 def test_creation_data__market_with_its_annex__fits_a_transaction() -> None:

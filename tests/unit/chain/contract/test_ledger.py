@@ -2,14 +2,11 @@
 
 import pytest
 
-from viz_node.chain.account.transactions import translate_refusal
 from viz_node.chain.contract.companions import split_table_of
 from viz_node.chain.contract.ledger import INITIAL_HEAD, LedgerEntry, decode_entry, next_head
-from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.logs import Log
-from viz_node.chain.node.rpc import RpcRefusedError
 from viz_node.domain.ids import Account
-from viz_node.errors import ChainUnavailableError, InsufficientFundsError, TransactionRevertedError
+from viz_node.errors import ChainUnavailableError
 
 WHO = Account("0x" + "0a" * 20)
 ENTRY = LedgerEntry(4, 9, WHO, 1, 5, 6, 7, b"\4" * 32, 3, "0x" + "ab" * 32, 2)
@@ -54,18 +51,3 @@ def test_next_head__any_field_changed__is_another_head() -> None:
         heads.add(next_head(INITIAL_HEAD, ENTRY._replace(**{name: value})))
     assert len(heads) == 8
     assert all(head & (1 << 40) - 1 == 1 for head in heads)
-
-
-@pytest.mark.parametrize(
-    ("refusal", "error", "text"),
-    [
-        (RpcRefusedError("execution reverted", 3, keccak(b"NothingDue()")[:4]), TransactionRevertedError, "NothingDue"),
-        (RpcRefusedError("insufficient funds for gas"), InsufficientFundsError, "gas"),
-        (RpcRefusedError("execution reverted: no"), TransactionRevertedError, "no"),
-        (RpcRefusedError("limit exceeded", -32005), ChainUnavailableError, "limit exceeded"),
-    ],
-)
-def test_translate_refusal__by_cause__names_it(refusal: RpcRefusedError, error: type[Exception], text: str) -> None:
-    translated = translate_refusal(refusal)
-    assert type(translated) is error
-    assert text in str(translated)

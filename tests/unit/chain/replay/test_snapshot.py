@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from tests.unit.chain.test_replay import BUYER, HISTORY, MARKET, OTHER, OWNER, TABLE, TIMES, entry, replay_of
+from tests.unit.chain.replay.test_replay import BUYER, HISTORY, MARKET, OTHER, OWNER, TABLE, TIMES, entry, replay_of
 from viz_node.audit import checkpoint
 from viz_node.audit.money import Ledgers
 from viz_node.chain.contract.companions import PoolData

@@ -4,7 +4,6 @@ import json
 import re
 from dataclasses import asdict, dataclass
 
-from viz_node.chain.contract.artifact import Artifact
 from viz_node.domain.ids import Account, parse_account
 from viz_node.errors import UsageError, VerificationError
 
@@ -64,8 +63,3 @@ def _check_version(version: object) -> None:
             f"the market is of version {version}, and this program speaks version {MARKET_VERSION}",
             "name a market of that version, or install the release that the market was deployed with",
         )
-
-
-def is_market_code(code: bytes, artifact: Artifact) -> bool:
-    """Whether `code` is the artifact's, apart from the immutables that its constructor sets."""
-    return artifact.masked(code) == artifact.masked(artifact.deployed)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 
-from viz_node.chain.account.transactions import ask
 from viz_node.chain.contract.artifact import load_artifact
-from viz_node.chain.contract.deployment import Deployment, is_market_code
 from viz_node.chain.contract.requirements import read_token
 from viz_node.chain.node.endpoints import verify_endpoint
-from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_int
+from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, ask, to_bytes, to_hex, to_int
+from viz_node.domain.deployment import Deployment
 from viz_node.domain.health import Check, failed, warned, well
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError, RefusedError, WrongChainError
@@ -35,8 +34,8 @@ def market_terms(rpc: JsonRpc, market: Account) -> dict[str, int | str]:
 
 def _version(rpc: JsonRpc, market: Account) -> Check:
     """The file's digest is of the market's code; this says whether that is the code which this node knows."""
-    is_ours = is_market_code(_code(rpc, market), load_artifact("Market"))
-    if is_ours and is_market_code(_code(rpc, str(_view(rpc, market, "annex"))), load_artifact("Annex")):
+    is_ours = load_artifact("Market").is_code(_code(rpc, market))
+    if is_ours and load_artifact("Annex").is_code(_code(rpc, str(_view(rpc, market, "annex")))):
         return well("version", "market and annex have the code of this version of viz-node")
     detail = "market or annex have other code than this version of viz-node"
     return failed("version", detail, "use the version that the market was deployed with")

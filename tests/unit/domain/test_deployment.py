@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from viz_node.chain.contract.deployment import Deployment, parse_deployment
+from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import Account
 from viz_node.errors import VerificationError
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.chain.test_replay import BUYER, MARKET, OTHER, OWNER, SHARES, TABLE, entry
+from tests.unit.chain.replay.test_replay import BUYER, MARKET, OTHER, OWNER, SHARES, TABLE, entry
 from viz_node.chain.contract.companions import PoolData
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import split_root
