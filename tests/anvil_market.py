@@ -8,7 +8,7 @@ from typing import Any
 from coincurve import PrivateKey
 
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.transactions import Call, Receipt, TransactionSender
+from viz_node.chain.account.transactions import EntryReceipt, TransactionSender
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
@@ -21,6 +21,7 @@ from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
+from viz_node.domain.transaction import Call
 
 PRICE = TokenAmount(5_000_001)
 DIGESTS = (b"\1" * 32, b"\2" * 32, b"\3" * 32)
@@ -52,7 +53,7 @@ class AnvilMarket:
         facts = self.gateway.facts()
         return with_platform(split, facts.platform, facts.platform_fee)
 
-    def do(self, sender: TransactionSender, call: Call) -> Receipt:
+    def do(self, sender: TransactionSender, call: Call) -> EntryReceipt:
         signed = sender.sign(call, sender.next_nonce())
         sender.broadcast(signed.raw)
         receipt = sender.wait(signed.tx_hash, 20)
@@ -73,7 +74,7 @@ class AnvilMarket:
         data = load_artifact("Market").call_data("itemOf", offer_id)
         return int(self.ask("eth_call", {"to": self.deployment.market, "data": "0x" + data.hex()}, "latest"), 16)
 
-    def buy(self, offer_id: int) -> Receipt:
+    def buy(self, offer_id: int) -> EntryReceipt:
         self.approve(self.buyer)
         return self.do(self.buyer, self.gateway.prepare_buy(self.item(offer_id), self.buyer.account, PRICE, b"\4" * 32))
 

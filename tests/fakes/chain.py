@@ -10,22 +10,18 @@ from typing import Any
 from tests.fakes.channels import MemoryChannels
 from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull, require_item
 from viz_node.chain.account.fees import RAISE_PERCENT
-from viz_node.chain.account.signing import SignedTransaction
-from viz_node.chain.account.transactions import Heads, Receipt
-from viz_node.chain.contract.companions import Delivery, OrderTerms
 from viz_node.chain.contract.items import NO_KEY, item_of
 from viz_node.chain.contract.ledger import PERPETUAL
-from viz_node.chain.gateway.escrow import Order, OrderState
-from viz_node.chain.gateway.market import ChainAdapter, Offer, Sale
-from viz_node.chain.gateway.reader import MarketFacts
-from viz_node.chain.gateway.sales import Grant, Sold
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
-from viz_node.domain.offer import OfferTerms
+from viz_node.domain.market import ChainAdapter, MarketFacts
+from viz_node.domain.offer import Grant, Offer, OfferTerms, Sale, Sold
+from viz_node.domain.order import Delivery, Order, OrderState, OrderTerms
 from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS, Royalty, RoyaltySplit, split_recipient
+from viz_node.domain.transaction import Heads, Receipt, SignedTransaction
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
-from viz_node.identity.delivery import WrappedKey, open_delivery, point_of, prove_wrong_key
+from viz_node.identity.delivery import open_delivery, point_of, prove_wrong_key
 
 PLATFORM = Account("0x" + "f0" * 20)
 PLATFORM_FEE = BasisPoints(300)
@@ -100,7 +96,7 @@ class MemoryChain:
         except (TransactionRevertedError, InsufficientFundsError):
             status = 0
         self.nonces[account] = self.nonces.get(account, 0) + 1
-        self.receipts[hash_of(raw)] = Receipt(status, hash_of(raw), self.block, [], self.block_hash())
+        self.receipts[hash_of(raw)] = Receipt(status, hash_of(raw), self.block, self.block_hash())
 
 
 class MemorySender:
@@ -215,9 +211,9 @@ class MemoryEscrow:
             known = _in_state(state, order, OrderState.DELIVERED)
             raw, delivered = secret.to_bytes(32, "big"), known.delivery
             assert delivered is not None
-            is_proof = prove_wrong_key(raw, WrappedKey(delivered.point, delivered.wrapped)).shared == shared
+            is_proof = prove_wrong_key(raw, delivered.key).shared == shared
             try:
-                open_delivery(raw, WrappedKey(delivered.point, delivered.wrapped), known.terms.key_hash)
+                open_delivery(raw, delivered.key, known.terms.key_hash)
             except VerificationError:
                 is_proof = is_proof and point_of(raw) == known.terms.point
             else:

@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from viz_node.chain.contract.items import item_of, number_of
-from viz_node.chain.gateway.channels import Channel
-from viz_node.chain.gateway.escrow import Order
-from viz_node.chain.gateway.market import ChainAdapter, Offer, Sale
+from viz_node.domain.channel import Channel
+from viz_node.domain.ids import Account
+from viz_node.domain.market import ChainAdapter
+from viz_node.domain.offer import Offer, Sale
+from viz_node.domain.order import Order
 from viz_node.domain.royalty import RoyaltySplit
+from viz_node.domain.transaction import Call
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError
 
 WINDOW_SECONDS = 600
@@ -35,12 +38,12 @@ class State:
     permits: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class MemoryCall:
+class MemoryCall(Call):
     """`apply` changes the state for an account at a time, or raises."""
 
-    description: str
-    apply: Callable[[State, str, int], None]
+    def __init__(self, description: str, apply: Callable[[State, str, int], None]) -> None:
+        super().__init__(Account("0x" + "77" * 20), b"", description)
+        object.__setattr__(self, "apply", apply)
 
 
 def pull(state: State, account: str, price: int) -> None:

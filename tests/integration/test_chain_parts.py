@@ -12,18 +12,19 @@ from tests.audits import assert_cut_anywhere
 from tests.third_party import assert_rederived
 from viz_node.audit import AuditReport, audit, examine
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.encoding.hashing import keccak, pool_root
-from viz_node.chain.gateway.escrow import _ALL, Order, OrderState
+from viz_node.chain.gateway.escrow import _ALL
 from viz_node.chain.node.logs import Log
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.offer import OfferTerms
+from viz_node.domain.order import Order, OrderState
 from viz_node.domain.pool import CREDIT_SECONDS, LAPSE_SECONDS, PoolClaim
 from viz_node.domain.purchase import NewChannel, NewOrder
 from viz_node.domain.royalty import split_from_shares
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, TransactionRevertedError, UsageError, VerificationError
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")

@@ -18,7 +18,7 @@ from viz_node.chain.account.deploy import Setup, complete_creation, deploy, sign
 from viz_node.chain.account.payments import signature_parts
 from viz_node.chain.account.remote_signer import RemoteSigner
 from viz_node.chain.account.signing import KeySigner, account_of_key
-from viz_node.chain.account.transactions import Call, TransactionSender
+from viz_node.chain.account.transactions import TransactionSender
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
@@ -31,6 +31,7 @@ from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
 from viz_node.domain.signing import text_digest
+from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
 from viz_node.services.market.trade import Trade

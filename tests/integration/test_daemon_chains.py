@@ -16,7 +16,7 @@ from tests.anvil_market import ANVIL, PRICE, AnvilMarket
 from tests.waiting import until_blocking
 from viz_node.audit import audit
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.transactions import Call, TransactionSender
+from viz_node.chain.account.transactions import TransactionSender
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.development import anvil
 from viz_node.chain.gateway.market import MarketGateway
@@ -27,6 +27,7 @@ from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain
 from viz_node.daemon.config import Config
 from viz_node.domain.health import Health
 from viz_node.domain.ids import Account
+from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, NotFoundError
 from viz_node.storage.store import Store
 from viz_node.tcp import is_free

@@ -17,7 +17,6 @@ from tests.waiting import until_blocking
 from viz_node.audit import audit
 from viz_node.chain.account.deploy import Setup, complete_creation, sign_creation
 from viz_node.chain.account.signing import KeySigner
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.chain.contract.market_check import check_deployment
@@ -30,6 +29,7 @@ from viz_node.daemon.market_care import Deployer
 from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.purchase import Purchase
+from viz_node.domain.transaction import Call
 from viz_node.errors import RefusedError, TransactionRevertedError, VizNodeError, WrongChainError
 from viz_node.tcp import choose_port
 

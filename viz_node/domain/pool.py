@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from viz_node.domain.distribution import PoolRule
-from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, parse_account
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, TokenAmount, parse_account
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
@@ -35,6 +35,8 @@ MAX_GRACE_SECONDS = 30 * 86_400
 RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
 """Pro-rata pays whoever runs bots; it is there to be compared with, not to be chosen."""
 
+PENDING, VETOED, ADOPTED, LAPSED = "pending", "vetoed", "adopted", "lapsed"
+"""Where a posted root stands."""
 _LARGEST = 2**53
 # A contract with many owners, such as a Safe, has 65 bytes for each of them.
 _SIGNATURE = re.compile(r"(0x)?([0-9a-f]{2}){1,1024}")
@@ -128,6 +130,62 @@ class PoolClaim:
     def units(self) -> int:
         """What the split gets."""
         return self.totals[self.split_id]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pool; `start` is when period 0 began, `next_period` the one after the last that an adopted root covers.
+
+    `rules` is the digest of the document with its rule of division, `place` what tells it from all other pools, `terms`
+    the digest of all that a subscriber agrees to.
+    """
+
+    number: int
+    operator: Account
+    fee: TokenAmount
+    period_seconds: int
+    challenger: Account
+    start: int
+    next_period: int
+    terms: bytes
+    rules: bytes
+    place: str
+
+    def end_of(self, period: int) -> int:
+        """When the period ends, seconds since 1970."""
+        return self.start + (period + 1) * self.period_seconds
+
+    def first_allocable(self, time: int) -> int:
+        """The first period that was not adopted and whose time to be allocated is not over."""
+        return max(self.next_period, (time - self.start - SILENCE_SECONDS) // self.period_seconds)
+
+    def period_at(self, time: int) -> int:
+        """The number of the period that runs at `time`."""
+        return (time - self.start) // self.period_seconds
+
+
+@dataclass(frozen=True)
+class PostedRoot:
+    """A root over periods `first` to `through`, which brought `amount`; its data is the blob that `uri` names.
+
+    `state` is `pending` while it may be vetoed or adopted, then `vetoed`, `adopted` or `lapsed`. Splits are credited
+    from an adopted one before `until`; then the rest goes back.
+    """
+
+    root: bytes
+    data_digest: bytes
+    uri: str
+    amount: TokenAmount
+    first: int
+    through: int
+    adoptable_at: int
+    state: str = PENDING
+    until: int = 0
+
+    @property
+    def lapses_at(self) -> int:
+        """When nobody can adopt it any more."""
+        return self.adoptable_at + LAPSE_SECONDS
 
 
 def pool_place(chain_id: int, market: Account, pool: int) -> str:

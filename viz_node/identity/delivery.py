@@ -10,32 +10,16 @@ A point is 64 bytes, x || y. Knows no chain; `contracts/test/vectors/delivery.js
 """
 
 import secrets
-from dataclasses import dataclass
 
 from coincurve import PrivateKey, PublicKey
 from eth_hash.auto import keccak
 
+from viz_node.domain.order import WrappedKey, WrongKeyProof
 from viz_node.errors import UsageError, VerificationError
 
 SECRET_BYTES = 32
 POINT_BYTES = 64
 ORDER_OF_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-
-
-@dataclass(frozen=True)
-class WrappedKey:
-    """What the seller publishes: the point R and the wrapped key."""
-
-    point: bytes
-    wrapped: bytes
-
-
-@dataclass(frozen=True)
-class WrongKeyProof:
-    """What the buyer shows the contract: the order's secret b and the shared point S = bR."""
-
-    secret: bytes
-    shared: bytes
 
 
 def new_order_secret() -> bytes:

@@ -8,10 +8,10 @@ from eth_hash.auto import keccak
 from hypothesis import given
 from hypothesis import strategies as st
 
+from viz_node.domain.order import WrappedKey
 from viz_node.errors import UsageError, VerificationError
 from viz_node.identity.delivery import (
     ORDER_OF_CURVE,
-    WrappedKey,
     key_hash,
     new_order_secret,
     open_delivery,

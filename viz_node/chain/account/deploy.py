@@ -7,13 +7,14 @@ them once.
 from dataclasses import dataclass, replace
 
 from viz_node.chain.account.sending import chain_id_of, priced, send, sign_prepared, wait_for
-from viz_node.chain.account.signing import KeySigner, SignedTransaction, Signer, fields_of
+from viz_node.chain.account.signing import KeySigner, Signer, fields_of
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.contract.requirements import TokenFacts, read_token, require_opcodes
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.rpc import JsonRpc, ask, to_bytes, to_hex, to_int
 from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, parse_account
+from viz_node.domain.transaction import SignedTransaction
 from viz_node.errors import ChainUnavailableError, TransactionRevertedError
 
 DEFAULT_WINDOW_SECONDS = 24 * 3600

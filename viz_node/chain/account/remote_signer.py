@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from eth_hash.auto import keccak
 
-from viz_node.chain.account.signing import SignedTransaction
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import Account
+from viz_node.domain.transaction import SignedTransaction
 from viz_node.errors import ChainUnavailableError, RefusedError, UnreachableError, VerificationError
 
 HALF_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141 // 2

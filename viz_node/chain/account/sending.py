@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 from viz_node.chain.account.fees import read_fees
-from viz_node.chain.account.signing import Fees, SignedTransaction, Signer, transaction_fields
+from viz_node.chain.account.signing import Fees, Signer, transaction_fields
 from viz_node.chain.contract.refusals import translate_refusal
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, ask, to_hex, to_int
 from viz_node.domain.ids import Account, format_coin
+from viz_node.domain.transaction import SignedTransaction
 from viz_node.errors import DeadlineError, InsufficientFundsError
 
 GAS_MARGIN_PERCENT = 125

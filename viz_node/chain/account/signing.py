@@ -5,15 +5,7 @@ from typing import Any, Protocol
 
 from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.ids import Account
-
-
-@dataclass(frozen=True)
-class SignedTransaction:
-    """Bytes ready to broadcast, with the hash that the chain will know them by."""
-
-    raw: bytes
-    tx_hash: str
-    nonce: int
+from viz_node.domain.transaction import SignedTransaction
 
 
 @dataclass(frozen=True)

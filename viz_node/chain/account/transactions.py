@@ -6,34 +6,21 @@ from typing import Any
 
 from viz_node.chain.account.fees import raised, read_fees
 from viz_node.chain.account.sending import priced, require_gas_money, send, sign_prepared, wait_for
-from viz_node.chain.account.signing import Fees, KeySigner, SignedTransaction, Signer, fields_of
+from viz_node.chain.account.signing import Fees, KeySigner, Signer, fields_of
 from viz_node.chain.contract.ledger import LedgerEntry, decode_entry, is_entry
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.chain.node.rpc import ask, to_int
 from viz_node.domain.deployment import Deployment
-from viz_node.domain.ids import Account
+from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction
 
 Policy = str | int | Callable[[], int]
 
 
 @dataclass(frozen=True)
-class Call:
-    """One contract call, ready to be signed; `description` tells a person what it does."""
+class EntryReceipt(Receipt):
+    """A receipt with the ledger entries that the transaction wrote."""
 
-    to: Account
-    data: bytes
-    description: str
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """The outcome of a transaction: status 1 = done, 0 = reverted; the ledger entries that it wrote."""
-
-    status: int
-    tx_hash: str
-    block_number: int
-    logs: list[LedgerEntry]
-    block_hash: str = ""
+    logs: tuple[LedgerEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -45,15 +32,6 @@ class Confirmations:
 
     show: Policy = "safe"
     book: Policy = "finalized"
-
-
-@dataclass(frozen=True)
-class Heads:
-    """The numbers of the latest block, of the latest that is shown, and of the latest that is booked."""
-
-    latest: int
-    shown: int
-    booked: int
 
 
 AT_ONCE = Confirmations(0, 0)
@@ -131,19 +109,19 @@ class TransactionSender:
         """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
         send(self._rpc, raw)
 
-    def find_receipt(self, tx_hash: str) -> Receipt | None:
+    def find_receipt(self, tx_hash: str) -> EntryReceipt | None:
         """The outcome if the transaction is in a block. Raises: ChainUnavailableError."""
         body = ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
         return None if body is None or body.get("blockHash") is None else self._receipt(body)
 
-    def wait(self, tx_hash: str, timeout_seconds: float) -> Receipt:
+    def wait(self, tx_hash: str, timeout_seconds: float) -> EntryReceipt:
         """The outcome, waiting for it. Raises: DeadlineError, ChainUnavailableError."""
         return self._receipt(wait_for(self._rpc, tx_hash, timeout_seconds))
 
-    def _receipt(self, body: dict[str, Any]) -> Receipt:
-        logs = [decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market)]
-        place = to_int(body["blockNumber"]), logs, str(body["blockHash"])
-        return Receipt(to_int(body["status"]), str(body["transactionHash"]), *place)
+    def _receipt(self, body: dict[str, Any]) -> EntryReceipt:
+        logs = tuple(decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market))
+        place = to_int(body["blockNumber"]), str(body["blockHash"]), logs
+        return EntryReceipt(to_int(body["status"]), str(body["transactionHash"]), *place)
 
     def _count(self, block: str) -> int:
         return to_int(ask(self._rpc, "eth_getTransactionCount", self.account, block))

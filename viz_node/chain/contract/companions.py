@@ -8,6 +8,7 @@ from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.logs import Log, read_logs
 from viz_node.chain.node.rpc import JsonRpc, to_bytes, to_hex
 from viz_node.domain.ids import Account
+from viz_node.domain.order import Delivery, OrderTerms
 from viz_node.errors import ChainUnavailableError
 
 SPLIT_TABLE_TOPIC = keccak(b"SplitTable(uint32,address[],uint16[])")
@@ -28,30 +29,6 @@ class SplitTable(NamedTuple):
     split_id: int
     shares: tuple[tuple[Account, int], ...]
     block_number: int
-
-
-class OrderTerms(NamedTuple):
-    """What a buyer ordered; `point` is x || y of the buyer's point, `encoded` what the contract hashes."""
-
-    offer_id: int
-    split_id: int
-    deadline: int
-    payer: Account
-    holder: Account
-    price: int
-    key_hash: bytes
-    order_ref: bytes
-    point: bytes
-    encoded: bytes
-
-
-class Delivery(NamedTuple):
-    """What a seller delivered."""
-
-    point: bytes
-    wrapped: bytes
-    deadline: int
-    encoded: bytes
 
 
 class PoolData(NamedTuple):

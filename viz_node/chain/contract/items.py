@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from viz_node.chain.encoding.abi import encode
 from viz_node.chain.encoding.hashing import keccak, split_root
-from viz_node.ports import Offer
+from viz_node.domain.offer import Offer
 
 METERED, ESCROWED, WITHDRAWN, SUSPENDED = 1, 2, 4, 8
 """The flags of an offer; a fingerprint holds the first two, which never change."""

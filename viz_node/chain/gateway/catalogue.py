@@ -1,61 +1,17 @@
 """Adapters and their offers."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.items import ESCROWED, METERED, NO_KEY, SUSPENDED, WITHDRAWN
 from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.gateway.reader import NOBODY
 from viz_node.chain.gateway.royalties import SPLIT_BITS, RoyaltyGateway
-from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount
-from viz_node.domain.offer import OfferTerms
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount, format_amount
+from viz_node.domain.market import ChainAdapter
+from viz_node.domain.offer import Offer, OfferTerms
 from viz_node.domain.royalty import RoyaltySplit
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, UsageError, VerificationError
-
-
-@dataclass(frozen=True)
-class ChainAdapter:
-    """An adapter as registered; `manifest` and `terms` are SHA-256 digests, `base_model` the digest of its base."""
-
-    number: int
-    owner: Account
-    manifest: bytes
-    base_model: bytes
-    terms: bytes
-    is_retired: bool = False
-
-
-@dataclass(frozen=True)
-class Offer:
-    """A price for an adapter, now and at its lowest; duration 0 = perpetual, or one use if it is metered.
-
-    `shares` is the split's table, checked against its root; an account below 2^32 is the number of another split.
-    """
-
-    offer_id: int
-    adapter_number: int
-    price: TokenAmount
-    split_id: int
-    duration_seconds: int
-    shares: tuple[tuple[Account, BasisPoints], ...]
-    floor: TokenAmount
-    is_metered: bool = False
-    is_escrowed: bool = False
-    is_withdrawn: bool = False
-    is_suspended: bool = False
-    max_rise: int = 0
-    target: int = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it is sold, unless the whole market pauses."""
-        return not (self.is_withdrawn or self.is_suspended)
-
-    @property
-    def ceiling(self) -> TokenAmount:
-        """The highest price that its rule can ask."""
-        return TokenAmount(self.floor + self.floor * self.max_rise // WHOLE)
 
 
 class CatalogueGateway(RoyaltyGateway):

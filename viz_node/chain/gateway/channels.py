@@ -5,9 +5,8 @@ many channels asks nothing about each. A single channel, and those of a payer, a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.account.vouchers import Voucher
 from viz_node.chain.contract.artifact import account_of_word
 from viz_node.chain.contract.items import number_of
@@ -16,30 +15,11 @@ from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import to_hex
+from viz_node.domain.channel import Channel
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.purchase import NewChannel
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
-
-
-@dataclass(frozen=True)
-class Channel:
-    """An open channel; `uses` were redeemed, and `close_at` is the second from which the rest can be taken back."""
-
-    number: int
-    session_account: Account
-    close_at: int
-    split_id: int
-    deposit: TokenAmount
-    price: TokenAmount
-    uses: int
-    payer: Account
-    offer_id: int
-
-    @property
-    def redeemed(self) -> TokenAmount:
-        """Units that went to the split."""
-        return TokenAmount(self.uses * self.price)
-
 
 Deposits = tuple[tuple[int, int], ...]
 """Blocks, and what was locked in each."""

@@ -10,12 +10,10 @@ what an order says is read once, and again when the word is no longer its hash.
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
-from viz_node.chain.account.transactions import Call
-from viz_node.chain.contract.companions import Delivery, OrderTerms, delivery_of, order_of
+from viz_node.chain.contract.companions import delivery_of, order_of
 from viz_node.chain.contract.items import number_of
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, entry_of, topic_of
 from viz_node.chain.encoding.hashing import keccak
@@ -24,20 +22,12 @@ from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log, read_logs
 from viz_node.chain.node.rpc import to_hex, to_int
 from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.order import Delivery, Order, OrderState, OrderTerms
 from viz_node.domain.purchase import NewOrder
+from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, NotFoundError, VerificationError
 
 POINT_BYTES = 64
-
-
-class OrderState(StrEnum):
-    """Where an order stands."""
-
-    ORDERED = "ordered"
-    DELIVERED = "delivered"
-    DISPUTED = "disputed"
-    SETTLED = "settled"
-    REFUNDED = "refunded"
 
 
 _ENDS = {
@@ -51,17 +41,6 @@ _MOST_REMEMBERED = 50_000
 # Anvil answers from a block milliseconds before it tells the block's logs, servers behind one name seconds.
 _PAUSES_SECONDS = (0.0, 0.05, 0.2, 0.8, 2.0)
 _NUMBERS_PER_FILTER = 100
-
-
-@dataclass(frozen=True)
-class Order:
-    """One order as the contract knows it, and the block of its payment; `delivery` is None until there is one."""
-
-    number: int
-    state: OrderState
-    terms: OrderTerms
-    delivery: Delivery | None
-    block: int = 0
 
 
 class _Placed(NamedTuple):

@@ -1,23 +1,10 @@
 """Complaints about adapters, answers to them, and who may stop sales."""
 
-from dataclasses import dataclass
-
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.domain.ids import Account
-
-
-@dataclass(frozen=True)
-class Notice:
-    """A complaint on record, or the owner's answer to one, `answers` being its number (0 for a complaint)."""
-
-    number: int
-    adapter_number: int
-    sender: Account
-    digest: bytes
-    answers: int
-    block: int
+from viz_node.domain.market import Notice
+from viz_node.domain.transaction import Call
 
 
 class NoticesGateway(MarketReader):

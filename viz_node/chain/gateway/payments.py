@@ -16,7 +16,6 @@ from viz_node.chain.account.payments import (
     purchase_nonce,
     signature_parts,
 )
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.items import number_of
 from viz_node.chain.encoding.abi import decode, encode
 from viz_node.chain.encoding.hashing import keccak
@@ -24,6 +23,7 @@ from viz_node.chain.gateway.reader import MarketReader
 from viz_node.chain.node.rpc import RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import TokenAmount, format_amount
 from viz_node.domain.purchase import Purchase
+from viz_node.domain.transaction import Call
 from viz_node.errors import VerificationError
 
 # name, version, chain and contract, in the bits of ERC-5267.

@@ -1,85 +1,22 @@
 """Pools: one fee for many adapters, divided per period by a posted root."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.companions import pool_data_of
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import pool_proof, pool_root, pool_terms, split_root
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.rpc import to_int
 from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.domain.pool import LAPSE_SECONDS, MAX_AHEAD, SILENCE_SECONDS, PoolClaim, pool_place
+from viz_node.domain.pool import ADOPTED, LAPSED, MAX_AHEAD, PENDING, VETOED, Pool, PoolClaim, PostedRoot, pool_place
 from viz_node.domain.royalty import RoyaltySplit
+from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, NotFoundError
 
 _NUMBER = (1 << 64) - 1
-PENDING, VETOED, ADOPTED, LAPSED = "pending", "vetoed", "adopted", "lapsed"
 _ENDS = {EntryKind.ROOT_VETOED: VETOED, EntryKind.ROOT_ADOPTED: ADOPTED}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """A pool; `start` is when period 0 began, `next_period` the one after the last that an adopted root covers.
-
-    `rules` is the digest of the document with its rule of division, `place` what tells it from all other pools, `terms`
-    the digest of all that a subscriber agrees to.
-    """
-
-    number: int
-    operator: Account
-    fee: TokenAmount
-    period_seconds: int
-    challenger: Account
-    start: int
-    next_period: int
-    terms: bytes
-    rules: bytes
-    place: str
-
-    @property
-    def is_told_alike(self) -> bool:
-        """Whether `terms` is the digest of what is told of the pool."""
-        told = self.operator, self.challenger, self.fee, self.period_seconds, self.rules
-        return self.operator != NOBODY and pool_terms(*told) == self.terms
-
-    def end_of(self, period: int) -> int:
-        """When the period ends, seconds since 1970."""
-        return self.start + (period + 1) * self.period_seconds
-
-    def first_allocable(self, time: int) -> int:
-        """The first period that was not adopted and whose time to be allocated is not over."""
-        return max(self.next_period, (time - self.start - SILENCE_SECONDS) // self.period_seconds)
-
-    def period_at(self, time: int) -> int:
-        """The number of the period that runs at `time`."""
-        return (time - self.start) // self.period_seconds
-
-
-@dataclass(frozen=True)
-class PostedRoot:
-    """A root over periods `first` to `through`, which brought `amount`; its data is the blob that `uri` names.
-
-    `state` is `pending` while it may be vetoed or adopted, then `vetoed`, `adopted` or `lapsed`. Splits are credited
-    from an adopted one before `until`; then the rest goes back.
-    """
-
-    root: bytes
-    data_digest: bytes
-    uri: str
-    amount: TokenAmount
-    first: int
-    through: int
-    adoptable_at: int
-    state: str = PENDING
-    until: int = 0
-
-    @property
-    def lapses_at(self) -> int:
-        """When nobody can adopt it any more."""
-        return self.adoptable_at + LAPSE_SECONDS
 
 
 class PoolsGateway(MarketReader):
@@ -106,7 +43,7 @@ class PoolsGateway(MarketReader):
             [entry.key, *values[:6], values[7], entry.d, self.pool_place(entry.key)] for entry, values in answers
         ]
         found = [Pool(*row) for row in rows]
-        return [pool for pool in found if pool.is_told_alike]  # else the block of the entry is gone
+        return [pool for pool in found if _is_told_alike(pool)]  # else the block of the entry is gone
 
     def pool_place(self, number: int) -> str:
         """What documents of the pool are signed for."""
@@ -244,6 +181,12 @@ class PoolsGateway(MarketReader):
         """Send a fee's part of what no split claimed from an adopted root back to whoever paid it."""
         description = f"refund the rest of period {period} of pool {number} for {holder}"
         return self._to_market(description, "refundRest", number, through, period, holder)
+
+
+def _is_told_alike(pool: Pool) -> bool:
+    """Whether `terms` is the digest of what is told of the pool."""
+    told = pool.operator, pool.challenger, pool.fee, pool.period_seconds, pool.rules
+    return pool.operator != NOBODY and pool_terms(*told) == pool.terms
 
 
 def _posted(entry: LedgerEntry, uri: str) -> PostedRoot:

@@ -1,11 +1,9 @@
 """What all parts of the gateway share: typed answers of the market, its ledger and its logs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from viz_node.chain.account.fees import read_fees
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.artifact import Artifact, load_artifact
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.contract.refusals import translate_refusal
@@ -15,24 +13,14 @@ from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import CALL_SECONDS, RpcRefusedError, to_bytes, to_hex, to_int
 from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, BasisPoints
+from viz_node.domain.market import MarketFacts
+from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, VizNodeError
 
 __all__ = ["NOBODY", "MarketFacts", "MarketReader"]
 
 View = tuple[str, Sequence[Any]]
 Head = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class MarketFacts:
-    """What was fixed when the market was deployed; `platform` is None if it takes no fee."""
-
-    platform: Account | None
-    platform_fee: BasisPoints
-    close_window_seconds: int
-    delivery_window_seconds: int
-    dispute_window_seconds: int
-    veto_window_seconds: int
 
 
 class MarketReader:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.companions import SplitTable, split_table_of
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import split_proof, split_root
@@ -10,6 +9,7 @@ from viz_node.chain.gateway.reader import MarketReader, View
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.royalty import Royalty, split_recipient
 from viz_node.domain.statement import SplitMovement
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, VerificationError
 
 SPLIT_BITS = 32

@@ -1,59 +1,18 @@
 """Licenses: who holds one until when, and what was paid for them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from viz_node.chain.account.transactions import Call
 from viz_node.chain.contract.items import item_of, number_of
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
-from viz_node.chain.gateway.catalogue import CatalogueGateway, Offer
+from viz_node.chain.gateway.catalogue import CatalogueGateway
 from viz_node.chain.gateway.royalties import SPLIT_BITS
 from viz_node.domain.ids import Account, TokenAmount, format_amount
+from viz_node.domain.market import Balances
+from viz_node.domain.offer import Grant, Offer, Sale, Sold
+from viz_node.domain.transaction import Call
 
 _GRANT_KINDS = (EntryKind.SOLD, EntryKind.DELIVERED)
 _SALE_KINDS = (EntryKind.OFFER_CREATED, *_GRANT_KINDS, EntryKind.SETTLED)
-
-
-@dataclass(frozen=True)
-class Balances:
-    """What an account has: payment token units, and the chain's own coin."""
-
-    token: TokenAmount
-    gas_wei: int
-
-
-@dataclass(frozen=True)
-class Sale:
-    """One payment for a license, direct or settled from escrow; `order_ref` is that of a direct one, else zeros."""
-
-    offer_id: int
-    adapter_number: int
-    split_id: int
-    holder: Account
-    price: TokenAmount
-    expiry: int
-    order_ref: bytes
-    tx_hash: str
-    block: int
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What an account holds or held by one offer, and what was paid for it; `expiry` is 0 after a proven wrong key."""
-
-    offer_id: int
-    holder: Account
-    expiry: int
-    paid: TokenAmount
-
-
-@dataclass(frozen=True)
-class Sold:
-    """What an offer sells; `adapter_id` is the digest of the adapter's manifest, in hex."""
-
-    adapter_number: int
-    adapter_id: str
-    duration_seconds: int
 
 
 class SalesGateway(CatalogueGateway):

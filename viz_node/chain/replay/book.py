@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from viz_node.chain.contract.companions import Delivery, OrderTerms, PoolData, SplitTable
+from viz_node.chain.contract.companions import PoolData, SplitTable
 from viz_node.chain.contract.ledger import LedgerEntry
 from viz_node.domain.ids import Account
+from viz_node.domain.order import Delivery, OrderTerms
 
 NOBODY = Account("0x" + "0" * 40)
 SPLIT_ACCOUNTS = 1 << 32

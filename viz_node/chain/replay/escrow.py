@@ -5,7 +5,6 @@ from enum import StrEnum
 
 from coincurve import PrivateKey, PublicKey
 
-from viz_node.chain.contract.companions import Delivery, OrderTerms
 from viz_node.chain.contract.items import ESCROWED
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import keccak
@@ -14,6 +13,7 @@ from viz_node.chain.replay.catalogue import Catalogue
 from viz_node.chain.replay.licenses import SPLIT_MASK, TIME_SHIFT, Licenses
 from viz_node.chain.replay.splits import Splits
 from viz_node.domain.ids import Account
+from viz_node.domain.order import Delivery, OrderTerms
 from viz_node.domain.pricing import give_back, release, reserve
 
 OFFER_BITS = 64

@@ -11,10 +11,10 @@ import hashlib
 import logging
 from collections.abc import Sequence
 
+from viz_node.domain.order import Order, OrderState
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.transaction import Heads
 from viz_node.errors import TransactionRevertedError, VerificationError
-from viz_node.ports import Heads, KeyOrder
-from viz_node.services.market.order_key import DELIVERED, ORDERED
 from viz_node.services.market.publish_adapter import Publisher
 from viz_node.services.market.trade import Trade
 
@@ -49,18 +49,18 @@ class Deliveries:
             orders = await self._orders(record)
             running |= {order.number for order in orders}
             for order in orders:
-                if order.state == ORDERED and now + margin < order.terms.deadline:
+                if order.state == OrderState.ORDERED and now + margin < order.terms.deadline:
                     await self._deliver(record, order, heads)
-                elif order.state == ORDERED and order.number not in self._missed:
+                elif order.state == OrderState.ORDERED and order.number not in self._missed:
                     self._missed.add(order.number)
                     text = "order %d for %s goes back to its buyer: a delivery in the last %d s may come too late"
                     log.warning(text, order.number, record.name, margin)
-            settled += [order for order in orders if order.state == DELIVERED and now > order.delivery.deadline]
+            settled += [order for order in orders if order.may_be_settled(now)]
         self._missed &= running
         self._refused_in = {number: block for number, block in self._refused_in.items() if number in running}
         await self._settle(settled)
 
-    async def _orders(self, record: AdapterRecord) -> Sequence[KeyOrder]:
+    async def _orders(self, record: AdapterRecord) -> Sequence[Order]:
         market, manifest = self._trade.market, self._trade.catalogue.manifest_of(record)
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(market.find_adapter, digest, manifest.account)
@@ -70,7 +70,7 @@ class Deliveries:
         escrowed = {offer.offer_id for offer in offers if offer.is_escrowed}
         return await asyncio.to_thread(market.orders_for, escrowed) if escrowed else []
 
-    async def _deliver(self, record: AdapterRecord, order: KeyOrder, heads: Heads) -> None:
+    async def _deliver(self, record: AdapterRecord, order: Order, heads: Heads) -> None:
         again_in = self._refused_in.get(order.number, -_BLOCKS_BEFORE_ANOTHER_TRY) + _BLOCKS_BEFORE_ANOTHER_TRY
         if order.block > heads.shown or heads.latest < again_in:
             return
@@ -89,7 +89,7 @@ class Deliveries:
             self._refused_in[order.number] = heads.latest
             log.warning("order %d for %s is not delivered: %s", order.number, record.name, error.message)
 
-    async def _settle(self, orders: Sequence[KeyOrder]) -> None:
+    async def _settle(self, orders: Sequence[Order]) -> None:
         """Credit the prices. What an earlier batch still does comes first, so that no order stands in two."""
         trade = self._trade
         if not orders or any(entry.kind == "settle" for entry in trade.store.pending_outbox()):

@@ -11,10 +11,11 @@ from typing import Any
 from viz_node.domain.ids import TokenAmount, format_amount
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.offer import Offer
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
+from viz_node.domain.transaction import Call
 from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, RefusedError, UsageError, VerificationError
-from viz_node.ports import Call, Offer
 from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from viz_node.domain.ids import FOR_EVER, Account, format_amount, format_time
+from viz_node.domain.offer import Grant, Sold
+from viz_node.domain.order import Order, OrderState
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.ports import Grant, KeyOrder, MarketGateway, Sold
+from viz_node.ports import MarketGateway
 from viz_node.services.market.listings import Catalogue
 
 _ENDED = {"refunded", "disputed"}
@@ -37,9 +39,9 @@ class LicenseList:
         offers = self._market.offers_by(self._account)
         return self._rows(self._market.grants_by(offers), self._market.orders_ever_for(offers))
 
-    def _rows(self, grants: Sequence[Grant], orders: Sequence[KeyOrder]) -> list[dict[str, Any]]:
+    def _rows(self, grants: Sequence[Grant], orders: Sequence[Order]) -> list[dict[str, Any]]:
         grant_at: dict[Place, Grant] = {(grant.offer_id, grant.holder): grant for grant in grants}
-        order_at: dict[Place, KeyOrder] = {(order.terms.offer_id, order.terms.holder): order for order in orders}
+        order_at: dict[Place, Order] = {(order.terms.offer_id, order.terms.holder): order for order in orders}
         places = list(dict.fromkeys([*grant_at, *order_at]))
         sold = self._market.sold_by(sorted({offer_id for offer_id, _ in places}))
         names, now = self._catalogue.names(), self._market.block_time()
@@ -67,12 +69,12 @@ def _license(grant: Grant | None, what: Sold, now: int) -> dict[str, Any]:
     return row | {"expires": expires, "days_left": days} | paid
 
 
-def _order(order: KeyOrder | None) -> dict[str, Any]:
+def _order(order: Order | None) -> dict[str, Any]:
     """The newest order; `order_until` is when the money comes back, or from when the seller may take it."""
     if order is None:
         return {"order": None, "order_state": None, "order_until": None}
-    until = {"ordered": lambda: order.terms.deadline, "delivered": lambda: order.delivery.deadline}.get(order.state)
-    moment = format_time(until()) if until else None
+    until = order.terms.deadline if order.state is OrderState.ORDERED else order.disputable_until
+    moment = None if until is None else format_time(until)
     return {"order": order.number, "order_state": str(order.state), "order_until": moment}
 
 

@@ -23,11 +23,12 @@ from viz_node.domain.manifest import (
     canonical_bytes,
     parse_manifest,
 )
+from viz_node.domain.offer import Offer
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError, VizNodeError
-from viz_node.ports import MarketGateway, Offer, PeerNetwork, Store, VerifyBytes
+from viz_node.ports import MarketGateway, PeerNetwork, Store, VerifyBytes
 from viz_node.services.library.look_up import adapter_named
 
 MANIFEST_METHOD = "manifest"

@@ -11,15 +11,15 @@ import logging
 from typing import Any
 
 from viz_node.domain.ids import TokenAmount
+from viz_node.domain.offer import Offer
+from viz_node.domain.order import Delivery, Order, OrderState
 from viz_node.domain.purchase import NewOrder
 from viz_node.errors import DeadlineError, TransactionRevertedError, VerificationError
-from viz_node.ports import KeyOrder, Offer
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.trade import Trade
 
 log = logging.getLogger(__name__)
 
-ORDERED, DELIVERED = "ordered", "delivered"
 _POLL_SECONDS = 1.0
 
 
@@ -46,7 +46,7 @@ class KeyOrders:
     async def is_awaited(self, key_hash: str) -> bool:
         """Whether an order of this account for the key with this hash is paid and not delivered."""
         orders = await self._all()
-        return any((order.state, order.terms.key_hash.hex()) == (ORDERED, key_hash) for order in orders)
+        return any((order.state, order.terms.key_hash.hex()) == (OrderState.ORDERED, key_hash) for order in orders)
 
     def received(self, key_hash: str) -> bytes | None:
         """The key with this hash, if an order has brought it."""
@@ -73,14 +73,14 @@ class KeyOrders:
         orders = await self._all()
         now = await asyncio.to_thread(self._trade.market.block_time)
         # What must be disputed soonest comes first: an account without gas money ends the look at the first order.
-        for order in sorted(orders, key=lambda order: order.state != DELIVERED):
+        for order in sorted(orders, key=lambda order: order.state != OrderState.DELIVERED):
             try:
                 await self._step(order, now)
             except TransactionRevertedError as error:  # somebody else was faster, or it is too late
                 log.warning("order %d: %s", order.number, error.message)
 
-    async def _step(self, order: KeyOrder, now: int) -> None:
-        if order.state == ORDERED and now > order.terms.deadline:
+    async def _step(self, order: Order, now: int) -> None:
+        if order.state == OrderState.ORDERED and now > order.terms.deadline:
             await self._send("refund", order, lambda: self._trade.market.prepare_refund(order))
         if order.delivery is None or self._is_over_and_open(order):
             return
@@ -88,27 +88,27 @@ class KeyOrders:
         if secret is None:
             return
         try:
-            key = self._trade.delivery.open_delivery(secret, order.delivery, order.terms.key_hash)
+            key = self._trade.delivery.open_delivery(secret, order.delivery.key, order.terms.key_hash)
         except VerificationError as error:
-            if order.state == DELIVERED and now <= order.delivery.deadline:
+            if order.state == OrderState.DELIVERED and now <= order.delivery.deadline:
                 log.error("order %d: %s", order.number, error.message)
-                await self._dispute(order, secret)
+                await self._dispute(order, order.delivery, secret)
             return
         name = f"order-key:{order.terms.key_hash.hex()}"
         if self._trade.store.get_setting(name) is None:
             self._trade.store.set_setting(name, self._trade.sealing.seal(key).hex())
 
-    def _is_over_and_open(self, order: KeyOrder) -> bool:
+    def _is_over_and_open(self, order: Order) -> bool:
         """Whether there is nothing to look at: the money cannot come back, and the key is here."""
         name = f"order-key:{order.terms.key_hash.hex()}"
-        return order.state != DELIVERED and self._trade.store.get_setting(name) is not None
+        return order.state != OrderState.DELIVERED and self._trade.store.get_setting(name) is not None
 
-    async def _dispute(self, order: KeyOrder, secret: bytes) -> None:
-        shared = self._trade.delivery.prove_wrong_key(secret, order.delivery).shared
+    async def _dispute(self, order: Order, delivered: Delivery, secret: bytes) -> None:
+        shared = self._trade.delivery.prove_wrong_key(secret, delivered.key).shared
         number = int.from_bytes(secret, "big")
         await self._send("dispute", order, lambda: self._trade.market.prepare_dispute(order, number, shared))
 
-    async def _send(self, kind: str, order: KeyOrder, make_call: Any) -> None:
+    async def _send(self, kind: str, order: Order, make_call: Any) -> None:
         detail = {"kind": kind, "order": order.number}
         await self._trade.treasury.submit(f"{kind}:{order.number}", make_call, detail)
 
@@ -116,5 +116,5 @@ class KeyOrders:
         sealed = self._trade.store.get_setting(f"order-secret:{order_ref.hex()}")
         return None if sealed is None else self._trade.sealing.open(bytes.fromhex(sealed))
 
-    async def _all(self) -> list[KeyOrder]:
+    async def _all(self) -> list[Order]:
         return list(await asyncio.to_thread(self._trade.market.orders_paid_by, self._trade.keys.account))

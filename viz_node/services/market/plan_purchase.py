@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
+from viz_node.domain.market import MarketFacts
+from viz_node.domain.offer import Offer
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import VizNodeError
-from viz_node.ports import MarketFacts, Offer
 from viz_node.services.market.license_adapter import Buyer, require_price
 from viz_node.services.market.listings import MANIFEST_METHOD, Listing
-from viz_node.services.market.order_key import DELIVERED
 from viz_node.services.market.trade import Trade
 from viz_node.services.money.pay_price import MakeCall, Payments
 
@@ -77,8 +77,9 @@ class PurchasePlans:
         orders = await asyncio.to_thread(self._trade.market.orders_for, [offer.offer_id])
         holder, now = self._trade.keys.account, await asyncio.to_thread(self._trade.market.block_time)
         for order in orders:
-            if order.terms.holder == holder and order.state == DELIVERED and now <= order.delivery.deadline:
-                left = _span(max(60, (order.delivery.deadline - now) // 60 * 60))
+            until = order.disputable_until
+            if order.terms.holder == holder and until is not None and now <= until:
+                left = _span(max(60, (until - now) // 60 * 60))
                 taken = "takes back what is left of its time, and nothing of what is paid now"
                 return f"; order {order.number} can be disputed for {left} more: that {taken}"
         return ""

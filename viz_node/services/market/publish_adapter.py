@@ -32,8 +32,8 @@ from viz_node.domain.royalty import (
     with_platform,
 )
 from viz_node.domain.terms import AskedTerms
+from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, DeadlineError, NotFoundError, RefusedError, UsageError
-from viz_node.ports import Call
 from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named, entry_of
 from viz_node.services.market.listings import seal_envelope

@@ -12,10 +12,10 @@ from typing import Any
 from viz_node.domain.ids import TokenAmount, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.offer import Offer
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
-from viz_node.ports import Offer
 from viz_node.services.jobs.runner import Report
 from viz_node.services.market.listings import delivery_of, moves_of
 from viz_node.services.market.plan_purchase import parts_of

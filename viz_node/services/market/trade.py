@@ -4,7 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from viz_node.domain.manifest import AdapterManifest
-from viz_node.ports import KeyDelivery, Keys, MarketGateway, Offer, PeerNetwork, Sealing, Store
+from viz_node.domain.offer import Offer
+from viz_node.ports import KeyDelivery, Keys, MarketGateway, PeerNetwork, Sealing, Store
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.money.transact import Treasury
 

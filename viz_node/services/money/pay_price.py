@@ -18,8 +18,8 @@ from typing import Any
 
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.records import OutboxEntry
+from viz_node.domain.transaction import Call
 from viz_node.errors import DeadlineError, RefusedError
-from viz_node.ports import Call
 from viz_node.services.market.trade import Trade
 
 # Longer than a block takes to become final: what a reorganisation takes out is sent again as it is.

@@ -9,8 +9,9 @@ from viz_node.domain.job import Job
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
+from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError
-from viz_node.ports import Call, MarketGateway
+from viz_node.ports import MarketGateway
 from viz_node.services.jobs.runner import Report
 from viz_node.services.money.transact import Treasury
 from viz_node.services.pools.join_pool import PoolMembers

@@ -18,13 +18,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
+from viz_node.domain.transaction import Call, Heads, Receipt
 from viz_node.errors import (
     ChainUnavailableError,
     DeadlineError,
     InsufficientFundsError,
     TransactionRevertedError,
 )
-from viz_node.ports import Call, Heads, Receipt, Store, TransactionSender
+from viz_node.ports import Store, TransactionSender
 from viz_node.services.library.look_up import attempts_of, entry_of
 
 log = logging.getLogger(__name__)

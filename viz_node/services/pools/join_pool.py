@@ -19,7 +19,7 @@ from typing import Any
 from viz_node.domain.ids import WHOLE, Account, PeerId, format_amount, format_coin
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.pool import LAPSE_SECONDS, PoolClaim, PoolMember
+from viz_node.domain.pool import ADOPTED, LAPSE_SECONDS, PENDING, Pool, PoolClaim, PoolMember, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import (
     DeadlineError,
@@ -30,9 +30,8 @@ from viz_node.errors import (
     VerificationError,
     VizNodeError,
 )
-from viz_node.ports import Pool, PostedRoot
 from viz_node.services.jobs.runner import Report
-from viz_node.services.pools.pool_desk import ADOPTED, JOIN_METHOD, PENDING, PoolDesk, for_each
+from viz_node.services.pools.pool_desk import JOIN_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)
 

@@ -17,17 +17,19 @@ from viz_node.domain.division import MAX_DIVISION_BYTES, Division, PoolFacts, me
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import (
+    Pool,
     PoolMember,
     PoolRules,
+    PostedRoot,
     UseStatement,
     parse_member,
     parse_row,
     parse_rules,
     parse_statement,
 )
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError, VizNodeError
 from viz_node.files import write_whole
-from viz_node.ports import Call, Pool, PostedRoot
 from viz_node.services.market.check_signature import is_signed_now
 from viz_node.services.market.trade import Trade
 
@@ -36,7 +38,7 @@ MEMBERS_METHOD = "pool-members"
 JOIN_METHOD = "pool-join"
 USES_METHOD = "pool-uses"
 STATEMENTS_METHOD = "pool-statements"
-PENDING, VETOED, ADOPTED = "pending", "vetoed", "adopted"
+
 WEI_PER_COIN = 10**18
 _MOST_ASKED, _ASK_AGAIN_SECONDS = 8, 20
 _PAGE_BYTES = 512 * 1024

@@ -29,7 +29,11 @@ from viz_node.domain.job import Job
 from viz_node.domain.pool import (
     LAPSE_SECONDS,
     MAX_RANGE,
+    PENDING,
+    VETOED,
+    Pool,
     PoolRules,
+    PostedRoot,
     UseStatement,
     check_rules,
     parse_row,
@@ -39,10 +43,9 @@ from viz_node.domain.pool import (
 from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shares, with_platform
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
-from viz_node.ports import Pool, PostedRoot
 from viz_node.services.jobs.runner import Report
 from viz_node.services.market.check_signature import accepts, divide_signed, is_signed_now
-from viz_node.services.pools.pool_desk import PENDING, STATEMENTS_METHOD, VETOED, PoolDesk, for_each, page_of
+from viz_node.services.pools.pool_desk import STATEMENTS_METHOD, PoolDesk, for_each, page_of
 
 log = logging.getLogger(__name__)
 

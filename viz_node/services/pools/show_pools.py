@@ -8,16 +8,13 @@ from typing import Any
 
 from viz_node.domain.division import Division
 from viz_node.domain.ids import format_amount, format_time
-from viz_node.domain.pool import PoolMember
+from viz_node.domain.pool import ADOPTED, PENDING, Pool, PoolMember, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, StorageError, VizNodeError
-from viz_node.ports import Pool, PostedRoot
 from viz_node.services.pools.join_pool import PoolMembers
 from viz_node.services.pools.pool_desk import (
-    ADOPTED,
     JOIN_METHOD,
     MEMBERS_METHOD,
-    PENDING,
     RULES_METHOD,
     STATEMENTS_METHOD,
     USES_METHOD,

@@ -13,13 +13,22 @@ from typing import Any
 
 from viz_node.domain.ids import AdapterId, PeerId, TokenAmount, format_amount, format_coin, is_hex_digest
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.pool import MAX_AHEAD, SILENCE_SECONDS, UseStatement, parse_statement
+from viz_node.domain.pool import (
+    ADOPTED,
+    MAX_AHEAD,
+    PENDING,
+    SILENCE_SECONDS,
+    Pool,
+    PostedRoot,
+    UseStatement,
+    parse_statement,
+)
+from viz_node.domain.transaction import Call
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
-from viz_node.ports import Call, Pool, PostedRoot
 from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named, entry_of
 from viz_node.services.money.pay_price import Payments
-from viz_node.services.pools.pool_desk import ADOPTED, PENDING, USES_METHOD, PoolDesk, for_each
+from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from viz_node.domain.channel import Channel
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
@@ -27,7 +28,7 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
-from viz_node.ports import Channel, VerifyBytes, VoucherSigning
+from viz_node.ports import VerifyBytes, VoucherSigning
 from viz_node.services.jobs.runner import Report
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.trade import Trade

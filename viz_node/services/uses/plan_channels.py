@@ -6,8 +6,8 @@ from typing import Any
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
+from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
-from viz_node.ports import Call
 from viz_node.services.market.trade import Trade
 from viz_node.services.money.pay_price import Payments
 from viz_node.services.uses.pay_uses import Metered

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from viz_node.domain.channel import Channel
 from viz_node.domain.ids import PeerId, TokenAmount
 from viz_node.domain.usage import (
     RECEIPT_CONTEXT,
@@ -26,7 +27,7 @@ from viz_node.domain.usage import (
     text_digest,
 )
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VerificationError
-from viz_node.ports import Channel, VoucherSigning
+from viz_node.ports import VoucherSigning
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.trade import Trade
 

@@ -11,8 +11,8 @@ from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.contract.ledger import PERPETUAL
-from viz_node.chain.gateway.escrow import OrderState
 from viz_node.domain.job import JobState
+from viz_node.domain.order import OrderState
 from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT, least_seconds_left
 from viz_node.services.market.plan_purchase import PurchasePlans
 
@@ -148,7 +148,7 @@ async def test_deliver__order_names_another_key__is_left_to_the_refund(tmp_path:
     world, holder, peer, adapter_id = await market(tmp_path)
     await peer.live(license_of(adapter_id))
     order = world.chain.state.orders[0]
-    world.chain.state.orders[0] = replace(order, terms=order.terms._replace(key_hash=b"\1" * 32))
+    world.chain.state.orders[0] = replace(order, terms=replace(order.terms, key_hash=b"\1" * 32))
     await holder.deliveries.watch()
     assert states(world) == [OrderState.ORDERED]
 
