@@ -29,7 +29,7 @@ from viz_node.errors import (
     StorageError,
     VerificationError,
 )
-from viz_node.p2p.discovery import TOPIC
+from viz_node.p2p.gossip import TOPIC
 from viz_node.p2p.network import PeerNetwork
 from viz_node.p2p.streams import STREAM_FAILURES, abandon
 
@@ -70,7 +70,7 @@ async def is_meshed(peers: int, *networks: PeerNetwork) -> bool:
     """Whether each of them would hand a gossip message on to so many peers."""
 
     async def count(core: Any) -> int:
-        return len(core.discovery._router.mesh.get(TOPIC, ()))
+        return len(core.discovery._gossip._router.mesh.get(TOPIC, ()))
 
     counts = [await thread.call(count, core) for thread, core in (network._running() for network in networks)]
     return all(number >= peers for number in counts)

@@ -11,23 +11,16 @@ Kept true by tests/unit/p2p/test_admission.py and tests/integration/test_p2p_hos
 """
 
 import ipaddress
-import logging
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-import trio
-from libp2p.abc import IHost
-from libp2p.network.connection.raw_connection import RawConnection
 from libp2p.peer.id import ID
-from multiaddr import Multiaddr
 
-_log = logging.getLogger(__name__)
 MAX_INBOUND: Final = 124
 MAX_INBOUND_PER_PEER: Final = 4
 _IP6_SITE_BITS: Final = 64
-_IDLE_SECONDS: Final = 10.0
 
 
 @dataclass(eq=False)
@@ -38,6 +31,10 @@ class Place:
     end: Callable[[], None]
     peer: ID | None = None
     is_idle: Callable[[], bool] = lambda: False
+
+    def belongs_to(self, peer: ID, is_idle: Callable[[], bool]) -> None:
+        """The connection has shown whose it is."""
+        self.peer, self.is_idle = peer, is_idle
 
 
 class Places:
@@ -79,7 +76,7 @@ class Places:
 
     def name(self, place: Place, peer: ID, is_idle: Callable[[], bool]) -> None:
         """The connection has shown whose it is."""
-        place.peer, place.is_idle = peer, is_idle
+        place.belongs_to(peer, is_idle)
         own = [each for each in self._held if each.peer == peer]
         for each in own[: -self._per_peer]:
             self._end(each)
@@ -108,32 +105,3 @@ def source_of(address: str) -> str:
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
     return str(ipaddress.ip_network((ip, _IP6_SITE_BITS), strict=False))
-
-
-def _idleness(connection: Any) -> Callable[[], bool]:
-    since = trio.current_time()
-    return lambda: trio.current_time() > since + _IDLE_SECONDS and not connection.has_streams_of_peer
-
-
-def install(host: IHost) -> Places:
-    """Let the host's inbound connections have these places instead of the library's."""
-    network: Any = host.get_network()
-    places = Places()
-
-    async def on_connection(stream: Any, address: Multiaddr) -> None:
-        """Serve one connection until it ends; the listener closes its socket after that."""
-        remote = stream.get_remote_address()
-        # Closing the socket, unlike a cancellation, lets the library's handshake clean up.
-        place = places.take(source_of(remote[0]) if remote else "", stream.stream.socket.close)
-        if place is None:
-            _log.debug("no place for a connection from %s", remote)
-            return
-        try:
-            connection = await network.upgrade_inbound_raw_conn(RawConnection(stream, False), address)
-            places.name(place, connection.peer_id, _idleness(connection))
-            await connection.event_closed.wait()
-        finally:
-            places.give_back(place)
-
-    network._handle_inbound_connection = on_connection
-    return places

@@ -12,10 +12,12 @@ from multiaddr import Multiaddr
 from viz_node.domain.ids import PeerId
 from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import LockedError
-from viz_node.p2p import admission
-from viz_node.p2p.discovery import CheckAnnouncement, Discovery
+from viz_node.p2p.announcements import CheckAnnouncement
+from viz_node.p2p.discovery import Discovery
 from viz_node.p2p.host import make_host, parse_peer_address, parse_peer_id, peer_id_of_seed
 from viz_node.p2p.links import Links
+from viz_node.p2p.mends import inbound
+from viz_node.p2p.mends.dht import BoundedDht
 from viz_node.p2p.offerings import Offerings
 from viz_node.p2p.reach import Reach
 from viz_node.p2p.requests import RequestProtocol
@@ -68,16 +70,18 @@ class Core:
         settings = self._settings
         listen = Multiaddr(str(parse_listen(settings.listen)))
         host = make_host(settings.seed, settings.listen, self._reach)
-        self.places = admission.install(host)
+        self.places = inbound.install(host)
         async with host.run(listen_addrs=[listen]), trio.open_nursery() as nursery:
             if not self._reach.listening():
                 raise LockedError(f"{settings.listen} cannot be listened on", "choose another port")
-            self.links = Links(host)
+            dht = BoundedDht(host)
+            self.links = Links(host, dht.ask_for_peer)
             self.requests = RequestProtocol(self.links, self._offerings.handlers)
             self.blobs = BlobServer(self.links, self._offerings.blobs)
             self.tunnels = Tunnels(self.links, self._offerings.doors, nursery)
             self.discovery = Discovery(
                 self.links,
+                dht,
                 self._offerings,
                 settings.check_announcement,
                 settings.known_announcements,
@@ -107,7 +111,7 @@ class Core:
 
     async def provide(self, blob_id: str) -> None:
         """See `Discovery.provide`."""
-        self.discovery.provide(blob_id)
+        await self.discovery.provide(blob_id)
 
     async def find_announcement(self, adapter_id: str) -> bytes | None:
         """See `Discovery.find_announcement`."""

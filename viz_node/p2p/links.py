@@ -12,9 +12,9 @@ from libp2p.peer.id import ID
 from libp2p.peer.peerinfo import PeerInfo
 from multiaddr import Multiaddr
 
-from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, UsageError
-from viz_node.p2p.host import dial, parse_peer_address
+from viz_node.p2p.host import parse_peer_address
+from viz_node.p2p.mends.dialling import dial
 from viz_node.p2p.streams import STREAM_FAILURES
 
 _NOWHERE: Final = re.compile(r"/ip4/0\.0\.0\.0/|/ip6/::/")
@@ -25,11 +25,11 @@ _CLEAN_UP_SECONDS: Final = 2.0
 
 
 class Links:
-    """One per core; `find_peer` is the last resort when no remembered address works."""
+    """One per core; `find_peer` is the last resort when no remembered address works, and raises nothing."""
 
-    def __init__(self, host: IHost) -> None:
+    def __init__(self, host: IHost, find_peer: Callable[[ID], Awaitable[PeerInfo | None]]) -> None:
         self.host = host
-        self.find_peer: Callable[[ID], Awaitable[PeerInfo | None]] | None = None
+        self._find_peer = find_peer
         self._addresses: OrderedDict[ID, list[Multiaddr]] = OrderedDict()
         self._dialling: dict[ID, trio.Lock] = {}
 
@@ -92,13 +92,8 @@ class Links:
             await dial(self.host, peer, info.addrs)
 
     async def _look_up(self, peer: ID) -> PeerInfo | None:
-        if self.find_peer is None:
-            return None
         with trio.move_on_after(_OPEN_SECONDS):
-            try:
-                return await self.find_peer(peer)
-            except STREAM_FAILURES:
-                return None
+            return await self._find_peer(peer)
         return None
 
     async def open_stream(self, peer: ID, protocol: TProtocol) -> INetStream:
@@ -129,8 +124,3 @@ def _without_id(address: Multiaddr, peer: ID) -> Multiaddr:
 
 def _has_ended(connection: Any) -> bool:
     return connection.is_closed or connection.muxed_conn.has_ended
-
-
-def peer_of(stream: INetStream) -> PeerId:
-    """The authenticated peer at the other end."""
-    return PeerId(str(stream.muxed_conn.peer_id))

@@ -8,10 +8,10 @@ from pathlib import Path
 from viz_node.domain.ids import PeerId
 from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import PeerUnreachableError
+from viz_node.p2p.announcements import CheckAnnouncement
 from viz_node.p2p.blobs import SharedBlob, chunk_list_of
 from viz_node.p2p.bridge import TrioThread
 from viz_node.p2p.core import Core, CoreSettings
-from viz_node.p2p.discovery import CheckAnnouncement
 from viz_node.p2p.host import parse_peer_address, peer_id_of_seed
 from viz_node.p2p.offerings import Offerings, TunnelDoor
 

@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from libp2p.abc import IHost
 from multiaddr import Multiaddr
 from multiaddr.utils import get_network_addrs
 
@@ -27,12 +26,9 @@ class Reach:
         """What the library tells peers; its own candidates have 0.0.0.0 among them."""
         return [Multiaddr(str(address)) for address in self.addresses()]
 
-    def install(self, host: IHost) -> None:
-        """Ask this host where it listens, and let it tell nobody else."""
-        library: Any = host
-        self._bound = library.get_transport_addrs
-        # Identify falls back on it when there is nothing to announce.
-        library.get_transport_addrs = list
+    def listens_as(self, bound: Callable[[], list[Multiaddr]]) -> None:
+        """Ask there, from now on, which addresses the host has bound."""
+        self._bound = bound
 
     def listening(self) -> list[TcpAddress]:
         """The addresses that are bound; empty until the host listens."""

@@ -11,10 +11,10 @@ from libp2p.peer.id import ID
 from viz_node.domain.ids import PeerId
 from viz_node.errors import DeadlineError, NotFoundError, PeerUnreachableError, RefusedError, VizNodeError
 from viz_node.p2p import wire
-from viz_node.p2p.links import Links, peer_of
+from viz_node.p2p.links import Links
 from viz_node.p2p.offerings import RequestHandler
 from viz_node.p2p.shares import Shares
-from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, read_frame, write_frame
+from viz_node.p2p.streams import STREAM_FAILURES, abandon, finish, peer_of, read_frame, write_frame
 
 _log = logging.getLogger(__name__)
 PROTOCOL: Final = TProtocol("/viz/request/1.0.0")

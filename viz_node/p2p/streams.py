@@ -1,21 +1,20 @@
 """Reading and writing libp2p streams: exact reads with a deadline, frames, full-size writes, window grants, ends."""
 
-from typing import Any, Final
+from typing import Final
 
 import trio
-from libp2p.abc import INetConn, INetStream, INetwork, INotifee
+from libp2p.abc import INetStream
 from libp2p.exceptions import BaseLibp2pError
 from libp2p.host.exceptions import HostException
 from libp2p.network.exceptions import SwarmException
 from libp2p.network.stream.exceptions import StreamError
-from multiaddr import Multiaddr
 
+from viz_node.domain.ids import PeerId
 from viz_node.p2p.wire import MAX_FRAME_BYTES, frame, parse_length
 
 # One write of this size is one Yamux frame, one Noise message and one send (65 535 - 16 - 12); halves the CPU per byte.
 WRITE_BYTES: Final = 65_507
 READ_SECONDS: Final = 20.0
-MAX_WINDOW_BYTES: Final = 16 << 20
 
 # What an honest network can do to a stream at any moment; everything else is a defect of ours and must be seen.
 STREAM_FAILURES: Final = (
@@ -74,14 +73,7 @@ async def grant_window(stream: INetStream, size: int) -> None:
 
     So much of the peer's may lie in our memory from now on: grant it to a peer that was asked or let in, not before.
     """
-    muxed: Any = stream.muxed_stream  # type: ignore[attr-defined]
-    async with muxed.window_lock:
-        increment = min(size, MAX_WINDOW_BYTES) - muxed.target_recv_window
-        if increment > 0:
-            muxed.target_recv_window += increment
-            muxed.recv_window += increment
-    if increment > 0:
-        await muxed.send_window_update(increment)
+    await stream.muxed_stream.grant(size)  # type: ignore[attr-defined]
 
 
 async def abandon(stream: INetStream) -> None:
@@ -102,24 +94,6 @@ async def finish(stream: INetStream) -> None:
             return
 
 
-class EndOfStreams(INotifee):
-    """Tells a stream whose handler has ended, or that was closed or reset, that nobody reads it any more."""
-
-    async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
-        """Drop what was not read."""
-        stream.muxed_stream.end_reading()  # type: ignore[attr-defined]
-
-    async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
-        """Nothing to do."""
-
-    async def connected(self, network: INetwork, conn: INetConn) -> None:
-        """Nothing to do."""
-
-    async def disconnected(self, network: INetwork, conn: INetConn) -> None:
-        """Nothing to do."""
-
-    async def listen(self, network: INetwork, multiaddr: Multiaddr) -> None:
-        """Nothing to do."""
-
-    async def listen_close(self, network: INetwork, multiaddr: Multiaddr) -> None:
-        """Nothing to do."""
+def peer_of(stream: INetStream) -> PeerId:
+    """The authenticated peer at the other end."""
+    return PeerId(str(stream.muxed_conn.peer_id))

@@ -21,9 +21,18 @@ from libp2p.peer.id import ID
 
 from viz_node.errors import PeerUnreachableError, VerificationError, VizNodeError
 from viz_node.p2p.blobs import CHUNK_BYTES, MAX_LIST_BYTES, ChunkList, PartialFile, SharedBlob, parse_chunk_list
-from viz_node.p2p.links import Links, peer_of
+from viz_node.p2p.links import Links
 from viz_node.p2p.shares import Shares
-from viz_node.p2p.streams import STREAM_FAILURES, WRITE_BYTES, abandon, finish, grant_window, read_exact, write_all
+from viz_node.p2p.streams import (
+    STREAM_FAILURES,
+    WRITE_BYTES,
+    abandon,
+    finish,
+    grant_window,
+    peer_of,
+    read_exact,
+    write_all,
+)
 
 _log = logging.getLogger(__name__)
 PROTOCOL: Final = TProtocol("/viz/blob/1.0.0")

@@ -15,7 +15,7 @@ from libp2p.peer.id import ID
 
 from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, RefusedError, UsageError, VizNodeError
-from viz_node.p2p.links import Links, peer_of
+from viz_node.p2p.links import Links
 from viz_node.p2p.offerings import TunnelDoor
 from viz_node.p2p.shares import Shares
 from viz_node.p2p.streams import (
@@ -24,6 +24,7 @@ from viz_node.p2p.streams import (
     abandon,
     finish,
     grant_window,
+    peer_of,
     read_exact,
     read_frame,
     write_frame,

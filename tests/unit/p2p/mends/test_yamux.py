@@ -10,48 +10,30 @@ import trio
 import trio.testing
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
-from viz_node.p2p import yamux
-from viz_node.p2p.yamux import FastYamux, FastYamuxStream, Scales
+from tests.raw_libp2p import Connection, new_peer
+from viz_node.p2p.mends import yamux, yamux_scales
+from viz_node.p2p.mends.yamux import FastYamux
+from viz_node.p2p.mends.yamux_scales import Scales
+from viz_node.p2p.mends.yamux_stream import HEADER, FastYamuxStream
 
 DATA, WINDOW, PING, GO_AWAY = range(4)
 SYN, ACK, FIN, RST = 1, 2, 4, 8
 GRANTED = 256 * 1024
 
 
-class Connection:
-    """A secured connection whose other end the test holds."""
-
-    is_initiator = False
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    async def read(self, size: int) -> bytes:
-        data = b""
-        while len(data) < size and (more := await self._stream.receive_some(size - len(data))):
-            data += more
-        return data
-
-    async def write(self, data: bytes) -> None:
-        await self._stream.send_all(data)
-
-    async def close(self) -> None:
-        await self._stream.aclose()
-
-
 class Peer:
     """The other end: sends frames of any kind, and reads those that come."""
 
-    def __init__(self, stream: Any, muxer: FastYamux) -> None:
+    def __init__(self, stream: Any, muxer: Any) -> None:
         self.muxer = muxer
         self._connection = Connection(stream)
 
     async def send(self, kind: int, flags: int, stream_id: int, length: int, body: bytes = b"") -> None:
-        await self._connection.write(yamux._HEADER.pack(0, kind, flags, stream_id, length) + body)
+        await self._connection.write(HEADER.pack(0, kind, flags, stream_id, length) + body)
         await trio.testing.wait_all_tasks_blocked()
 
     async def frame(self) -> tuple[int, int, int, int]:
-        _, kind, flags, stream_id, length = yamux._HEADER.unpack(await self._connection.read(12))
+        _, kind, flags, stream_id, length = HEADER.unpack(await self._connection.read(12))
         return kind, flags, stream_id, length
 
     async def open(self, stream_id: int) -> FastYamuxStream:
@@ -62,32 +44,136 @@ class Peer:
 
 
 @asynccontextmanager
+async def peer_of_the_librarys() -> AsyncIterator[Peer]:
+    """The other end of the library's own muxer, whose streams are the library's own, too."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    mended, library.YamuxStream = library.YamuxStream, FastYamuxStream.__base__  # type: ignore[misc]
+    muxer: Any = library.Yamux(Connection(ours), new_peer())  # type: ignore[arg-type]
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(muxer.handle_incoming)
+            nursery.start_soon(accept_all, muxer)
+            yield Peer(theirs, muxer)
+            nursery.cancel_scope.cancel()
+    finally:
+        library.YamuxStream = mended  # type: ignore[misc]
+
+
+async def accept_all(muxer: Any) -> None:
+    async for _ in muxer.new_stream_receive_channel:
+        pass
+
+
+@asynccontextmanager
 async def peer_of_a_muxer(scales: Scales) -> AsyncIterator[Peer]:
     library.YamuxStream = FastYamuxStream  # type: ignore[misc]
     ours, theirs = trio.testing.memory_stream_pair()
     muxer = FastYamux(Connection(ours), None, is_initiator=False)  # type: ignore[arg-type]
     muxer.scales = scales
 
-    async def accept() -> None:
-        async for _ in muxer.new_stream_receive_channel:
-            pass
-
     async with trio.open_nursery() as nursery:
         nursery.start_soon(muxer.handle_incoming)
-        nursery.start_soon(accept)
+        nursery.start_soon(accept_all, muxer)
         yield Peer(theirs, muxer)
         nursery.cancel_scope.cancel()
 
 
-def play(act: Callable[[Peer], Awaitable[None]], clock: Any = None) -> None:
+def play(act: Callable[[Peer], Awaitable[None]], clock: Any = None, is_mended: bool = True) -> None:
     """Let the act have a peer, in a minute at most."""
 
     async def main() -> None:
         with trio.fail_after(60):
-            async with peer_of_a_muxer(Scales()) as peer:
+            async with peer_of_a_muxer(Scales()) if is_mended else peer_of_the_librarys() as peer:
                 await act(peer)
 
     trio.run(main, clock=clock)
+
+
+def test_upstream__data_on_the_frame_that_opens_a_stream__may_be_more_than_was_granted() -> None:
+    async def act(peer: Peer) -> None:
+        await peer.send(DATA, SYN, 1, 4 * GRANTED, bytes(4 * GRANTED))
+        assert (len(peer.muxer.stream_buffers[1]), peer.muxer.event_shutting_down.is_set()) == (4 * GRANTED, False)
+
+    play(act, is_mended=False)
+
+
+def test_upstream__data_without_flags__may_be_more_than_was_granted() -> None:
+    async def act(peer: Peer) -> None:
+        await peer.send(WINDOW, SYN, 1, 0)
+        for _ in range(4):
+            await peer.send(DATA, 0, 1, GRANTED, bytes(GRANTED))
+        assert (len(peer.muxer.stream_buffers[1]), peer.muxer.event_shutting_down.is_set()) == (4 * GRANTED, False)
+
+    play(act, is_mended=False)
+
+
+def test_upstream__streams_of_a_peer__have_no_limit_and_what_lies_unread_on_them_has_none() -> None:
+    async def act(peer: Peer) -> None:
+        for number in range(300):
+            await peer.send(DATA, SYN, 1 + 2 * number, GRANTED, bytes(GRANTED))
+        assert sum(map(len, peer.muxer.stream_buffers.values())) == 300 * GRANTED > yamux_scales.MAX_UNREAD_BYTES
+        assert yamux.MAX_INBOUND_STREAMS < 300
+
+    play(act, is_mended=False)
+
+
+def test_upstream__stream_was_closed_here__what_comes_is_kept() -> None:
+    async def act(peer: Peer) -> None:
+        await peer.send(WINDOW, SYN, 1, 0)
+        stream = peer.muxer.streams[1]
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.close)
+            assert await peer.frame() == (WINDOW, ACK, 1, 0)
+            assert await peer.frame() == (WINDOW, FIN, 1, 0)
+        await peer.send(DATA, 0, 1, 1000, bytes(1000))
+        assert len(peer.muxer.stream_buffers[1]) == 1000
+
+    play(act, is_mended=False)
+
+
+@pytest.mark.parametrize("is_mended", [False, True])
+def test_upstream__peer_opens_no_window__writer_gives_up_after_five_seconds_not_sixty(
+    is_mended: bool,
+) -> None:
+    async def act(peer: Peer) -> None:
+        await peer.send(WINDOW, SYN, 1, 0)
+        stream = peer.muxer.streams[1]
+        stream.send_window = 0
+        started = trio.current_time()
+        with pytest.raises(MuxedStreamError):
+            await stream.write(b"x")
+        assert trio.current_time() - started == pytest.approx(60 if is_mended else 5, abs=0.1)
+
+    async def main() -> None:
+        async with peer_of_a_muxer(Scales()) if is_mended else peer_of_the_librarys() as peer:
+            await act(peer)
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@pytest.mark.parametrize("is_mended", [False, True])
+def test_upstream__hundred_small_reads__each_is_answered_with_a_window_instead_of_two_in_all(is_mended: bool) -> None:
+    async def act(peer: Peer) -> None:
+        await peer.send(WINDOW, SYN, 1, 0)
+        assert await peer.frame() == (WINDOW, ACK, 1, 0)
+        answered = 0
+        async with trio.open_nursery() as nursery:
+
+            async def count() -> None:
+                nonlocal answered
+                while True:
+                    kind, flags, *_ = await peer.frame()
+                    answered += (kind, flags) == (WINDOW, 0)
+
+            nursery.start_soon(count)
+            for _ in range(100):
+                await peer.send(DATA, 0, 1, 1400, bytes(1400))
+                assert len(await peer.muxer.streams[1].read(1400)) == 1400
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert answered == (2 if is_mended else 100)
+
+    play(act, is_mended=is_mended)
 
 
 @pytest.mark.parametrize("flags", range(16))
@@ -212,8 +298,7 @@ def test_streams__opened_without_end__are_read_a_hundred_a_second() -> None:
     async def act(peer: Peer) -> None:
         for number in range(10 * yamux.MAX_INBOUND_STREAMS):
             await peer._connection.write(
-                yamux._HEADER.pack(0, WINDOW, SYN, 1 + 2 * number, 0)
-                + yamux._HEADER.pack(0, WINDOW, RST, 1 + 2 * number, 0)
+                HEADER.pack(0, WINDOW, SYN, 1 + 2 * number, 0) + HEADER.pack(0, WINDOW, RST, 1 + 2 * number, 0)
             )
         started = trio.current_time()
         for number in range(10 * yamux.MAX_INBOUND_STREAMS):
@@ -226,7 +311,7 @@ def test_streams__opened_without_end__are_read_a_hundred_a_second() -> None:
 def test_stream__opened_and_reset_in_one_frame__costs_nothing() -> None:
     async def act(peer: Peer) -> None:
         for number in range(10_000):
-            await peer._connection.write(yamux._HEADER.pack(0, WINDOW, SYN | RST, 1 + 2 * number, 0))
+            await peer._connection.write(HEADER.pack(0, WINDOW, SYN | RST, 1 + 2 * number, 0))
         await trio.testing.wait_all_tasks_blocked()
         assert (len(peer.muxer.streams), peer.muxer.has_ended) == (0, False)
         assert peer.muxer._openings == yamux._OPENINGS_AT_ONCE
@@ -236,8 +321,8 @@ def test_stream__opened_and_reset_in_one_frame__costs_nothing() -> None:
 
 def test_weigh__unread_on_one_or_on_all__the_heaviest_connection_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yamux, "_WEIGH_EVERY_BYTES", 1)
-    monkeypatch.setattr(yamux, "MAX_UNREAD_BYTES", 1000)
-    monkeypatch.setattr(yamux, "MAX_UNREAD_BYTES_IN_ALL", 1500)
+    monkeypatch.setattr(yamux_scales, "MAX_UNREAD_BYTES", 1000)
+    monkeypatch.setattr(yamux_scales, "MAX_UNREAD_BYTES_IN_ALL", 1500)
 
     async def main() -> None:
         scales = Scales()

@@ -1,26 +1,19 @@
-"""Yamux with an event-driven send window, batched window updates and bounds on what a peer makes us hold.
+"""Yamux whose every frame is judged in one place, before a byte of it is read; its own frames are the library's.
 
-The frames on the wire are the library's. The library polls an exhausted window every 10 ms, gives up after 5 s and
-answers each read with a window update; here a writer sleeps until the update comes (at most a minute) and an update
-goes out per quarter of the window. Every frame of every kind is read here, so that one place judges it:
+* A frame's length is compared with what its stream was granted, whatever its flags; a peer that sends more loses its
+  connection (a stock peer never does).
+* A connection has at most 128 streams of the peer's, and opens 100 a second after a burst of 128: it is read no faster.
+* What lies unread is weighed (`yamux_scales`).
 
-* a frame's length is compared with what its stream was granted before a byte of it is read, whatever its flags; a peer
-  that sends more loses its connection (a stock peer never does);
-* nobody waits for what comes after a stream has ended on this side: it is dropped, and no window is given for it;
-* a connection has at most 128 streams of the peer's, and opens 100 a second after a burst of 128: it is read no faster;
-* what lies unread is weighed: 64 MiB on one connection, 256 MiB on all; the heaviest connection is closed then.
-
-Kept true by tests/unit/p2p/test_yamux.py.
+Kept true by tests/unit/p2p/mends/test_yamux.py.
 """
 
-import struct
 from typing import Any, Final
 
 import libp2p.stream_muxer.yamux.yamux as library
 import trio
 from libp2p.abc import IHost
 from libp2p.io.exceptions import ConnectionClosedError
-from libp2p.stream_muxer.exceptions import MuxedStreamError
 from libp2p.stream_muxer.muxer_multistream import MuxerMultistream
 from libp2p.stream_muxer.yamux.yamux import (
     FLAG_ACK,
@@ -34,128 +27,17 @@ from libp2p.stream_muxer.yamux.yamux import (
     TYPE_PING,
     TYPE_WINDOW_UPDATE,
     Yamux,
-    YamuxStream,
 )
 
-FRAME_BYTES: Final = 65_507
+from viz_node.p2p.mends.yamux_scales import Scales
+from viz_node.p2p.mends.yamux_stream import HEADER, FastYamuxStream
+
 MAX_INBOUND_STREAMS: Final = 128
-MAX_UNREAD_BYTES: Final = 64 << 20
-MAX_UNREAD_BYTES_IN_ALL: Final = 256 << 20
 _OPENINGS_PER_SECOND: Final = 100.0
 _OPENINGS_AT_ONCE: Final = 128.0
 _WEIGH_EVERY_BYTES: Final = 1 << 20
 _DROP_BYTES: Final = 1 << 16
 _FORGET_SECONDS: Final = 60.0
-_STALL_SECONDS: Final = 60.0
-_RESET_SECONDS: Final = 1.0
-_HEADER = struct.Struct("!BBHII")
-
-
-class FastYamuxStream(YamuxStream):
-    """A stream whose writer waits for its window instead of polling."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        self.target_recv_window: int
-        self._pending_recv_release: int
-        self.window_opened = trio.Event()
-        self.ended_at: float | None = None
-
-    def wake_writer(self) -> None:
-        """The window or the state of the stream has changed."""
-        self.window_opened.set()
-        self.window_opened = trio.Event()
-
-    async def write(self, data: bytes) -> None:
-        """Send all of it. Raises: MuxedStreamError (closed, or no window for a minute)."""
-        view = memoryview(data)
-        sent = 0
-        while sent < len(view):
-            await self._wait_for_window()
-            size = min(self.send_window, FRAME_BYTES, len(view) - sent)
-            self.send_window -= size
-            header = _HEADER.pack(0, TYPE_DATA, 0, self.stream_id, size)
-            await self.conn.write_raw(b"".join((header, view[sent : sent + size])))
-            sent += size
-
-    async def reset(self) -> None:
-        """End the stream at once; what came and was not read is dropped, not kept for a minute.
-
-        A peer that reads nothing is not waited for: the caller must come to its own clean-up.
-        """
-        awaited_by_reader = self.conn.stream_events.get(self.stream_id)
-        with trio.move_on_after(_RESET_SECONDS):
-            await super().reset()
-        self.closed = True
-        self.end_reading()
-        if awaited_by_reader is not None:
-            awaited_by_reader.set()
-
-    def end_reading(self) -> None:
-        """Nobody reads any more: drop what is there and what comes."""
-        if self.ended_at is None:
-            self.ended_at = trio.current_time()
-        buffer = self.conn.stream_buffers.get(self.stream_id)
-        if buffer:
-            buffer.clear()
-        self.settle()
-
-    def settle(self) -> None:
-        """The state has changed: wake whoever waits, and forget the stream once both halves have ended."""
-        awaited_by_reader = self.conn.stream_events.get(self.stream_id)
-        if self.closed:
-            # Its lock is for those who wait while they hold it.
-            self.conn._finalize_stream_locked(self, fully_closed=True)
-        if awaited_by_reader is not None:
-            awaited_by_reader.set()
-        self.wake_writer()
-
-    async def _wait_for_window(self) -> None:
-        while True:
-            if self.closed or self.send_closed:
-                raise MuxedStreamError("Stream is closed for sending")
-            if self.send_window > 0:
-                return
-            with trio.move_on_after(_STALL_SECONDS) as patience:
-                await self.window_opened.wait()
-            if patience.cancelled_caught:
-                raise MuxedStreamError("the other side opened no window for a minute")
-
-    async def _auto_tune_and_send_window_update(self, *, bytes_read: int = 0) -> None:
-        self._pending_recv_release += bytes_read
-        if self._pending_recv_release < self.target_recv_window // 4 or self.recv_closed:
-            return
-        increment = self._pending_recv_release
-        self._pending_recv_release = 0
-        self.recv_window += increment
-        await self.conn.write_raw(_HEADER.pack(0, TYPE_WINDOW_UPDATE, 0, self.stream_id, increment))
-
-
-class Scales:
-    """What lies unread on all connections of one host, weighed anew when there may be too much."""
-
-    def __init__(self) -> None:
-        self._unread: dict[FastYamux, int] = {}
-
-    async def weigh(self, connection: "FastYamux") -> bool:
-        """Whether this connection may go on; the heaviest of all is closed when they are too heavy together."""
-        self._unread[connection] = connection.unread_bytes()
-        if self._unread[connection] > MAX_UNREAD_BYTES:
-            return False
-        if sum(self._unread.values()) <= MAX_UNREAD_BYTES_IN_ALL:
-            return True
-        self._unread = {each: each.unread_bytes() for each in self._unread}
-        if sum(self._unread.values()) <= MAX_UNREAD_BYTES_IN_ALL:
-            return True
-        heaviest = max(self._unread, key=lambda each: self._unread[each])
-        if heaviest is connection:
-            return False
-        await heaviest.secured_conn.close()  # ends its reader, and with it all its streams
-        return True
-
-    def forget(self, connection: "FastYamux") -> None:
-        """It has ended."""
-        self._unread.pop(connection, None)
 
 
 class FastYamux(Yamux):
@@ -183,6 +65,10 @@ class FastYamux(Yamux):
         """What was sent here and not read yet."""
         return sum(map(len, self.stream_buffers.values()))
 
+    async def drop(self) -> None:
+        """End the connection: its reader ends, and with it all streams."""
+        await self.secured_conn.close()
+
     async def write_raw(self, data: bytes) -> None:
         """Send one frame; frames of different tasks do not mix. Raises: ConnectionClosedError."""
         async with self._write_lock:
@@ -190,7 +76,7 @@ class FastYamux(Yamux):
                 await self.secured_conn.write(data)
             except ConnectionClosedError:
                 self._is_broken = True
-                await self.secured_conn.close()  # ends the reader, and with it all streams
+                await self.drop()
                 raise
         await trio.lowlevel.checkpoint()
 
@@ -231,12 +117,12 @@ class FastYamux(Yamux):
 
     async def _take_frame(self, header: bytes) -> bool:
         """Whether the peer keeps to the protocol."""
-        version, kind, flags, stream_id, length = _HEADER.unpack(header)
+        version, kind, flags, stream_id, length = HEADER.unpack(header)
         if version != 0:
             return False
         if kind == TYPE_PING:
             if flags & FLAG_SYN:
-                await self.write_raw(_HEADER.pack(0, TYPE_PING, FLAG_ACK, 0, length))
+                await self.write_raw(HEADER.pack(0, TYPE_PING, FLAG_ACK, 0, length))
             elif flags & FLAG_ACK:
                 self._note_round_trip()
             return True
@@ -263,13 +149,13 @@ class FastYamux(Yamux):
         await self._slow_down()
         inbound = sum(each % 2 != self.is_initiator_value for each in self.streams)
         if inbound >= MAX_INBOUND_STREAMS:
-            await self.write_raw(_HEADER.pack(0, TYPE_WINDOW_UPDATE, FLAG_RST, stream_id, 0))
+            await self.write_raw(HEADER.pack(0, TYPE_WINDOW_UPDATE, FLAG_RST, stream_id, 0))
             return None
         stream = FastYamuxStream(stream_id, self, False)
         self.streams[stream_id] = stream
         self.stream_buffers[stream_id] = bytearray()
         self.stream_events[stream_id] = trio.Event()
-        await self.write_raw(_HEADER.pack(0, TYPE_WINDOW_UPDATE, FLAG_ACK, stream_id, 0))
+        await self.write_raw(HEADER.pack(0, TYPE_WINDOW_UPDATE, FLAG_ACK, stream_id, 0))
         await self.new_stream_send_channel.send(stream)
         return stream
 
