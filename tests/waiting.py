@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 from viz_node.services.money.transact import Treasury
 
 T = TypeVar("T")

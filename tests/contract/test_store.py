@@ -12,7 +12,7 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 from viz_node.storage.store import Store as SqliteStore
 
 A, B = "a" * 64, "ab" + "c" * 62

@@ -13,7 +13,7 @@ from viz_node import __version__
 from viz_node.daemon.health import ChainWatch, Probe, run_checks
 from viz_node.domain.health import Health
 from viz_node.domain.job import Job
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
 

@@ -85,7 +85,7 @@ def scrape_token(home: Path) -> str:
 
 
 class Sealing:
-    """Signatures, seals and wrapped keys of one node; fits `ports.Sealing`."""
+    """Signatures, seals and wrapped keys of one node; fits the Protocols of `ports.keys`."""
 
     def __init__(self, keys: keystore.NodeKeys, sign_text: Callable[[str], str] | None = None) -> None:
         self._keys = keys

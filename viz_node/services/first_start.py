@@ -12,7 +12,7 @@ from typing import Any
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.operate_node import Operations

@@ -15,7 +15,8 @@ from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.statement import parse_period
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import UnreachableError
-from viz_node.ports import Keys, Store
+from viz_node.ports.keys import Keys
+from viz_node.ports.state import Store
 from viz_node.services.federations.join_federation import Federations
 from viz_node.services.jobs.runner import JobRunner, describe_job
 from viz_node.services.library.manage_works import WorkShelf

@@ -27,7 +27,7 @@ _TOP_BIT = 1 << 255
 
 
 class Vouchers:
-    """Vouchers of one market; fits `ports.VoucherSigning`."""
+    """Vouchers of one market; fits `ports.keys.VoucherSigning`."""
 
     def __init__(self, deployment: Deployment) -> None:
         self.domain = domain_separator(deployment.chain_id, deployment.market)

@@ -24,7 +24,9 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
-from viz_node.ports import Keys, PeerNetwork, Store
+from viz_node.ports.keys import Keys
+from viz_node.ports.network import Invitations, Requests
+from viz_node.ports.state import Store
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop
@@ -37,7 +39,7 @@ class Federations:
     """What was agreed is kept in the store; what runs is a durable job of kind `federate`."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: PeerNetwork, jobs: JobRunner, works: WorkShelf, workshop: Workshop
+        self, store: Store, keys: Keys, network: Invitations, jobs: JobRunner, works: WorkShelf, workshop: Workshop
     ) -> None:
         self._store = store
         self._keys = keys
@@ -191,9 +193,7 @@ class Federations:
         return facts
 
 
-async def request_terms(
-    network: PeerNetwork, peer_id: PeerId, addresses: list[str], federation_id: str
-) -> dict[str, Any]:
+async def request_terms(network: Requests, peer_id: PeerId, addresses: list[str], federation_id: str) -> dict[str, Any]:
     """The coordinator's `terms`, and whether the rounds have `ended`. Raises: VerificationError, UnreachableError."""
     payload = canonical_bytes({"federation_id": federation_id})
     raw = await network.request(peer_id, TERMS_METHOD, payload, addresses=tuple(addresses))

@@ -16,7 +16,9 @@ from viz_node.errors import (
     UsageError,
     VizNodeError,
 )
-from viz_node.ports import Keys, PeerNetwork, Store
+from viz_node.ports.keys import Keys
+from viz_node.ports.network import Tunnels
+from viz_node.ports.state import Store
 from viz_node.services.federations.join_federation import request_terms
 from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named
@@ -31,7 +33,7 @@ class Rounds:
     """The coordinator runs Flower and a member of its own; other members reach it through a tunnel of the network."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: PeerNetwork, workshop: Workshop, directory: Path, run_worker: RunWorker
+        self, store: Store, keys: Keys, network: Tunnels, workshop: Workshop, directory: Path, run_worker: RunWorker
     ) -> None:
         self._store = store
         self._keys = keys

@@ -13,7 +13,7 @@ from typing import Any
 
 from viz_node.domain.job import Job, JobState, check_transition
 from viz_node.errors import UsageError, VizNodeError, describe_error, disk_full
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 
 log = logging.getLogger(__name__)
 

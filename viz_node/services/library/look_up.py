@@ -1,7 +1,7 @@
 """Look-ups in the adapter library that a service may make before it decides."""
 
 from viz_node.domain.records import AdapterRecord, OutboxEntry
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 
 
 def adapter_named(store: Store, name: str) -> AdapterRecord | None:

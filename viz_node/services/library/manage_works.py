@@ -12,7 +12,8 @@ from viz_node.domain.job import JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
-from viz_node.ports import SealBytes, Store
+from viz_node.ports.keys import SealBytes
+from viz_node.ports.state import Store
 
 PAGE_CHARACTERS = 1_000_000
 

@@ -14,7 +14,7 @@ from typing import Any
 from viz_node.domain.job import JobState
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import RefusedError, StorageError
-from viz_node.ports import Store
+from viz_node.ports.state import Store
 from viz_node.services.library.look_up import entry_of
 
 ASIDE = ".removed-"

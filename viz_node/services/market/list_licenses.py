@@ -8,7 +8,7 @@ from viz_node.domain.ids import FOR_EVER, Account, format_amount, format_time
 from viz_node.domain.offer import Grant, Sold
 from viz_node.domain.order import Order, OrderState
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.ports import MarketGateway
+from viz_node.ports.market import LicenseBook
 from viz_node.services.market.listings import Catalogue
 
 _ENDED = {"refunded", "disputed"}
@@ -18,7 +18,7 @@ Place = tuple[int, Account]
 class LicenseList:
     """Licenses by account."""
 
-    def __init__(self, market: MarketGateway, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, market: LicenseBook, catalogue: Catalogue, account: Account) -> None:
         self._market = market
         self._catalogue = catalogue
         self._account = account

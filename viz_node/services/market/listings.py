@@ -28,7 +28,10 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError, VizNodeError
-from viz_node.ports import MarketGateway, PeerNetwork, Store, VerifyBytes
+from viz_node.ports.keys import VerifyBytes
+from viz_node.ports.market import Offers
+from viz_node.ports.network import Listening
+from viz_node.ports.state import Store
 from viz_node.services.library.look_up import adapter_named
 
 MANIFEST_METHOD = "manifest"
@@ -53,8 +56,8 @@ class Catalogue:
     def __init__(
         self,
         store: Store,
-        network: PeerNetwork,
-        market: MarketGateway,
+        network: Listening,
+        market: Offers,
         verify: VerifyBytes,
         account: Account,
         now: Callable[[], int],

@@ -2,12 +2,59 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.offer import Offer
-from viz_node.ports import KeyDelivery, Keys, MarketGateway, PeerNetwork, Sealing, Store
+from viz_node.ports import keys, market, money, network, pools, uses
+from viz_node.ports.keys import KeyDelivery, Keys
+from viz_node.ports.state import Store
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.money.transact import Treasury
+
+
+class Sealing(
+    keys.AccountSigning,
+    keys.BundleSealing,
+    keys.BundleOpening,
+    keys.KeyWrapping,
+    keys.PeerSigning,
+    keys.SessionSealing,
+    Protocol,
+):
+    """All that needs a key."""
+
+
+class PeerNetwork(network.Listening, network.Publishing, network.Transfer, Protocol):
+    """Other nodes."""
+
+
+class MarketGateway(
+    market.Items,
+    market.LicenseBook,
+    market.Publications,
+    market.Pricing,
+    market.NoticeBoard,
+    market.Purchases,
+    market.OwnOrders,
+    market.OrdersToDeliver,
+    market.Licenses,
+    market.Wallets,
+    money.Allowing,
+    money.PermitTokens,
+    money.Earnings,
+    uses.PaidUses,
+    uses.ChannelCalls,
+    uses.EarnedUses,
+    pools.PoolFacts,
+    pools.PoolTables,
+    pools.PoolOpening,
+    pools.PoolDivisions,
+    pools.PoolCredits,
+    pools.PoolSubscriptions,
+    Protocol,
+):
+    """The whole market."""
 
 
 @dataclass(frozen=True)

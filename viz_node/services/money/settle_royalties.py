@@ -11,7 +11,7 @@ from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
 from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError
-from viz_node.ports import MarketGateway
+from viz_node.ports.money import Earnings
 from viz_node.services.jobs.runner import Report
 from viz_node.services.money.transact import Treasury
 from viz_node.services.pools.join_pool import PoolMembers
@@ -23,7 +23,7 @@ MOST_CLAIMS = 50
 class Royalties:
     """The recipient's side of every sale."""
 
-    def __init__(self, market: MarketGateway, treasury: Treasury, account: Account, pools: PoolMembers) -> None:
+    def __init__(self, market: Earnings, treasury: Treasury, account: Account, pools: PoolMembers) -> None:
         self._market = market
         self._pools = pools
         self._treasury = treasury

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
 from viz_node.domain.transaction import Call, Heads, Receipt
@@ -25,7 +25,8 @@ from viz_node.errors import (
     InsufficientFundsError,
     TransactionRevertedError,
 )
-from viz_node.ports import Store, TransactionSender
+from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
+from viz_node.ports.state import Store
 from viz_node.services.library.look_up import attempts_of, entry_of
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,10 @@ class Patience:
     blocks_before_raise: int = 4
 
 
+class AccountSender(TransactionSender, GasPricing, TypedDataSigning, Protocol):
+    """One account on one chain, with what its calls cost."""
+
+
 class Treasury:
     """Sends the node's transactions; the only owner of the account's nonces.
 
@@ -60,7 +65,7 @@ class Treasury:
     def __init__(
         self,
         store: Store,
-        sender: TransactionSender,
+        sender: AccountSender,
         now: Callable[[], int],
         patience: Patience | None = None,
         on_undone: Callable[[OutboxEntry], None] = lambda entry: None,

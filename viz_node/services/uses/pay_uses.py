@@ -28,7 +28,7 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
-from viz_node.ports import VerifyBytes, VoucherSigning
+from viz_node.ports.keys import VerifyBytes, VoucherSigning
 from viz_node.services.jobs.runner import Report
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.trade import Trade

@@ -27,7 +27,7 @@ from viz_node.domain.usage import (
     text_digest,
 )
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VerificationError
-from viz_node.ports import VoucherSigning
+from viz_node.ports.keys import VoucherSigning
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.trade import Trade
 
