@@ -32,9 +32,9 @@ from viz_node.audit.money import compare_transfers
 from viz_node.audit.report import make_report
 from viz_node.audit.state import compare_state
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.contract.items import NO_KEY
+from viz_node.chain.contract.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.development import anvil, faucet
 from viz_node.chain.encoding.hashing import keccak, split_proof
 from viz_node.chain.gateway.market import MarketGateway

@@ -2,6 +2,8 @@
 
 import ast
 import subprocess
+import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,28 @@ def test_terminal__whole_package__written_and_read_in_one_place() -> None:
 )  # fmt: skip
 def test_ways_to_a_terminal__each__is_found(program: str) -> None:
     assert ways_to_a_terminal(program)
+
+
+def libraries(program: str) -> set[str]:
+    """The libraries that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(program)):
+        if isinstance(node, ast.Import):
+            found |= {item.name.partition(".")[0] for item in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.partition(".")[0])
+    return found - sys.stdlib_module_names - {"viz_node"}
+
+
+def test_libraries__each__has_a_contract_and_no_contract_is_idle() -> None:
+    imported = set().union(*(libraries(path.read_text()) for path in MODULES))
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    protected = [name for one in contracts if one["type"] == "protected" for name in one["protected_modules"]]
+
+    assert sorted(set(protected) - sys.stdlib_module_names) == sorted(imported)
+    assert len(protected) == len(set(protected))
+
+
+@pytest.mark.parametrize("program", ["import torch.nn", "def f():\n    from torch import nn", "import os, torch as t"])
+def test_libraries__each_way_to_import__is_found(program: str) -> None:
+    assert libraries(program) == {"torch"}

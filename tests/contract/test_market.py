@@ -12,8 +12,8 @@ from tests.fakes.channels import VOUCHERS
 from tests.waiting import until_blocking
 from viz_node.chain.account.signing import account_of_key
 from viz_node.chain.account.transactions import TransactionSender
-from viz_node.chain.account.vouchers import Vouchers
 from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.contract.vouchers import Vouchers
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
 from viz_node.chain.gateway.market import MarketGateway

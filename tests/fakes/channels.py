@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from tests.fakes.state import WINDOW_SECONDS, MemoryCall, State, pull, require_item
-from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.contract.vouchers import Vouchers
 from viz_node.domain.channel import Channel
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account, TokenAmount

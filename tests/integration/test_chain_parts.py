@@ -12,8 +12,8 @@ from tests.audits import assert_cut_anywhere
 from tests.third_party import assert_rederived
 from viz_node.audit import AuditReport, audit, examine
 from viz_node.chain.account.signing import account_of_key
-from viz_node.chain.account.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.chain.contract.vouchers import Voucher, domain_separator, sign_voucher
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.encoding.hashing import keccak, pool_root
 from viz_node.chain.gateway.escrow import _ALL

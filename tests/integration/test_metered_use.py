@@ -14,7 +14,7 @@ from tests.fakes.world import keys_of
 from tests.waiting import until_shown
 from viz_node.audit import audit
 from viz_node.chain.account.transactions import Confirmations
-from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.contract.vouchers import Vouchers
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
 from viz_node.chain.node.rpc import JsonRpc

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from viz_node.audit.evidence import Evidence
 from viz_node.audit.report import AuditReport, CheckResult
-from viz_node.chain.account.vouchers import domain_separator
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
+from viz_node.chain.contract.vouchers import domain_separator
 from viz_node.chain.node.rpc import to_hex
 from viz_node.chain.replay import Finding
 from viz_node.domain.usage import PublishedReceipts

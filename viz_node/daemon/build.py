@@ -9,7 +9,7 @@ from typing import Any
 from viz_node import __version__
 from viz_node.audit.collect import DEVELOPMENT_CHAINS
 from viz_node.chain.account.transactions import TransactionSender
-from viz_node.chain.account.vouchers import Vouchers
+from viz_node.chain.contract.vouchers import Vouchers
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.content.datasets import split_texts

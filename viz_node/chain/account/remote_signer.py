@@ -7,8 +7,7 @@ transaction must be byte for byte the one that was asked for, and each signature
 from typing import Any
 from urllib.parse import urlsplit
 
-from eth_hash.auto import keccak
-
+from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import Account
 from viz_node.domain.transaction import SignedTransaction
@@ -105,7 +104,7 @@ def checked_transaction(raw: bytes, fields: dict[str, Any], account: Account) ->
     if not is_same:
         raise VerificationError("the signer signed another transaction than it was asked for", "do not use this signer")
     _check_origin(signer, signature["s"], account)
-    return SignedTransaction(raw, to_hex(bytes(keccak(raw))), int(fields["nonce"]))
+    return SignedTransaction(raw, to_hex(keccak(raw)), int(fields["nonce"]))
 
 
 def checked_signature(raw: bytes, message: Any, account: Account) -> bytes:

@@ -7,10 +7,10 @@ many channels asks nothing about each. A single channel, and those of a payer, a
 from collections.abc import Sequence
 from dataclasses import replace
 
-from viz_node.chain.account.vouchers import Voucher
 from viz_node.chain.contract.artifact import account_of_word
 from viz_node.chain.contract.items import number_of
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
+from viz_node.chain.contract.vouchers import Voucher
 from viz_node.chain.gateway.index import Fold
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log

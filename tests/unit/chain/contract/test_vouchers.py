@@ -7,19 +7,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from viz_node.chain.account.vouchers import (
+from viz_node.chain.contract.vouchers import (
     Voucher,
+    Vouchers,
     account_of_point,
     domain_separator,
     sign_voucher,
     verify_voucher,
     voucher_digest,
 )
+from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account
 from viz_node.errors import UsageError, VerificationError
 
 VECTORS = json.loads((Path(__file__).parents[4] / "contracts" / "test" / "vectors" / "vouchers.json").read_text())
 DOMAIN = domain_separator(int(VECTORS["chainId"]), Account(VECTORS["market"]))
+MARKET = Deployment(int(VECTORS["chainId"]), Account(VECTORS["market"]), NOBODY, 0, "00" * 32)
 ORDER_OF_CURVE = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 KEY = bytes.fromhex(VECTORS["cases"][0]["sessionKey"][2:])
 SESSION = Account(VECTORS["cases"][0]["sessionAccount"])
@@ -73,10 +76,17 @@ def test_verify_voucher__s_above_half_the_order__refused() -> None:
         verify_voucher(SESSION, DOMAIN, VOUCHER, signature[:32] + (ORDER_OF_CURVE // 2 + 1).to_bytes(32, "big"))
 
 
-@pytest.mark.parametrize("key", [b"", bytes(32), b"\xff" * 32])
-def test_sign_voucher__no_key__refused(key: bytes) -> None:
+@pytest.mark.parametrize("key", [b"", b"\1" * 31, bytes(32), b"\xff" * 32])
+def test_session_key__no_key__refused(key: bytes) -> None:
     with pytest.raises(UsageError):
         sign_voucher(key, DOMAIN, VOUCHER)
+    with pytest.raises(UsageError):
+        Vouchers(MARKET).session_account(key)
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"])
+def test_session_account__shared_vector__is_the_account_of_the_key(case: dict[str, str]) -> None:
+    assert Vouchers(MARKET).session_account(bytes.fromhex(case["sessionKey"][2:])) == case["sessionAccount"]
 
 
 @pytest.mark.parametrize("fields", [(0, 1, 1), (1, 0, 1), (1, 1, 0), (2**64, 1, 1), (1, 2**128, 1), (1, 1, 2**64)])

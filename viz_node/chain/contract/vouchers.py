@@ -8,7 +8,6 @@ channel was opened, so that no code the payer installs later (EIP-7702) can take
 
 from coincurve import PrivateKey, PublicKey
 
-from viz_node.chain.account.signing import account_of_key
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.domain.deployment import MARKET_VERSION, Deployment
 from viz_node.domain.ids import Account
@@ -18,6 +17,7 @@ from viz_node.errors import UsageError, VerificationError
 __all__ = ["Voucher", "Vouchers", "domain_separator", "sign_voucher", "verify_voucher", "voucher_digest"]
 
 SIGNATURE_BYTES = 64
+KEY_BYTES = 32
 _HALF_ORDER = 0x7FFFFFFFFFFFFFFFFFFFFFFFFFFFFFFF5D576E7357A4501DDFE92F46681B20A0
 _DOMAIN_TYPE = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
 _VOUCHER_TYPE = keccak(b"Voucher(uint64 channel,uint128 cumulative,uint64 uses,bytes32 usageRoot)")
@@ -34,7 +34,7 @@ class Vouchers:
 
     def session_account(self, session_key: bytes) -> Account:
         """The account that a channel names for this key. Raises: UsageError."""
-        return account_of_key(session_key)
+        return account_of_point(_key(session_key).public_key.format(compressed=False)[1:])
 
     def sign(self, session_key: bytes, voucher: Voucher) -> bytes:
         """See `sign_voucher`."""
@@ -59,10 +59,7 @@ def voucher_digest(domain: bytes, voucher: Voucher) -> bytes:
 
 def sign_voucher(session_key: bytes, domain: bytes, voucher: Voucher) -> bytes:
     """The signature as 64 bytes, r and vs (EIP-2098), as `settle` takes it. Raises: UsageError (no secp256k1 key)."""
-    try:
-        signature = PrivateKey(session_key).sign_recoverable(voucher_digest(domain, voucher), hasher=None)
-    except ValueError as error:
-        raise UsageError("the session key is not a secp256k1 key of 32 bytes") from error
+    signature = _key(session_key).sign_recoverable(voucher_digest(domain, voucher), hasher=None)
     s = int.from_bytes(signature[32:64], "big") | (signature[64] * _TOP_BIT)
     return signature[:32] + _word(s)
 
@@ -88,6 +85,15 @@ def verify_voucher(session_account: Account, domain: bytes, voucher: Voucher, si
 def account_of_point(point: bytes) -> Account:
     """The account of an uncompressed public key, x || y."""
     return Account(f"0x{keccak(point)[-20:].hex()}")
+
+
+def _key(session_key: bytes) -> PrivateKey:
+    try:
+        if len(session_key) != KEY_BYTES:  # a shorter one would be filled up with zeros
+            raise ValueError("another length")
+        return PrivateKey(session_key)
+    except ValueError as error:
+        raise UsageError("the session key is not a secp256k1 key of 32 bytes") from error
 
 
 def _word(number: int) -> bytes:
