@@ -32,6 +32,9 @@ from typing import Any
 
 _LONGEST_CHAIN = 10
 _FULL = "No space left on device"
+INSTALL_THE_REST = (
+    "install the rest: pip install -c constraints.txt 'viz_node-VERSION-py3-none-any.whl[node,train,economics]'"
+)
 _MAKE_ROOM = "free some space (viz-node doctor says how much there is), then do it again; jobs: viz-node jobs resume"
 
 
@@ -173,6 +176,13 @@ def error_from(body: Mapping[str, Any], unknown: type[VizNodeError] = VizNodeErr
     """The error that `describe_error` described; one of no class of the tree becomes `unknown`."""
     cls = class_named(str(body.get("error", ""))) or unknown
     return cls(str(body.get("message", "it gave no reason")), str(body.get("hint", "")))
+
+
+def not_installed(error: BaseException) -> UsageError | None:
+    """The error as what it is when a library is missing that only some parts of the program need; else None."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.startswith("viz_node"):
+        return None
+    return UsageError(f"{error.name} is not installed: this installation is not the whole program", INSTALL_THE_REST)
 
 
 def disk_full(error: BaseException) -> DiskFullError | None:

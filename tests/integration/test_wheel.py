@@ -17,6 +17,18 @@ from viz_node.daemon.config import ANVIL
 from viz_node.errors import UnreachableError, VerificationError
 
 ROOT = Path(__file__).parents[2]
+OF_THE_EXTRAS = (
+    "aiohttp",
+    "jinja2",
+    "libp2p",
+    "trio",
+    "torch",
+    "transformers",
+    "peft",
+    "flwr",
+    "prometheus_client",
+    "pypdf",
+)
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
@@ -105,25 +117,25 @@ def test_wheel__started_elsewhere__is_a_full_node_and_audits_with_little(install
             process.wait(20)
 
 
-def audit_with_little(installed: Installed, rpc_url: str) -> str:
-    """What `pipx install` of the wheel gives: the base dependencies and nothing of the extras."""
-    extras = (
-        "aiohttp",
-        "jinja2",
-        "libp2p",
-        "trio",
-        "torch",
-        "transformers",
-        "peft",
-        "flwr",
-        "prometheus_client",
-        "pypdf",
-    )
-    blocked = f"import sys; sys.modules.update(dict.fromkeys({extras}))"
+def with_little(installed: Installed, *arguments: str) -> list[str]:
+    """A command line with what `pipx install` of the wheel gives: the base dependencies and nothing of the extras."""
+    blocked = f"import sys; sys.modules.update(dict.fromkeys({OF_THE_EXTRAS}))"
     program = f"{blocked}; from viz_node.cli.main import run; sys.exit(run(sys.argv[1:]))"
+    return [str(installed.python), "-c", program, *arguments]
+
+
+def audit_with_little(installed: Installed, rpc_url: str) -> str:
     deployment = str(installed.home / "chain" / "deployment.json")
     arguments = ["audit", "--rpc-url", rpc_url, "--deployment", deployment, "--block", "latest", "--json"]
-    return run([str(installed.python), "-c", program, *arguments], installed.folder)
+    return run(with_little(installed, *arguments), installed.folder)
+
+
+def test_wheel__without_its_extras__says_that_a_node_needs_them(installed: Installed) -> None:
+    command = with_little(installed, "--home", str(installed.folder / "light"), "start", "--dev")
+    done = subprocess.run(command, cwd=installed.folder, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "is not installed: this installation is not the whole program" in done.stderr
+    assert "[node,train" in done.stderr
 
 
 @needs_npm

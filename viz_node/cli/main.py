@@ -12,9 +12,11 @@ from viz_node import __version__
 from viz_node.cli import printer
 from viz_node.cli.sections import NAMES, SECTIONS
 from viz_node.cli.terminal import Terminal
-from viz_node.errors import EXIT_STATUS, VizNodeError, disk_full, status_for
+from viz_node.errors import EXIT_STATUS, VizNodeError, disk_full, not_installed, status_for
 
 INTERRUPTED_STATUS = 130
+# As a shell tells it: 128 and the number of SIGPIPE.
+UNREAD_STATUS = 141
 
 
 class LazyGroup(click.Group):
@@ -89,9 +91,11 @@ def run(arguments: Sequence[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         printer.write_line("interrupted", is_news=True)
         return INTERRUPTED_STATUS
+    except SystemExit as end:  # click's own: 0 after completion, 1 if the reader of the output is gone
+        return UNREAD_STATUS if end.code == 1 else 0
     except Exception as error:  # noqa: BLE001 - the edge: a person gets one line, and the node's log has the rest
         unforeseen = VizNodeError(f"unforeseen: {type(error).__name__}: {error}", "this is a defect; viz-node doctor")
-        return _end(terminal, arguments, disk_full(error) or unforeseen)
+        return _end(terminal, arguments, disk_full(error) or not_installed(error) or unforeseen)
 
 
 def _end(terminal: Terminal, arguments: Sequence[str], error: VizNodeError) -> int:

@@ -25,7 +25,7 @@ from viz_node.daemon.secrets import KEYSTORE, MACHINE_MADE, has_passphrase
 from viz_node.domain.health import Check, failed, warned, well
 from viz_node.domain.ids import Account
 from viz_node.domain.job import JobState
-from viz_node.errors import VizNodeError
+from viz_node.errors import INSTALL_THE_REST, VizNodeError
 from viz_node.identity.keystore import read_names
 from viz_node.models.bases import list_bases
 from viz_node.storage.home import flags_of_last_start, peek_pid
@@ -92,12 +92,16 @@ def _python() -> Check:
 
 
 def _libraries() -> list[Check]:
-    wanted = {"training": ("torch", "bitsandbytes", "peft", "transformers"), "federation": ("flwr",)}
+    wanted = {
+        "libraries": ("aiohttp", "jinja2", "libp2p", "prometheus_client", "pypdf", "trio"),
+        "training": ("torch", "bitsandbytes", "peft", "transformers"),
+        "federation": ("flwr",),
+    }
     found = []
     for name, modules in wanted.items():
         missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        fix = "install the rest: pip install -c constraints.txt 'viz-node[node,train]'"
-        found.append(warned(name, f"missing: {', '.join(missing)}", fix) if missing else well(name, ", ".join(modules)))
+        told = f"missing: {', '.join(missing)}"
+        found.append(warned(name, told, INSTALL_THE_REST) if missing else well(name, ", ".join(modules)))
     return found
 
 

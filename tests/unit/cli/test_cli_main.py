@@ -1,7 +1,9 @@
 """The root of the command line: what it imports, and what an error becomes."""
 
 import ast
+import importlib
 import json
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +57,30 @@ def test_help__fresh_process__imports_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True)
     assert done.stderr.strip() == "[]"
     assert "Sell what a model learns" in done.stdout
+
+
+def test_output__whose_reader_is_gone__ends_with_a_status_of_its_own() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    program = "import sys; from viz_node.cli.main import main; main()"
+    command = [sys.executable, "-c", program, "config", "example"]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_library__of_a_part_that_is_not_installed__is_told_in_one_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def needs_more() -> None:
+        importlib.import_module("no_such_library.part")
+
+    monkeypatch.setattr(cli_main.LazyGroup, "get_command", lambda *_: needs_more)
+    assert run(["start"]) == 2
+    cause, fix = capsys.readouterr().err.splitlines()
+    assert cause == "error: no_such_library is not installed: this installation is not the whole program"
+    assert "pip install -c constraints.txt" in fix
 
 
 def test_every_command__help__is_shown(capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,10 +53,8 @@ def simulate_command(terminal: Terminal, experiment: str, seed: int, repeats: in
 
 
 def _run(terminal: Terminal, names: tuple[str, ...], seed: int, repeats: int) -> list["Result"]:
-    try:
-        from viz_node.economics.run import EXPERIMENTS, run_experiment
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from error
+    from viz_node.economics.run import EXPERIMENTS, run_experiment
+
     steps = repeats * sum(len(EXPERIMENTS[name]) for name in names)
     with _progress(terminal, steps) as advance:
         return [run_experiment(name, seed, repeats, advance) for name in names]
@@ -67,14 +65,8 @@ def _write(results: list["Result"], out: Path) -> list[Path]:
 
     try:
         return write_results(results, out)
-    except ModuleNotFoundError as error:
-        raise _not_installed(error) from error
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}", "choose another folder with --out") from error
-
-
-def _not_installed(error: ModuleNotFoundError) -> UsageError:
-    return UsageError(f"{error.name} is not installed", "pip install 'viz-node[economics]'")
 
 
 @contextmanager
