@@ -5,7 +5,7 @@ BIN := .venv/bin
 FORGE := $(CURDIR)/contracts/node_modules/@foundry-rs/forge-*/bin/forge
 PACKAGES := viz_node tests benchmarks
 
-.PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench strangers e2e docs clean
+.PHONY: help setup start test test-rest test-contracts test-parts check fix contracts mutation demo bench strangers e2e wheel-check docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z0-9]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 12
@@ -75,6 +75,9 @@ bench: setup ## print the measured figures (docs/reference/benchmarks.md); a qua
 
 strangers: setup ## two thousand connections from many and from one identity, then an honest peer; a minute
 	VIZ_TEST_CONNECTIONS=2000 $(BIN)/python -m pytest -q --durations=2 tests/integration/test_p2p_hostile.py -k come_and_go
+
+wheel-check: setup ## the wheel with its dependencies installed anew from the package registry, as a node and for the audit alone; ten minutes and 2 GB, for the night
+	VIZ_TEST_REGISTRY=1 $(BIN)/python -m pytest -q --durations=3 tests/integration/test_wheel.py
 
 docs: setup ## write the reference pages that come from the code
 	$(BIN)/python docs/reference/generate.py

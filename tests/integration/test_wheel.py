@@ -1,4 +1,8 @@
-"""A wheel in a clean environment is a full node, without the checkout; the light audit needs fewer dependencies."""
+"""A wheel in a clean environment is a full node, without the checkout; the light audit needs fewer dependencies.
+
+Here its dependencies are those of this environment. `make wheel-check` (VIZ_TEST_REGISTRY) has pip install them anew
+from the package registry, for the whole node and for the audit alone, and waits until the node has trained its sample.
+"""
 
 import json
 import os
@@ -6,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 import urllib.request
 from pathlib import Path
 
@@ -32,10 +37,14 @@ OF_THE_EXTRAS = (
 needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="npm is not installed")
 
 
-class Installed:
-    """The wheel in an environment of its own, whose dependencies are those of this one."""
+IS_ANEW = "VIZ_TEST_REGISTRY" in os.environ
+from_registry = pytest.mark.skipif(not IS_ANEW, reason="takes minutes and gigabytes: make wheel-check")
 
-    def __init__(self, folder: Path) -> None:
+
+class Installed:
+    """The wheel in an environment of its own, whose dependencies are those of this one or installed anew."""
+
+    def __init__(self, folder: Path, extras: str = "[node,train]", is_anew: bool = IS_ANEW) -> None:
         self.folder, self.home = folder, folder / "home"
         wheels, environment, source = folder / "wheels", folder / "environment", folder / "source"
         # A copy, because a build leaves files behind, and takes in what an earlier one left.
@@ -48,6 +57,10 @@ class Installed:
         run([sys.executable, "-m", "venv", "--without-pip", str(environment)], folder)
         self.python = environment / "bin" / "python"
         (self.wheel,) = wheels.glob("*.whl")
+        if is_anew:
+            pinned = ["-c", str(ROOT / "constraints.txt"), f"{self.wheel}{extras}"]
+            run([*pip, "--python", str(self.python), "install", *pinned], folder)
+            return
         run([*pip, "--python", str(self.python), "install", "--no-deps", str(self.wheel)], folder)
         site = Path(
             run([str(self.python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], folder).strip()
@@ -136,6 +149,40 @@ def test_wheel__without_its_extras__says_that_a_node_needs_them(installed: Insta
     assert done.returncode == 2
     assert "is not installed: this installation is not the whole program" in done.stderr
     assert "[node,train" in done.stderr
+
+
+@from_registry
+def test_wheel__dependencies_anew__trains_sells_its_sample_and_is_audited_by_a_light_one(
+    installed: Installed, tmp_path: Path
+) -> None:
+    run([sys.executable, "-m", "pip", "--python", str(installed.python), "check"], tmp_path)
+    light = Installed(tmp_path / "light", extras="")
+    assert "torch" not in run([sys.executable, "-m", "pip", "--python", str(light.python), "freeze"], tmp_path)
+    assert sum(path.stat().st_size for path in light.folder.rglob("*") if path.is_file()) < 150 << 20
+    home = ["--home", str(tmp_path / "home")]
+    program = str(installed.python.parent / "viz-node")
+    log = tmp_path / "start.log"
+    with (
+        log.open("w") as out,
+        subprocess.Popen(
+            [program, *home, "start", "--dev"], cwd=tmp_path, env=installed.environment(), stdout=out, stderr=out
+        ) as process,
+    ):
+        try:
+            run([program, *home, "wait", "--timeout", "120"], tmp_path)
+            deadline = time.monotonic() + 900
+            while "A sample adapter is trained and published" not in log.read_text():
+                assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+                time.sleep(1)
+            assert "sample-harbour" in run([program, *home, "search"], tmp_path)
+            assert run([program, *home, "generate", "sample-harbour", "In the year two"], tmp_path).strip()
+            rpc_url = json.loads(run([program, *home, "status", "--json"], tmp_path))["chain"]["rpc_url"]
+            audit = [str(light.python.parent / "viz-node"), "audit", "--rpc-url", rpc_url]
+            deployment = str(tmp_path / "home" / "chain" / "deployment.json")
+            assert json.loads(run([*audit, "--deployment", deployment, "--json"], tmp_path))["ok"] is True
+        finally:
+            process.terminate()
+            assert process.wait(20) == 0
 
 
 @needs_npm
