@@ -75,8 +75,6 @@ def run(arguments: Sequence[str]) -> int:
     try:
         result = viz_node.main(args=list(arguments), prog_name="viz-node", standalone_mode=False, obj=terminal)
         return result if isinstance(result, int) else 0
-    except VizNodeError as error:
-        return _end(terminal, arguments, disk_full(error) or error)
     except click.exceptions.NoArgsIsHelpError as error:
         for line in error.format_message().splitlines():
             printer.write_line(line, is_news=True)
@@ -94,8 +92,15 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as end:  # click's own: 0 after completion, 1 if the reader of the output is gone
         return UNREAD_STATUS if end.code == 1 else 0
     except Exception as error:  # noqa: BLE001 - the edge: a person gets one line, and the node's log has the rest
-        unforeseen = VizNodeError(f"unforeseen: {type(error).__name__}: {error}", "this is a defect; viz-node doctor")
-        return _end(terminal, arguments, disk_full(error) or not_installed(error) or unforeseen)
+        return _end(terminal, arguments, _named(error))
+
+
+def _named(error: Exception) -> VizNodeError:
+    known = disk_full(error) or not_installed(error)
+    if known is None and isinstance(error, VizNodeError):
+        return error
+    unforeseen = VizNodeError(f"unforeseen: {type(error).__name__}: {error}", "this is a defect; viz-node doctor")
+    return known or unforeseen
 
 
 def _end(terminal: Terminal, arguments: Sequence[str], error: VizNodeError) -> int:
