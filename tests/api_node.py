@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import ClientResponse, ClientSession, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
-from viz_node.api import make_app
+from viz_node.api import Sessions, make_app
 from viz_node.errors import LicenseRequiredError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
@@ -86,7 +86,8 @@ class ApiNode:
     def __init__(self, operations: Operations) -> None:
         self.hosts: set[str] = set()
         self.is_ready = False
-        self.app = make_app(operations, TOKEN, self.hosts, lambda: [] if self.is_ready else ["peer network"])
+        self.sessions = Sessions(TOKEN)
+        self.app = make_app(operations, self.sessions, self.hosts, lambda: [] if self.is_ready else ["peer network"])
         self.server = TestServer(self.app)
 
     async def __aenter__(self) -> "ApiNode":

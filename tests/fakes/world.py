@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
 from tests.fakes.channels import VOUCHERS
+from tests.fakes.files import read_files
 from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.fakes.store import MemoryStore
 from viz_node.chain.account.signing import account_of_key
@@ -24,31 +25,16 @@ from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
-from viz_node.services.jobs.runner import JobRunner, Report
-from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
-from viz_node.services.market.deliver_orders import Deliveries
-from viz_node.services.market.license_adapter import Buyer
-from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue
-from viz_node.services.market.order_key import KeyOrders
-from viz_node.services.market.publish_adapter import Publisher
-from viz_node.services.market.set_price import Prices
-from viz_node.services.market.trade import Trade
-from viz_node.services.money.allow_market import Allowances
-from viz_node.services.money.settle_royalties import Royalties
-from viz_node.services.money.transact import Patience, Treasury
-from viz_node.services.pools.join_pool import PoolMembers
-from viz_node.services.pools.pool_desk import PoolDesk
-from viz_node.services.pools.run_pool import PoolOperator
-from viz_node.services.pools.show_pools import Pools
-from viz_node.services.pools.subscribe_pool import Subscriptions
-from viz_node.services.uses.pay_uses import Metered
-from viz_node.services.uses.serve_uses import USE_METHOD, Meter
+from viz_node.services.compose import Choices, Ports, Tools, compose
+from viz_node.services.jobs.runner import Report
+from viz_node.services.market.announcements import Announcements
+from viz_node.services.money.transact import Patience
+from viz_node.services.node.part import NodeFacts, Views
+from viz_node.services.uses.serve_uses import USE_METHOD
 
 NOW = 1_800_000_000
-MARKET_KINDS = ("publish", "license", "price", "withdraw", "claim", "pool", "subscribe", "divide", "revoke")
-CHANNEL_KINDS = ("channel", "top_up", "close")
-LANES = dict.fromkeys((*MARKET_KINDS, *CHANNEL_KINDS), "market")
-LANES |= {"fetch": "transfer", "generate": "inference", "use": "metered"}
+BASE = {"name": "small", "path": "/nowhere", "digest": "ab" * 32}
+FACTS = NodeFacts("1", "/nowhere", NOW, "http://127.0.0.1:1", 31337, "0x" + "11" * 20, is_test_chain=True)
 
 
 class Killed(BaseException):
@@ -87,7 +73,7 @@ class Fused:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._port, name)
-        if not callable(value):
+        if not callable(value) or name == "serve":  # said while the node is put together, before anything runs
             return value
 
         def call(*values: Any, **options: Any) -> Any:
@@ -124,36 +110,27 @@ class Member:
     def start(self, fuse: Fuse | None = None) -> None:
         fuse = fuse or Fuse()
         store, network = Fused(self.store, fuse), Fused(self.network, fuse)
-        market = Fused(self.world.market(), fuse)
+        gateway = Fused(self.world.market(), fuse)
         sender = Fused(self.world.sender(self), fuse)
-        self.treasury = Treasury(store, sender, self.clock, Patience(mined_seconds=self.world.mined_seconds))
-        self.catalogue = Catalogue(store, network, market, verify_bytes, self.keys.account, self.clock)
-        money = market, self.treasury, self.catalogue, delivery
-        trade = self.trade = Trade(store, self.keys, Sealing(self.keys), network, *money, self.clock)
-        self.publisher = Publisher(trade, self.home / "bundles", blob_id_of)
-        self.orders = KeyOrders(trade, patience_seconds=self.world.patience_seconds)
-        self.deliveries = Deliveries(trade, self.publisher)
-        desk = PoolDesk(trade, self.home / "pools")
-        self.pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
-        self.buyer = Buyer(trade, self.orders, self.pools.subscriptions, self.home, lambda _: None, blob_id_of)
-        self.metered = Metered(trade, VOUCHERS, verify_bytes)
-        self.meter = Meter(trade, VOUCHERS, self.write)
-        self.prices = Prices(trade)
-        self.royalties = Royalties(market, self.treasury, self.keys.account, self.pools.members)
-        self.network.serve(MANIFEST_METHOD, self.publisher.on_manifest)
-        self.network.serve(KEY_METHOD, KeyDesk(trade, self.pools.members).on_key)
+        announcements = self.announcements = Announcements(store, verify_bytes, self.clock)
+        ports = Ports(
+            store, self.keys, Sealing(self.keys), network, gateway, sender, delivery, VOUCHERS, announcements,
+            verify_bytes, self.clock,
+        )  # fmt: skip
+        tools = Tools(
+            self.home, self.run_worker, read_files, lambda: [BASE], _split_texts, lambda _: None, lambda *_: None,
+            blob_id_of, list,
+        )  # fmt: skip
+        views = Views(dashboard=str, check_health=list, find_problems=list, describe_config=list)
+        choices = Choices(Patience(mined_seconds=self.world.mined_seconds), self.world.patience_seconds)
+        services = compose(ports, tools, FACTS, views, choices)
+        money, market, uses = services.money, services.market, services.uses
+        self.treasury, self.royalties, self.allowances = money.treasury, money.royalties, money.allowances
+        self.catalogue, self.publisher, self.buyer = market.catalogue, market.publisher, market.buyer
+        self.orders, self.deliveries, self.prices = market.key_orders, market.deliveries, market.prices
+        self.pools, self.metered, self.meter, self.jobs = services.pools, uses.metered, uses.meter, services.jobs
+        self.market, self.trade, self.write = gateway, self.pools.desk.trade, services.library.workshop.write
         self.network.serve(USE_METHOD, self.answer_use)
-        for method, answer in self.pools.answers().items():
-            self.network.serve(method, answer)
-        self.jobs = JobRunner(store, self.clock, LANES)
-        handlers = {"publish": self.publisher.publish, "license": self.buyer.license, "fetch": self.buyer.fetch}
-        handlers |= {"price": self.prices.set, "withdraw": self.prices.withdraw, "use": self.metered.use}
-        handlers |= {"generate": self.pools.subscriptions.timed(_generate)} | self.pools.handlers()
-        handlers |= {"channel": self.metered.open, "top_up": self.metered.top_up, "close": self.metered.close}
-        self.allowances = Allowances(trade)
-        handlers |= {"claim": self.royalties.claim, "revoke": self.allowances.revoke}
-        for kind, handler in handlers.items():
-            self.jobs.register(kind, handler)
 
     async def answer_use(self, peer_id: PeerId, payload: bytes) -> bytes:
         """To others, a node that dies is one that is away."""
@@ -162,10 +139,10 @@ class Member:
         except Killed as death:
             raise PeerUnreachableError("the peer broke off", "try again") from death
 
-    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+    async def run_worker(self, module: str, order: Mapping[str, Any], report: Report) -> dict[str, Any]:
         """What the model writes."""
-        self.prompts.append(prompt)
-        return f"{prompt} … {max_new_tokens}"
+        self.prompts.append(order["prompt"])
+        return {"text": f"{order['prompt']} … {order['max_new_tokens']}"}
 
     def confirm_after(self, blocks: int) -> None:
         """Start again, and believe a block only under so many others."""
@@ -210,17 +187,16 @@ class Member:
     def hear(self) -> None:
         """What gossip brings."""
         for raw in self.world.hub.announcements.values():
-            self.catalogue.check_announcement(raw)
-            self.catalogue.take_in(raw)
+            self.announcements.check(raw)
+            self.announcements.take_in(raw)
 
     @property
     def tokens(self) -> int:
         return self.world.chain.state.tokens.get(self.keys.account, 0)
 
 
-async def _generate(job: Job, report: Report) -> dict[str, Any]:
-    """What a model would take minutes for."""
-    return {"text": f"after {job.order['prompt']}"}
+def _split_texts(texts: Mapping[str, str], seed: int) -> tuple[list[str], list[str]]:
+    return list(texts.values()), []
 
 
 @cache

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.api_node import BEARER, TOKEN, ApiNode, hostile_operations
-from viz_node.api import issue_login_path, routes
+from viz_node.api import routes
 from viz_node.errors import UsageError
 
 JSON = {**BEARER, "Content-Type": "application/json"}
@@ -155,7 +155,7 @@ async def test_connections__two_hundred_that_stall__keep_nobody_out() -> None:
 
 async def test_login__guesses_and_replays__open_nothing() -> None:
     async with ApiNode(hostile_operations()) as node:
-        path = issue_login_path(node.app)
+        path = node.sessions.login_path()
         for guess in (path[:-1], path + "x", path.upper(), "/login/", path + "/", path.replace("/login", "/login/")):
             assert (await node.ask("GET", guess)).status in (401, 404), guess
         assert (await node.ask("GET", path, headers={"Sec-Fetch-Site": "cross-site"})).status == 403

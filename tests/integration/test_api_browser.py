@@ -13,7 +13,7 @@ import pytest
 
 from tests.api_node import ApiNode, Operations, hostile_operations
 from tests.browser import CHROMIUM, Page, open_browser
-from viz_node.api import dashboard, issue_login_path
+from viz_node.api import dashboard
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium on this machine (Debian: apt-get install chromium)"
@@ -65,7 +65,7 @@ async def page(tmp_path: Path) -> AsyncIterator[Page]:
 
 
 async def _log_in(page: Page, node: ApiNode) -> None:
-    await page.open(f"http://{node.host}{issue_login_path(node.app)}")
+    await page.open(f"http://{node.host}{node.sessions.login_path()}")
     assert await page.evaluate("location.pathname") == "/"
 
 

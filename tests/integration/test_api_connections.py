@@ -10,7 +10,7 @@ import pytest
 
 from tests.api_node import TOKEN, hostile_operations
 from tests.waiting import until
-from viz_node.api import make_app
+from viz_node.api import Sessions, make_app
 from viz_node.api.server import MOST_CONNECTIONS, serve
 from viz_node.daemon.processes import raise_descriptor_limit
 
@@ -46,7 +46,7 @@ class Listener:
 @asynccontextmanager
 async def listening(idle_seconds: float = 15) -> AsyncIterator[Listener]:
     hosts: set[str] = set()
-    app = make_app(hostile_operations(), TOKEN, hosts, list)
+    app = make_app(hostile_operations(), Sessions(TOKEN), hosts, list)
     async with serve(app, 0, idle_seconds) as port:
         hosts.add(f"127.0.0.1:{port}")
         listener = Listener(port)

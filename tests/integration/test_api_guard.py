@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.api_node import BEARER, PANELS, TOKEN, XSS, ApiNode, hostile_operations
-from viz_node.api import issue_login_path
 from viz_node.errors import ChainUnavailableError
 
 ROUTES = ("/", "/fragments/node", "/fragments/nope", "/v1/call/add", "/v1/call/nope", "/v1/operations", "/v1/login",
@@ -127,7 +126,7 @@ async def test_readyz__before_and_after__follows_the_node() -> None:
 @pytest.mark.asyncio
 async def test_login__one_time_link__opens_pages_once_and_no_calls() -> None:
     async with ApiNode(hostile_operations()) as node:
-        path = issue_login_path(node.app)
+        path = node.sessions.login_path()
         assert (await node.ask("HEAD", path)).status == 405
         response = await node.ask("GET", path, headers={"Sec-Fetch-Site": "none"})
         assert (response.status, response.headers["Location"]) == (303, "/")

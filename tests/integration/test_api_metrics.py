@@ -5,7 +5,7 @@ from aiohttp import ClientSession, CookieJar
 from aiohttp.test_utils import TestServer
 
 from tests.api_node import TOKEN, hostile_operations
-from viz_node.api import Scrape, make_app
+from viz_node.api import Scrape, Sessions, make_app
 
 SCRAPE = "scrape-0123456789abcdef"
 
@@ -17,7 +17,13 @@ async def figures() -> bytes:
 @pytest.mark.asyncio
 async def test_metrics__token_for_it__opens_it_alone() -> None:
     hosts: set[str] = set()
-    app = make_app(hostile_operations(), TOKEN, hosts, list, Scrape(SCRAPE, figures, "text/plain; version=0.0.4"))
+    app = make_app(
+        hostile_operations(),
+        Sessions(TOKEN, scrape_token=SCRAPE),
+        hosts,
+        list,
+        Scrape(figures, "text/plain; version=0.0.4"),
+    )
     async with TestServer(app) as server, ClientSession(cookie_jar=CookieJar(unsafe=True)) as http:
         host = f"127.0.0.1:{server.port}"
         hosts.add(host)
@@ -39,7 +45,10 @@ async def test_metrics__token_for_it__opens_it_alone() -> None:
 @pytest.mark.asyncio
 async def test_metrics__not_offered__is_not_there() -> None:
     hosts: set[str] = set()
-    async with TestServer(make_app(hostile_operations(), TOKEN, hosts, list)) as server, ClientSession() as http:
+    async with (
+        TestServer(make_app(hostile_operations(), Sessions(TOKEN), hosts, list)) as server,
+        ClientSession() as http,
+    ):
         hosts.add(f"127.0.0.1:{server.port}")
         url = f"http://127.0.0.1:{server.port}/metrics"
         for header, expected in (("Bearer None", 401), (f"Bearer {TOKEN}", 404)):

@@ -130,7 +130,7 @@ async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and
     owners = [KeySigner(secrets.token_bytes(32)) for _ in range(2)]
     wallet = account_made_of(made.world.anvil, creation_code("Wallets.sol", "TwoOwnerWallet"), owners)
     calls = [
-        rob.trade.market.prepare_approve(pool.fee),
+        rob.market.prepare_approve(pool.fee),
         made.gateway.prepare_subscribe(1, pool.terms, wallet, [0], bytes(32)),
     ]
     for number, call in enumerate(calls):

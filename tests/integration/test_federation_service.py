@@ -30,6 +30,7 @@ from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.publish_adapter import Publisher
 from viz_node.services.market.trade import Trade
@@ -54,7 +55,7 @@ class Node:
         self._stack = AsyncExitStack()
         self.store = Store(self.home / "node.db")
         self.network = PeerNetwork(self.keys.network_seed, self._listen, [], self._no_announcements, list)
-        self.jobs = JobRunner(self.store, lambda: 1, {"federate": "federation"})
+        self.jobs = JobRunner(self.store, lambda: 1)
         works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
         workshop = Workshop(
             self.store,
@@ -66,7 +67,7 @@ class Node:
         )
         self.federations = Federations(self.store, self.keys, self.network, self.jobs, works, workshop)
         rounds = Rounds(self.store, self.keys, self.network, workshop, self.home, self._run_worker)
-        self.jobs.register("federate", rounds.federate)
+        self.jobs.register("federate", "federation", rounds.federate)
         self.network.serve(TERMS_METHOD, self.federations.on_terms)
         self.network.serve(JOIN_METHOD, self.federations.on_join)
         if not self.store.list_works():
@@ -87,7 +88,8 @@ class Node:
 
     def publisher(self) -> Publisher:
         market, chain = MemoryMarket(MemoryChain()), MemoryChain()
-        catalogue = Catalogue(self.store, self.network, market, verify_bytes, self.keys.account, lambda: 1)
+        announcements = Announcements(self.store, verify_bytes, lambda: 1)
+        catalogue = Catalogue(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
         treasury = Treasury(self.store, MemorySender(chain, self.keys.account), lambda: 1)
         sealing = Sealing(self.keys)
         trade = Trade(self.store, self.keys, sealing, self.network, market, treasury, catalogue, delivery, lambda: 1)

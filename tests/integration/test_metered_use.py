@@ -84,25 +84,25 @@ class Pair:
     async def start(self) -> None:
         await self.start_node(self.holder)
         await self.start_node(self.payer)
-        self.trade = self.holder.publisher._trade
+        self.trade = self.holder.services.market.publisher._trade
         self.meter = Meter(self.trade, Vouchers(self.deployment), self.write)
         self.holder.network.serve(USE_METHOD, self.meter.on_use)
         await self.payer.network.connect(self.holder.network.addresses[0])
         self.add_adapter()
         order = {"adapter": "elsin", "price": "0.01", "license": "metered"}
         assert (await self.run(self.holder, "publish", **order)).state is JobState.DONE
-        raw = self.holder.catalogue.known()[0]
-        self.payer.catalogue.check_announcement(raw)
-        self.payer.catalogue.take_in(raw)
+        raw = self.holder.announcements.known()[0]
+        self.payer.announcements.check(raw)
+        self.payer.announcements.take_in(raw)
 
     async def start_node(self, node: Node) -> None:
         await node.network.start()
         self.group = await asyncio.TaskGroup().__aenter__()
-        node.jobs.start(self.group)
+        node.services.jobs.start(self.group)
 
     async def stop(self) -> None:
         for node in (self.holder, self.payer):
-            await node.jobs.stop()
+            await node.services.jobs.stop()
             await node.network.stop()
             node.store.close()
 
@@ -114,9 +114,9 @@ class Pair:
         self.holder.store.save_adapter(AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained"))
 
     async def run(self, node: Node, operation: str, **order: Any) -> Job:
-        answer = await node.operations.table()[operation](**order)
+        answer = await node.services.operations[operation](**order)
         assert isinstance(answer, dict)
-        return await node.jobs.follow(answer["job_id"], lambda _: None)
+        return await node.services.jobs.follow(answer["job_id"], lambda _: None)
 
     async def open(self, deposit: str = "0.05") -> int:
         job = await self.run(self.payer, "channel_open", adapter="elsin", deposit=deposit)
@@ -136,7 +136,7 @@ class Pair:
         tree = UsageTree()
         for row in self.payer.store.receipts_of(key)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
-        session = self.payer.publisher._trade.sealing.open(bytes.fromhex(body["key"]))
+        session = self.payer.services.market.publisher._trade.sealing.open(bytes.fromhex(body["key"]))
         voucher = Voucher(channel, uses * price, uses, tree.root())
         return Vouchers(self.deployment).sign(session, voucher)
 
@@ -151,7 +151,7 @@ class Pair:
 
     @property
     def tokens(self) -> int:
-        return int(self.payer.operations.market.balances(keys_of("payer").account).token)
+        return int(self.payer.services.market.publisher._trade.market.balances(keys_of("payer").account).token)
 
 
 @pytest.fixture
@@ -168,7 +168,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     number = await pair.open()
     texts = [(await pair.use(f"year {year}")).result["text"] for year in range(3)]
     assert texts == [f"year {year} … 80" for year in range(3)]
-    shown = await pair.payer.operations.do_channel_show(channel=number)
+    shown = await pair.payer.services.operations["channel_show"](channel=number)
     assert (shown["uses"], shown["spent"], len(shown["receipts"])) == (3, "0.03", 3)
 
     await pair.meter.watch()
@@ -179,7 +179,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     await until_shown(pair.holder)
     assert pair.trade.market.channel(number).uses == 3
     await pair.meter.watch()
-    metered = pair.payer.operations.metered
+    metered = pair.payer.services.uses.metered
     await metered.watch()
     assert pair.tokens == MONEY - 50_000
     pair.pass_time(pair.trade.market.facts().close_window_seconds)
@@ -188,14 +188,14 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     await metered.watch()
     assert pair.tokens == MONEY - 30_000
     assert [row["state"] for row in await metered.rows()] == ["closed"]
-    due = await pair.holder.operations.do_royalties()
+    due = await pair.holder.services.operations["royalties"]()
     assert due["due"] == "0.0291"  # without the platform's three percent
 
 
 async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_roots(pair: Pair, tmp_path: Path) -> None:
     number = await pair.open()
     with pytest.raises(NotFoundError, match="no receipts"):
-        await pair.payer.operations.do_channel_receipts(channel=number, path=str(tmp_path / "none"))
+        await pair.payer.services.operations["channel_receipts"](channel=number, path=str(tmp_path / "none"))
     for year in range(3):
         await pair.use(f"year {year}")
     await pair.run(pair.payer, "channel_close", channel=number)
@@ -203,10 +203,10 @@ async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_ro
     await until_shown(pair.holder)
     files = [tmp_path / name for name in ("paid", "earned")]
     for node, path in zip((pair.payer, pair.holder), files, strict=True):
-        written = await node.operations.do_channel_receipts(channel=number, path=str(path))
+        written = await node.services.operations["channel_receipts"](channel=number, path=str(path))
         assert written == {"channel": number, "receipts": 3, "file": str(path)}
         with pytest.raises(StorageError):
-            await node.operations.do_channel_receipts(channel=number, path=str(path))
+            await node.services.operations["channel_receipts"](channel=number, path=str(path))
     assert files[0].read_bytes() == files[1].read_bytes()
     assert b"year" not in files[0].read_bytes()
 
@@ -244,8 +244,8 @@ async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_not
     lost = await pair.use("first")
     assert lost.state is JobState.FAILED
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
-    pair.payer.jobs.resume(lost.job_id)
-    again = await pair.payer.jobs.follow(lost.job_id, lambda _: None)
+    pair.payer.services.jobs.resume(lost.job_id)
+    again = await pair.payer.services.jobs.follow(lost.job_id, lambda _: None)
     assert (again.result["text"], pair.prompts) == ("first … 80", ["first"])
 
     pair.holder.network.serve(USE_METHOD, lose)
@@ -253,9 +253,9 @@ async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_not
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     other = await pair.use("third")
     assert (other.result["text"], pair.prompts) == ("third … 80", ["first", "second", "third"])
-    second = next(job for job in pair.payer.jobs.list_jobs() if job.order.get("prompt") == "second")
-    pair.payer.jobs.resume(second.job_id)
-    resumed = await pair.payer.jobs.follow(second.job_id, lambda _: None)
+    second = next(job for job in pair.payer.services.jobs.list_jobs() if job.order.get("prompt") == "second")
+    pair.payer.services.jobs.resume(second.job_id)
+    resumed = await pair.payer.services.jobs.follow(second.job_id, lambda _: None)
     assert (resumed.result["text"], pair.prompts) == ("second … 80", ["first", "second", "third"])
     ((_, earned),) = pair.holder.store.channels_with(EARNED).items()
     assert (earned["uses"], earned["cumulative"]) == (3, 30_000)
@@ -271,7 +271,7 @@ async def test_use__hostile_payer__is_refused_before_the_model_is_asked(pair: Pa
     pair.payer.store.save_channel(second, bodies[second] | {"closed": True})
 
     def signed(uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
-        session = pair.payer.publisher._trade.sealing.open(bytes.fromhex(bodies[first]["key"]))
+        session = pair.payer.services.market.publisher._trade.sealing.open(bytes.fromhex(bodies[first]["key"]))
         tree = UsageTree()
         for row in pair.payer.store.receipts_of(first)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
@@ -347,7 +347,7 @@ async def test_use__hostile_holder__no_use_is_counted(pair: Pair) -> None:
         pair.holder.network.serve(USE_METHOD, lying(change))
         job = await pair.use("truth")
         assert job.state is JobState.FAILED and job.error.startswith("VerificationError"), job
-        assert [row["uses"] for row in await pair.payer.operations.metered.rows()] == [0]
+        assert [row["uses"] for row in await pair.payer.services.uses.metered.rows()] == [0]
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     assert (await pair.use("truth")).result["text"] == "truth … 80"
     assert pair.prompts == ["truth"]
@@ -375,7 +375,7 @@ async def test_use__channel_that_is_about_to_close__is_refused(pair: Pair) -> No
 
 
 async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: Pair) -> None:
-    table = pair.payer.operations.table()
+    table = pair.payer.services.operations
     (opening,) = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
     assert (opening["what"], opening["amount"]) == ("deposit for elsin", "0.05")
     assert opening["consequence"] == "5 uses at 0.01 within 29 days; what is not used comes back"
@@ -392,9 +392,9 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
 
 
 async def test_plan__allowed_already__is_one_row_with_the_simulated_gas(pair: Pair) -> None:
-    trade = pair.payer.publisher._trade
+    trade = pair.payer.services.market.publisher._trade
     await trade.treasury.execute("allow", lambda: trade.market.prepare_approve(MONEY), {"kind": "approve"})
-    (row,) = await pair.payer.operations.do_plan_channel(adapter="elsin", deposit="0.05")
+    (row,) = await pair.payer.services.operations["plan_channel"](adapter="elsin", deposit="0.05")
     assert row["amount"] == "0.05"
 
 
@@ -414,12 +414,12 @@ async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_go
     rpc = JsonRpc(pair.chain.rpc_urls[0])
     rpc.call("anvil_reorg", 1, [])
     rpc.close()
-    assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["closed"]
+    assert [row["state"] for row in await pair.payer.services.uses.metered.rows()] == ["closed"]
     with pytest.raises(NotFoundError):
         await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
-    await pair.payer.operations.metered.watch()
+    await pair.payer.services.uses.metered.watch()
     await until_shown(pair.payer)
-    assert [row["state"] for row in await pair.payer.operations.metered.rows()] == ["open"]
+    assert [row["state"] for row in await pair.payer.services.uses.metered.rows()] == ["open"]
     assert (await pair.use("after")).result["uses_left"] == 3
     assert pair.prompts == ["before", "after"]
 
@@ -433,4 +433,4 @@ async def test_use__signed_receipt_for_what_was_not_asked__is_refused(pair: Pair
 
     pair.holder.network.serve(USE_METHOD, answer_something_else)
     assert "not asked" in (await pair.use("dear")).error
-    assert [row["uses"] for row in await pair.payer.operations.metered.rows()] == [0]
+    assert [row["uses"] for row in await pair.payer.services.uses.metered.rows()] == [0]

@@ -199,7 +199,7 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     (rita, rob), gateway = made.readers, made.gateway
     pool = gateway.pool(1)
     gift = gateway.prepare_subscribe(1, pool.terms, rita.keys.account, [4, 6], bytes(32))
-    await rob.treasury.execute("gift", lambda: rob.trade.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
+    await rob.treasury.execute("gift", lambda: rob.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
     await rob.treasury.execute("gifts", lambda: gift, {"kind": "gift"})
     with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
         await rita.pools.subscriptions.plan(1, 6, 4 * FEE - 1)

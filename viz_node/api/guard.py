@@ -70,6 +70,10 @@ class Sessions:
             return latest
         return self._issue(self._codes, _CODE_SECONDS)
 
+    def login_path(self) -> str:
+        """The path of a one-time login link, `/login/…`; it works once, for at least five minutes."""
+        return f"/login/{self.login_code()}"
+
     def redeem(self, code: str) -> str | None:
         """The cookie of a new session, or None: the code is unknown, used or too old."""
         ends = self._codes.pop(code, None)

@@ -30,7 +30,6 @@ Operation = Callable[..., Awaitable[Any]]
 BODY_SECONDS = 10.0
 
 
-_SESSIONS = web.AppKey("sessions", Sessions)
 _ERROR_NAMES = {
     401: "RefusedError",
     403: "RefusedError",
@@ -49,16 +48,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Scrape:
-    """Figures for a monitoring system, and the token that opens them alone."""
+    """Figures for a monitoring system."""
 
-    token: str
     text: Callable[[], Awaitable[bytes]]
     content_type: str
 
 
 def make_app(
     operations: Mapping[str, Operation],
-    token: str,
+    sessions: Sessions,
     hosts: Set[str],
     problems: Callable[[], Sequence[str]],
     scrape: Scrape | None = None,
@@ -67,15 +65,13 @@ def make_app(
 
     `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
     operation is called with keyword arguments only and answers something JSON can hold. Raises: TypeError (a parameter
-    cannot come from JSON), ValueError (short token).
+    cannot come from JSON).
     """
-    sessions = Sessions(token, scrape_token=None if scrape is None else scrape.token)
     dashboard = Dashboard(operations)
     app = web.Application(
         client_max_size=MAX_BODY_BYTES,
         middlewares=[_make_error_answers(dashboard), *make_guards(hosts, sessions)],
     )
-    app[_SESSIONS] = sessions
     app.on_response_prepare.append(add_security_headers)
     _add_health(app, problems)
     if scrape is not None:
@@ -84,11 +80,6 @@ def make_app(
     _add_calls(app, operations)
     dashboard.add_routes(app)
     return app
-
-
-def issue_login_path(app: web.Application) -> str:
-    """The path of a one-time login link, `/login/…`; it works once, for at least five minutes."""
-    return f"/login/{app[_SESSIONS].login_code()}"
 
 
 def _add_health(app: web.Application, problems: Callable[[], Sequence[str]]) -> None:
@@ -112,7 +103,7 @@ def _add_metrics(app: web.Application, scrape: Scrape) -> None:
 
 def _add_login(app: web.Application, sessions: Sessions) -> None:
     async def issue_link(request: web.Request) -> web.Response:
-        return web.json_response({"url": f"http://{request.headers['Host']}{issue_login_path(app)}"})
+        return web.json_response({"url": f"http://{request.headers['Host']}{sessions.login_path()}"})
 
     async def open_session(request: web.Request) -> web.Response:
         cookie = sessions.redeem(request.match_info["code"])

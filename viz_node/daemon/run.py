@@ -4,14 +4,13 @@ import asyncio
 import json
 import logging
 import os
-import secrets
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
 
-from viz_node.api import Scrape, issue_login_path, make_app
+from viz_node.api import Scrape, make_app
 from viz_node.api.server import serve
 from viz_node.daemon.bootstrap import MOVED, join_neighbour, keep_api_port, keep_port, write_addresses
 from viz_node.daemon.build import DIRECTORIES, Node, build
@@ -22,8 +21,9 @@ from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
 from viz_node.daemon.metrics import CONTENT_TYPE
 from viz_node.daemon.processes import raise_descriptor_limit
-from viz_node.daemon.secrets import scrape_token, shield_process, unlock
+from viz_node.daemon.secrets import shield_process, unlock
 from viz_node.daemon.signers import with_account
+from viz_node.domain.health import Check
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.files import write_whole
@@ -97,15 +97,16 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
         async with AsyncExitStack() as stack:
             await node.network.start()
             stack.push_async_callback(node.network.stop)
-            url, token = await _open_api(config, node, stack)
+            url = await _open_api(config, node, stack)
             group = await stack.enter_async_context(asyncio.TaskGroup())
-            node.jobs.start(group)
-            stack.push_async_callback(node.jobs.stop)
+            jobs = node.services.jobs
+            jobs.start(group)
+            stack.push_async_callback(jobs.stop)
             background = [group.create_task(_recover(node)), group.create_task(_keep_network(node))]
             background += [group.create_task(_watch_transactions(node)), group.create_task(_keep_chain(keeper))]
-            background += [group.create_task(_watch_orders(watch)) for watch in node.watchers]
+            background += [group.create_task(_watch_orders(watch)) for watch in node.services.watchers]
             background.append(group.create_task(_watch_chain(node)))
-            _write_api_file(api_file, url, token)
+            _write_api_file(api_file, url, node.token)
             write_addresses(config.home, node.network.local_addresses)
             screen.ready(_facts(config, node))
             if config.dev and config.join is None:
@@ -114,23 +115,26 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             for task in background:
                 task.cancel()
             # At the same time, because a worker in training may use up all of its grace.
-            await asyncio.gather(node.jobs.stop(), node.network.stop())
+            await asyncio.gather(jobs.stop(), node.network.stop())
     finally:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(keeper.end)
     return 0
 
 
-async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> tuple[str, str]:
-    """Serve the local API until the stack ends; its address and its token."""
-    token, hosts = secrets.token_urlsafe(32), set[str]()
-    scrape = Scrape(scrape_token(config.home), node.read_metrics, CONTENT_TYPE)
-    app = make_app(node.operations.table(), token, hosts, node.operations.problem_names, scrape)
+async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> str:
+    """Serve the local API until the stack ends; its address."""
+    hosts = set[str]()
+    scrape = Scrape(node.read_metrics, CONTENT_TYPE)
+    app = make_app(node.services.operations, node.sessions, hosts, lambda: _names_of(node.find_problems()), scrape)
     port = await stack.enter_async_context(serve(app, config.api_port))
     hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
-    url = f"http://127.0.0.1:{port}"
-    node.operations.dashboard = lambda: url + issue_login_path(app)
-    return url, token
+    return f"http://127.0.0.1:{port}"
+
+
+def _names_of(problems: Sequence[Check]) -> list[str]:
+    """What keeps this node from doing its work now, for those who may know no more."""
+    return [check.name for check in problems]
 
 
 def _stop_signals() -> asyncio.Event:
@@ -151,7 +155,7 @@ async def _first_start(node: Node, screen: Screen, with_sample: bool) -> None:
             screen.trouble(job.error)
 
     try:
-        sample = await node.first_start.run(with_sample, tell)
+        sample = await node.services.first_start.run(with_sample, tell)
         if sample is not None:
             screen.sample(sample)
     except VizNodeError as error:
@@ -163,10 +167,10 @@ async def _recover(node: Node) -> None:
     """Settle what a crash left open, then announce what this node sells, again and again."""
     while True:
         try:
-            await node.treasury.recover()
-            node.catalogue.forget_expired()
-            await node.publisher.serve_library()
-            await node.operations.pools.desk.serve_divisions()
+            await node.services.money.treasury.recover()
+            node.announcements.forget_expired()
+            await node.services.market.publisher.serve_library()
+            await node.services.pools.desk.serve_divisions()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)
         except UnreachableError as error:
@@ -182,7 +186,7 @@ async def _watch_transactions(node: Node) -> None:
     while True:
         await asyncio.sleep(_WATCH_SECONDS)
         try:
-            await node.treasury.recover()
+            await node.services.money.treasury.recover()
         except VizNodeError as error:
             log.warning("transactions: %s", error.message)
 
@@ -235,10 +239,10 @@ def _facts(config: Config, node: Node) -> dict[str, Any]:
     return {
         "home": str(config.home),
         "peer": node.network.peer_id,
-        "account": node.operations.account,
+        "account": node.keys.account,
         "addresses": " ".join(node.network.addresses),
-        "dashboard": node.operations.dashboard(),
+        "dashboard": node.login_link(),
         "moved": config.origins.get("api_port", "") if MOVED in config.origins.get("api_port", "") else "",
-        "chain": node.operations.facts["rpc_url"],
+        "chain": node.facts.rpc_url,
         "dev": config.dev,
     }

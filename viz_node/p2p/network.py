@@ -57,7 +57,7 @@ class PeerNetwork:
             tuple(announce),
             is_public,
         )
-        self._callbacks: list[Callable[[bytes], None]] = []
+        self._callbacks: list[Callable[[bytes], object]] = []
         self._thread: TrioThread | None = None
         self._core: Core | None = None
 
@@ -131,7 +131,7 @@ class PeerNetwork:
 
     # Announcements.
 
-    def on_announcement(self, callback: Callable[[bytes], None]) -> None:
+    def on_announcement(self, callback: Callable[[bytes], object]) -> None:
         """Call it in the asyncio loop with each valid announcement that is newer than what was seen before."""
         self._callbacks.append(callback)
 

@@ -7,7 +7,7 @@ on disk. A job that was running when the process died is queued again at the nex
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -24,20 +24,19 @@ Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
 class JobRunner:
     """Runs jobs by kind; kinds of the same lane never run at the same time."""
 
-    def __init__(self, store: Store, now: Callable[[], int], lanes: Mapping[str, str]) -> None:
+    def __init__(self, store: Store, now: Callable[[], int]) -> None:
         self._store = store
         self._now = now
-        self._locks = {lane: asyncio.Lock() for lane in set(lanes.values())}
-        self._lanes = lanes
-        self._handlers: dict[str, Handler] = {}
+        self._kinds: dict[str, tuple[asyncio.Lock, Handler]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
         self._watchers: dict[str, Callable[[Job], None]] = {}
         self._stopping = False
 
-    def register(self, kind: str, handler: Handler) -> None:
-        """Name the handler of a kind of job."""
-        self._handlers[kind] = handler
+    def register(self, kind: str, lane: str, handler: Handler) -> None:
+        """Name the lane and the handler of a kind of job."""
+        self._kinds[kind] = (self._locks.setdefault(lane, asyncio.Lock()), handler)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run what was queued or running when the process ended, the oldest first."""
@@ -62,6 +61,10 @@ class JobRunner:
         self._store.add_job(job)
         self._launch(job.job_id)
         return job
+
+    def order(self, kind: str, order: dict[str, Any]) -> dict[str, Any]:
+        """`submit` for people, who get the job's id."""
+        return {"job_id": self.submit(kind, order).job_id}
 
     def cancel(self, job_id: str) -> Job:
         """Stop a queued or running job. Raises: NotFoundError, UsageError."""
@@ -116,9 +119,10 @@ class JobRunner:
     async def _run(self, job_id: str) -> None:
         job = self.find(job_id)
         try:
-            async with self._locks[self._lanes[job.kind]]:
+            lock, handler = self._kinds[job.kind]
+            async with lock:
                 job = self._save(replace(self.find(job_id), state=JobState.RUNNING))
-                result = await self._handlers[job.kind](job, lambda progress: self._progress(job_id, progress))
+                result = await handler(job, lambda progress: self._progress(job_id, progress))
             self._save(replace(self.find(job_id), state=JobState.DONE, result=result))
         except asyncio.CancelledError:
             if not self._stopping and self.find(job_id).state is JobState.RUNNING:

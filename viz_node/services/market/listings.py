@@ -7,13 +7,12 @@ signed it; an offer when the chain's adapter has the manifest's digest, base, te
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from viz_node.domain import announcement as wire
-from viz_node.domain.announcement import Announcement, parse_announcement
+from viz_node.domain.announcement import Announcement
 from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, is_hex_digest
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
@@ -33,6 +32,7 @@ from viz_node.ports.market import Offers
 from viz_node.ports.network import Listening
 from viz_node.ports.state import Store
 from viz_node.services.library.look_up import adapter_named
+from viz_node.services.market.announcements import Announcements
 
 MANIFEST_METHOD = "manifest"
 # Anybody may announce any adapter under any name. Those who were heard of first are asked first: nobody knows an id
@@ -55,52 +55,24 @@ class Catalogue:
 
     def __init__(
         self,
+        announcements: Announcements,
         store: Store,
         network: Listening,
         market: Offers,
         verify: VerifyBytes,
         account: Account,
-        now: Callable[[], int],
     ) -> None:
+        self.announcements = announcements
         self._store = store
         self._network = network
         self._market = market
         self._verify = verify
         self._account = account
-        self._now = now
         self._name_by_number: dict[int, str] = {}
-
-    def check_announcement(self, raw: bytes) -> tuple[str, str, int]:
-        """Adapter id, peer and sequence of a properly signed announcement. Raises: VerificationError."""
-        signed = parse_announcement(raw, self._now())
-        item = signed.announcement
-        self._verify(item.peer_id, wire.SIGNING_CONTEXT + item.payload(), signed.signature)
-        return item.adapter_id, item.peer_id, item.sequence
-
-    def take_in(self, raw: bytes) -> None:
-        """Keep a verified announcement if it is newer than what we have of this peer."""
-        item = parse_announcement(raw, self._now()).announcement
-        self._store.save_announcement(f"{item.adapter_id}/{item.peer_id}", item.sequence, item.expires, raw)
-
-    def known(self) -> list[bytes]:
-        """The living announcements, for peers that come late."""
-        return list(self._store.list_announcements(self._now()))
-
-    def announced(self) -> list[Announcement]:
-        """The same, read; without those that this node's clock, when it is set back, makes too long-lived."""
-        now, items = self._now(), []
-        for raw in self._store.list_announcements(now):
-            with suppress(VerificationError):
-                items.append(parse_announcement(raw, now).announcement)
-        return items
-
-    def forget_expired(self) -> None:
-        """Drop the announcements that nobody repeated; strangers' rows must not add up for ever."""
-        self._store.remove_expired_announcements(self._now())
 
     async def search(self, text: str) -> list[dict[str, Any]]:
         """The listings whose name, base or id holds `text`; false ones are left out, unreachable ones have no price."""
-        items = self.announced()
+        items = self.announcements.living()
         wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
         rows = (self._describe(*group) for group in _by_adapter(wanted).items())
         found = await asyncio.gather(*rows, return_exceptions=True)
@@ -125,7 +97,9 @@ class Catalogue:
             return await self._compared(AdapterId(own.adapter_id), self.manifest_of(own))
         if is_hex_digest(adapter):
             return await self._compared(AdapterId(adapter), await self._manifest_of_id(AdapterId(adapter)))
-        items = [item for item in self.announced() if adapter == item.name or item.adapter_id.startswith(adapter)]
+        items = [
+            item for item in self.announcements.living() if adapter == item.name or item.adapter_id.startswith(adapter)
+        ]
         matching = _by_adapter(items)
         several = f"{len(matching)} adapters are called {adapter}", "name one by its id; see `search`"
         if len(matching) > _MOST_NAMESAKES:
@@ -175,7 +149,7 @@ class Catalogue:
     def names(self) -> dict[str, str]:
         """Names by adapter id: those of this node's library, else those that are announced."""
         own = {str(record.adapter_id): record.name for record in self._store.list_adapters() if record.adapter_id}
-        return {str(item.adapter_id): item.name for item in reversed(self.announced())} | own
+        return {str(item.adapter_id): item.name for item in reversed(self.announcements.living())} | own
 
     async def manifest(self, adapter_id: AdapterId, sources: Sequence[Announcement]) -> AdapterManifest:
         """The verified manifest, kept here or from the first of these peers that has it.
@@ -228,7 +202,7 @@ class Catalogue:
 
     async def _manifest_of_id(self, adapter_id: AdapterId) -> AdapterManifest:
         """From who announced it here, else from whom the DHT names, where all may write, too. Raises: as `manifest`."""
-        items = [item for item in self.announced() if item.adapter_id == adapter_id]
+        items = [item for item in self.announcements.living() if item.adapter_id == adapter_id]
         try:
             return await self.manifest(adapter_id, items)
         except VizNodeError as error:
@@ -237,9 +211,8 @@ class Catalogue:
                   for peer_id in await self._network.find_providers(adapter_id)}  # fmt: skip
         raw = await self._network.find_announcement(adapter_id)
         with suppress(VerificationError):
-            if raw is not None and self.check_announcement(raw)[0] == adapter_id:
-                self.take_in(raw)
-                found = parse_announcement(raw, self._now()).announcement
+            if raw is not None and self.announcements.check(raw)[0] == adapter_id:
+                found = self.announcements.take_in(raw)
                 others = {found.peer_id: found} | others
         sources = [item for item in others.values() if item.peer_id not in {item.peer_id for item in items}]
         if not sources:

@@ -118,7 +118,7 @@ class Publisher:
         )
         signature = self._trade.sealing.sign(wire.SIGNING_CONTEXT + item.payload())
         raw = SignedAnnouncement(item, signature).to_bytes()
-        self._trade.catalogue.take_in(raw)
+        self._trade.catalogue.announcements.take_in(raw)
         await self._trade.network.announce(item.adapter_id, raw)
 
     async def share(self, record: AdapterRecord) -> None:

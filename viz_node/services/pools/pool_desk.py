@@ -147,7 +147,7 @@ class PoolDesk:
         return next((item.addresses for item in self._announced() if item.peer_id == peer_id), ())
 
     def _announced(self) -> list[Any]:
-        return [item for item in self.trade.catalogue.announced() if item.peer_id != self.trade.keys.peer_id]
+        return [item for item in self.trade.catalogue.announcements.living() if item.peer_id != self.trade.keys.peer_id]
 
     async def ask(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> bytes:
         """One request to a party of a pool. Raises: as `PeerNetwork.request`."""

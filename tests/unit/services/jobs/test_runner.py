@@ -26,9 +26,9 @@ class Shop:
         self.runner = self.new_runner()
 
     def new_runner(self) -> JobRunner:
-        runner = JobRunner(self.store, lambda: 1, LANES)
-        for kind in LANES:
-            runner.register(kind, self.work)
+        runner = JobRunner(self.store, lambda: 1)
+        for kind, lane in LANES.items():
+            runner.register(kind, lane, self.work)
         runner.start(self.group)
         return runner
 

@@ -47,7 +47,7 @@ async def test_check_announcement__changed_or_forged__is_refused(world: World) -
     holder, peer, item = await sold(world)
     raw = signed(item, holder)
     thief = world.node("thief")
-    assert peer.catalogue.check_announcement(raw) == (item.adapter_id, item.peer_id, item.sequence)
+    assert peer.announcements.check(raw) == (item.adapter_id, item.peer_id, item.sequence)
     hostile = [
         signed(item, thief),
         signed(replace(item, expires=peer.now), holder),
@@ -63,7 +63,7 @@ async def test_check_announcement__changed_or_forged__is_refused(world: World) -
     ]
     for bad in hostile:
         with pytest.raises(VerificationError):
-            peer.catalogue.check_announcement(bad)
+            peer.announcements.check(bad)
 
 
 async def test_listing__holder_serves_another_manifest__is_refused_and_left_out(world: World) -> None:
@@ -146,8 +146,8 @@ async def test_announcement__stranger_claims_the_adapter__the_sellers_listing_st
     thief, newcomer, latest = world.node("thief"), world.node("newcomer"), world.node("latest")
     claim = signed(replace(item, peer_id=thief.keys.peer_id, sequence=2**53 - 1, name="mine"), thief)
     for listener in (peer, newcomer):
-        listener.catalogue.check_announcement(claim)
-        listener.catalogue.take_in(claim)
+        listener.announcements.check(claim)
+        listener.announcements.take_in(claim)
     newcomer.hear()  # it has heard the stranger first
     world.hub.announcements[item.adapter_id] = claim  # and the DHT tells the highest number
     for buyer in (peer, newcomer, latest):
@@ -166,7 +166,7 @@ async def test_name__strangers_use_it_for_adapters_that_do_not_exist__the_seller
     for number in range(3):
         bogus = signed(replace(item, adapter_id=f"{number:064x}", peer_id=thief.keys.peer_id), thief)
         for listener in (holder, peer):
-            listener.catalogue.take_in(bogus)
+            listener.announcements.take_in(bogus)
     for member in (holder, peer):
         assert (await member.catalogue.listing("elsin")).adapter_id == item.adapter_id
     thief.network.is_up = False  # what does not answer may be another adapter of this name
@@ -177,6 +177,6 @@ async def test_name__strangers_use_it_for_adapters_that_do_not_exist__the_seller
 
 async def test_announced__clock_is_set_back__nothing_breaks(world: World) -> None:
     _, peer, _ = await sold(world)
-    assert len(peer.catalogue.announced()) == 1
+    assert len(peer.announcements.living()) == 1
     peer.now -= 10 * 86_400
-    assert (peer.catalogue.announced(), await peer.catalogue.search("")) == ([], [])
+    assert (peer.announcements.living(), await peer.catalogue.search("")) == ([], [])

@@ -12,8 +12,8 @@ from viz_node.domain.job import Job
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work
 from viz_node.errors import TrainingError
-from viz_node.services.first_start import SAMPLE_NAME, FirstStart
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.node.first_start import SAMPLE_NAME, FirstStart
 from viz_node.storage.store import Store
 
 LANES = {"base_build": "compute", "train": "compute", "publish": "market"}
@@ -32,9 +32,9 @@ class World:
     hangs_at: str = ""
 
     def __post_init__(self) -> None:
-        self.workshop = self.publisher = self.works = self
-        for kind in LANES:
-            self.jobs.register(kind, self.carry_out)
+        self.workshop = self.works = self
+        for kind, lane in LANES.items():
+            self.jobs.register(kind, lane, self.carry_out)
 
     def bases(self) -> list[str]:
         return self.installed
@@ -47,14 +47,14 @@ class World:
         for path in set(paths) - known:
             self.store.add_work(make_work(path, author, rights), path)
 
-    async def do_base_build(self, *, seed: int) -> dict[str, Any]:
+    async def base_build(self, *, seed: int) -> dict[str, Any]:
         return {"job_id": self.jobs.submit("base_build", {"name": f"base-{seed}"}).job_id}
 
-    async def do_train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> dict[str, Any]:
+    async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> dict[str, Any]:
         assert [self.store.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
         return {"job_id": self.jobs.submit("train", {"name": name}).job_id}
 
-    async def do_publish(self, *, adapter: str, price: str) -> dict[str, Any]:
+    async def publish(self, *, adapter: str, price: str) -> dict[str, Any]:
         return {"job_id": self.jobs.submit("publish", {"adapter": adapter}).job_id}
 
     async def carry_out(self, job: Job, report: Any) -> dict[str, Any]:
@@ -84,13 +84,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def make_world(store: Store, **state: Any) -> World:
-    return World(store, JobRunner(store, lambda: 1, LANES), **state)
+    return World(store, JobRunner(store, lambda: 1), **state)
 
 
 async def run(world: World, with_sample: bool = True, until: Any = None) -> tuple[Any, list[tuple[str, str]]]:
     """One start of the node, ended by `until` when given: the result, and what was told."""
     told: list[tuple[str, str]] = []
-    sample = FirstStart(world.store, world.jobs, world, lambda: [Path("a.txt"), Path("b.txt")])  # type: ignore[arg-type]
+    rooms: Any = world
+    sample = FirstStart(world.store, world.jobs, rooms, rooms, rooms, lambda: [Path("a.txt"), Path("b.txt")])
     async with asyncio.TaskGroup() as group:
         world.jobs.start(group)
         task = group.create_task(sample.run(with_sample, lambda job: told.append((job.kind, str(job.state)))))

@@ -15,7 +15,8 @@ from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import Store
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.operate_node import Operations
+from viz_node.services.library.part import Library, ModelOperations
+from viz_node.services.market.part import Selling
 
 SAMPLE_NAME = "sample-harbour"
 SAMPLE_PRICE = "1.00"
@@ -30,11 +31,19 @@ class FirstStart:
     """Brings a new development node to something that can be searched, licensed and used."""
 
     def __init__(
-        self, store: Store, jobs: JobRunner, operations: Operations, write_samples: Callable[[], list[Path]]
+        self,
+        store: Store,
+        jobs: JobRunner,
+        library: Library,
+        models: ModelOperations,
+        selling: Selling,
+        write_samples: Callable[[], list[Path]],
     ) -> None:
         self._store = store
         self._jobs = jobs
-        self._operations = operations
+        self._library = library
+        self._models = models
+        self._selling = selling
         self._write_samples = write_samples
 
     async def run(self, with_sample: bool, tell: Tell) -> dict[str, Any] | None:
@@ -65,13 +74,13 @@ class FirstStart:
         if with_sample and self._store.get_setting(_SETTING) is None:
             is_new = not self._store.list_works() and not self._store.list_adapters()
             self._store.set_setting(_SETTING, _WANTED if is_new else _OVER)
-        if not self._operations.workshop.bases():
+        if not self._library.workshop.bases():
             yield "base_build"
         if not with_sample or self._store.get_setting(_SETTING) != _WANTED:
             return
         if adapter_named(self._store, SAMPLE_NAME) is None:
             yield "train"
-        if SAMPLE_NAME not in {record.name for record in self._operations.publisher.published()}:
+        if SAMPLE_NAME not in {record.name for record in self._models.published()}:
             yield "publish"
 
     def _newest(self, stage: str) -> Job | None:
@@ -82,18 +91,18 @@ class FirstStart:
 
     async def _submit(self, stage: str) -> str:
         if stage == "base_build":
-            answer = await self._operations.do_base_build(seed=0)
+            answer = await self._models.base_build(seed=0)
         elif stage == "train":
             works = await self._take_in_samples()
-            answer = await self._operations.do_train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))
+            answer = await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))
         else:
-            answer = await self._operations.do_publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
+            answer = await self._selling.publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
         return str(answer["job_id"])
 
     async def _take_in_samples(self) -> list[str]:
         """The works, which a start before this one may have taken in already."""
         paths = [FilePath(str(path)) for path in self._write_samples()]
-        await self._operations.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
+        await self._library.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
         return [str(work.work_id) for work in self._store.list_works() if work.author == SAMPLE_AUTHOR]
 
     def _describe(self) -> dict[str, Any]:

@@ -1,0 +1,32 @@
+"""The jobs' part: what runs, and how a person stops it or tries it again."""
+
+from viz_node.services.jobs.runner import JobRunner, describe_job
+from viz_node.services.part import Answer, Part, Rows, operations_of
+
+
+class JobOperations:
+    """What people ask of jobs."""
+
+    def __init__(self, jobs: JobRunner) -> None:
+        self._jobs = jobs
+
+    async def jobs_list(self) -> Rows:
+        """All jobs, the newest first."""
+        return [describe_job(job) for job in self._jobs.list_jobs()]
+
+    async def jobs_show(self, *, job: str) -> Answer:
+        """One job."""
+        return describe_job(self._jobs.find(job))
+
+    async def jobs_cancel(self, *, job: str) -> Answer:
+        """Stop a job."""
+        return describe_job(self._jobs.cancel(job))
+
+    async def jobs_resume(self, *, job: str) -> Answer:
+        """Queue a stopped job again."""
+        return describe_job(self._jobs.resume(job))
+
+
+def jobs_part(jobs: JobRunner) -> Part:
+    """Whatever carries the jobs out, they are shown here."""
+    return Part(operations_of(JobOperations(jobs)))

@@ -1,0 +1,74 @@
+"""The money's part: what this account earns, and what the market may take from it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from viz_node.domain.statement import parse_period
+from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.money.allow_market import Allowances
+from viz_node.services.money.settle_royalties import Royalties
+from viz_node.services.money.transact import Treasury
+from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+
+
+class MoneyOperations:
+    """What people ask of their money; `name_of` an adapter's number, empty where no name is known."""
+
+    def __init__(
+        self, money: "Money", jobs: JobRunner, name_of: Callable[[int], str], is_test_gas: bool, market: str
+    ) -> None:
+        self._royalties, self._allowances, self._jobs = money.royalties, money.allowances, jobs
+        self._name_of, self._is_test_gas, self._market = name_of, is_test_gas, market
+
+    async def royalties(self) -> Answer:
+        """What this account earns."""
+        answer = await self._royalties.show()
+        sales = [sale | {"name": self._name_of(sale["adapter"])} for sale in answer["sales"]]
+        return answer | {"sales": sales, "rows": self._with_names(answer["rows"])}
+
+    async def royalties_statement(self, *, period: str | None = None) -> Rows:
+        """Every sale, share and claim, by ledger entry."""
+        return self._with_names(await self._royalties.statement(None if period is None else parse_period(period)))
+
+    async def royalties_claim(self) -> Answer:
+        """Take what is due."""
+        return self._jobs.order("claim", {"name": "royalties"})
+
+    async def plan_claim(self) -> Rows:
+        """What claiming brings and costs."""
+        return gas_only(await self._royalties.plan_claim(), self._is_test_gas)
+
+    async def allowance(self) -> Answer:
+        """What the market may take from this account."""
+        return await self._allowances.show() | {"market": self._market}
+
+    async def plan_allowance_revoke(self) -> Rows:
+        """What taking it back costs and means."""
+        return gas_only(await self._allowances.plan_revocation(), self._is_test_gas)
+
+    async def allowance_revoke(self) -> Answer:
+        """Take it back."""
+        return self._jobs.order("revoke", {"name": "allowance"})
+
+    def _with_names(self, rows: Rows) -> Rows:
+        """Rows of splits with the names of the adapters that are paid into them; a number where no name is known."""
+        return [row | {"adapters": [self._name_of(n) or f"#{n}" for n in row["adapters"]]} for row in rows]
+
+
+@dataclass(frozen=True)
+class Money:
+    """The use cases of this stage."""
+
+    treasury: Treasury
+    royalties: Royalties
+    allowances: Allowances
+
+    def part(self, operations: MoneyOperations) -> Part:
+        """Claims and revocations are jobs."""
+        handlers = {"claim": self.royalties.claim, "revoke": self.allowances.revoke}
+        return Part(operations_of(operations), on_lane(Lane.MARKET, handlers))
+
+
+def gas_only(plan: Rows, is_test_gas: bool) -> Rows:
+    """The plan of what costs gas alone; on a development chain that is nothing."""
+    return [row | {"is_test_gas": is_test_gas} for row in plan]

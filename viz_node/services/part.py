@@ -1,0 +1,55 @@
+"""What one stage of a node brings to it: a `Part`. A new command touches one Part, its command and its page.
+
+Operations are what people ask for, by the local API's names; handlers carry out jobs, those of one lane one after
+another; answers go to peers, by method; watchers take what is open one step on, again and again.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from viz_node.ports.node import AnswerPeer
+from viz_node.services.jobs.runner import Handler
+
+Answer = dict[str, Any]
+Rows = list[dict[str, Any]]
+Operation = Callable[..., Awaitable[Any]]
+Watcher = Callable[[], Awaitable[None]]
+
+
+class Lane(StrEnum):
+    """Jobs of one lane run one after another."""
+
+    COMPUTE = "compute"
+    INFERENCE = "inference"
+    MARKET = "market"
+    METERED = "metered"
+    TRANSFER = "transfer"
+    FEDERATION = "federation"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One stage of the node, as the composition root puts it to work."""
+
+    operations: Mapping[str, Operation]
+    handlers: Mapping[str, tuple[Lane, Handler]] = field(default_factory=dict)
+    answers: Mapping[str, AnswerPeer] = field(default_factory=dict)
+    watchers: tuple[Watcher, ...] = ()
+
+
+def operations_of(*desks: object) -> dict[str, Operation]:
+    """The public coroutine methods of these objects, by name."""
+    found: dict[str, Operation] = {}
+    for desk in desks:
+        for name, method in inspect.getmembers(desk, inspect.iscoroutinefunction):
+            if not name.startswith("_"):
+                found[name] = method
+    return found
+
+
+def on_lane(lane: Lane, handlers: Mapping[str, Handler]) -> dict[str, tuple[Lane, Handler]]:
+    """The handlers by kind of job, all on one lane."""
+    return {kind: (lane, handler) for kind, handler in handlers.items()}
