@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from viz_node.ports.state import Store
-from viz_node.services.money.transact import Treasury
+from viz_node.services.compose import Services
 
 T = TypeVar("T")
 _PAUSE_SECONDS = 0.05
@@ -27,13 +27,13 @@ class Payer(Protocol):
     """A node, or a member of a test's world."""
 
     store: Store
-    treasury: Treasury
+    services: Services
 
 
 async def until_shown(node: Payer) -> None:
     """Wait for the transactions that the node has sent and does not wait for itself."""
     for entry in node.store.pending_outbox():
-        await node.treasury.finish(entry.order_id)
+        await node.services.money.treasury.finish(entry.order_id)
 
 
 def until_blocking(

@@ -26,10 +26,10 @@ from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.services.compose import Choices, Ports, Tools, compose
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.money.transact import Patience
 from viz_node.services.node.part import NodeFacts, Views
+from viz_node.services.part import Report
 from viz_node.services.uses.serve_uses import USE_METHOD
 
 NOW = 1_800_000_000
@@ -123,7 +123,7 @@ class Member:
         )  # fmt: skip
         views = Views(dashboard=str, check_health=list, find_problems=list, describe_config=list)
         choices = Choices(Patience(mined_seconds=self.world.mined_seconds), self.world.patience_seconds)
-        services = compose(ports, tools, FACTS, views, choices)
+        self.services = services = compose(ports, tools, FACTS, views, choices)
         money, market, uses = services.money, services.market, services.uses
         self.treasury, self.royalties, self.allowances = money.treasury, money.royalties, money.allowances
         self.catalogue, self.publisher, self.buyer = market.catalogue, market.publisher, market.buyer

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from viz_node.domain.job import Job
 from viz_node.ports.node import AnswerPeer
-from viz_node.services.jobs.runner import Handler
 
 Answer = dict[str, Any]
 Rows = list[dict[str, Any]]
+Report = Callable[[dict[str, Any]], None]
+Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
 Operation = Callable[..., Awaitable[Any]]
 Watcher = Callable[[], Awaitable[None]]
 

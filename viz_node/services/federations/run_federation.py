@@ -20,9 +20,9 @@ from viz_node.ports.keys import Keys
 from viz_node.ports.network import Tunnels
 from viz_node.ports.state import Store
 from viz_node.services.federations.join_federation import request_terms
-from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.train_adapter import RunWorker, Workshop, describe_adapter
+from viz_node.services.part import Report
 
 WORKER = "viz_node.daemon.federation_worker"
 _RETRY_SECONDS = 3.0

@@ -7,18 +7,16 @@ on disk. A job that was running when the process died is queued again at the nex
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
 from viz_node.domain.job import Job, JobState, check_transition
 from viz_node.errors import UsageError, VizNodeError, describe_error, disk_full
 from viz_node.ports.state import Store
+from viz_node.services.part import Handler
 
 log = logging.getLogger(__name__)
-
-Report = Callable[[dict[str, Any]], None]
-Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
 
 
 class JobRunner:

@@ -10,11 +10,11 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.ports.state import Store
-from viz_node.services.jobs.runner import Handler, JobRunner
+from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.remove_adapter import Removals
 from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop, base_name, describe_adapter
-from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+from viz_node.services.part import Answer, Handler, Lane, Part, Rows, on_lane, operations_of
 
 Published = Callable[[], list[AdapterRecord]]
 ExportFiles = Callable[[str, str], object]

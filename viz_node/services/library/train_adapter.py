@@ -11,9 +11,9 @@ from viz_node.domain.job import Job
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import Store
-from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.part import Report
 
 WORKER = "viz_node.models.worker"
 RunWorker = Callable[[str, Mapping[str, Any], Report], Awaitable[dict[str, Any]]]

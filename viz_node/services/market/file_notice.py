@@ -6,8 +6,8 @@ from typing import Any
 from viz_node.domain.ids import format_coin, is_hex_digest
 from viz_node.domain.job import Job
 from viz_node.errors import UsageError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.trade import Trade
+from viz_node.services.part import Report
 
 
 class Notices:

@@ -16,13 +16,13 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.transaction import Call
 from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, RefusedError, UsageError, VerificationError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.trade import Trade
 from viz_node.services.money.pay_price import Payments
+from viz_node.services.part import Report
 from viz_node.services.pools.subscribe_pool import Subscriptions
 
 CheckAdapter = Callable[[Path], object]

@@ -34,10 +34,10 @@ from viz_node.domain.royalty import (
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, DeadlineError, NotFoundError, RefusedError, UsageError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named, entry_of
 from viz_node.services.market.listings import seal_envelope
 from viz_node.services.market.trade import Trade
+from viz_node.services.part import Report
 
 _LIFETIME_SECONDS = 24 * 3600
 

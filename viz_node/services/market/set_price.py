@@ -16,11 +16,11 @@ from viz_node.domain.offer import Offer
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.listings import delivery_of, moves_of
 from viz_node.services.market.plan_purchase import parts_of
 from viz_node.services.market.publish_adapter import offer_of
 from viz_node.services.market.trade import Trade
+from viz_node.services.part import Report
 
 CURVE_STEPS = 59
 """One less than the points of the curve, which a terminal shows in one line."""

@@ -5,8 +5,8 @@ from typing import Any
 
 from viz_node.domain.ids import TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.trade import Trade
+from viz_node.services.part import Report
 
 # Wallets allow 2^256 - 1 where they mean everything, and some tokens count no payment against it.
 UNLIMITED = 1 << 255

@@ -12,8 +12,8 @@ from viz_node.domain.statement import StatementLine, statement
 from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError
 from viz_node.ports.money import Earnings
-from viz_node.services.jobs.runner import Report
 from viz_node.services.money.transact import Treasury
+from viz_node.services.part import Report
 from viz_node.services.pools.join_pool import PoolMembers
 
 # About sixty thousand gas each: a full transaction fits several times into any chain's block.

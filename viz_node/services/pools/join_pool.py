@@ -30,7 +30,7 @@ from viz_node.errors import (
     VerificationError,
     VizNodeError,
 )
-from viz_node.services.jobs.runner import Report
+from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import JOIN_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)

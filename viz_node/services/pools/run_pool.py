@@ -43,8 +43,8 @@ from viz_node.domain.pool import (
 from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shares, with_platform
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, UsageError, VizNodeError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.check_signature import accepts, divide_signed, is_signed_now
+from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import STATEMENTS_METHOD, PoolDesk, for_each, page_of
 
 log = logging.getLogger(__name__)

@@ -25,9 +25,9 @@ from viz_node.domain.pool import (
 )
 from viz_node.domain.transaction import Call
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
-from viz_node.services.jobs.runner import Report
 from viz_node.services.library.look_up import adapter_named, entry_of
 from viz_node.services.money.pay_price import Payments
+from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, for_each
 
 log = logging.getLogger(__name__)

@@ -29,10 +29,10 @@ from viz_node.errors import (
     VerificationError,
 )
 from viz_node.ports.keys import VerifyBytes, VoucherSigning
-from viz_node.services.jobs.runner import Report
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.trade import Trade
 from viz_node.services.money.pay_price import Payments
+from viz_node.services.part import Report
 from viz_node.services.uses.serve_uses import USE_METHOD, receipt_row
 
 PAID = "pay:"

@@ -9,7 +9,8 @@ import pytest
 from tests.fakes.store import MemoryStore
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import NotFoundError, RefusedError, UsageError
-from viz_node.services.jobs.runner import JobRunner, Report, describe_job
+from viz_node.services.jobs.runner import JobRunner, describe_job
+from viz_node.services.part import Report
 
 LANES = {"slow": "one", "other": "one", "quick": "two"}
 
