@@ -24,20 +24,20 @@ LIMITS = {
     "circles of modules": 0,
     "circles of packages": 1,
     "arrows that run up": 5,
-    "modules over 400 lines": 2,
-    "median lines of a module": 107,
+    "modules over 400 lines": 0,
+    "median lines of a module": 100,
     "functions over 50 lines": 1,
     "functions over 25 lines, in percent": 2.2,
     "functions with over 6 parameters": 9,
-    "classes with over 15 methods": 4,
-    "ports with over 10 verbs": 5,
-    "classes with over 15 methods, with inherited ones": 8,
-    "ports with over 10 verbs, with inherited ones": 6,
-    "untyped bags in services": 282,
-    "Any": 820,
-    "Any in services": 207,
+    "classes with over 15 methods": 3,
+    "ports with over 10 verbs": 0,
+    "classes with over 15 methods, with inherited ones": 7,
+    "ports with over 10 verbs, with inherited ones": 1,
+    "untyped bags in services": 280,
+    "Any": 805,
+    "Any in services": 205,
 }
-LEAST = {"lines of tests per line of source": 0.718}
+LEAST = {"lines of tests per line of source": 0.74}
 
 
 @pytest.fixture(scope="module")
