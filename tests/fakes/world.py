@@ -126,6 +126,11 @@ class Member:
         self.services = services = compose(ports, tools, FACTS, views, choices)
         money, market, uses = services.money, services.market, services.uses
         self.treasury, self.royalties, self.allowances = money.treasury, money.royalties, money.allowances
+        self.payments, self.royalty_plans, self.allowance_plans = (
+            money.payments,
+            money.royalty_plans,
+            money.allowance_plans,
+        )
         self.catalogue, self.publisher, self.buyer = market.catalogue, market.publisher, market.buyer
         self.orders, self.deliveries, self.prices = market.key_orders, market.deliveries, market.prices
         self.pools, self.metered, self.meter, self.jobs = services.pools, uses.metered, uses.meter, services.jobs

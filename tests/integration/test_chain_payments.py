@@ -34,8 +34,10 @@ from viz_node.domain.signing import text_digest
 from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
-from viz_node.services.market.trade import Trade
 from viz_node.services.money.pay_price import Payments
+from viz_node.services.money.quote_gas import GasQuotes
+from viz_node.services.money.quote_payment import PaymentQuotes
+from viz_node.services.money.sign_permit import Permits
 from viz_node.services.money.transact import Treasury
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
@@ -77,10 +79,9 @@ class Payer:
     def __init__(self, market: AnvilMarket, sender: TransactionSender | None = None) -> None:
         self.market, self.sender = market, sender or market.buyer
         treasury = Treasury(MemoryStore(), self.sender, lambda: 1)
-        others: Any = None
-        self.payments = Payments(
-            Trade(MemoryStore(), self.sender, others, others, market.gateway, treasury, others, others, lambda: 1)
-        )
+        permits = Permits(market.gateway, self.sender, self.sender.account)
+        self.payments = Payments(MemoryStore(), market.gateway, treasury, permits, self.sender.account)
+        self.quotes = PaymentQuotes(market.gateway, GasQuotes(self.sender), permits, self.sender.account)
 
     async def buy(self, offer_id: int) -> int:
         """Pay, and how many transactions that took."""
@@ -112,7 +113,7 @@ def alter_token(market: AnvilMarket, **changed: str) -> None:
 async def test_execute__token_with_permits__one_transaction_at_the_price_that_was_quoted(market: AnvilMarket) -> None:
     payer, offer_id = Payer(market), market.publish()
     before = market.gateway.balances(payer.sender.account)
-    quote = await payer.payments.quote(PRICE, lambda: payer.purchase(offer_id))
+    quote = await payer.quotes.quote(PRICE, lambda: payer.purchase(offer_id))
     assert market.gateway.balances(payer.sender.account) == before
     assert await payer.buy(offer_id) == 1
     after = market.gateway.balances(payer.sender.account)
@@ -155,7 +156,7 @@ async def test_execute__token_like_usdt__purchase_that_failed_half_way_locks_no_
     def call() -> Call:
         return market.gateway.prepare_buy(order.item, order.holder, order.max_price, order.order_ref)
 
-    quote = await payer.payments.quote(amount, call)
+    quote = await payer.quotes.quote(amount, call)
     await payer.payments.execute("second", amount, call, {"kind": "buy"})
     after = market.gateway.balances(payer.sender.account)
     assert (before.token - after.token, allowance()) == (amount, 0)
@@ -188,7 +189,7 @@ async def test_execute__signer_elsewhere__signs_permit_and_transaction_and_is_no
     remote = RemoteSigner(market.rpc_url, account)
     payer = Payer(market, TransactionSender(market.rpc_url, market.deployment, remote))
     remote.sign_typed_data = lambda data: pytest.fail("a plan asked for a signature")  # type: ignore[method-assign]
-    quote = await payer.payments.quote(PRICE, lambda: payer.purchase(offer_id))
+    quote = await payer.quotes.quote(PRICE, lambda: payer.purchase(offer_id))
     del remote.sign_typed_data
     before = market.gateway.balances(account)
     assert await payer.buy(offer_id) == 1

@@ -92,7 +92,9 @@ class Node:
         catalogue = Catalogue(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
         treasury = Treasury(self.store, MemorySender(chain, self.keys.account), lambda: 1)
         sealing = Sealing(self.keys)
-        trade = Trade(self.store, self.keys, sealing, self.network, market, treasury, catalogue, delivery, lambda: 1)
+        none: Any = None
+        money = market, treasury, none, none, none
+        trade = Trade(self.store, self.keys, sealing, self.network, *money, catalogue, delivery, lambda: 1)
         return Publisher(trade, self.home, blob_id_of)
 
     async def _run_worker(

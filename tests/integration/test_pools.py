@@ -137,13 +137,13 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
     await made.watch(made.operator, made.challenger)
     assert made.root_states() == ["adopted"]
     for member in (ann, bob, made.operator):
-        assert "are added to" in (await member.royalties.plan_claim())[0]["consequence"]
+        assert "are added to" in (await member.royalty_plans.claim())[0]["consequence"]
         assert (await member.royalties.show())["in_pools"] != "0.00"
         await made.watch(member)  # which credits it, unasked
         assert (await member.royalties.show())["in_pools"] == "0.00"
         assert made.accrued(member) > 0
         await done(member, "claim", {"name": "royalties"})
-        assert await member.royalties.plan_claim() == []
+        assert await member.royalty_plans.claim() == []
     # Rita's 7.00 go 3:1, Rob's all to Bob; the operator's reserve has the other 30 percent of both.
     assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
     assert made.accrued(made.operator) == 6_000_000
@@ -366,7 +366,7 @@ async def test_credit__costs_more_than_a_tenth__waits_for_its_last_month(chain: 
     await ann.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
     (due,) = await ann.pools.members._dues()
     assert due.brought == 5_250_000 * 97 // 100
-    costs = await ann.treasury.quote_wei(made.gateway.prepare_claim_pool([due.claim]))
+    costs = await ann.trade.quotes.quote_wei(made.gateway.prepare_claim_pool([due.claim]))
     ann.pools.desk._coin_price = due.brought * 10**18 // (2 * costs)
     await made.watch(ann)
     assert made.accrued(ann) == 0

@@ -8,6 +8,7 @@ from typing import Protocol
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.ports import network as networks
 from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
+from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
 from viz_node.ports.node import Answering, Neighbours, Purse
 from viz_node.ports.state import Store
 from viz_node.services.federations.join_federation import Federations
@@ -33,10 +34,14 @@ from viz_node.services.market.plan_purchase import PurchasePlans
 from viz_node.services.market.publish_adapter import Publisher
 from viz_node.services.market.set_price import Prices
 from viz_node.services.market.trade import MarketGateway, PeerNetwork, Sealing, Trade
-from viz_node.services.money.allow_market import Allowances
+from viz_node.services.money.allow_market import AllowancePlans, Allowances
 from viz_node.services.money.part import Money, MoneyOperations
-from viz_node.services.money.settle_royalties import Royalties
-from viz_node.services.money.transact import AccountSender, Patience, Treasury
+from viz_node.services.money.pay_price import Payments
+from viz_node.services.money.quote_gas import GasQuotes
+from viz_node.services.money.quote_payment import PaymentQuotes
+from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans
+from viz_node.services.money.sign_permit import Permits
+from viz_node.services.money.transact import Patience, Treasury
 from viz_node.services.node.first_start import FirstStart
 from viz_node.services.node.part import NodeFacts, NodeOperations, Views
 from viz_node.services.part import Operation, Part, Watcher, operations_of
@@ -61,6 +66,10 @@ class Network(PeerNetwork, networks.Invitations, networks.Tunnels, Answering, Ne
 
 class Chain(MarketGateway, Purse, Protocol):
     """All that the chain tells, and the calls that change it."""
+
+
+class AccountSender(TransactionSender, GasPricing, TypedDataSigning, Protocol):
+    """One account on one chain, with what its calls cost."""
 
 
 @dataclass(frozen=True)
@@ -134,16 +143,23 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     jobs = JobRunner(ports.store, ports.now)
     treasury = Treasury(ports.store, ports.sender, ports.now, choices.patience, lambda entry: _undo(jobs, entry))
     catalogue = Catalogue(ports.announcements, ports.store, ports.network, ports.market, ports.verify, account)
+    paying = _paying(ports, treasury)
     trade = Trade(
-        ports.store, ports.keys, ports.sealing, ports.network, ports.market, treasury, catalogue,
-        ports.delivery, ports.now,
+        ports.store, ports.keys, ports.sealing, ports.network, ports.market, treasury, paying.quotes, paying.payments,
+        paying.payment_quotes, catalogue, ports.delivery, ports.now,
     )  # fmt: skip
     publisher = Publisher(trade, tools.directory / "bundles", tools.blob_id_of)
     library = _library(ports, tools, publisher.unshare)
     desk = PoolDesk(trade, tools.directory / "pools", choices.coin_price)
     pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
-    royalties = Royalties(ports.market, treasury, account, pools.members)
-    money = Money(treasury, royalties, Allowances(trade))
+    money = Money(
+        treasury,
+        paying.payments,
+        Royalties(ports.market, treasury, account, pools.members),
+        RoyaltyPlans(ports.market, paying.quotes, account, pools.members),
+        Allowances(ports.market, treasury, account),
+        AllowancePlans(ports.market, paying.quotes, account),
+    )
     market = _market(trade, publisher, pools, tools, choices)
     metered = Metered(trade, ports.vouchers, ports.verify)
     meter = Meter(trade, ports.vouchers, library.workshop.write)
@@ -170,6 +186,22 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
             ports.network.serve(method, answer)
     first_start = FirstStart(ports.store, jobs, library, models, selling, tools.write_samples)
     return Services(jobs, library, money, market, pools, uses, first_start, parts)
+
+
+@dataclass(frozen=True)
+class _Paying:
+    """What payments cost, and making them."""
+
+    quotes: GasQuotes
+    payments: Payments
+    payment_quotes: PaymentQuotes
+
+
+def _paying(ports: Ports, treasury: Treasury) -> _Paying:
+    market, account = ports.market, ports.keys.account
+    quotes, permits = GasQuotes(ports.sender), Permits(market, ports.sender, account)
+    payments = Payments(ports.store, market, treasury, permits, account)
+    return _Paying(quotes, payments, PaymentQuotes(market, quotes, permits, account))
 
 
 def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None]) -> Library:

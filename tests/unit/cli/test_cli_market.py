@@ -55,7 +55,7 @@ async def ask_everything(directory: Path) -> Answers:
     answers |= {"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")}
     answers |= {"pricing_show": await peer.prices.show("elsin", at=1_900_000_000)}
     answers |= {"license_list": await LicenseList(world.market(), peer.catalogue, peer.keys.account).held()}
-    claims = [row | {"is_test_gas": False} for row in await holder.royalties.plan_claim()]
+    claims = [row | {"is_test_gas": False} for row in await holder.royalty_plans.claim()]
     return answers | dict.fromkeys(("plan_claim", "plan_publish", "plan_pricing"), claims)
 
 

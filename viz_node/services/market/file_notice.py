@@ -35,7 +35,7 @@ class Notices:
     async def plan(self, adapter: str, digest: str, answers: int | None) -> list[dict[str, Any]]:
         """What it costs and means. Raises: as `check`, TransactionRevertedError."""
         call = self._call(await self.check(adapter, digest, answers))
-        gas = format_coin(await self._trade.treasury.quote_wei(call))
+        gas = format_coin(await self._trade.quotes.quote_wei(call))
         consequence = "this account and the text's digest are on record permanently; licenses stay"
         return [{"what": call.description, "amount": "", "gas": gas, "consequence": consequence}]
 

@@ -21,7 +21,6 @@ from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.trade import Trade
-from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
 from viz_node.services.pools.subscribe_pool import Subscriptions
 
@@ -42,7 +41,7 @@ class Buyer:
         blob_id_of: Callable[[Path], str],
     ) -> None:
         self._trade = trade
-        self._payments = Payments(trade)
+        self._payments = trade.payments
         self._orders = orders
         self._subscriptions = subscriptions
         self._directory = directory

@@ -43,7 +43,7 @@ class PublicationPlans:
             {
                 "what": f"publish {record.name}",
                 "amount": "",
-                "gas": format_coin(await self._trade.treasury.quote_wei(call)),
+                "gas": format_coin(await self._trade.quotes.quote_wei(call)),
                 "consequence": f"name, terms and split are public permanently; sold at {price} until withdrawn",
                 "paid_to": parts_of(offer.price, split.shares, self._trade.keys.account, facts),
             },

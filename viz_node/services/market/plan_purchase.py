@@ -15,7 +15,7 @@ from viz_node.errors import VizNodeError
 from viz_node.services.market.license_adapter import Buyer, require_price
 from viz_node.services.market.listings import MANIFEST_METHOD, Listing
 from viz_node.services.market.trade import Trade
-from viz_node.services.money.pay_price import MakeCall, Payments
+from viz_node.services.money.sign_permit import MakeCall
 
 _ANSWER_SECONDS = 5.0
 """How long a person waits to hear whether the holder's node is there."""
@@ -36,7 +36,7 @@ class PurchasePlans:
             return []
         require_price(name, offer, limit)
         is_order = await self._buyer.is_ordered(offer)
-        quote = await Payments(self._trade).quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
+        quote = await self._trade.payment_quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
         facts = await asyncio.to_thread(self._trade.market.facts)
         pay = {
             "what": f"{'order' if is_order else 'buy'} {name}",

@@ -74,10 +74,10 @@ class Prices:
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
         key_hash = bytes.fromhex(manifest.key_hash)
-        terms, market, treasury = offer_of(order["terms"]), self._trade.market, self._trade.treasury
+        terms, market, quotes = offer_of(order["terms"]), self._trade.market, self._trade.quotes
         facts = await asyncio.to_thread(market.facts)
         price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
-        offered = await treasury.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
+        offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
         row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
         row |= {"consequence": "what is sold from then on costs this"}
         rows: list[dict[str, Any]] = [
@@ -85,7 +85,7 @@ class Prices:
         ]
         ids = [offer.offer_id for offer in offers if offer.is_open]
         if ids:
-            gas = format_coin(await treasury.quote_wei(market.prepare_withdraw(number, ids)))
+            gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
             consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
             rows.append({"what": f"withdraw offers {', '.join(map(str, ids))}", "amount": "", "gas": gas,
                          "consequence": consequence})  # fmt: skip
@@ -115,7 +115,7 @@ class Prices:
         ids = [offer.offer_id for offer in offers if offer.is_open]
         if not ids:
             return []
-        gas = format_coin(await self._trade.treasury.quote_wei(self._trade.market.prepare_withdraw(number, ids)))
+        gas = format_coin(await self._trade.quotes.quote_wei(self._trade.market.prepare_withdraw(number, ids)))
         consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
         what = f"withdraw {name}: offers {', '.join(map(str, ids))}"
         return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]

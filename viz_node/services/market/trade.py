@@ -10,6 +10,8 @@ from viz_node.ports import keys, market, money, network, pools, uses
 from viz_node.ports.keys import KeyDelivery, Keys
 from viz_node.ports.state import Store
 from viz_node.services.market.listings import Catalogue
+from viz_node.services.money.pay_price import Payments
+from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.transact import Treasury
 
 
@@ -67,6 +69,9 @@ class Trade:
     network: PeerNetwork
     market: MarketGateway
     treasury: Treasury
+    quotes: money.Quotes
+    payments: Payments
+    payment_quotes: PaymentQuotes
     catalogue: Catalogue
     delivery: KeyDelivery
     now: Callable[[], int]

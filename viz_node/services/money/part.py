@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from viz_node.domain.statement import parse_period
 from viz_node.services.jobs.runner import JobRunner
-from viz_node.services.money.allow_market import Allowances
-from viz_node.services.money.settle_royalties import Royalties
+from viz_node.services.money.allow_market import AllowancePlans, Allowances
+from viz_node.services.money.pay_price import Payments
+from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans
 from viz_node.services.money.transact import Treasury
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
 
@@ -18,6 +19,7 @@ class MoneyOperations:
         self, money: "Money", jobs: JobRunner, name_of: Callable[[int], str], is_test_gas: bool, market: str
     ) -> None:
         self._royalties, self._allowances, self._jobs = money.royalties, money.allowances, jobs
+        self._royalty_plans, self._allowance_plans = money.royalty_plans, money.allowance_plans
         self._name_of, self._is_test_gas, self._market = name_of, is_test_gas, market
 
     async def royalties(self) -> Answer:
@@ -36,7 +38,7 @@ class MoneyOperations:
 
     async def plan_claim(self) -> Rows:
         """What claiming brings and costs."""
-        return gas_only(await self._royalties.plan_claim(), self._is_test_gas)
+        return gas_only(await self._royalty_plans.claim(), self._is_test_gas)
 
     async def allowance(self) -> Answer:
         """What the market may take from this account."""
@@ -44,7 +46,7 @@ class MoneyOperations:
 
     async def plan_allowance_revoke(self) -> Rows:
         """What taking it back costs and means."""
-        return gas_only(await self._allowances.plan_revocation(), self._is_test_gas)
+        return gas_only(await self._allowance_plans.revocation(), self._is_test_gas)
 
     async def allowance_revoke(self) -> Answer:
         """Take it back."""
@@ -60,8 +62,11 @@ class Money:
     """The use cases of this stage."""
 
     treasury: Treasury
+    payments: Payments
     royalties: Royalties
+    royalty_plans: RoyaltyPlans
     allowances: Allowances
+    allowance_plans: AllowancePlans
 
     def part(self, operations: MoneyOperations) -> Part:
         """Claims and revocations are jobs."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
@@ -11,19 +11,30 @@ from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
 from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError
-from viz_node.ports.money import Earnings
-from viz_node.services.money.transact import Treasury
+from viz_node.ports.money import Earnings, Quotes, Spending
 from viz_node.services.part import Report
-from viz_node.services.pools.join_pool import PoolMembers
 
 # About sixty thousand gas each: a full transaction fits several times into any chain's block.
 MOST_CLAIMS = 50
 
 
+class PoolMoney(Protocol):
+    """What pools owe to the account's splits, and having it credited."""
+
+    async def owed(self) -> int: ...
+    async def collect(self, job: Job, report: Report) -> list[str]: ...
+
+
+class PoolPlans(Protocol):
+    """What having it credited would bring and cost."""
+
+    async def credits(self) -> list[dict[str, Any]]: ...
+
+
 class Royalties:
     """The recipient's side of every sale."""
 
-    def __init__(self, market: Earnings, treasury: Treasury, account: Account, pools: PoolMembers) -> None:
+    def __init__(self, market: Earnings, treasury: Spending, account: Account, pools: PoolMoney) -> None:
         self._market = market
         self._pools = pools
         self._treasury = treasury
@@ -39,7 +50,7 @@ class Royalties:
         return {
             "account": self._account,
             "due": format_amount(due),
-            "in_derived": format_amount(self._brought(_in_order(claims_for(self._account, lineage))) - due),
+            "in_derived": format_amount(_brought(self._account, _in_order(claims_for(self._account, lineage))) - due),
             "in_escrow": format_amount(await self._in_escrow({row.split_id: row.share for row in rows})),
             "in_pools": format_amount(await self._pools.owed()),
             "rows": [
@@ -93,60 +104,73 @@ class Royalties:
         claimed = sum(int(entry.detail["due"]) for entry in done)
         return {"claimed": format_amount(claimed), "tx_hashes": [*credits, *(entry.tx_hash for entry in done)]}
 
-    async def plan_claim(self) -> list[dict[str, Any]]:
-        """What each split brings and would cost if it were claimed alone, and what all of it costs together.
-
-        Raises: ChainUnavailableError.
-        """
-        by_split = await self._claims()
-        rows = [_plan_row(claims, await self._quote_wei(claims)) for claims in by_split.values()]
-        if len(rows) > 1:
-            claims = _in_order(by_split)
-            rows.append(
-                {
-                    "what": f"all of it, in {-(-len(claims) // MOST_CLAIMS)} transaction(s)",
-                    "amount": f"+{format_amount(self._brought(claims))}",
-                    "gas": format_coin(await self._quote_wei(claims)),
-                    "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
-                }
-            )
-        return await self._pools.plan() + rows
-
-    async def _quote_wei(self, claims: Sequence[Claim]) -> int:
-        # A later transaction cannot be tried before an earlier one has brought what it rests on.
-        first = claims[:MOST_CLAIMS]
-        wei = await self._treasury.quote_wei(await asyncio.to_thread(self._call, first))
-        return wei * len(claims) // len(first)
-
     async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
         """Claim what one transaction can; None if nothing is due."""
         try:
             entry = await self._treasury.finish(order_id)
             if entry is not None:
                 return entry
-            claims = _in_order(await self._claims())[:MOST_CLAIMS]
+            claims = _in_order(await _claims(self._market, self._account))[:MOST_CLAIMS]
             if not claims:
                 return None
             splits = [claim.split_id for claim in claims]
-            detail = {"kind": "claim", "splits": splits, "due": self._brought(claims), "job": job.job_id}
-            await self._treasury.execute(order_id, lambda: self._call(claims), detail)
+            detail = {"kind": "claim", "splits": splits, "due": _brought(self._account, claims), "job": job.job_id}
+            await self._treasury.execute(order_id, lambda: _call(self._market, claims), detail)
             return await self._treasury.finish(order_id)
         except TransactionRevertedError:
-            if await self._claims():
+            if await _claims(self._market, self._account):
                 raise
             return None  # anyone may claim for this account: then the money is here already
 
-    def _call(self, claims: Sequence[Claim]) -> Call:
-        if len(claims) == 1:
-            return self._market.prepare_claim(claims[0].split_id, claims[0].recipient)
-        return self._market.prepare_claim_many([(claim.split_id, claim.recipient) for claim in claims])
 
-    async def _claims(self) -> dict[int, list[Claim]]:
-        return claims_for(self._account, await asyncio.to_thread(self._market.lineage_of, self._account))
+class RoyaltyPlans:
+    """What claiming would bring and cost."""
 
-    def _brought(self, claims: Sequence[Claim]) -> int:
-        """What comes to the account itself."""
-        return sum(claim.amount for claim in claims if claim.recipient == self._account)
+    def __init__(self, market: Earnings, quotes: Quotes, account: Account, pools: PoolPlans) -> None:
+        self._market = market
+        self._quotes = quotes
+        self._account = account
+        self._pools = pools
+
+    async def claim(self) -> list[dict[str, Any]]:
+        """What each split brings and would cost if it were claimed alone, and what all of it costs together.
+
+        Raises: ChainUnavailableError.
+        """
+        by_split = await _claims(self._market, self._account)
+        rows = [_plan_row(claims, await self._quote_wei(claims)) for claims in by_split.values()]
+        if len(rows) > 1:
+            claims = _in_order(by_split)
+            rows.append(
+                {
+                    "what": f"all of it, in {-(-len(claims) // MOST_CLAIMS)} transaction(s)",
+                    "amount": f"+{format_amount(_brought(self._account, claims))}",
+                    "gas": format_coin(await self._quote_wei(claims)),
+                    "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
+                }
+            )
+        return await self._pools.credits() + rows
+
+    async def _quote_wei(self, claims: Sequence[Claim]) -> int:
+        # A later transaction cannot be tried before an earlier one has brought what it rests on.
+        first = claims[:MOST_CLAIMS]
+        wei = await self._quotes.quote_wei(await asyncio.to_thread(_call, self._market, first))
+        return wei * len(claims) // len(first)
+
+
+def _call(market: Earnings, claims: Sequence[Claim]) -> Call:
+    if len(claims) == 1:
+        return market.prepare_claim(claims[0].split_id, claims[0].recipient)
+    return market.prepare_claim_many([(claim.split_id, claim.recipient) for claim in claims])
+
+
+async def _claims(market: Earnings, account: Account) -> dict[int, list[Claim]]:
+    return claims_for(account, await asyncio.to_thread(market.lineage_of, account))
+
+
+def _brought(account: Account, claims: Sequence[Claim]) -> int:
+    """What comes to the account itself."""
+    return sum(claim.amount for claim in claims if claim.recipient == account)
 
 
 def _in_order(by_split: Mapping[int, Sequence[Claim]]) -> list[Claim]:

@@ -15,7 +15,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
 from viz_node.domain.transaction import Call, Heads, Receipt
@@ -25,7 +25,7 @@ from viz_node.errors import (
     InsufficientFundsError,
     TransactionRevertedError,
 )
-from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
+from viz_node.ports.money import TransactionSender
 from viz_node.ports.state import Store
 from viz_node.services.library.look_up import attempts_of, entry_of
 
@@ -52,12 +52,8 @@ class Patience:
     blocks_before_raise: int = 4
 
 
-class AccountSender(TransactionSender, GasPricing, TypedDataSigning, Protocol):
-    """One account on one chain, with what its calls cost."""
-
-
 class Treasury:
-    """Sends the node's transactions; the only owner of the account's nonces.
+    """Sends the node's transactions; the only owner of the account's nonces. What plans may ask is `GasQuotes`.
 
     `on_undone` hears of an order whose success was shown, and that a reorganisation has undone for ever.
     """
@@ -65,7 +61,7 @@ class Treasury:
     def __init__(
         self,
         store: Store,
-        sender: AccountSender,
+        sender: TransactionSender,
         now: Callable[[], int],
         patience: Patience | None = None,
         on_undone: Callable[[OutboxEntry], None] = lambda entry: None,
@@ -100,22 +96,9 @@ class Treasury:
         entry = entry_of(self._store, order_id)
         return None if entry is None or entry.state == "failed" else await self._settle(order_id)
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
-        """A permit or a payment of the account, for the call of an order; blocks."""
-        return self._sender.sign_typed_data(data)
-
-    @property
-    def asks_nobody(self) -> bool:
-        """Whether a signature can be made only to simulate with it."""
-        return self._sender.asks_nobody
-
     async def heads(self) -> Heads:
         """Where the chain is. Raises: ChainUnavailableError."""
         return await asyncio.to_thread(self._sender.heads)
-
-    async def quote_wei(self, call: Call) -> int:
-        """The most that the call's gas may cost now. Raises: TransactionRevertedError, ChainUnavailableError."""
-        return await asyncio.to_thread(self._sender.quote_wei, call)
 
     async def recover(self) -> None:
         """Take every open order one step on. Raises: ChainUnavailableError."""

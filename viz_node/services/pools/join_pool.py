@@ -141,7 +141,7 @@ class PoolMembers:
 
     # Money.
 
-    async def plan(self) -> list[dict[str, Any]]:
+    async def credits(self) -> list[dict[str, Any]]:
         """What crediting own splits from pools brings and costs. Raises: ChainUnavailableError."""
         rows = []
         for due in await self._dues():
@@ -150,7 +150,7 @@ class PoolMembers:
                 {
                     "what": f"credit split {due.claim.split_id} from pool {due.claim.pool}, period {due.claim.through}",
                     "amount": "",
-                    "gas": format_coin(await self._trade.treasury.quote_wei(call)),
+                    "gas": format_coin(await self._trade.quotes.quote_wei(call)),
                     "consequence": f"{format_amount(due.claim.units)} are added to what the split pays",
                 }
             )

@@ -88,7 +88,7 @@ class PoolDesk:
 
     async def costs(self, call: Call) -> int:
         """What the call's gas is worth, in units of the payment token. Raises: as `Treasury.quote_wei`."""
-        return await self.trade.treasury.quote_wei(call) * self._coin_price // WEI_PER_COIN
+        return await self.trade.quotes.quote_wei(call) * self._coin_price // WEI_PER_COIN
 
     # Rules.
 

@@ -106,9 +106,9 @@ class PoolOperator:
         order = self.check_new(asked)
         split, market = await asyncio.to_thread(self._reserve), self._trade.market
         call = self._create_call(order, parse_rules(order["rules"].encode()))
-        wei = await self._trade.treasury.quote_wei(call)
+        wei = await self._trade.quotes.quote_wei(call)
         if await asyncio.to_thread(market.find_split, split) is None:
-            wei += await self._trade.treasury.quote_wei(market.prepare_split(split))
+            wei += await self._trade.quotes.quote_wei(market.prepare_split(split))
         consequence = "its fee, period, rule and challenger never change; you divide each period, or it is refunded"
         what = f"open pool {asked.name}: {format_amount(asked.fee)} per {asked.days} days"
         return [{"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}]
@@ -230,7 +230,7 @@ class PoolOperator:
             return []
         through, division = due
         call = self._trade.market.prepare_post_root(number, through, division.totals, bytes(32), "viz-blob:" + 75 * "0")
-        gas = format_coin(await self._trade.treasury.quote_wei(call))
+        gas = format_coin(await self._trade.quotes.quote_wei(call))
         added = sum(division.totals.values())
         what = f"divide {format_amount(added)} among {len(division.totals)} splits, up to period {through}"
         consequence = "the challenger can strike it out; then splits are credited"

@@ -26,7 +26,6 @@ from viz_node.domain.pool import (
 from viz_node.domain.transaction import Call
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError, VizNodeError
 from viz_node.services.library.look_up import adapter_named, entry_of
-from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, for_each
 
@@ -42,7 +41,7 @@ class Subscriptions:
     def __init__(self, desk: PoolDesk) -> None:
         self._desk = desk
         self._trade = desk.trade
-        self._payments = Payments(desk.trade)
+        self._payments = desk.trade.payments
         self._rest_until: dict[str, int] = {}
         self._stated: set[tuple[int, int]] = set()
         self._ended: set[tuple[int, int]] = set()
@@ -53,7 +52,7 @@ class Subscriptions:
         """What subscribing costs and means. Raises: as the job."""
         pool, wanted, paid = await self._checked(number, periods, limit)
         rules, fee = await self._desk.rules(pool), TokenAmount(pool.fee * len(wanted))
-        quote = await self._payments.quote(fee, lambda: self._call(pool, wanted, bytes(32)))
+        quote = await self._trade.payment_quotes.quote(fee, lambda: self._call(pool, wanted, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
         what = f"subscribe to {rules.name} (pool {number}), period {wanted[0]}"
         what += f" to {max(wanted[-1], *paid)}" if paid else f" to {wanted[-1]}" if periods > 1 else ""

@@ -31,7 +31,6 @@ from viz_node.errors import (
 from viz_node.ports.keys import VerifyBytes, VoucherSigning
 from viz_node.services.market.listings import Listing
 from viz_node.services.market.trade import Trade
-from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
 from viz_node.services.uses.serve_uses import USE_METHOD, receipt_row
 
@@ -75,7 +74,7 @@ class Metered:
 
     def __init__(self, trade: Trade, vouchers: VoucherSigning, verify: VerifyBytes) -> None:
         self._trade = trade
-        self._payments = Payments(trade)
+        self._payments = trade.payments
         self._vouchers = vouchers
         self._verify = verify
 

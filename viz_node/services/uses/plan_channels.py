@@ -9,7 +9,6 @@ from viz_node.domain.terms import DAY_SECONDS
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
 from viz_node.services.market.trade import Trade
-from viz_node.services.money.pay_price import Payments
 from viz_node.services.uses.pay_uses import Metered
 
 Rows = list[dict[str, Any]]
@@ -20,7 +19,7 @@ class ChannelPlans:
 
     def __init__(self, trade: Trade, metered: Metered) -> None:
         self._trade = trade
-        self._payments = Payments(trade)
+        self._payments = trade.payment_quotes
         self._metered = metered
 
     async def open(self, adapter: str, deposit: TokenAmount, days: int) -> Rows:
@@ -55,7 +54,7 @@ class ChannelPlans:
         if paid.seconds_left <= 0:
             return []
         window = (await asyncio.to_thread(self._trade.market.facts)).close_window_seconds
-        gas = await self._trade.treasury.quote_wei(self._trade.market.prepare_ask_close(number))
+        gas = await self._trade.quotes.quote_wei(self._trade.market.prepare_ask_close(number))
         consequence = f"no further uses; {format_amount(paid.rest)} comes back automatically after {_span(window)}"
         return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
 

@@ -25,13 +25,13 @@ async def test_show__any_amount__as_it_is(tmp_path: Path, left: int, shown: str)
     assert await peer.allowances.show() == {"account": peer.keys.account, "allowance": shown}
 
 
-async def test_plan_revocation__says_what_it_costs_and_does_nothing(tmp_path: Path) -> None:
+async def test_revocation__says_what_it_costs_and_does_nothing(tmp_path: Path) -> None:
     peer = peer_with(tmp_path, LEFT)
-    (row,) = await peer.allowances.plan_revocation()
+    (row,) = await peer.allowance_plans.revocation()
     assert (row["what"], row["amount"]) == ("take back the allowance of 5.00 tokens", "")
     assert row["gas"] == format_coin(46_000 * 100)
     assert peer.world.chain.state.allowed[peer.keys.account] == LEFT
-    assert await peer_with(tmp_path / "none", 0).allowances.plan_revocation() == []
+    assert await peer_with(tmp_path / "none", 0).allowance_plans.revocation() == []
 
 
 async def test_revoke__nothing_is_allowed__sends_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
 from viz_node.errors import DeadlineError, InsufficientFundsError, RefusedError, TransactionRevertedError
 from viz_node.services.market.plan_purchase import PurchasePlans
-from viz_node.services.money.pay_price import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL, PERMIT_SECONDS, Payments
+from viz_node.services.money.quote_payment import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL
+from viz_node.services.money.sign_permit import PERMIT_SECONDS
 from viz_node.services.money.transact import Patience
 
 PRICE = TokenAmount(5_000_000)
@@ -145,7 +146,7 @@ class Payer:
 
     def __init__(self, world: World, member: Member, patience_seconds: float = 0.05) -> None:
         member.treasury._patience = Patience(mined_seconds=patience_seconds)
-        self.world, self.member, self.payments = world, member, Payments(member.trade)
+        self.world, self.member, self.payments = world, member, member.payments
 
     def make_call(self) -> Any:
         item = item_in(self.world.chain.state, 1)

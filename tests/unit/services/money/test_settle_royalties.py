@@ -99,7 +99,7 @@ async def test_claim__more_splits_than_one_transaction_takes__all_are_claimed(
 ) -> None:
     _, holder = await earned(tmp_path)
     monkeypatch.setattr("viz_node.services.money.settle_royalties.MOST_CLAIMS", 1)
-    (*_, total) = await holder.royalties.plan_claim()
+    (*_, total) = await holder.royalty_plans.claim()
     assert total["what"] == "all of it, in 2 transaction(s)"
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (2, "9.70", 9_700_000)
@@ -115,7 +115,7 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     await maker.live(("publish", {"adapter": "child"} | terms))
     buyer.hear()
     await buyer.live(("license", {"adapter": "child", "max_price": 5_000_000}))
-    plan = await holder.royalties.plan_claim()
+    plan = await holder.royalty_plans.claim()
     # A tenth of what the platform leaves, and 97 percent of that.
     brought = 9_700_000 + 5_000_000 * 970 // 10_000 * 9700 // 10_000
     assert [row["what"] for row in plan][:2] == ["claim from split 1", "claim from split 2"]
@@ -127,4 +127,4 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     assert (holder.tokens, world.chain.nonces[holder.keys.account]) == (0, 2)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (1, format_amount(brought), brought)
-    assert await holder.royalties.plan_claim() == []
+    assert await holder.royalty_plans.claim() == []
