@@ -39,9 +39,10 @@ def cpu_seconds(pid: int) -> float:
 
 def network() -> Any:
     """A node of the peer network that knows no announcements."""
+    from viz_node.p2p.core import Whereabouts
     from viz_node.p2p.network import PeerNetwork
 
-    return PeerNetwork(secrets.token_bytes(32), "/ip4/127.0.0.1/tcp/0", [], lambda _: ("", 0), list)
+    return PeerNetwork(secrets.token_bytes(32), Whereabouts("/ip4/127.0.0.1/tcp/0"), lambda _: ("", "", 0), list)
 
 
 def wait_for_end() -> None:
@@ -145,23 +146,23 @@ async def fetch_defaults(address: str, destination: Path) -> tuple[float, str]:
 
 async def serve_viz(path: Path) -> None:
     node = network()
-    await node.start()
+    await node.runner.start()
     blob_id = await node.share(path)
     ready(f"{node.addresses[0]} {blob_id} {path.stat().st_size}")
     await asyncio.to_thread(wait_for_end)
-    await node.stop()
+    await node.runner.stop()
 
 
 async def fetch_viz(address: str, destination: Path) -> tuple[float, str]:
     """Every chunk is verified inside `fetch`, so there is no digest to hand back."""
     multiaddr, blob_id, size = address.split()
     node = network()
-    await node.start()
+    await node.runner.start()
     peer = await node.connect(multiaddr)
     start = time.perf_counter()
     await node.fetch(blob_id, int(size), [peer], destination)
     seconds = time.perf_counter() - start
-    await node.stop()
+    await node.runner.stop()
     return seconds, ""
 
 

@@ -13,6 +13,7 @@ from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.waiting import until
 from viz_node.domain.ids import PeerId
 from viz_node.errors import LicenseRequiredError, NotFoundError, PeerUnreachableError, RefusedError, VerificationError
+from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
 
 NOBODY = PeerId("12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN")
@@ -31,15 +32,15 @@ async def pair(request: pytest.FixtureRequest) -> AsyncIterator[tuple[Any, Any]]
         hub = MemoryHub()
         yield MemoryNetwork(hub, PeerId("one")), MemoryNetwork(hub, PeerId("two"))
         return
-    first = PeerNetwork(os.urandom(32), "/ip4/127.0.0.1/tcp/0", [], check, list)
-    await first.start()
-    second = PeerNetwork(os.urandom(32), "/ip4/127.0.0.1/tcp/0", first.addresses, check, list)
-    await second.start()
+    first = PeerNetwork(os.urandom(32), Whereabouts("/ip4/127.0.0.1/tcp/0"), check, list)
+    await first.runner.start()
+    second = PeerNetwork(os.urandom(32), Whereabouts("/ip4/127.0.0.1/tcp/0", tuple(first.addresses)), check, list)
+    await second.runner.start()
     try:
         await second.connect(first.addresses[0])
         yield first, second
     finally:
-        await asyncio.gather(first.stop(), second.stop())
+        await asyncio.gather(first.runner.stop(), second.runner.stop())
 
 
 async def test_request__answered_or_refused__reply_or_the_same_error(pair: tuple[Any, Any]) -> None:
@@ -106,15 +107,15 @@ async def test_announce__and_provide__found_by_the_other(pair: tuple[Any, Any]) 
 async def test_tunnel__open_to_some__refused_to_others_and_after_closing(pair: tuple[Any, Any]) -> None:
     first, second = pair
     with pytest.raises(RefusedError):
-        await second.open_tunnel(first.peer_id, "fleet")
+        await second.tunnels.open_tunnel(first.peer_id, "fleet")
     server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
-    first.serve_tunnel("fleet", server.sockets[0].getsockname()[1], lambda peer: peer == second.peer_id)
-    assert await second.open_tunnel(first.peer_id, "fleet") > 0
-    await second.close_tunnel("fleet")
-    await first.close_tunnel("fleet")
+    first.tunnels.serve_tunnel("fleet", server.sockets[0].getsockname()[1], lambda peer: peer == second.peer_id)
+    assert await second.tunnels.open_tunnel(first.peer_id, "fleet") > 0
+    await second.tunnels.close_tunnel("fleet")
+    await first.tunnels.close_tunnel("fleet")
     with pytest.raises(RefusedError):
-        await second.open_tunnel(first.peer_id, "fleet")
+        await second.tunnels.open_tunnel(first.peer_id, "fleet")
     with pytest.raises(PeerUnreachableError):
-        await second.open_tunnel(NOBODY, "fleet")
-    await second.close_tunnel("never opened")
+        await second.tunnels.open_tunnel(NOBODY, "fleet")
+    await second.tunnels.close_tunnel("never opened")
     server.close()

@@ -98,6 +98,10 @@ class MemoryNetwork:
             return banned
         raise VerificationError("wrong chunks") if banned else PeerUnreachableError("no peer serves the blob")
 
+    @property
+    def tunnels(self) -> "MemoryNetwork":
+        return self
+
     def serve_tunnel(self, name: str, port: int, may_connect: Callable[[PeerId], bool]) -> None:
         self.doors[name] = port, may_connect
 

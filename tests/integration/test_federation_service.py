@@ -24,6 +24,7 @@ from viz_node.errors import NotFoundError, RefusedError, UsageError, Verificatio
 from viz_node.identity import delivery
 from viz_node.identity.signatures import verify_bytes
 from viz_node.p2p.blobs import blob_id_of
+from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.federations.run_federation import Rounds
@@ -54,7 +55,7 @@ class Node:
     async def start(self) -> None:
         self._stack = AsyncExitStack()
         self.store = Store(self.home / "node.db")
-        self.network = PeerNetwork(self.keys.network_seed, self._listen, [], self._no_announcements, list)
+        self.network = PeerNetwork(self.keys.network_seed, Whereabouts(self._listen), self._no_announcements, list)
         self.jobs = JobRunner(self.store, lambda: 1)
         works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
         workshop = Workshop(
@@ -66,19 +67,19 @@ class Node:
             split_texts=lambda texts, _: (list(texts.values()), []),
         )
         self.federations = Federations(self.store, self.keys, self.network, self.jobs, works, workshop)
-        rounds = Rounds(self.store, self.keys, self.network, workshop, self.home, self._run_worker)
+        rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, self._run_worker)
         self.jobs.register("federate", "federation", rounds.federate)
         self.network.serve(TERMS_METHOD, self.federations.on_terms)
         self.network.serve(JOIN_METHOD, self.federations.on_join)
         if not self.store.list_works():
             await works.add(["one.txt"], "owned", "Elsin")
-        await self.network.start()
+        await self.network.runner.start()
         self.jobs.start(await self._stack.enter_async_context(asyncio.TaskGroup()))
 
     async def die(self) -> None:
         """As by SIGKILL: the kernel ends the workers, and the job stays `running` in the store."""
         await self.jobs.stop()
-        await self.network.stop()
+        await self.network.runner.stop()
         await self._stack.aclose()
         self.store.close()
 

@@ -96,14 +96,14 @@ class Pair:
         self.payer.announcements.take_in(raw)
 
     async def start_node(self, node: Node) -> None:
-        await node.network.start()
+        await node.network.runner.start()
         self.group = await asyncio.TaskGroup().__aenter__()
         node.services.jobs.start(self.group)
 
     async def stop(self) -> None:
         for node in (self.holder, self.payer):
             await node.services.jobs.stop()
-            await node.network.stop()
+            await node.network.runner.stop()
             node.store.close()
 
     def add_adapter(self, adapter: str = "elsin") -> None:

@@ -32,7 +32,7 @@ CONNECTIONS = int(os.environ.get("VIZ_TEST_CONNECTIONS", "300"))  # 2000 in `mak
 
 async def run(network: PeerNetwork, act: Any, *arguments: object) -> Any:
     """Let the act have the core of a network, in its thread."""
-    thread, core = network._running()
+    thread, core = network.runner.running()
     return await thread.call(act, core, *arguments)
 
 
@@ -176,8 +176,8 @@ async def test_stream__refused__keeps_nothing_of_what_follows(protocol: str, fir
 
 
 def places_taken(node: PeerNetwork) -> int:
-    assert node._core is not None
-    return node._core.places.taken
+    _, core = node.runner.running()
+    return core.places.taken
 
 
 @asynccontextmanager
@@ -213,7 +213,7 @@ async def test_connections__more_than_all_places_come_and_go__an_honest_peer_is_
     async with network() as a, network() as b:
         a.serve("echo", echo)
         await asyncio.to_thread(trio.run, come_and_go, a.addresses[0], CONNECTIONS, keys)
-        assert a.trouble == ""
+        assert a.runner.trouble == ""
         assert await is_served(b, a)
 
 
@@ -231,7 +231,7 @@ async def test_connections__one_address_holds_all_places__another_is_served() ->
         a.serve("echo", echo)
         async with holding(a.addresses[0], MAX_INBOUND, None, "127.0.0.8"):
             await until(lambda: places_taken(a) == MAX_INBOUND, 10)
-            assert a.trouble == ""
+            assert a.runner.trouble == ""
             assert await is_served(b, a)
             assert await is_served(c, a)
             assert places_taken(a) == MAX_INBOUND
@@ -245,9 +245,9 @@ async def test_connections__every_place_has_another_address__the_node_says_so_un
         with ExitStack() as sockets:
             for number in range(MAX_INBOUND):
                 sockets.enter_context(socket.create_connection(("127.0.0.1", port), 5, (f"127.0.1.{number + 1}", 0)))
-            await until(lambda: "no room for new peers" in a.trouble, 4)
+            await until(lambda: "no room for new peers" in a.runner.trouble, 4)
             with pytest.raises(PeerUnreachableError):
                 await b.connect(a.addresses[0])
-        await until(lambda: a.trouble == "", 4)
+        await until(lambda: a.runner.trouble == "", 4)
         assert await is_served(b, a)
-    assert "is down" in a.trouble
+    assert "is down" in a.runner.trouble

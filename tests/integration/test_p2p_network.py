@@ -29,6 +29,7 @@ from viz_node.errors import (
     StorageError,
     VerificationError,
 )
+from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.gossip import TOPIC
 from viz_node.p2p.network import PeerNetwork
 from viz_node.p2p.streams import STREAM_FAILURES, abandon
@@ -58,12 +59,12 @@ def connection_of(core: Any) -> Any:
 
 @asynccontextmanager
 async def network(bootstrap: list[str] | None = None, known: list[bytes] | None = None) -> AsyncIterator[PeerNetwork]:
-    peer = PeerNetwork(os.urandom(32), LOOPBACK, bootstrap or [], check, lambda: list(known or []))
-    await peer.start()
+    peer = PeerNetwork(os.urandom(32), Whereabouts(LOOPBACK, tuple(bootstrap or [])), check, lambda: list(known or []))
+    await peer.runner.start()
     try:
         yield peer
     finally:
-        await peer.stop()
+        await peer.runner.stop()
 
 
 async def is_meshed(peers: int, *networks: PeerNetwork) -> bool:
@@ -72,7 +73,7 @@ async def is_meshed(peers: int, *networks: PeerNetwork) -> bool:
     async def count(core: Any) -> int:
         return len(core.discovery._gossip._router.mesh.get(TOPIC, ()))
 
-    counts = [await thread.call(count, core) for thread, core in (network._running() for network in networks)]
+    counts = [await thread.call(count, core) for thread, core in (network.runner.running() for network in networks)]
     return all(number >= peers for number in counts)
 
 
@@ -245,7 +246,7 @@ async def test_request__cancelled_at_any_moment__leaves_the_connection_whole_and
         a.serve("echo", echo)
         await b.connect(a.addresses[0])
         await until(lambda: is_meshed(1, a, b), 20)
-        thread, core = b._running()
+        thread, core = b.runner.running()
         assert await thread.call(cancel_many, core, a.peer_id)
         assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
 
@@ -261,7 +262,7 @@ async def test_reset__reader_and_writer_wait__are_woken() -> None:
     async with network() as a, network() as b:
         await b.connect(a.addresses[0])
         await until(lambda: is_meshed(1, a, b), 20)
-        thread, core = b._running()
+        thread, core = b.runner.running()
         await thread.call(reset, core)
 
 
@@ -305,7 +306,7 @@ async def test_reset__peer_that_reads_nothing__gives_its_place_back_and_wakes_re
         await b.connect(a.addresses[0])
         await until(lambda: is_meshed(1, a, b), 20)
         for side, act in ((a, read_nothing), (b, reset)):
-            thread, core = side._running()
+            thread, core = side.runner.running()
             await thread.call(act, core)
 
 
@@ -319,7 +320,7 @@ async def test_request__connection_has_just_ended__dials_again() -> None:
         await b.connect(a.addresses[0])
         for side in (a, b):
             for _ in range(3):
-                thread, core = side._running()
+                thread, core = side.runner.running()
                 await thread.call(break_off, core)
                 assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
 
@@ -351,7 +352,7 @@ async def test_gossip__malformed_message__does_not_end_the_node() -> None:
     async with network() as a, network() as b:
         a.serve("echo", echo)
         await b.connect(a.addresses[0])
-        thread, core = b._running()
+        thread, core = b.runner.running()
         await thread.call(send_garbage, core)
         assert await b.request(a.peer_id, "echo", b"alive") == b"alive"
         heard: list[bytes] = []
@@ -361,7 +362,7 @@ async def test_gossip__malformed_message__does_not_end_the_node() -> None:
             adapter_id, raw = announcement("after", 1)
             await c.announce(adapter_id, raw)
             await until(lambda: heard == [raw], 20)
-        assert not a.failed.is_set()
+        assert not a.runner.failed.is_set()
 
 
 async def test_safe_pubsub__message_that_ends_the_library__is_dropped_and_gossip_goes_on(
@@ -381,7 +382,7 @@ async def test_safe_pubsub__message_that_ends_the_library__is_dropped_and_gossip
 
     async with network() as a, network() as b:
         await b.connect(a.addresses[0])
-        thread, core = b._running()
+        thread, core = b.runner.running()
         for trace, raw in malformed.items():
             await thread.call(send, core, raw)
             await until(lambda trace=trace: trace in caplog.text, 10, trace)
@@ -392,7 +393,7 @@ async def test_safe_pubsub__message_that_ends_the_library__is_dropped_and_gossip
             adapter_id, raw = announcement("after", 1)
             await c.announce(adapter_id, raw)
             await until(lambda: heard == [raw], 20)
-        assert not a.failed.is_set()
+        assert not a.runner.failed.is_set()
 
 
 async def test_tunnel__http_exchange__carried_both_ways() -> None:
@@ -408,18 +409,18 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
     server_port = runner.addresses[0][1]
     try:
         async with network() as a, network() as b, network() as c:
-            a.serve_tunnel("fleet", server_port, lambda peer: peer == b.peer_id)
+            a.tunnels.serve_tunnel("fleet", server_port, lambda peer: peer == b.peer_id)
             await b.connect(a.addresses[0])
             await c.connect(a.addresses[0])
-            port = await b.open_tunnel(a.peer_id, "fleet")
+            port = await b.tunnels.open_tunnel(a.peer_id, "fleet")
             body = os.urandom(3_000_000)
             async with aiohttp.ClientSession() as session:
                 for _ in range(3):
                     async with session.post(f"http://127.0.0.1:{port}/echo", data=body) as response:
                         assert await response.read() == body
             with pytest.raises(RefusedError):
-                await c.open_tunnel(a.peer_id, "fleet")
-            await b.close_tunnel("fleet")
+                await c.tunnels.open_tunnel(a.peer_id, "fleet")
+            await b.tunnels.close_tunnel("fleet")
 
             async def is_closed() -> bool:
                 try:
@@ -437,7 +438,7 @@ async def test_tunnel__http_exchange__carried_both_ways() -> None:
 async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings() -> None:
     async with network() as a, network() as b:
         a.serve("echo", echo)
-        thread, _ = a._running()
+        thread, _ = a.runner.running()
 
         async def die() -> None:
             thread._nursery.start_soon(explode)  # type: ignore[union-attr]
@@ -446,11 +447,11 @@ async def test_core__dies__failed_is_set_and_it_starts_again_with_its_offerings(
             raise RuntimeError("the core broke")
 
         await thread.call(die)
-        await asyncio.wait_for(a.failed.wait(), 5)
+        await asyncio.wait_for(a.runner.failed.wait(), 5)
         with pytest.raises(PeerUnreachableError):
             await a.connect(b.addresses[0])
-        await a.start()
-        assert not a.failed.is_set()
+        await a.runner.start()
+        assert not a.runner.failed.is_set()
         assert await b.request(a.peer_id, "echo", b"again", addresses=tuple(a.addresses)) == b"again"
 
 
@@ -458,5 +459,5 @@ async def test_stop__running_network__within_two_seconds() -> None:
     async with network() as a, network(a.addresses) as b:
         await until(lambda: is_meshed(1, a, b), 20)
         started = asyncio.get_running_loop().time()
-        await b.stop()
+        await b.runner.stop()
         assert asyncio.get_running_loop().time() - started < 2

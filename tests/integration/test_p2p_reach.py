@@ -14,6 +14,7 @@ from multiaddr.utils import get_network_addrs
 
 from tests.integration.test_p2p_network import check, echo
 from viz_node.errors import LockedError, UsageError
+from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
 from viz_node.tcp import choose_port
 
@@ -22,12 +23,12 @@ LOOPBACK, EVERYWHERE = "/ip4/127.0.0.1/tcp/0", "/ip4/0.0.0.0/tcp/0"
 
 @asynccontextmanager
 async def node(listen: str, **options: Any) -> AsyncIterator[PeerNetwork]:
-    peer = PeerNetwork(os.urandom(32), listen, [], check, list, **options)
-    await peer.start()
+    peer = PeerNetwork(os.urandom(32), Whereabouts(listen, **options), check, list)
+    await peer.runner.start()
     try:
         yield peer
     finally:
-        await peer.stop()
+        await peer.runner.stop()
 
 
 async def told(by: PeerNetwork, to: PeerNetwork) -> list[str]:
@@ -42,20 +43,20 @@ async def told(by: PeerNetwork, to: PeerNetwork) -> list[str]:
         _, record = consume_envelope(message.signedPeerRecord, "libp2p-peer-record")
         return [*(str(Multiaddr(raw)) for raw in message.listen_addrs), *map(str, record.addrs)]
 
-    thread, core = to._running()
+    thread, core = to.runner.running()
     return await thread.call(identify, core)
 
 
 async def dials(one: PeerNetwork, other: PeerNetwork) -> None:
     """Connect to where it listens."""
-    await one.connect(other.local_addresses[-1])
+    await one.connect(other.runner.local_addresses[-1])
 
 
 @pytest.mark.parametrize("is_public", [True, False])
 async def test_announced__listens_everywhere__tells_its_interfaces_and_never_the_unspecified(is_public: bool) -> None:
     async with node(EVERYWHERE, is_public=is_public) as a, node(LOOPBACK) as b:
         await dials(b, a)
-        port = a.local_addresses[0].split("/")[4]
+        port = a.runner.local_addresses[0].split("/")[4]
         expected = [f"/ip4/{ip}/tcp/{port}/p2p/{a.peer_id}" for ip in get_network_addrs(4)]
         assert set(expected) <= set(a.announced)
         assert a.addresses == a.announced
@@ -101,16 +102,16 @@ async def test_listen__on_ipv6__is_reached_there() -> None:
         ("/ip4/0.0.0.0/tcp/4001/ws", {}),
         (LOOPBACK, {"announce": ["/ip4/0.0.0.0/tcp/4001"]}),
         (LOOPBACK, {"announce": ["/ip4/127.0.0.1/tcp/4001"], "is_public": True}),
-        (LOOPBACK, {"bootstrap": ["/ip4/203.0.113.7/tcp/4001"]}),
-        (LOOPBACK, {"bootstrap": ["/ip4/203.0.113.7/tcp/4001/p2p/nobody"]}),
+        (LOOPBACK, {"bootstrap": ("/ip4/203.0.113.7/tcp/4001",)}),
+        (LOOPBACK, {"bootstrap": ("/ip4/203.0.113.7/tcp/4001/p2p/nobody",)}),
     ],
 )
 async def test_start__address_of_no_use__is_refused(listen: str, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
-        PeerNetwork(os.urandom(32), listen, options.pop("bootstrap", []), check, list, **options)
+        Whereabouts(listen, **options)
 
 
 async def test_start__address_of_another_machine__is_refused() -> None:
-    network = PeerNetwork(os.urandom(32), "/ip4/192.0.2.77/tcp/4001", [], check, list)
+    network = PeerNetwork(os.urandom(32), Whereabouts("/ip4/192.0.2.77/tcp/4001"), check, list)
     with pytest.raises(LockedError):
-        await network.start()
+        await network.runner.start()

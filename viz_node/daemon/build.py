@@ -32,6 +32,7 @@ from viz_node.identity.signatures import verify_bytes
 from viz_node.models.adapter_files import check_adapter, export_adapter
 from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
+from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.compose import Choices, Ports, Services, Tools, compose
 from viz_node.services.market.announcements import Announcements
@@ -70,12 +71,9 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
     announcements = Announcements(store, verify_bytes, now)
     network = PeerNetwork(
         keys.network_seed,
-        config.listen,
-        list(config.bootstrap),
+        Whereabouts(config.listen, tuple(config.bootstrap), tuple(config.announce), is_public=not config.dev),
         announcements.check,
         announcements.known,
-        announce=config.announce,
-        is_public=not config.dev,
     )
     network.on_announcement(announcements.take_in)
     endpoints = Endpoints(chain.rpc_urls, chain.deployment)
@@ -103,7 +101,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         is_test_chain=chain.deployment.chain_id in DEVELOPMENT_CHAINS,
     )
     chain_watch = health.ChainWatch(market.block_time)
-    probes = health.vital_checks(home, network, chain_watch, more_checks)
+    probes = health.vital_checks(home, network.runner, chain_watch, more_checks)
     token = secrets.token_urlsafe(32)
     sessions = Sessions(token, scrape_token=scrape_token(home))
     views = Views(

@@ -95,8 +95,8 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
         bind_home(config.home, node.store, chain.deployment)
         remember_start(config.home, config.dev, config.join)
         async with AsyncExitStack() as stack:
-            await node.network.start()
-            stack.push_async_callback(node.network.stop)
+            await node.network.runner.start()
+            stack.push_async_callback(node.network.runner.stop)
             url = await _open_api(config, node, stack)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             jobs = node.services.jobs
@@ -107,7 +107,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             background += [group.create_task(_watch_orders(watch)) for watch in node.services.watchers]
             background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, node.token)
-            write_addresses(config.home, node.network.local_addresses)
+            write_addresses(config.home, node.network.runner.local_addresses)
             screen.ready(_facts(config, node))
             if config.dev and config.join is None:
                 background.append(group.create_task(_first_start(node, screen, with_sample)))
@@ -115,7 +115,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             for task in background:
                 task.cancel()
             # At the same time, because a worker in training may use up all of its grace.
-            await asyncio.gather(jobs.stop(), node.network.stop())
+            await asyncio.gather(jobs.stop(), node.network.runner.stop())
     finally:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(keeper.end)
@@ -221,11 +221,11 @@ async def _keep_chain(keeper: ChainKeeper) -> None:
 async def _keep_network(node: Node) -> None:
     """Start the network's core again when it died; the API stays up and says so."""
     while True:
-        await node.network.failed.wait()
+        await node.network.runner.failed.wait()
         log.error("the peer network ended and is started again")
         await asyncio.sleep(1)
         try:
-            await node.network.start()
+            await node.network.runner.start()
         except VizNodeError as error:
             log.error("the peer network does not start: %s", error.message)
             await asyncio.sleep(_RETRY_SECONDS)

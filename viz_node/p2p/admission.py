@@ -4,7 +4,7 @@ The library keeps an inbound place, and a task, until the host stops, so that a 
 in its life. Here a place ends with its connection. While there is room, one address may hold any number: a household, a
 company or a machine with many nodes is one address. Once all places are taken, the address that holds most of them
 gives one to a newcomer: one whose peer has no stream open, or else, to an address that holds fewer, its newest. So no
-single address fills the host, and whoever only sits there makes room. A peer holds four; a fifth connection ends its
+single address fills the host, and an idle connection makes room. A peer holds four; a fifth connection ends its
 oldest, because a node that came back finds its own dead connections there.
 
 Kept true by tests/unit/p2p/test_admission.py and tests/integration/test_p2p_hostile.py.

@@ -1,6 +1,6 @@
 """Which announcements were heard: each valid one that is newer than what its peer said before is delivered once.
 
-Gossip loses messages and DHT records outlive those who wrote them, so the signed announcement alone counts: it carries
+Gossip loses messages and DHT records outlive their writers, so the signed announcement alone counts: it carries
 its own sequence number and expiry. Anybody may announce any adapter, and one peer's announcement never takes the place
 of another's. No I/O; kept true by tests/unit/p2p/test_announcements.py.
 """

@@ -1,7 +1,7 @@
 """The only place that knows both loops: a trio program in its own thread, called from asyncio and calling back.
 
 A call from asyncio runs as a task in trio; cancelling it cancels the task and waits for its clean-up. A call from trio
-into asyncio is the mirror image. When the trio program ends by itself, `on_end` is called in the asyncio loop.
+into asyncio is the mirror image. When the trio program ends unasked, `on_end` is called in the asyncio loop.
 """
 
 import asyncio

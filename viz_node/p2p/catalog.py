@@ -1,4 +1,4 @@
-"""`/viz/catalog/1.0.0`: the announcements that a peer knows, in pages, for those who come late."""
+"""`/viz/catalog/1.0.0`: the announcements that a peer knows, in pages, for peers that come late."""
 
 import logging
 from collections.abc import Callable

@@ -26,18 +26,36 @@ from viz_node.p2p.tunnel import Tunnels
 
 
 @dataclass(frozen=True)
+class Whereabouts:
+    """Where a node listens, whom it joins first, and where peers are told to reach it.
+
+    `announce` stands instead of what the interfaces and `listen` give.
+
+    Raises: UsageError (an address cannot be listened on or announced, or is not a peer's).
+    """
+
+    listen: str
+    bootstrap: tuple[str, ...] = ()
+    announce: tuple[str, ...] = ()
+    is_public: bool = False
+    """Whether others than this machine are to reach it: then it announces nothing that only this machine can use."""
+
+    def __post_init__(self) -> None:
+        parse_listen(self.listen)
+        parse_all_announced(self.announce, self.is_public)
+        for text in self.bootstrap:
+            parse_peer_address(text)
+
+
+@dataclass(frozen=True)
 class CoreSettings:
     """What a core needs from outside; the callables are called in the network's thread."""
 
     seed: bytes
-    listen: str
-    bootstrap: list[str]
+    whereabouts: Whereabouts
     check_announcement: CheckAnnouncement
     known_announcements: Callable[[], list[bytes]]
     deliver: Callable[[bytes], None]
-    announce: tuple[str, ...] = ()
-    is_public: bool = False
-    """Whether others than this machine are to reach it: then it announces nothing that only this machine can use."""
 
 
 class Core:
@@ -47,8 +65,8 @@ class Core:
         self._settings = settings
         self._offerings = offerings
         self._peer_id = peer_id_of_seed(settings.seed)
-        announced = parse_all_announced(settings.announce, settings.is_public)
-        self._reach = Reach(announced, settings.is_public)
+        whereabouts = settings.whereabouts
+        self._reach = Reach(parse_all_announced(whereabouts.announce, whereabouts.is_public), whereabouts.is_public)
 
     @property
     def announced(self) -> list[str]:
@@ -67,13 +85,13 @@ class Core:
 
     async def run(self, task_status: Any) -> None:
         """Serve until cancelled. Raises: LockedError (the port is taken), UsageError."""
-        settings = self._settings
-        listen = Multiaddr(str(parse_listen(settings.listen)))
-        host = make_host(settings.seed, settings.listen, self._reach)
+        settings, whereabouts = self._settings, self._settings.whereabouts
+        listen = Multiaddr(str(parse_listen(whereabouts.listen)))
+        host = make_host(settings.seed, whereabouts.listen, self._reach)
         self.places = inbound.install(host)
         async with host.run(listen_addrs=[listen]), trio.open_nursery() as nursery:
             if not self._reach.listening():
-                raise LockedError(f"{settings.listen} cannot be listened on", "choose another port")
+                raise LockedError(f"{whereabouts.listen} cannot be listened on", "choose another port")
             dht = BoundedDht(host)
             self.links = Links(host, dht.ask_for_peer)
             self.requests = RequestProtocol(self.links, self._offerings.handlers)
@@ -87,7 +105,7 @@ class Core:
                 settings.known_announcements,
                 settings.deliver,
             )
-            await nursery.start(self.discovery.run, settings.bootstrap)
+            await nursery.start(self.discovery.run, list(whereabouts.bootstrap))
             task_status.started()
 
     async def connect(self, address: str) -> PeerId:
@@ -105,26 +123,6 @@ class Core:
         self.links.remember_texts(peer, addresses)
         return await self.requests.request(peer, method, payload, timeout_seconds)
 
-    async def announce(self, adapter_id: str, announcement: bytes) -> None:
-        """See `Discovery.announce`."""
-        await self.discovery.announce(adapter_id, announcement)
-
-    async def provide(self, blob_id: str) -> None:
-        """See `Discovery.provide`."""
-        await self.discovery.provide(blob_id)
-
-    async def find_announcement(self, adapter_id: str) -> bytes | None:
-        """See `Discovery.find_announcement`."""
-        return await self.discovery.find_announcement(adapter_id)
-
-    async def find_providers(self, blob_id: str) -> list[PeerId]:
-        """See `Discovery.find_providers`."""
-        return [PeerId(str(peer)) for peer in await self.discovery.find_providers(blob_id)]
-
-    async def catch_up(self) -> int:
-        """See `Discovery.catch_up`."""
-        return await self.discovery.catch_up()
-
     async def fetch(
         self, blob_id: str, size_bytes: int, peers: list[str], destination: Path, progress: Progress | None
     ) -> list[PeerId]:
@@ -136,10 +134,6 @@ class Core:
     async def open_tunnel(self, peer_id: str, name: str) -> int:
         """See `Tunnels.open`."""
         return await self.tunnels.open(parse_peer_id(peer_id), name)
-
-    async def close_tunnel(self, name: str) -> None:
-        """See `Tunnels.close`."""
-        self.tunnels.close(name)
 
     async def peers(self) -> list[dict[str, object]]:
         """Everybody else that is known: peer id, addresses, and whether there is a connection now."""

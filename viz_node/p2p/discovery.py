@@ -11,6 +11,7 @@ import trio
 from libp2p.peer.id import ID
 from libp2p.tools.anyio_service import background_trio_service
 
+from viz_node.domain.ids import PeerId
 from viz_node.errors import PeerUnreachableError, UsageError
 from viz_node.p2p.announcements import Announcements, CheckAnnouncement
 from viz_node.p2p.catalog import CatalogProtocol
@@ -78,7 +79,7 @@ class Discovery:
         """See `Records.find_announcement`."""
         return await self._records.find_announcement(adapter_id)
 
-    async def find_providers(self, blob_id: str) -> list[ID]:
+    async def find_providers(self, blob_id: str) -> list[PeerId]:
         """See `Records.find_providers`."""
         return await self._records.find_providers(blob_id)
 

@@ -1,4 +1,4 @@
-"""Announcements pushed to everybody who listens, over gossipsub.
+"""Announcements pushed to all listening peers, over gossipsub.
 
 Only valid announcements are passed on, and no author speaks more than once a second after a burst of twenty.
 """

@@ -21,14 +21,14 @@ from viz_node.p2p.mends.noise import FastNoise
 from viz_node.p2p.reach import Reach
 
 
-def make_host(seed: bytes, listen: str, reach: Reach | None = None) -> IHost:
+def make_host(seed: bytes, listen: str, reach: Reach) -> IHost:
     """A host for this Ed25519 seed, not running yet; `reach` says what it tells peers of where it is.
 
     Raises: UsageError (the address or the seed is malformed).
     """
     if len(seed) != 32:
         raise UsageError("a network seed has 32 bytes")
-    keys, reach = create_new_key_pair(seed), reach or Reach()
+    keys = create_new_key_pair(seed)
     host = new_host(
         key_pair=keys,
         listen_addrs=[Multiaddr(str(parse_listen(listen)))],

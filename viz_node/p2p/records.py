@@ -1,12 +1,12 @@
-"""What this node writes into the DHT and reads from it: announcements under `/viz/`, and who serves which blob."""
+"""What this node writes into the DHT and reads from it: announcements under `/viz/`, and which peers serve a blob."""
 
 import logging
 from typing import Any, Final
 
 import trio
-from libp2p.peer.id import ID
 from libp2p.records.validator import Validator
 
+from viz_node.domain.ids import PeerId
 from viz_node.errors import VerificationError
 from viz_node.p2p.announcements import Announcements, CheckAnnouncement
 from viz_node.p2p.links import Links
@@ -64,13 +64,13 @@ class Records:
         self._announcements.offer(best)
         return best
 
-    async def find_providers(self, blob_id: str) -> list[ID]:
+    async def find_providers(self, blob_id: str) -> list[PeerId]:
         """Other peers that say they serve it; remembers their addresses."""
-        peers: dict[ID, None] = {}
+        peers: dict[PeerId, None] = {}
         for info in await self._dht.ask_for_providers(_SHA256_PREFIX + blob_id):
             if info.peer_id != self._links.host.get_id():
                 self._links.remember(info.peer_id, info.addrs)
-                peers[info.peer_id] = None
+                peers[PeerId(str(info.peer_id))] = None
         return list(peers)
 
     async def publish(self, kind: str, key: str) -> bool:

@@ -47,7 +47,7 @@ async def read_exact(stream: INetStream, size: int, seconds: float = READ_SECOND
 async def read_frame(stream: INetStream, seconds: float = READ_SECONDS, max_bytes: int = MAX_FRAME_BYTES) -> bytes:
     """One frame's body; the window opens for what the frame announces, and only then.
 
-    Raises: as `read_exact`, and VerificationError for a frame over the limit.
+    Raises: EOFError, trio.TooSlowError, the stream's own error, VerificationError (a frame over the limit).
     """
     length = parse_length(await read_exact(stream, 4, seconds), max_bytes)
     await grant_window(stream, length)

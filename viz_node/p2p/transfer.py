@@ -51,7 +51,7 @@ MAX_STREAMS_PER_PEER: Final = 6
 
 
 class BlobServer:
-    """Serves the shared files to whoever asks; contents are sealed by those who share them."""
+    """Serves the shared files to any peer; their contents are sealed."""
 
     def __init__(self, links: Links, blobs: dict[str, SharedBlob]) -> None:
         self._blobs = blobs

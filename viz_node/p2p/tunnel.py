@@ -1,7 +1,7 @@
 """TCP through the peer network: a local port at one node whose connections come out at a named port of another.
 
 The opening frame is the door's name, the answer one byte; after that the stream is the connection's bytes. Only
-loopback addresses stand at both ends, and the serving node decides by peer id who may enter.
+loopback addresses stand at both ends, and the serving node decides by peer id which peers may enter.
 """
 
 import logging
@@ -79,7 +79,7 @@ class Tunnels:
         self._nursery.start_soon(listen)
         return port
 
-    def close(self, name: str) -> None:
+    async def close(self, name: str) -> None:
         """End the tunnel and its connections; unknown names are fine."""
         if scope := self._open.pop(name, None):
             scope.cancel()

@@ -60,8 +60,11 @@ from viz_node.services.uses.serve_uses import Meter
 _UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
 
 
-class Network(PeerNetwork, networks.Invitations, networks.Tunnels, Answering, Neighbours, Protocol):
+class Network(PeerNetwork, networks.Invitations, Answering, Neighbours, Protocol):
     """All that has to do with other nodes."""
+
+    @property
+    def tunnels(self) -> networks.Tunnels: ...
 
 
 class Chain(MarketGateway, Purse, Protocol):
@@ -165,7 +168,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     meter = Meter(trade, ports.vouchers, library.workshop.write)
     uses = Uses(metered, meter, ChannelPlans(trade, metered), ReceiptFiles(ports.store, ports.keys))
     federations = Federations(ports.store, ports.keys, ports.network, jobs, library.works, library.workshop)
-    rounds = Rounds(ports.store, ports.keys, ports.network, library.workshop, tools.directory, tools.run_worker)
+    rounds = Rounds(ports.store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.run_worker)
     models = ModelOperations(ports.store, jobs, library, publisher.published, tools.export_files)
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(ports.store, ports.keys, ports.network, ports.market, facts, views)

@@ -80,10 +80,10 @@ class FastYamuxStream(YamuxStream):
         self.settle()
 
     def settle(self) -> None:
-        """The state has changed: wake whoever waits, and forget the stream once both halves have ended."""
+        """The state has changed: wake the tasks that wait, and forget the stream once both halves have ended."""
         awaited_by_reader = self.conn.stream_events.get(self.stream_id)
         if self.closed:
-            # Its lock is for those who wait while they hold it.
+            # Its lock is for callers that wait while they hold it; this call does not wait.
             self.conn._finalize_stream_locked(self, fully_closed=True)
         if awaited_by_reader is not None:
             awaited_by_reader.set()
