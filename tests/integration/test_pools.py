@@ -73,7 +73,7 @@ class Scene:
         """Fetch an adapter of the pool and use it so often."""
         result = await done(reader, "fetch", {"adapter": self.adapters[adapter]})
         for number in range(times):
-            await done(reader, "generate", {"adapter": result["name"], "prompt": f"line {number}"})
+            await done(reader, "generate", {"adapter": result["name"], "prompt": f"line {number}", "max_new_tokens": 8})
 
     def pass_time(self, seconds: int) -> None:
         self.world.anvil.pass_time(seconds)
