@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from viz_node.services.transact import Treasury
 
 from tests.anvil_market import ANVIL, PRICE, AnvilMarket
 from tests.waiting import until_blocking
@@ -29,6 +28,7 @@ from viz_node.domain.health import Health
 from viz_node.domain.ids import Account
 from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, NotFoundError
+from viz_node.services.money.transact import Treasury
 from viz_node.storage.store import Store
 from viz_node.tcp import is_free
 
