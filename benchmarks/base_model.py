@@ -7,7 +7,10 @@ speed is that of a useful model of this size, its text is not.
 import sys
 from pathlib import Path
 
+import msgspec
 from report import CACHE
+
+from viz_node.domain.recipe import BaseRecipe
 
 WIDE = {
     "name": "wide",
@@ -39,5 +42,5 @@ def _built(name: str, recipe: dict[str, str | int]) -> Path:
 
         print(f"building the base model {name}, once, into {target}", file=sys.stderr)
         target.parent.mkdir(parents=True, exist_ok=True)
-        build_base(target, 0, recipe, lambda _: None)
+        build_base(target, 0, msgspec.convert(recipe, BaseRecipe), lambda _: None)
     return target

@@ -38,7 +38,7 @@ def test_committed_files__secrets_and_workplaces__absent() -> None:
 
 PRINTER = "viz_node/cli/printer.py"
 # Their streams lead to the node that started them, not to a terminal.
-WORKERS = {"viz_node/content/worker.py", "viz_node/models/worker.py", "viz_node/daemon/federation_worker.py"}
+WORKERS = {"viz_node/workers/serve.py", "viz_node/daemon/federation_worker.py"}
 WAYS_TO_A_TERMINAL = {
     "click.clear", "click.confirm", "click.echo", "click.echo_via_pager", "click.edit", "click.getchar", "click.launch",
     "click.pause", "click.progressbar", "click.prompt", "click.secho", "click.style", "getpass.getpass", "input",

@@ -1,22 +1,29 @@
 """A member's worker whose model is a vector: half a step to its own target per round, when the gate is open.
 
-The order is that of `viz_node.daemon.federation_worker` and a `gate` directory, where the member writes
+The order is a `TakePart` with a `gate` directory, where the member writes
 `began-<name>-<round>` and trains when it finds `open-<round>`. All between this trainer and the coordinator is real.
 """
 
 import hashlib
-import json
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tests.waiting import until_blocking
 from viz_node.daemon.federation_worker import set_flower_defaults
-from viz_node.errors import VizNodeError
+from viz_node.domain.names import FilePath
+from viz_node.domain.rounds import PartTaken, TakePart
+from viz_node.domain.training import AdapterTrained
+from viz_node.workers.serve import Emit, serve
 
 SIZE = 500
+
+
+class GatedPart(TakePart, frozen=True, tag="gated"):
+    """The order."""
+
+    gate: str = ""
 
 
 class GatedTrainer:
@@ -41,35 +48,28 @@ class GatedTrainer:
     def evaluate(self, vector: np.ndarray) -> tuple[float, int]:
         return float(np.mean((vector - self._target) ** 2)), 100
 
-    def save(self, vector: np.ndarray, out_dir: Path) -> dict[str, Any]:
+    def save(self, vector: np.ndarray, out_dir: Path) -> AdapterTrained:
         out_dir.mkdir(parents=True, exist_ok=True)
         np.save(out_dir / "adapter.npy", vector)
-        return {"training": {"method": "least squares"}, "evaluation": {}}
+        return AdapterTrained(FilePath(str(out_dir)), {}, {"method": "least squares"}, {})
 
 
-def main() -> int:
-    order = json.loads(sys.stdin.readline())
-    set_flower_defaults(Path(order["gate"]) / "flower")
+def carry_out(order: GatedPart, emit: Emit) -> PartTaken:
+    gate = Path(order.gate)
+    set_flower_defaults(gate / "flower")
     from viz_node.federation.member import MemberOrder, take_part
     from viz_node.federation.trainer import Agreement
 
     part = MemberOrder(
-        address=order["fleet_address"],
-        agreement=Agreement(order["run_id"], order["terms_digest"]),
-        rounds=int(order["rounds"]),
-        name=order["name"],
-        out_dir=Path(order["out_dir"]) if order.get("out_dir") else None,
+        address=order.fleet_address,
+        agreement=Agreement(order.run_id, order.terms_digest),
+        rounds=order.rounds,
+        name=order.name,
+        out_dir=Path(order.out_dir) if order.out_dir else None,
         patience_seconds=30,
     )
-    trainer = GatedTrainer(order["name"], Path(order["gate"]))
-    try:
-        result = take_part(part, trainer, lambda event: print(json.dumps(event), flush=True))
-    except VizNodeError as error:
-        print(json.dumps({"event": "error", "error": type(error).__name__, "message": error.message}), flush=True)
-        return 1
-    print(json.dumps({"event": "done", **result}), flush=True)
-    return 0
+    return take_part(part, GatedTrainer(order.name, gate), emit)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve(GatedPart, carry_out))

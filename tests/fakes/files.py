@@ -2,18 +2,17 @@
 
 import hashlib
 from pathlib import Path
-from typing import Any
+
+from viz_node.domain.work import ImportedWork, ImportFailure
 
 
-async def read_files(paths: list[Path], encoding: str) -> list[dict[str, Any]]:
-    notes = {"notes": (f"read as {encoding}",)} if encoding else {}
-    return [item_of(path) | notes for path in paths]
+async def read_files(paths: list[Path], encoding: str) -> list[ImportedWork | ImportFailure]:
+    return [item_of(path, (f"read as {encoding}",) if encoding else ()) for path in paths]
 
 
-def item_of(path: Path) -> dict[str, Any]:
+def item_of(path: Path, notes: tuple[str, ...] = ()) -> ImportedWork | ImportFailure:
     if path.suffix == ".bad":
-        return {"path": str(path), "error": "not a text"}
+        return ImportFailure(str(path), "not a text")
     text = f"the text of {path.stem}"
     digest = hashlib.sha256(text.encode()).hexdigest()
-    return {"path": str(path), "digest": digest, "title": path.stem, "media_type": "text/plain", "text": text,
-            "size_bytes": len(text)}  # fmt: skip
+    return ImportedWork(str(path), path.stem, text, "text/plain", digest, len(text), notes)

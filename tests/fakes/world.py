@@ -13,13 +13,16 @@ from tests.fakes.channels import VOUCHERS
 from tests.fakes.files import read_files
 from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.fakes.store import MemoryStore
+from tests.fakes.trainer import EchoTrainer, NoRounds
 from viz_node.chain.account.signing import account_of_key
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.names import FilePath
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
+from viz_node.domain.training import InstalledBase
 from viz_node.errors import PeerUnreachableError
 from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
@@ -29,11 +32,10 @@ from viz_node.services.compose import Choices, Ports, Tools, compose
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.money.transact import Patience
 from viz_node.services.node.part import NodeFacts, Views
-from viz_node.services.part import Report
 from viz_node.services.uses.serve_uses import USE_METHOD
 
 NOW = 1_800_000_000
-BASE = {"name": "small", "path": "/nowhere", "digest": "ab" * 32}
+BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), {})
 FACTS = NodeFacts("1", "/nowhere", NOW, "http://127.0.0.1:1", 31337, "0x" + "11" * 20, is_test_chain=True)
 
 
@@ -118,7 +120,8 @@ class Member:
             verify_bytes, self.clock,
         )  # fmt: skip
         tools = Tools(
-            self.home, self.run_worker, read_files, lambda: [BASE], _split_texts, lambda _: None, lambda *_: None,
+            self.home, EchoTrainer(self.prompts), NoRounds(), read_files, lambda: [BASE],
+            _split_texts, lambda _: None, lambda *_: None,
             blob_id_of, list,
         )  # fmt: skip
         views = Views(dashboard=str, check_health=list, find_problems=list, describe_config=list)
@@ -143,11 +146,6 @@ class Member:
             return await self.meter.on_use(peer_id, payload)
         except Killed as death:
             raise PeerUnreachableError("the peer broke off", "try again") from death
-
-    async def run_worker(self, module: str, order: Mapping[str, Any], report: Report) -> dict[str, Any]:
-        """What the model writes."""
-        self.prompts.append(order["prompt"])
-        return {"text": f"{order['prompt']} … {order['max_new_tokens']}"}
 
     def confirm_after(self, blocks: int) -> None:
         """Start again, and believe a block only under so many others."""

@@ -12,7 +12,8 @@ from pathlib import Path
 import docx
 import pytest
 
-from viz_node.content.importing import ImportedWork, ImportFailure, import_works
+from viz_node.content.importing import import_works
+from viz_node.domain.work import ImportedWork, ImportFailure
 from viz_node.errors import UsageError
 
 CONTAINER = (
@@ -145,12 +146,12 @@ async def test_import_works__abandoned__child_is_gone(tmp_path: Path) -> None:
 
 def test_worker__order_on_stdin__lines_on_stdout(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x")
-    order = json.dumps({"paths": [str(tmp_path), str(tmp_path / "none.md")]}).encode()
+    order = json.dumps({"order": "read", "paths": [str(tmp_path), str(tmp_path / "none.md")]}).encode()
     command = [sys.executable, "-m", "viz_node.content.worker"]
     done = subprocess.run(command, input=order, capture_output=True, timeout=20, check=True)
     first, second = map(json.loads, done.stdout.splitlines())
-    assert sorted(first) == ["digest", "media_type", "notes", "path", "size_bytes", "text", "title"]
-    assert sorted(second) == ["error", "path"]
+    assert sorted(first) == ["digest", "event", "media_type", "size_bytes", "text", "title"]
+    assert (second["event"], sorted(second)) == ("failure", ["error", "event"])
     assert subprocess.run(command, input=b"[]", capture_output=True, timeout=20, check=False).returncode == 1
 
 

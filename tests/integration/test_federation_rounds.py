@@ -15,6 +15,8 @@ import time
 import numpy as np
 import pytest
 
+from viz_node.domain.names import FilePath
+from viz_node.domain.training import AdapterTrained
 from viz_node.errors import RefusedError, VerificationError
 from viz_node.federation.member import MemberOrder, take_part
 from viz_node.federation.trainer import Agreement
@@ -54,7 +56,7 @@ class LeastSquaresTrainer:
     def save(self, vector, out_dir):
         out_dir.mkdir(parents=True)
         np.save(out_dir / "adapter.npy", vector)
-        return {"directory": str(out_dir)}
+        return AdapterTrained(FilePath(str(out_dir)), {}, {}, {})
 
 
 class Coordinator:
@@ -174,7 +176,7 @@ def test_coordinate__two_members__gives_both_the_exact_weighted_average(tmp_path
     assert result["evaluation"]["delivered"] == 2
     for member, name in zip(members, ("alice", "bob"), strict=True):
         assert member.join().error is None
-        assert member.result["rounds_trained"] == [1, 2, 3]
+        assert member.result.rounds_trained == (1, 2, 3)
         assert np.array_equal(np.load(tmp_path / name / "adapter.npy"), expected)
 
 

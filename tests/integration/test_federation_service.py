@@ -2,24 +2,29 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.federation_member import GatedPart
 from tests.fakes.files import read_files
 from tests.fakes.world import keys_of
 from tests.waiting import until
-from viz_node.daemon.processes import WorkerRunner
+from viz_node.daemon.processes import Tell, Workers
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.federation import agreed_shares, parse_invite, terms_digest, write_invite
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.names import FilePath
+from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.terms import AskedTerms
+from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.identity import delivery
 from viz_node.identity.signatures import verify_bytes
@@ -38,10 +43,25 @@ from viz_node.services.market.trade import Trade
 from viz_node.services.money.transact import Treasury
 from viz_node.storage.store import Store
 from viz_node.tcp import choose_port
+from viz_node.workers.ask import Answers, ask
 
-ROOT = Path(__file__).parents[2]
-BASE = {"name": "small", "path": "/nowhere", "digest": "ab" * 32}
+BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), {})
 OTHER = "0x" + "22" * 20
+
+
+class GatedWorkers(Workers):
+    """The node's workers, with a member that waits at the gate before each round."""
+
+    def __init__(self, environment: Mapping[str, str], log_path: Path, gate: Path) -> None:
+        super().__init__(environment, log_path)
+        self._gate = gate
+
+    async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
+        return await super().coordinate(msgspec.structs.replace(order, closing_seconds=30), tell)
+
+    async def take_part(self, order: TakePart, tell: Tell) -> PartTaken:
+        gated = GatedPart(**msgspec.structs.asdict(order), gate=str(self._gate))
+        return await ask(self._command("tests.fakes.federation_member"), gated, Answers(PartTaken), tell)
 
 
 class Node:
@@ -58,16 +78,18 @@ class Node:
         self.network = PeerNetwork(self.keys.network_seed, Whereabouts(self._listen), self._no_announcements, list)
         self.jobs = JobRunner(self.store, lambda: 1)
         works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
+        environment = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
+        runner = GatedWorkers(environment, self.home / "workers.log", self.gate)
         workshop = Workshop(
             self.store,
             works,
             self.home,
-            run_worker=self._run_worker,
+            trainer=runner,
             list_bases=lambda: [BASE],
             split_texts=lambda texts, _: (list(texts.values()), []),
         )
         self.federations = Federations(self.store, self.keys, self.network, self.jobs, works, workshop)
-        rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, self._run_worker)
+        rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, runner)
         self.jobs.register("federate", "federation", rounds.federate)
         self.network.serve(TERMS_METHOD, self.federations.on_terms)
         self.network.serve(JOIN_METHOD, self.federations.on_join)
@@ -97,15 +119,6 @@ class Node:
         money = market, treasury, none, none, none
         trade = Trade(self.store, self.keys, sealing, self.network, *money, catalogue, delivery, lambda: 1)
         return Publisher(trade, self.home, blob_id_of)
-
-    async def _run_worker(
-        self, module: str, order: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None]
-    ) -> dict[str, Any]:
-        if order["order"] == "member":
-            module = "tests.fakes.federation_member"
-        environment = dict(os.environ) | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-        workers = WorkerRunner(environment, self.home / "workers.log")
-        return await workers.run(module, dict(order) | {"gate": str(self.gate), "closing_seconds": 30}, on_event)
 
     @staticmethod
     def _no_announcements(raw: bytes) -> tuple[str, int]:

@@ -11,13 +11,15 @@ import pytest
 
 from tests.tiny_model import write_tiny_model
 from viz_node.daemon.config import hub_environment, worker_environment
-from viz_node.daemon.processes import WorkerRunner
+from viz_node.daemon.processes import Workers
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import InstallBase, Train
 from viz_node.errors import NotFoundError, StorageError, UnreachableError, UsageError, VerificationError
 from viz_node.models.bases import base_digest, list_bases
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SOURCE = f"hf:elsin/tiny@{COMMIT}"
-WORKER = "viz_node.models.worker"
 
 
 BESIDES = {
@@ -99,48 +101,53 @@ def hub(model_files: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> Itera
     hub.close()
 
 
-def runner(folder: Path) -> WorkerRunner:
+def runner(folder: Path) -> Workers:
     """After `hub`, whose address it takes from the environment."""
-    return WorkerRunner(worker_environment(1, folder / "flower"), folder / "workers.log", hub_environment())
+    return Workers(worker_environment(1, folder / "flower"), folder / "workers.log", hub_environment())
 
 
 async def install(folder: Path, source: str = SOURCE) -> Path:
     folder.mkdir(exist_ok=True)
     out = folder / "bases" / "tiny"
-    await runner(folder).run(WORKER, {"order": "install_base", "source": source, "out_dir": str(out)}, lambda _: None)
+    await runner(folder).install_base(InstallBase(source=source, out_dir=FilePath(str(out))), lambda _: None)
     return out
 
 
 async def test_install_base__pinned__only_model_files_with_provenance(hub: Hub, tmp_path: Path) -> None:
     out = await install(tmp_path)
     (row,) = list_bases(tmp_path / "bases")
-    assert row["name"] == SOURCE
-    assert row["digest"] == base_digest(out)
-    assert row["license"] == "mit"
-    assert row["parameters"] > 10_000
-    assert row["provenance"]["sources"][0]["commit"] == COMMIT
+    assert row.name == SOURCE
+    assert row.digest == base_digest(out)
+    assert row.license == "mit"
+    assert row.parameters > 10_000
+    (source,) = row.provenance["sources"]
+    assert source["commit"] == COMMIT
     fetched = {path.name for path in out.iterdir()} - {"provenance.json"}
     assert fetched == set(hub.files) - set(BESIDES) | {"chat_template.jinja"}
     asked = {path.partition(f"resolve/{COMMIT}/")[2] for path in hub.asked}
     assert asked - {""} == fetched
-    assert row["provenance"]["chat_template"] == sha256(b"{{ messages }}").hexdigest()
+    assert row.provenance["chat_template"] == sha256(b"{{ messages }}").hexdigest()
     (out / "chat_template.jinja").unlink()
-    assert row["digest"] == base_digest(out)
+    assert row.digest == base_digest(out)
 
 
 async def test_train__installed_base__needs_no_hub_any_more(hub: Hub, tmp_path: Path) -> None:
     out = await install(tmp_path)
     hub.close()
     (row,) = list_bases(tmp_path / "bases")
-    base = {key: row[key] for key in ("name", "path", "digest")}
-    order = {"order": "train", "base": base, "texts": ["the tide mill and the lamp. " * 9] * 4, "eval_texts": ["lamp."],
-             "recipe": {"epochs": 1, "rank": 2, "max_tokens": 64}, "out_dir": str(tmp_path / "adapter"),
-             "checkpoint_dir": str(tmp_path / "checkpoint")}  # fmt: skip
-    result = await runner(tmp_path).run(WORKER, order, lambda _: None)
-    assert result["training"]["steps"] > 0
+    order = Train(
+        base=row.reference(),
+        texts=("the tide mill and the lamp. " * 9,) * 4,
+        eval_texts=("lamp.",),
+        recipe=Recipe(epochs=1, rank=2, max_tokens=64),
+        out_dir=FilePath(str(tmp_path / "adapter")),
+        checkpoint_dir=FilePath(str(tmp_path / "checkpoint")),
+    )
+    result = await runner(tmp_path).train(order, lambda _: None)
+    assert int(result.training["steps"]) > 0
     (out / "generation_config.json").write_text("{}")
     with pytest.raises(VerificationError, match="has digest"):
-        await runner(tmp_path).run(WORKER, order, lambda _: None)
+        await runner(tmp_path).train(order, lambda _: None)
 
 
 @pytest.mark.parametrize("source", ["hf:elsin/tiny", "hf:elsin/tiny@main", f"hf:../tiny@{COMMIT}"])

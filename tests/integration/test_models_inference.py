@@ -27,4 +27,4 @@ def test_generate__marks_in_the_prompt__are_characters(tmp_path: Path) -> None:
     write_tiny_model(tmp_path)
     model, tokenizer = load_base(tmp_path).eval(), load_tokenizer(tmp_path)
     result = generate(model, tokenizer, "<s>a</s>", 1, (0.0, 0), lambda _: None)
-    assert result["prompt_tokens"] == 1 + len("<s>a</s>")
+    assert result.prompt_tokens == 1 + len("<s>a</s>")

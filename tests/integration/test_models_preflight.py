@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from tests.tiny_model import write_tiny_model
+from viz_node.domain.names import FilePath
+from viz_node.domain.training import BaseModel
+from viz_node.domain.worker import Progress
 from viz_node.errors import VerificationError
 from viz_node.models.bases import base_shapes
 from viz_node.models.preflight import check_config, check_shapes, check_tokenizer, plan_modules
@@ -89,11 +92,11 @@ def test_train__base_whose_adapters_nobody_could_take__refused_before_the_first_
     base = tmp_path / "base"
     shutil.copytree(tiny, base)
     save_file({"model.layers.7.self_attn.q_proj.weight": torch.zeros(64, 64)}, base / "more.safetensors")
-    resolved = resolve_base({"name": "b", "path": str(base), "digest": ""})
-    recipe, texts, events = Recipe(epochs=1, rank=2, max_tokens=64), ["the lamp. " * 20], list[dict[str, Any]]()
+    resolved = resolve_base(BaseModel("b", FilePath(str(base)), ""))
+    recipe, texts, events = Recipe(epochs=1, rank=2, max_tokens=64), ["the lamp. " * 20], list[Progress]()
     order = TrainOrder(resolved, texts, texts, recipe, tmp_path / "out", tmp_path / "checkpoint")
     with pytest.raises(VerificationError, match="does not fit the base model"):
         train(order, events.append)
-    assert {event["phase"] for event in events} == {"load"}
+    assert {event.phase for event in events} == {"load"}
     with pytest.raises(VerificationError, match="does not fit the base model"):
         FederatedTrainer(resolved, texts, texts, recipe, 1)

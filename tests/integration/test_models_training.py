@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from tests.waiting import until_blocking
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import BaseModel
 from viz_node.models.adapter_files import adapter_digest, check_adapter, export_adapter
 from viz_node.models.bases import base_shapes, list_bases, resolve_base
 
@@ -200,7 +202,10 @@ def test_tokenize__marks_in_a_text__begin_and_end_stand_only_at_its_ends(base: B
 def test_federated_trainer__two_members_average__better_than_before_and_saved(base: Body, tmp_path: Path) -> None:
     from viz_node.models.federated import FederatedTrainer
 
-    recipe, resolved = Recipe(**{**RECIPE, "epochs": 4, "learning_rate": 0.01}), resolve_base(base)
+    recipe, resolved = (
+        Recipe(**{**RECIPE, "epochs": 4, "learning_rate": 0.01}),
+        resolve_base(msgspec.convert(base, BaseModel)),
+    )
     members = [FederatedTrainer(resolved, texts, EVAL_TEXTS, recipe, 9) for texts in (TEXTS[:8], TEXTS[8:])]
     assert members[0].layout_digest == members[1].layout_digest
     assert FederatedTrainer(resolved, TEXTS, [], recipe, 10).layout_digest != members[0].layout_digest
@@ -214,12 +219,25 @@ def test_federated_trainer__two_members_average__better_than_before_and_saved(ba
     assert tokens > 0
     assert after < before - 0.5
     saved = [member.save(vector, tmp_path / str(i)) for i, member in enumerate(members)]
-    assert saved[0]["files"] == saved[1]["files"]
+    assert saved[0].files == saved[1].files
     check_adapter(tmp_path / "0", base_shapes(resolved.directory))
 
 
 def test_list_bases__one_installed__described(base: Body) -> None:
     (entry,) = list_bases(Path(base["path"]).parent)
-    assert (entry["name"], entry["digest"], entry["license"]) == ("tiny", base["digest"], "CC0-1.0")
-    done = events_of({"order": "describe_base", "base": base})[-1]
-    assert (done["layers"], done["digest"]) == (2, base["digest"])
+    assert (entry.reference(), entry.license) == (msgspec.convert(base, BaseModel), "CC0-1.0")
+    assert resolve_base(entry.reference()).digest == base["digest"]
+
+
+@pytest.mark.parametrize(
+    ("order", "cause"),
+    [
+        ({"order": "fly"}, "fly"),
+        ({"order": "train"}, "base"),
+        ({"order": "build_base", "out_dir": "x", "more": 1}, "more"),
+    ],
+)
+def test_worker__order_unknown_incomplete_or_with_more__is_refused(order: Body, cause: str) -> None:
+    (line,) = events_of(order)
+    assert (line["event"], line["error"]) == ("error", "UsageError")
+    assert cause in line["message"]

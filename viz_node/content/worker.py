@@ -1,21 +1,21 @@
 """The child process that parses strangers' files: `python -m viz_node.content.worker`.
 
-One JSON order `{"paths": [...], "encoding": "…"}` on stdin; one JSON line per file on stdout, in the order of
-`list_files`. The process limits its own memory, processor time per file and open files, and it may write no file, so
-that the worst a file can do is to end it; `importing` starts another one for the rest.
+One `ReadFiles` order on stdin; one line per file on stdout, in the order of `list_files`. The process limits its own
+memory, processor time per file and open files, and it may write no file, so that the worst a file can do is to end it;
+`importing` starts another one for the rest.
 """
 
 import hashlib
-import json
 import resource
 import sys
 from pathlib import Path
-from typing import Any, TextIO
 
 from viz_node.content.files import list_files, read_regular_file
+from viz_node.content.lines import FileFailed, FileRead, ReadFiles
 from viz_node.content.readers import MAX_FILE_BYTES, READERS, clean_title, read_text
 from viz_node.domain.names import is_readable, readable
 from viz_node.errors import VerificationError
+from viz_node.workers.serve import Emit, serve
 
 MEMORY_BYTES = 1 << 30
 SECONDS_PER_FILE = 30
@@ -47,7 +47,7 @@ def allow_more_time() -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + SECONDS_PER_FILE, hard))
 
 
-def read_file(path: Path, encoding: str = "") -> dict[str, Any]:
+def read_file(path: Path, encoding: str = "") -> FileRead | FileFailed:
     """The line for one file: its text and facts, or its error."""
     try:
         if path.suffix.lower() not in READERS:
@@ -55,20 +55,19 @@ def read_file(path: Path, encoding: str = "") -> dict[str, Any]:
         data = read_regular_file(path, MAX_FILE_BYTES)
         found = read_text(path.suffix, data, encoding)
     except VerificationError as error:
-        return {"path": str(path), "error": error.message}
+        return FileFailed(readable(error.message))
     except MemoryError:
-        return {"path": str(path), "error": "it needs too much memory"}
+        return FileFailed("it needs too much memory")
     except RecursionError:
-        return {"path": str(path), "error": "it is nested too deeply"}
-    return {
-        "path": str(path),
-        "title": found.title or title_of(path),
-        "text": found.text,
-        "media_type": found.media_type,
-        "notes": [*found.notes, *_notes_on_name(path, found.title)],
-        "digest": hashlib.sha256(data).hexdigest(),
-        "size_bytes": len(data),
-    }
+        return FileFailed("it is nested too deeply")
+    return FileRead(
+        readable(found.title) or title_of(path),
+        readable(found.text),
+        found.media_type,
+        hashlib.sha256(data).hexdigest(),
+        len(data),
+        tuple(map(readable, (*found.notes, *_notes_on_name(path, found.title)))),
+    )
 
 
 def title_of(path: Path) -> str:
@@ -80,22 +79,13 @@ def _notes_on_name(path: Path, title: str) -> list[str]:
     return [] if title or is_readable(path.stem) else ["its file name is not UTF-8"]
 
 
-def run(order_text: str, output: TextIO) -> int:
-    """Carry out one order; the exit status."""
-    try:
-        order = json.loads(order_text)
-        paths, encoding = order["paths"], order.get("encoding", "")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        print(f"bad order: {error}", file=sys.stderr)
-        return 1
-    for path, problem in list_files(paths):
+def read_files(order: ReadFiles, emit: Emit) -> None:
+    """One line per file, each with processor time of its own."""
+    for path, problem in list_files(order.paths):
         allow_more_time()
-        line = {"path": str(path), "error": problem} if problem else read_file(path, encoding)
-        output.write(json.dumps(line) + "\n")
-        output.flush()
-    return 0
+        emit(FileFailed(readable(problem)) if problem else read_file(path, order.encoding))
 
 
 if __name__ == "__main__":
     limit_process()
-    sys.exit(run(sys.stdin.read(), sys.stdout))
+    sys.exit(serve(ReadFiles, read_files))

@@ -1,10 +1,9 @@
 """The composition root: the parts of a node, put together once."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from viz_node import __version__
 from viz_node.api.guard import Sessions
@@ -21,11 +20,12 @@ from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
 from viz_node.daemon.metrics import Metrics
-from viz_node.daemon.processes import WorkerRunner
+from viz_node.daemon.processes import Workers
 from viz_node.daemon.secrets import Sealing, scrape_token
 from viz_node.daemon.signers import make_signer
 from viz_node.domain.health import Check
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.work import ImportedWork, ImportFailure
 from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import verify_bytes
@@ -134,10 +134,11 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
 
 
 def _tools(home: Path) -> Tools:
-    workers = WorkerRunner(worker_environment(2, home / "flower"), home / "logs" / "workers.log", hub_environment())
+    workers = Workers(worker_environment(2, home / "flower"), home / "logs" / "workers.log", hub_environment())
     return Tools(
         directory=home,
-        run_worker=workers.run,
+        trainer=workers,
+        rounds=workers,
         read_files=_read_files,
         list_bases=lambda: list_bases(home / "bases"),
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
@@ -148,5 +149,5 @@ def _tools(home: Path) -> Tools:
     )
 
 
-async def _read_files(paths: list[Path], encoding: str) -> list[Mapping[str, Any]]:
-    return [asdict(item) async for item in import_works(paths, encoding=encoding)]
+async def _read_files(paths: list[Path], encoding: str) -> list[ImportedWork | ImportFailure]:
+    return [item async for item in import_works(paths, encoding=encoding)]

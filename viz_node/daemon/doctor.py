@@ -179,7 +179,7 @@ def _base_models(home: Path, state: Glance | None) -> Check:
         return bases
     building = state.jobs_in(*_OPEN, kind="base_build") if state else []
     if bases:
-        return well("base model", ", ".join(str(base["name"]) for base in bases))
+        return well("base model", ", ".join(base.name for base in bases))
     if building:
         return well("base model", f"being built: viz-node jobs show {building[0]['job_id']} --follow")
     return warned("base model", "none, and none is being built", "viz-node base build")

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any
 
+import msgspec
+
 from viz_node.errors import UsageError
 
 HINT = "viz-node config example small prints a recipe"
@@ -55,7 +57,25 @@ class Recipe:
         return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
 
 
-def parse_recipe(body: object, goldfish: int = 0) -> Recipe:
+class BaseRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sizes and training of the small base model that a node builds."""
+
+    name: str = "viz-base-small"
+    vocabulary: int = 1024
+    hidden_size: int = 192
+    intermediate_size: int = 512
+    layers: int = 4
+    heads: int = 6
+    key_value_heads: int = 2
+    context: int = 1024
+    steps: int = 200
+    batch: int = 8
+    sequence: int = 128
+    learning_rate: float = 3e-3
+    matrix_rate: float = 0.02
+
+
+def parse_recipe(body: object) -> Recipe:
     """A recipe from a file, an order or a peer; missing values take the defaults. Raises: UsageError."""
     if body is not None and not isinstance(body, Mapping):
         raise UsageError("recipe: not a table of names and values", HINT)
@@ -66,6 +86,4 @@ def parse_recipe(body: object, goldfish: int = 0) -> Recipe:
         likely = get_close_matches(unknown[0], known, 1)
         meant = f"; did you mean {likely[0]}?" if likely else ""
         raise UsageError(f"recipe: unknown {', '.join(unknown)[:200]}{meant}", HINT)
-    if goldfish:
-        values.setdefault("goldfish", goldfish)
     return Recipe(**values)

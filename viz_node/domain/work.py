@@ -38,6 +38,30 @@ class Work:
     notes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class ImportedWork:
+    """The text of one file, in words that UTF-8 can carry; `digest` is the SHA-256 of the file's bytes, in hex.
+
+    `notes` tell what was guessed or left out.
+    """
+
+    path: str
+    title: str
+    text: str
+    media_type: str
+    digest: str
+    size_bytes: int
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImportFailure:
+    """A file that gave no text, and why."""
+
+    path: str
+    error: str
+
+
 def commit_work(digest: bytes, salt: bytes) -> WorkId:
     """The commitment that manifests carry: without the salt it tells nothing about the work."""
     return WorkId(hashlib.sha256(b"viz-node/work/1\0" + salt + digest).hexdigest())

@@ -2,14 +2,13 @@
 
 import os
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 
+from viz_node.domain.rounds import RoundFacts
 from viz_node.errors import StorageError, VerificationError
 from viz_node.federation.trainer import Agreement, Layout, Vector
 from viz_node.federation.vectors import MAX_ELEMENTS, check_vector, vector_digest
@@ -22,8 +21,20 @@ class Checkpoint:
     agreement: Agreement
     layout: Layout
     vector: Vector
-    rounds: tuple[Mapping[str, Any], ...]
+    rounds: tuple[RoundFacts, ...]
     closed: int = 0
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What `checkpoint.json` holds; the vector lies beside it."""
+
+    run_id: str
+    terms_digest: str
+    layout_digest: str
+    vector_size: int
+    vector_digest: str
+    rounds: tuple[RoundFacts, ...]
+    closed: int
 
 
 def vector_path(directory: Path, round_number: int) -> Path:
@@ -34,15 +45,15 @@ def vector_path(directory: Path, round_number: int) -> Path:
 def save_checkpoint(directory: Path, checkpoint: Checkpoint) -> None:
     """Write the vector, then the record that names its digest; older vectors are removed. Raises: StorageError."""
     number = len(checkpoint.rounds)
-    record = {
-        "run_id": checkpoint.agreement.run_id,
-        "terms_digest": checkpoint.agreement.terms_digest,
-        "layout_digest": checkpoint.layout.digest,
-        "vector_size": checkpoint.layout.size,
-        "vector_digest": vector_digest(checkpoint.vector),
-        "rounds": [dict(entry) for entry in checkpoint.rounds],
-        "closed": checkpoint.closed,
-    }
+    record = _Record(
+        checkpoint.agreement.run_id,
+        checkpoint.agreement.terms_digest,
+        checkpoint.layout.digest,
+        checkpoint.layout.size,
+        vector_digest(checkpoint.vector),
+        checkpoint.rounds,
+        checkpoint.closed,
+    )
     try:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         path = vector_path(directory, number)
@@ -74,16 +85,15 @@ def load_checkpoint(directory: Path, agreement: Agreement) -> Checkpoint | None:
         return None
     hint = f"remove {directory} to start the federation from its first round"
     try:
-        record = msgspec.json.decode(path.read_bytes())
-        if (record["run_id"], record["terms_digest"]) != (agreement.run_id, agreement.terms_digest):
+        record = msgspec.json.decode(path.read_bytes(), type=_Record)
+        if (record.run_id, record.terms_digest) != (agreement.run_id, agreement.terms_digest):
             raise VerificationError("the checkpoint is of another federation or of other terms", hint)
-        layout = Layout(str(record["layout_digest"]), int(record["vector_size"]))
+        layout = Layout(record.layout_digest, record.vector_size)
         if not 0 < layout.size <= MAX_ELEMENTS:
             raise VerificationError("the checkpoint states an impossible size", hint)
-        rounds = tuple(record["rounds"])
-        vector = check_vector(np.load(vector_path(directory, len(rounds)), allow_pickle=False), layout.size)
-        if vector_digest(vector) != record["vector_digest"]:
+        vector = check_vector(np.load(vector_path(directory, len(record.rounds)), allow_pickle=False), layout.size)
+        if vector_digest(vector) != record.vector_digest:
             raise VerificationError("the checkpoint's vector does not have its digest", hint)
-        return Checkpoint(agreement, layout, vector, rounds, int(record["closed"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Checkpoint(agreement, layout, vector, record.rounds, record.closed)
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
         raise VerificationError(f"the checkpoint is damaged: {error}", hint) from error

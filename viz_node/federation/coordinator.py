@@ -5,13 +5,15 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
+from viz_node.domain.names import FilePath
+from viz_node.domain.rounds import Closing, Listening, MemberLoss, Resumed, RoundFacts, RoundsRun
+from viz_node.domain.worker import Progress, WorkerLine
 from viz_node.errors import DeadlineError, UsageError, VerificationError
 from viz_node.federation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, vector_path
 from viz_node.federation.messages import make_config, make_content, read_metric, read_update
@@ -22,7 +24,7 @@ from viz_node.federation.vectors import Update, average, bounded_weight, check_d
 
 _log = logging.getLogger(__name__)
 
-Report = Callable[[dict[str, Any]], None]
+Report = Callable[[WorkerLine], None]
 
 _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.2
@@ -129,7 +131,7 @@ class FlatFedAvg(FedAvg):
         return sum(weight * update.loss for weight, update in pairs) / sum(weights)
 
 
-def coordinate(order: CoordinatorOrder, report: Report) -> dict[str, Any]:
+def coordinate(order: CoordinatorOrder, report: Report) -> RoundsRun:
     """Run the federation to its end, from its checkpoint when there is one.
 
     Reports `listening` with the port of the fleet door first. The result names the file of the final vector.
@@ -143,7 +145,7 @@ def coordinate(order: CoordinatorOrder, report: Report) -> dict[str, Any]:
     if checkpoint is not None and order.layout not in (None, checkpoint.layout):
         raise VerificationError("the checkpoint has another layout", f"remove {order.state_dir} to start again")
     with SuperLink(order.fleet_port, order.database) as link:
-        report({"event": "listening", "fleet_port": link.fleet_port})
+        report(Listening(link.fleet_port))
         with link.open_run(order.min_members, order.straggler_seconds) as grid:
             return _Run(order, grid, report).run(checkpoint)
 
@@ -157,11 +159,11 @@ class _Run:
         self._report = report
         self._roster = Roster(grid, order.agreement, order.members, report)
 
-    def run(self, checkpoint: Checkpoint | None) -> dict[str, Any]:
+    def run(self, checkpoint: Checkpoint | None) -> RoundsRun:
         """All rounds that are left, then the closing."""
         if checkpoint is not None:
             self._roster.layout = checkpoint.layout
-            self._report({"event": "resumed", "rounds": len(checkpoint.rounds)})
+            self._report(Resumed(len(checkpoint.rounds)))
         else:
             self._roster.layout = self._order.layout
         if checkpoint is None or len(checkpoint.rounds) < self._order.rounds:
@@ -180,14 +182,14 @@ class _Run:
             checkpoint = self._run_round(strategy, checkpoint)
             save_checkpoint(self._order.state_dir, checkpoint)
         evaluation = self._close(checkpoint)
-        return {
-            "vector_path": str(vector_path(self._order.state_dir, self._order.rounds)),
-            "vector_digest": vector_digest(checkpoint.vector),
-            "layout_digest": checkpoint.layout.digest,
-            "vector_size": checkpoint.layout.size,
-            "rounds": [dict(entry) for entry in checkpoint.rounds],
-            "evaluation": evaluation,
-        }
+        return RoundsRun(
+            FilePath(str(vector_path(self._order.state_dir, self._order.rounds))),
+            vector_digest(checkpoint.vector),
+            checkpoint.layout.digest,
+            checkpoint.layout.size,
+            checkpoint.rounds,
+            evaluation,
+        )
 
     def _wait_for_members(self, all_seconds: float) -> None:
         started = time.monotonic()
@@ -222,38 +224,33 @@ class _Run:
                 raise DeadlineError(f"round {strategy.round_number} never had enough updates", "see the worker's log")
             time.sleep(_RETRY_SECONDS)
         seconds = time.monotonic() - started
-        entry = {
-            "round": strategy.round_number,
-            "members": [update.member for update in strategy.updates],
-            "tokens": {update.member: update.tokens for update in strategy.updates},
-            "weights": {
-                update.member: bounded_weight(update.tokens, self._order.weight_cap) for update in strategy.updates
-            },
-            "losses": {update.member: update.loss for update in strategy.updates},
-            "refused": strategy.refused,
-            "loss": strategy.loss,
-            "seconds": round(seconds, 3),
-            "vector_digest": vector_digest(strategy.average),
-        }
+        speed, left = strategy.tokens / max(seconds, 1e-6), seconds * (self._order.rounds - strategy.round_number)
         self._report(
-            {
-                "event": "progress",
-                "phase": "round",
-                "step": strategy.round_number,
-                "steps": self._order.rounds,
-                "loss": strategy.loss,
-                "tokens_per_second": round(strategy.tokens / max(seconds, 1e-6), 1),
-                "eta_seconds": round(seconds * (self._order.rounds - strategy.round_number), 1),
-            }
+            Progress("round", strategy.round_number, self._order.rounds, strategy.loss, round(speed, 1), round(left, 1))
         )
+        entry = self._facts(strategy, seconds, strategy.average)
         return replace(checkpoint, vector=strategy.average, rounds=(*checkpoint.rounds, entry))
 
-    def _close(self, checkpoint: Checkpoint) -> dict[str, Any]:
+    def _facts(self, strategy: FlatFedAvg, seconds: float, vector: Vector) -> RoundFacts:
+        updates = strategy.updates
+        return RoundFacts(
+            round_number=strategy.round_number,
+            members=tuple(update.member for update in updates),
+            tokens={update.member: update.tokens for update in updates},
+            weights={update.member: bounded_weight(update.tokens, self._order.weight_cap) for update in updates},
+            losses={update.member: update.loss for update in updates},
+            refused=strategy.refused,
+            loss=strategy.loss,
+            seconds=round(seconds, 3),
+            vector_digest=vector_digest(vector),
+        )
+
+    def _close(self, checkpoint: Checkpoint) -> Closing:
         """Give the final vector to every member; those that went away have `closing_seconds` to come back."""
         settings = make_config(self._order.agreement, checkpoint.layout, kind="closing", rounds=self._order.rounds)
         content = make_content(settings, checkpoint.vector)
         sent: dict[str, int] = {}
-        closed: dict[str, dict[str, float]] = {}
+        closed: dict[str, MemberLoss] = {}
         limit = time.monotonic() + self._order.closing_seconds
         while checkpoint.closed + len(closed) < self._order.members and time.monotonic() < limit:
             self._roster.poll()
@@ -271,17 +268,15 @@ class _Run:
                 closed[name] = _evaluation(reply)
                 save_checkpoint(self._order.state_dir, replace(checkpoint, closed=checkpoint.closed + len(closed)))
                 step = checkpoint.closed + len(closed)
-                self._report({"event": "progress", "phase": "close", "step": step, "steps": self._order.members})
+                self._report(Progress("close", step, self._order.members))
             time.sleep(_POLL_SECONDS)
-        return {"members": closed, "delivered": checkpoint.closed + len(closed)}
+        return Closing(closed, checkpoint.closed + len(closed))
 
 
-def _evaluation(reply: Message) -> dict[str, float]:
+def _evaluation(reply: Message) -> MemberLoss:
     """What a member states about the final vector; nothing that is counted on."""
     try:
-        return {
-            "loss": float(read_metric(reply.content, "loss")),
-            "tokens": int(read_metric(reply.content, "num-examples")),
-        }
+        loss, tokens = read_metric(reply.content, "loss"), read_metric(reply.content, "num-examples")
+        return MemberLoss(float(loss), int(tokens))
     except VerificationError:
-        return {}
+        return MemberLoss()

@@ -45,6 +45,8 @@ from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
+from viz_node.domain.rounds import PartTaken
+from viz_node.domain.worker import Progress
 from viz_node.errors import PeerUnreachableError, RefusedError, VerificationError, VizNodeError
 from viz_node.federation.heartbeat import Heartbeat
 from viz_node.federation.messages import (
@@ -192,7 +194,7 @@ class _FleetConnection:
 class _Participation:
     """What the member knows of the run; its methods are the `ClientApp`'s functions."""
 
-    def __init__(self, order: MemberOrder, trainer: Trainer, report: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, order: MemberOrder, trainer: Trainer, report: Callable[[Progress], None]) -> None:
         self._order = order
         self._trainer = trainer
         self._report = report
@@ -242,7 +244,7 @@ class _Participation:
             self.error = RefusedError(f"the coordinator refused this member: {reason}", "compare terms and base model")
         else:
             self._check(message)
-            self._report({"event": "progress", "phase": "join", "step": 1, "steps": 1})
+            self._report(Progress("join", 1, 1))
         return Message(make_content(self._config(kind=HELLO)), reply_to=message)
 
     def _on_train(self, message: Message, context: Context) -> Message:
@@ -255,17 +257,8 @@ class _Participation:
         trained, tokens, loss = self._trainer.train_round(vector, number, self._order.rounds)
         seconds = max(time.monotonic() - started, 1e-6)
         self.rounds_trained.append(number)
-        self._report(
-            {
-                "event": "progress",
-                "phase": "train",
-                "step": number,
-                "steps": self._order.rounds,
-                "loss": loss,
-                "tokens_per_second": round(tokens / seconds, 1),
-                "eta_seconds": round(seconds * (self._order.rounds - number), 1),
-            }
-        )
+        speed, left = tokens / seconds, seconds * (self._order.rounds - number)
+        self._report(Progress("train", number, self._order.rounds, loss, round(speed, 1), round(left, 1)))
         content = make_content(self._config(round=number), trained, num_examples=tokens, loss=loss)
         return Message(content, reply_to=message)
 
@@ -274,14 +267,14 @@ class _Participation:
         final = read_vector(message.content, self._layout.size)
         metrics: dict[str, int | float] = {"num_examples": 1}
         if self._order.evaluate_final:
-            self._report({"event": "progress", "phase": "evaluate", "step": 0, "steps": 1})
+            self._report(Progress("evaluate", 0, 1))
             self.final_loss, self.final_tokens = self._trainer.evaluate(final)
             metrics = {"num_examples": max(self.final_tokens, 1), "loss": self.final_loss}
         self.final = final
         return Message(make_content(self._config(), None, **metrics), reply_to=message)
 
 
-def take_part(order: MemberOrder, trainer: Trainer, report: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+def take_part(order: MemberOrder, trainer: Trainer, report: Callable[[Progress], None]) -> PartTaken:
     """Train rounds until the closing message; evaluate and save the final vector.
 
     Joins again whenever the coordinator went away, with the trainer still in memory.
@@ -344,14 +337,10 @@ def _serve(connection: _FleetConnection, part: _Participation, app: ClientApp) -
 
 
 def _finish(
-    order: MemberOrder, trainer: Trainer, part: _Participation, report: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
-    result: dict[str, Any] = {
-        "rounds_trained": part.rounds_trained,
-        "loss": part.final_loss,
-        "tokens": part.final_tokens,
-    }
+    order: MemberOrder, trainer: Trainer, part: _Participation, report: Callable[[Progress], None]
+) -> PartTaken:
+    saved = None
     if order.out_dir is not None and part.final is not None:
-        report({"event": "progress", "phase": "save", "step": 0, "steps": 1})
-        result |= trainer.save(part.final, order.out_dir)
-    return result
+        report(Progress("save", 0, 1))
+        saved = trainer.save(part.final, order.out_dir)
+    return PartTaken(tuple(part.rounds_trained), part.final_loss, part.final_tokens, saved)

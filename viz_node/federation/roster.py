@@ -6,10 +6,10 @@ two nodes with one name the later one counts, because a member that was restarte
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any
 
 from flwr.app import Message, MessageType
 
+from viz_node.domain.rounds import MemberSeen
 from viz_node.errors import VerificationError
 from viz_node.federation.messages import HELLO, REFUSED, make_config, make_content, read_config, read_layout, read_name
 from viz_node.federation.superlink import EmbeddedGrid
@@ -20,7 +20,7 @@ class Roster:
     """The admitted nodes that are online; `poll` often."""
 
     def __init__(
-        self, grid: EmbeddedGrid, agreement: Agreement, members: int, report: Callable[[dict[str, Any]], None]
+        self, grid: EmbeddedGrid, agreement: Agreement, members: int, report: Callable[[MemberSeen], None]
     ) -> None:
         self._grid = grid
         self._agreement = agreement
@@ -63,7 +63,7 @@ class Roster:
     def refuse(self, node: int, reason: str) -> None:
         """Tell the node to leave; it is not asked again."""
         self.forget(node)
-        self._report({"event": "member", "member": self.name_of(node), "state": "refused", "reason": reason})
+        self._report(MemberSeen(self.name_of(node), "refused", reason))
         if node in self._online:
             config = make_config(self._agreement, None, kind=REFUSED, reason=reason)
             self._push(node, Message(make_content(config), node, MessageType.QUERY))
@@ -80,8 +80,7 @@ class Roster:
         if reply.has_error():
             # It found a mismatch itself and has left, or it died and comes back as a new node.
             self._done.add(node)
-            state = {"event": "member", "member": str(node), "state": "left", "reason": reply.error.reason}
-            self._report(state)
+            self._report(MemberSeen(str(node), "left", reply.error.reason))
             return
         try:
             config = read_config(reply.content, self._agreement)
@@ -108,4 +107,4 @@ class Roster:
             if other_name == name:
                 self.forget(other)
         self._admitted[node] = name
-        self._report({"event": "member", "member": name, "state": "admitted", "reason": ""})
+        self._report(MemberSeen(name, "admitted", ""))

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from viz_node.domain.ids import is_hex_digest
+from viz_node.domain.training import AdapterTrained
 from viz_node.errors import UsageError
 
 _RUN_ID_LIMIT = 128
@@ -36,7 +37,7 @@ class Trainer(Protocol):
     def evaluate(self, vector: Vector) -> tuple[float, int]:
         """Loss on the member's own held-out texts and the number of their tokens."""
 
-    def save(self, vector: Vector, out_dir: Path) -> dict[str, Any]:
+    def save(self, vector: Vector, out_dir: Path) -> AdapterTrained:
         """Write the adapter that `vector` stands for; the same result as of a local training."""
 
 

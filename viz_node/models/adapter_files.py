@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.strict_json import parse_json
+from viz_node.domain.training import FileFacts
 from viz_node.errors import StorageError, UsageError, VerificationError
 
 CONFIG_NAME = "adapter_config.json"
@@ -102,8 +103,8 @@ def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) 
     return raw
 
 
-def export_adapter(directory: Path, destination: Path) -> dict[str, dict[str, int | str]]:
-    """Copy a checked adapter to a new folder that PEFT opens; returns name -> size_bytes, digest.
+def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
+    """Copy a checked adapter to a new folder that PEFT opens; returns the facts of its files by name.
 
     The folder is there whole or not at all, and nothing that was there before is touched.
     Raises: VerificationError (not an adapter), UsageError (the destination exists), StorageError.
@@ -128,19 +129,19 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, dict[str, in
     return describe_files(destination)
 
 
-def describe_files(directory: Path) -> dict[str, dict[str, int | str]]:
+def describe_files(directory: Path) -> dict[str, FileFacts]:
     """Size and SHA-256 of the two files of an adapter."""
-    described: dict[str, dict[str, int | str]] = {}
+    described = {}
     for name in (CONFIG_NAME, WEIGHTS_NAME):
         with (directory / name).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        described[name] = {"size_bytes": (directory / name).stat().st_size, "digest": digest}
+        described[name] = FileFacts((directory / name).stat().st_size, digest)
     return described
 
 
 def adapter_digest(directory: Path) -> str:
     """SHA-256 over names and digests of both files."""
-    lines = [f"{name} {facts['digest']}\n" for name, facts in sorted(describe_files(directory).items())]
+    lines = [f"{name} {facts.digest}\n" for name, facts in sorted(describe_files(directory).items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

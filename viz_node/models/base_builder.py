@@ -10,16 +10,20 @@ import random
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import BaseRecipe
+from viz_node.domain.training import BaseReady, Facts
+from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, UsageError
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.bases import PROVENANCE_NAME, base_digest
@@ -30,36 +34,11 @@ LABEL_SMOOTHING = 0.05
 SPELLED_SHARE = 0.06
 
 
-@dataclass(frozen=True)
-class BaseRecipe:
-    """Sizes and training of the built-in base model."""
+def build_base(out_dir: Path, seed: int, recipe: BaseRecipe, emit: Callable[[Progress], None]) -> BaseReady:
+    """Write the base model with its provenance to `out_dir`.
 
-    name: str = "viz-base-small"
-    vocabulary: int = 1024
-    hidden_size: int = 192
-    intermediate_size: int = 512
-    layers: int = 4
-    heads: int = 6
-    key_value_heads: int = 2
-    context: int = 1024
-    steps: int = 200
-    batch: int = 8
-    sequence: int = 128
-    learning_rate: float = 3e-3
-    matrix_rate: float = 0.02
-
-
-def build_base(
-    out_dir: Path, seed: int, body: dict[str, Any] | None, emit: Callable[[dict[str, Any]], None]
-) -> dict[str, Any]:
-    """Write the base model with its provenance to `out_dir`; returns name, path, digest and figures.
-
-    Raises: UsageError (unknown recipe value, the folder exists), StorageError.
+    Raises: UsageError (the folder exists), StorageError.
     """
-    unknown = set(body or {}) - {entry.name for entry in fields(BaseRecipe)}
-    if unknown or not isinstance(seed, int):
-        raise UsageError(f"base recipe: unknown {', '.join(sorted(unknown)) or 'seed'}")
-    recipe = BaseRecipe(**(body or {}))
     if out_dir.exists():
         raise UsageError(f"{out_dir} exists", "remove it to build the base model again")
     partial = out_dir.with_name(f".{out_dir.name}.partial")
@@ -75,7 +54,7 @@ def build_base(
         partial.replace(out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the base model: {error}", "check the disk") from error
-    return {"name": recipe.name, "path": str(out_dir), "digest": provenance["digest"], **figures}
+    return BaseReady(recipe.name, FilePath(str(out_dir)), provenance["digest"])
 
 
 def _train_tokenizer(recipe: BaseRecipe, seed: int) -> Any:
@@ -92,9 +71,7 @@ def _train_tokenizer(recipe: BaseRecipe, seed: int) -> Any:
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
 
 
-def _train_model(
-    recipe: BaseRecipe, seed: int, tokenizer: Any, emit: Callable[[dict[str, Any]], None]
-) -> tuple[Any, dict[str, Any]]:
+def _train_model(recipe: BaseRecipe, seed: int, tokenizer: Any, emit: Callable[[Progress], None]) -> tuple[Any, Facts]:
     torch.manual_seed(seed)
     rng = random.Random(seed + 2)
     device = "cuda:0" if torch.cuda.is_available() else "cpu"
@@ -122,15 +99,14 @@ def _train_model(
             optimizer.zero_grad()
         elapsed = time.perf_counter() - started
         emit(
-            {
-                "event": "progress",
-                "phase": "build",
-                "step": step + 1,
-                "steps": recipe.steps,
-                "loss": round(float(loss.detach()), 4),
-                "tokens_per_second": round((step + 1) * (needed - 1) / elapsed, 1),
-                "eta_seconds": round((recipe.steps - step - 1) * elapsed / (step + 1), 1),
-            }
+            Progress(
+                "build",
+                step + 1,
+                recipe.steps,
+                round(float(loss.detach()), 4),
+                round((step + 1) * (needed - 1) / elapsed, 1),
+                round((recipe.steps - step - 1) * elapsed / (step + 1), 1),
+            )
         )
     figures = {
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
@@ -187,7 +163,7 @@ def _model_config(recipe: BaseRecipe, vocabulary: int) -> LlamaConfig:
     )
 
 
-def _provenance(recipe: BaseRecipe, seed: int, directory: Path, figures: dict[str, Any]) -> dict[str, Any]:
+def _provenance(recipe: BaseRecipe, seed: int, directory: Path, figures: Facts) -> dict[str, Any]:
     return {
         "format": "viz-node/base/1",
         "name": recipe.name,
@@ -203,7 +179,7 @@ def _provenance(recipe: BaseRecipe, seed: int, directory: Path, figures: dict[st
             }
         ],
         "seed": seed,
-        "recipe": asdict(recipe),
+        "recipe": msgspec.structs.asdict(recipe),
         "software": {"torch": torch.__version__, "transformers": transformers.__version__},
         "threads": torch.get_num_threads(),
         **figures,

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from viz_node.domain.strict_json import parse_json
+from viz_node.domain.training import BaseModel, InstalledBase
 from viz_node.errors import NotFoundError, UsageError, VerificationError
 from viz_node.models.adapter_files import MODULE_NAMES
 
@@ -43,7 +46,7 @@ def base_digest(directory: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def list_bases(root: Path) -> list[dict[str, Any]]:
+def list_bases(root: Path) -> list[InstalledBase]:
     """`read_base` of every base model in the folder, by name; a damaged one is logged and hides no other."""
     if not root.is_dir():
         return []
@@ -59,36 +62,34 @@ def list_bases(root: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def read_base(directory: Path) -> dict[str, Any]:
+def read_base(directory: Path) -> InstalledBase:
     """Name, path, digest, license and size of a base, from its provenance.
 
     Raises: NotFoundError, VerificationError.
     """
     try:
         provenance = json.loads((directory / PROVENANCE_NAME).read_bytes())
-        facts = {key: provenance[key] for key in ("name", "digest", "license", "parameters")}
-        if not all(isinstance(facts[key], str) for key in ("name", "digest", "license")):
-            raise TypeError("name, digest and license are texts")
+        return msgspec.convert({**provenance, "path": str(directory), "provenance": provenance}, InstalledBase)
     except OSError as error:
         raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise VerificationError(f"{directory / PROVENANCE_NAME} is malformed: {error}") from error
-    return {**facts, "path": str(directory), "provenance": provenance}
 
 
-def resolve_base(base: dict[str, Any]) -> ResolvedBase:
-    """Find the folder of `{"name", "path", "digest"}` and compare the digest.
+def resolve_base(base: BaseModel) -> ResolvedBase:
+    """Find the folder of the base model and compare the digest.
 
     An empty digest is accepted and computed. Raises: NotFoundError, VerificationError (another digest), UsageError.
     """
-    name, path, digest = (base.get(key, "") for key in ("name", "path", "digest"))
-    if not all(isinstance(value, str) for value in (name, path, digest)) or not path:
+    if not base.path:
         raise UsageError("a base model needs a name, a path and a digest", "see `viz-node base list`")
-    directory = Path(path)
+    directory, wanted = Path(base.path), base.digest
     actual = base_digest(directory)
-    if digest and actual != digest:
-        raise VerificationError(f"base model {name} has digest {actual[:12]}…, not {digest[:12]}…", "install it again")
-    return ResolvedBase(name or directory.name, directory, actual)
+    if wanted and actual != wanted:
+        raise VerificationError(
+            f"base model {base.name} has digest {actual[:12]}…, not {wanted[:12]}…", "install it again"
+        )
+    return ResolvedBase(base.name or directory.name, directory, actual)
 
 
 def base_shapes(directory: Path) -> dict[str, tuple[int, int]]:

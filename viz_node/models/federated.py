@@ -10,13 +10,15 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import AdapterTrained
 from viz_node.errors import TrainingError, UsageError
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
@@ -127,15 +129,14 @@ class FederatedTrainer:
         self._load(vector)
         return evaluate(self._peft_model, self._eval_documents)
 
-    def save(self, vector: Vector, out_dir: Path) -> dict[str, Any]:
+    def save(self, vector: Vector, out_dir: Path) -> AdapterTrained:
         """Write the adapter of a vector; returns what `train` returns."""
         before, tokens = self.evaluate(self.initial())
         after, _ = self.evaluate(vector)
-        result = finish(self._peft_model, self._base, out_dir)
+        files = finish(self._peft_model, self._base, out_dir)
         facts = describe_training(self._recipe, len(self._documents), self._steps, self._tokens, self._seconds)
-        result["training"] = {**facts, "method": "federated-ffa-qlora-nf4"}
-        result["evaluation"] = describe_evaluation(before, after, tokens)
-        return result
+        facts["method"] = "federated-ffa-qlora-nf4"
+        return AdapterTrained(FilePath(str(out_dir)), files, facts, describe_evaluation(before, after, tokens))
 
     def _load(self, vector: Vector) -> None:
         if vector.shape != (self.size,) or vector.dtype != np.float32 or not bool(np.isfinite(vector).all()):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.hub import HubModel, parse_hub_model
+from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, StorageError, UnreachableError, VerificationError, VizNodeError
 from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, base_shapes, read_base, read_header
 from viz_node.models.hub_files import HubFiles, check_index, choose_files
@@ -24,7 +25,7 @@ Tell = Callable[[str, int, int], None]
 _SPARE_BYTES = 1 << 30
 
 
-def install_base(source: str, out_dir: Path, tell: Tell = lambda phase, step, steps: None) -> dict[str, Any]:
+def install_base(source: str, out_dir: Path, tell: Tell = lambda phase, step, steps: None) -> InstalledBase:
     """Download `hf:<owner>/<name>@<commit>` to `out_dir` in one step; returns what `read_base` says of it.
 
     The configuration comes first: what could not be trained on is refused before its weights are fetched. `tell` gets

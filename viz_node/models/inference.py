@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from viz_node.domain.training import TextWritten
 from viz_node.errors import UsageError
 from viz_node.models.literal import encode_text
 
@@ -20,7 +21,7 @@ def generate(
     max_new_tokens: int,
     sampling: tuple[float, int],
     on_text: Callable[[str], None],
-) -> dict[str, Any]:
+) -> TextWritten:
     """Continue the prompt and call `on_text` with each new piece; `sampling` is (temperature, seed), 0 is greedy.
 
     Raises: UsageError (numbers out of range).
@@ -53,7 +54,7 @@ def generate(
                 on_text(text[len(shown) :])
                 shown = text
     text = tokenizer.decode(produced, skip_special_tokens=True)
-    return {"text": text, "tokens": len(produced), "prompt_tokens": len(prompt_ids), "finish_reason": finish_reason}
+    return TextWritten(text, len(produced), len(prompt_ids), finish_reason)
 
 
 def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> int:

@@ -20,7 +20,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import AdapterTrained, Facts, FileFacts
+from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import check_adapter, describe_files
 from viz_node.models.bases import ResolvedBase, base_shapes
@@ -33,7 +36,7 @@ MICRO_BATCH_TOKENS = 4096
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_NAME = "checkpoint.safetensors"
 
-Emit = Callable[[dict[str, Any]], None]
+Emit = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -61,12 +64,12 @@ class _State:
     before: float = 0.0
 
 
-def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambda: False) -> AdapterTrained:
     """Train an adapter, or continue from the checkpoint, and write it to `out_dir`.
 
     Raises: TrainingError (stopped with the checkpoint kept; diverged), UsageError (nothing to train on).
     """
-    emit({"event": "progress", "phase": "load", "step": 0, "steps": 1})
+    emit(Progress("load", 0, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
     recipe, tokenizer = order.recipe, load_tokenizer(order.base.directory)
     documents = tokenize(tokenizer, order.texts, recipe.max_tokens, recipe.goldfish)
@@ -82,11 +85,14 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         state.before = evaluate(peft_model, eval_documents, emit)[0]
     run.steps(state, documents, emit, is_stopping)
     after, eval_tokens = evaluate(peft_model, eval_documents, emit)
-    result = finish(peft_model, order.base, order.out_dir)
-    result["training"] = describe_training(recipe, len(documents), state.step, state.tokens, state.seconds)
-    result["evaluation"] = describe_evaluation(state.before, after, eval_tokens)
+    files = finish(peft_model, order.base, order.out_dir)
     shutil.rmtree(order.checkpoint_dir, ignore_errors=True)
-    return result
+    return AdapterTrained(
+        FilePath(str(order.out_dir)),
+        files,
+        describe_training(recipe, len(documents), state.step, state.tokens, state.seconds),
+        describe_evaluation(state.before, after, eval_tokens),
+    )
 
 
 class _Run:
@@ -237,7 +243,7 @@ def evaluate(peft_model: Any, documents: Sequence[TokenizedDocument], emit: Emit
     return total / max(1, count), count
 
 
-def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, Any]:
+def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, FileFacts]:
     """Write the adapter beside `out_dir`, check it as a stranger would, and move it there in one step.
 
     Raises: StorageError, VerificationError (it could not be published).
@@ -251,7 +257,7 @@ def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, Any]
         partial.replace(out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
-    return {"directory": str(out_dir), "files": describe_files(out_dir)}
+    return describe_files(out_dir)
 
 
 def check_publishable(peft_model: Any, base: ResolvedBase) -> None:
@@ -264,7 +270,7 @@ def check_publishable(peft_model: Any, base: ResolvedBase) -> None:
         check_adapter(Path(folder), base_shapes(base.directory) or None)
 
 
-def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, seconds: float) -> dict[str, int | str]:
+def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, seconds: float) -> Facts:
     """What the manifest says about a training: integers and text only."""
     return {
         "method": "qlora-nf4",
@@ -283,7 +289,7 @@ def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, s
     }
 
 
-def describe_evaluation(before: float, after: float, tokens: int) -> dict[str, int | str]:
+def describe_evaluation(before: float, after: float, tokens: int) -> Facts:
     """What the manifest says about an evaluation: perplexities as decimal text, and over how many tokens."""
     if not tokens:
         return {"tokens": 0}
@@ -291,13 +297,5 @@ def describe_evaluation(before: float, after: float, tokens: int) -> dict[str, i
     return {"perplexity_before": texts["before"], "perplexity_after": texts["after"], "tokens": tokens}
 
 
-def _progress(phase: str, step: int, steps: int, loss: float, speed: float, eta: float) -> dict[str, Any]:
-    return {
-        "event": "progress",
-        "phase": phase,
-        "step": step,
-        "steps": steps,
-        "loss": round(loss, 4),
-        "tokens_per_second": round(speed, 1),
-        "eta_seconds": round(eta, 1),
-    }
+def _progress(phase: str, step: int, steps: int, loss: float, speed: float, eta: float) -> Progress:
+    return Progress(phase, step, steps, round(loss, 4), round(speed, 1), round(eta, 1))

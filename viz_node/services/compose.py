@@ -11,15 +11,16 @@ from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
 from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
 from viz_node.ports.node import Answering, Neighbours, Purse
 from viz_node.ports.state import Store
+from viz_node.ports.workers import RoundsRunner, Trainer
 from viz_node.services.federations.join_federation import Federations
 from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.part import jobs_part
 from viz_node.services.jobs.runner import JobRunner
-from viz_node.services.library.manage_works import ImportWorks, WorkShelf
+from viz_node.services.library.manage_works import ReadTexts, WorkShelf
 from viz_node.services.library.part import ExportFiles, Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
-from viz_node.services.library.train_adapter import ListBases, RunWorker, SplitTexts, Workshop
+from viz_node.services.library.train_adapter import ListBases, SplitTexts, Workshop
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.deliver_key import KeyDesk
 from viz_node.services.market.deliver_orders import Deliveries
@@ -97,8 +98,9 @@ class Tools:
     """What works on this node's files; `directory` is its home."""
 
     directory: Path
-    run_worker: RunWorker
-    read_files: ImportWorks
+    trainer: Trainer
+    rounds: RoundsRunner
+    read_files: ReadTexts
     list_bases: ListBases
     split_texts: SplitTexts
     check_adapter: CheckAdapter
@@ -168,7 +170,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     meter = Meter(trade, ports.vouchers, library.workshop.write)
     uses = Uses(metered, meter, ChannelPlans(trade, metered), ReceiptFiles(ports.store, ports.keys))
     federations = Federations(ports.store, ports.keys, ports.network, jobs, library.works, library.workshop)
-    rounds = Rounds(ports.store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.run_worker)
+    rounds = Rounds(ports.store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
     models = ModelOperations(ports.store, jobs, library, publisher.published, tools.export_files)
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(ports.store, ports.keys, ports.network, ports.market, facts, views)
@@ -210,7 +212,7 @@ def _paying(ports: Ports, treasury: Treasury) -> _Paying:
 def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None]) -> Library:
     works = WorkShelf(ports.store, tools.directory / "works", ports.sealing, tools.read_files, ports.now)
     workshop = Workshop(
-        ports.store, works, tools.directory, run_worker=tools.run_worker, list_bases=tools.list_bases,
+        ports.store, works, tools.directory, trainer=tools.trainer, list_bases=tools.list_bases,
         split_texts=tools.split_texts,
     )  # fmt: skip
     return Library(works, workshop, Removals(ports.store, tools.directory, unshare))

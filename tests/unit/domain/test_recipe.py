@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from viz_node.domain.recipe import RANGES, parse_recipe
+from viz_node.domain.recipe import RANGES, Recipe, parse_recipe
 from viz_node.errors import UsageError
 
 
 def test_parse_recipe__missing_values__defaults() -> None:
-    assert parse_recipe({"rank": 4}, goldfish=4).goldfish == 4
+    assert parse_recipe({"rank": 4}).alpha == Recipe().alpha
     assert parse_recipe(None) == parse_recipe({})
 
 

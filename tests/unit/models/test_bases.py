@@ -21,4 +21,4 @@ def test_list_bases__damaged_folders_among_them__the_others_listed(tmp_path: Pat
         (tmp_path / name).mkdir()
         (tmp_path / name / "provenance.json").write_text(body, errors="surrogateescape")
     (tmp_path / "g" / "provenance.json").mkdir(parents=True)
-    assert [Path(row["path"]).name for row in list_bases(tmp_path)] == ["b"]
+    assert [Path(base.path).name for base in list_bases(tmp_path)] == ["b"]

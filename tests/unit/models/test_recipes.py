@@ -1,14 +1,7 @@
-"""Recipes, cutting and ordering of documents, and the worker's order."""
+"""Recipes, cutting and ordering of documents."""
 
-import io
-import json
-
-import pytest
-
-from viz_node.errors import UsageError
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
-from viz_node.models.worker import EventWriter, carry_out, read_order
 
 
 def test_cut_documents__long_text__every_token_predicted_once() -> None:
@@ -42,23 +35,3 @@ def test_write_paragraphs__same_seed__same_text() -> None:
     texts = [next(first) for _ in range(50)]
     assert texts == [next(second) for _ in range(50)]
     assert all(text.isascii() and text[-1] in '."' for text in texts)
-
-
-def test_read_order__not_an_object__usage_error() -> None:
-    for raw in (b"", b"[]", b"{"):
-        with pytest.raises(UsageError):
-            read_order(io.BytesIO(raw))
-
-
-def test_carry_out__unknown_order__usage_error() -> None:
-    with pytest.raises(UsageError):
-        carry_out({"order": "delete"}, lambda event: None)
-
-
-def test_event_writer__fast_progress__first_and_last_only() -> None:
-    stream = io.StringIO()
-    write = EventWriter(stream)
-    for step in range(1, 101):
-        write({"event": "progress", "phase": "train", "step": step, "steps": 100})
-    assert [json.loads(line)["step"] for line in stream.getvalue().splitlines()][:1] == [1]
-    assert json.loads(stream.getvalue().splitlines()[-1])["step"] == 100

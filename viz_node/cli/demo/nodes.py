@@ -11,8 +11,8 @@ from typing import Any, Self
 from viz_node.cli.client import NodeClient
 from viz_node.cli.follow import follow_job
 from viz_node.cli.output import Output
-from viz_node.daemon.processes import die_with_parent
 from viz_node.errors import DeadlineError, VizNodeError
+from viz_node.workers.ask import die_with_parent
 
 _READY_SECONDS = 60.0
 _STOP_SECONDS = 15.0

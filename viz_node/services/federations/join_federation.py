@@ -58,11 +58,11 @@ class Federations:
         if not 2 <= members <= MAX_MEMBERS or not 1 <= rounds <= MAX_ROUNDS:
             raise UsageError(f"a federation has 2 to {MAX_MEMBERS} members and 1 to {MAX_ROUNDS} rounds")
         chosen = self._workshop.find_base(base)
-        if not is_hex_digest(chosen["digest"]):
+        if not is_hex_digest(chosen.digest):
             raise UsageError("a federation needs an installed base model", "viz-node base list")
         terms = {
             "name": name,
-            "base": {"name": chosen["name"], "digest": chosen["digest"]},
+            "base": {"name": chosen.name, "digest": chosen.digest},
             "rounds": rounds,
             "members": members,
             "split": EQUAL if split == EQUAL else dict(parse_split(split).shares),

@@ -7,7 +7,12 @@ from typing import Any
 from viz_node.domain.federation import terms_digest
 from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.rounds import Coordinate, Listening, TakePart
+from viz_node.domain.training import AdapterTrained
+from viz_node.domain.worker import WorkerLine
 from viz_node.errors import (
     DeadlineError,
     PeerUnreachableError,
@@ -19,28 +24,29 @@ from viz_node.errors import (
 from viz_node.ports.keys import Keys
 from viz_node.ports.network import Tunnels
 from viz_node.ports.state import Store
+from viz_node.ports.workers import RoundsRunner
 from viz_node.services.federations.join_federation import request_terms
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.library.train_adapter import RunWorker, Workshop, describe_adapter
+from viz_node.services.library.train_adapter import Workshop, describe_adapter, tell_as
 from viz_node.services.part import Report
 
-WORKER = "viz_node.daemon.federation_worker"
 _RETRY_SECONDS = 3.0
 _PATIENCE_SECONDS = 120.0
+_OWN_PATIENCE_SECONDS = 86_400.0
 
 
 class Rounds:
     """The coordinator runs Flower and a member of its own; other members reach it through a tunnel of the network."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: Tunnels, workshop: Workshop, directory: Path, run_worker: RunWorker
+        self, store: Store, keys: Keys, network: Tunnels, workshop: Workshop, directory: Path, runner: RoundsRunner
     ) -> None:
         self._store = store
         self._keys = keys
         self._network = network
         self._workshop = workshop
         self._directory = directory
-        self._run_worker = run_worker
+        self._runner = runner
 
     async def federate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: take this node's part until the federation is done."""
@@ -67,11 +73,11 @@ class Rounds:
         except RefusedError as error:
             raise PeerUnreachableError("the rounds have not begun") from error
         try:
-            order = self._member_order(body, port) | {"patience_seconds": _PATIENCE_SECONDS}
-            result = await self._run_worker(WORKER, order, report)
+            order = self._member_order(body, port, None, _PATIENCE_SECONDS)
+            result = await self._runner.take_part(order, tell_as(report))
         finally:
             await self._network.close_tunnel(tunnel)
-        return len(result["rounds_trained"])
+        return len(result.rounds_trained)
 
     async def _coordinate(self, body: dict[str, Any], job: Job, report: Report) -> dict[str, Any]:
         name, federation_id, terms = str(body["name"]), body["federation_id"], body["terms"]
@@ -81,8 +87,8 @@ class Rounds:
                 return describe_adapter(existing)
             raise UsageError(f"there is another adapter {name} by now", "the federation cannot be saved")
         out = self._directory / "adapters" / name
-        rounds, result = await self._run_rounds(body, out, report)
-        facts = {"federation": federation_id, "members": len(body["joined"]), "rounds": len(rounds["rounds"])}
+        rounds, saved = await self._run_rounds(body, out, report)
+        facts = {"federation": federation_id, "members": len(body["joined"]), "rounds": rounds}
         record = AdapterRecord(
             name=name,
             adapter_id=None,
@@ -91,71 +97,76 @@ class Rounds:
             directory=str(out),
             origin="federated",
             works=tuple(body["works"]),
-            training={**result["training"], **facts, "job": job.job_id},
-            evaluation=result["evaluation"],
+            training={**saved.training, **facts, "job": job.job_id},
+            evaluation=dict(saved.evaluation),
             created=job.created,
         )
         self._store.save_adapter(record)
         return describe_adapter(record)
 
-    async def _run_rounds(
-        self, body: dict[str, Any], out: Path, report: Report
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The coordinator's worker and this node's own member, side by side; if one fails, both end."""
+    async def _run_rounds(self, body: dict[str, Any], out: Path, report: Report) -> tuple[int, AdapterTrained]:
+        """The coordinator's worker and this node's own member, side by side; if one fails, both end.
+
+        How many rounds were run, and the adapter.
+        """
         tunnel, others = f"fleet:{body['federation_id']}", set(body["joined"]) - {self._keys.peer_id}
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
-        def on_event(event: dict[str, Any]) -> None:
-            if event.get("event") == "listening" and not listening.done():
-                listening.set_result(int(event["fleet_port"]))
+        def on_line(line: WorkerLine) -> None:
+            if isinstance(line, Listening) and not listening.done():
+                listening.set_result(line.fleet_port)
 
-        order = self._coordinator_order(body)
-        tasks: list[asyncio.Future[dict[str, Any]]] = [asyncio.ensure_future(self._run_worker(WORKER, order, on_event))]
-        first: list[asyncio.Future[Any]] = [tasks[0], listening]
+        coordinator = asyncio.ensure_future(self._runner.coordinate(self._coordinator_order(body), on_line))
+        tasks: list[asyncio.Future[Any]] = [coordinator]
         try:
+            first: list[asyncio.Future[Any]] = [coordinator, listening]
             await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
             if not listening.done():
-                raise VizNodeError(f"the coordinator ended early: {await tasks[0]}")
+                raise VizNodeError(f"the coordinator ended early: {await coordinator}")
             port = listening.result()
             self._network.serve_tunnel(tunnel, port, lambda peer_id: peer_id in others)
-            member = self._member_order(body, port) | {"out_dir": str(out)}
-            tasks.append(asyncio.ensure_future(self._run_worker(WORKER, member, report)))
-            rounds, result = await asyncio.gather(*tasks)
-            return rounds, result
+            order = self._member_order(body, port, FilePath(str(out)), _OWN_PATIENCE_SECONDS)
+            member = asyncio.ensure_future(self._runner.take_part(order, tell_as(report)))
+            tasks.append(member)
+            run, part = await asyncio.gather(coordinator, member)
+            if part.saved is None:
+                raise VizNodeError("the member ended without an adapter", "see the worker's log")
+            return len(run.rounds), part.saved
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._network.close_tunnel(tunnel)
 
-    def _coordinator_order(self, body: dict[str, Any]) -> dict[str, Any]:
+    def _coordinator_order(self, body: dict[str, Any]) -> Coordinate:
         state = self._directory / "federations" / str(body["federation_id"])
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
         members = int(body["terms"]["members"])
-        return {
-            "order": "coordinate",
-            "run_id": body["federation_id"],
-            "terms_digest": terms_digest(body["terms"]),
-            "rounds": body["terms"]["rounds"],
-            "state_dir": str(state),
-            "members": members,
-            "min_members": max(2, -(-2 * members // 3)),
-        }
+        return Coordinate(
+            run_id=body["federation_id"],
+            terms_digest=terms_digest(body["terms"]),
+            rounds=body["terms"]["rounds"],
+            state_dir=FilePath(str(state)),
+            members=members,
+            min_members=max(2, -(-2 * members // 3)),
+        )
 
-    def _member_order(self, body: dict[str, Any], port: int) -> dict[str, Any]:
+    def _member_order(
+        self, body: dict[str, Any], port: int, out_dir: FilePath | None, patience_seconds: float
+    ) -> TakePart:
         terms = body["terms"]
         train, held_out = self._workshop.texts_of(body["works"], int(terms["recipe"]["seed"]))
-        return {
-            "order": "member",
-            "fleet_address": f"127.0.0.1:{port}",
-            "run_id": body["federation_id"],
-            "terms_digest": terms_digest(terms),
-            "rounds": terms["rounds"],
-            "base": self._workshop.find_base(terms["base"]["digest"]),
-            "texts": train,
-            "eval_texts": held_out,
-            "recipe": terms["recipe"],
-            "run_seed": terms["run_seed"],
-            "name": self._keys.peer_id,
-            "final": True,
-        }
+        return TakePart(
+            run_id=body["federation_id"],
+            terms_digest=terms_digest(terms),
+            rounds=terms["rounds"],
+            fleet_address=f"127.0.0.1:{port}",
+            base=self._workshop.find_base(terms["base"]["digest"]),
+            texts=tuple(train),
+            eval_texts=tuple(held_out),
+            recipe=parse_recipe(terms["recipe"]),
+            run_seed=terms["run_seed"],
+            name=self._keys.peer_id,
+            out_dir=out_dir,
+            patience_seconds=patience_seconds,
+        )

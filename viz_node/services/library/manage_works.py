@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work, commit_work
+from viz_node.domain.work import SAMPLE_AUTHOR, ImportedWork, ImportFailure, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports.keys import SealBytes
 from viz_node.ports.state import Store
@@ -19,14 +19,14 @@ PAGE_CHARACTERS = 1_000_000
 
 LEAST_DIGITS = 8
 _NAMED = ("work_id", "title", "author", "characters", "added")
-ImportWorks = Callable[[list[Path], str], Awaitable[list[Mapping[str, Any]]]]
+ReadTexts = Callable[[list[Path], str], Awaitable[list[ImportedWork | ImportFailure]]]
 
 
 class WorkShelf:
     """The owner's content: `directory` holds one sealed file per work, and the store its record."""
 
     def __init__(
-        self, store: Store, directory: Path, sealing: SealBytes, read_files: ImportWorks, now: Callable[[], int]
+        self, store: Store, directory: Path, sealing: SealBytes, read_files: ReadTexts, now: Callable[[], int]
     ) -> None:
         self._store = store
         self._directory = directory
@@ -44,13 +44,13 @@ class WorkShelf:
         if not author.strip():
             raise UsageError("the author is missing", "--author NAME")
         added: list[dict[str, Any]] = []
-        refused: list[dict[str, Any]] = []
+        refused: list[dict[str, str]] = []
         known = {work.digest: work for work in self._store.list_works()}
         for item in await self._read_files([Path(path) for path in paths], encoding):
-            if "error" in item:
-                refused.append({"path": item["path"], "error": item["error"]})
-            elif item["digest"] in known:
-                refused.append({"path": item["path"], "error": f"already here as {known[item['digest']].work_id[:12]}"})
+            if isinstance(item, ImportFailure):
+                refused.append({"path": item.path, "error": item.error})
+            elif item.digest in known:
+                refused.append({"path": item.path, "error": f"already here as {known[item.digest].work_id[:12]}"})
             else:
                 work = self._take_in(item, Rights(rights), author.strip())
                 known[work.digest] = work
@@ -131,26 +131,26 @@ class WorkShelf:
             raise VerificationError(f"the text of {work.work_id[:12]} is gone", "add the file again") from error
         return self._sealing.open(sealed).decode()
 
-    def _take_in(self, item: Mapping[str, Any], rights: Rights, author: str) -> Work:
+    def _take_in(self, item: ImportedWork, rights: Rights, author: str) -> Work:
         salt = secrets.token_bytes(32)
         work = Work(
-            work_id=commit_work(bytes.fromhex(item["digest"]), salt),
-            title=str(item["title"]),
+            work_id=commit_work(bytes.fromhex(item.digest), salt),
+            title=item.title,
             author=author,
             rights=rights,
-            media_type=str(item["media_type"]),
-            size_bytes=int(item["size_bytes"]),
-            characters=len(item["text"]),
-            digest=str(item["digest"]),
+            media_type=item.media_type,
+            size_bytes=item.size_bytes,
+            characters=len(item.text),
+            digest=item.digest,
             salt=salt.hex(),
             added=self._now(),
-            notes=tuple(map(str, item.get("notes", ()))),
+            notes=item.notes,
         )
         path = self._path(work.work_id)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
             partial.chmod(0o600)
-            file.write(self._sealing.seal(item["text"].encode()))
+            file.write(self._sealing.seal(item.text.encode()))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

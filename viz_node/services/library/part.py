@@ -9,6 +9,7 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.worker import as_body
 from viz_node.ports.state import Store
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
@@ -68,11 +69,11 @@ class ModelOperations:
 
     async def base_list(self) -> Rows:
         """Installed base models."""
-        return self._workshop.list_bases()
+        return [as_body(base) | {"default": is_default} for base, is_default in self._workshop.list_bases()]
 
     async def base_use(self, *, base: str) -> Answer:
         """Choose the default base model."""
-        return self._workshop.use_base(base)
+        return as_body(self._workshop.use_base(base))
 
     async def base_build(self, *, seed: int) -> Answer:
         """Build the small base model; while it is being built, the job that does."""
@@ -85,10 +86,11 @@ class ModelOperations:
     ) -> Answer:
         """Train an adapter."""
         self._workshop.check_new_name(name)
+        chosen = None if base is None and self._building() else self._workshop.find_base(base)
         order = {
             "name": name,
             "works": [work.work_id for work in self._works.select(content)],
-            "base": None if base is None and self._building() else self._workshop.find_base(base),
+            "base": as_body(chosen) if chosen else None,
             "recipe": asdict(parse_recipe(DEFAULT_RECIPE | (recipe or {}))),
         }
         return self._jobs.order("train", order)

@@ -1,30 +1,42 @@
 """Base models and adapters: built and trained by child processes, kept in the library."""
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import BaseRecipe, parse_recipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.training import (
+    BaseModel,
+    BuildBase,
+    Generate,
+    InstallBase,
+    InstalledBase,
+    TextWritten,
+    Train,
+    parse_base_model,
+)
+from viz_node.domain.worker import WorkerLine, as_body
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import Store
+from viz_node.ports.workers import Tell, Trainer
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.part import Report
 
-WORKER = "viz_node.models.worker"
-RunWorker = Callable[[str, Mapping[str, Any], Report], Awaitable[dict[str, Any]]]
-ListBases = Callable[[], list[dict[str, Any]]]
+ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
-DEFAULT_RECIPE: dict[str, Any] = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
+DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 
 class Workshop:
-    """Everything that needs a model; all of it happens in `run_worker`'s children."""
+    """Everything that needs a model; all of it happens in `trainer`'s processes."""
 
     def __init__(
         self,
@@ -32,56 +44,56 @@ class Workshop:
         works: WorkShelf,
         directory: Path,
         *,
-        run_worker: RunWorker,
+        trainer: Trainer,
         list_bases: ListBases,
         split_texts: SplitTexts,
     ) -> None:
         self._store = store
         self._works = works
         self._directory = directory
-        self._run_worker = run_worker
+        self._trainer = trainer
         self.bases = list_bases
         self._split_texts = split_texts
 
-    def find_base(self, name: str | None) -> dict[str, Any]:
-        """The base model `{"name", "path", "digest"}` of that name or digest, or the default one.
+    def find_base(self, name: str | None) -> BaseModel:
+        """The base model of that name or digest, or the default one.
 
         One of a model hub that is not installed yet has neither path nor digest: training installs it.
         Raises: NotFoundError, UsageError (not pinned).
         """
         wanted = name if name is not None else self.settle_default()
-        matching = [base for base in self.bases() if wanted in (base["name"], base["digest"])]
+        matching = [base for base in self.bases() if wanted in (base.name, base.digest)]
         if not matching and name is None and wanted is not None:
             raise NotFoundError(
                 f"the default base model {wanted[:12]}… is not installed",
                 "install it again, or: viz-node base use NAME",
             )
         if not matching and name is not None and is_hub_name(name):
-            return {"name": str(parse_hub_model(name)), "path": "", "digest": ""}
+            return BaseModel(str(parse_hub_model(name)), FilePath(""), "")
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
-        return {key: str(matching[0][key]) for key in ("name", "path", "digest")}
+        return matching[0].reference()
 
     def settle_default(self) -> str | None:
         """The default base model's digest; the first by name is written down as it, once, when none is yet."""
         digest = self._store.get_setting(_DEFAULT_BASE)
         if digest is None and (installed := self.bases()):
-            digest = str(installed[0]["digest"])
+            digest = installed[0].digest
             self._store.set_setting(_DEFAULT_BASE, digest)
         return digest
 
-    def use_base(self, name: str) -> dict[str, Any]:
+    def use_base(self, name: str) -> BaseModel:
         """Make this installed base model the default one. Raises: NotFoundError, UsageError (not pinned)."""
         base = self.find_base(name)
-        if not base["digest"]:
+        if not base.digest:
             raise NotFoundError(f"{name} is not installed", f"train with it once: viz-node train NAME --base {name}")
-        self._store.set_setting(_DEFAULT_BASE, base["digest"])
+        self._store.set_setting(_DEFAULT_BASE, base.digest)
         return base
 
-    def list_bases(self) -> list[dict[str, Any]]:
-        """Installed base models by name, and which one is the default."""
+    def list_bases(self) -> list[tuple[InstalledBase, bool]]:
+        """Installed base models by name, and whether each is the default."""
         default = self.settle_default()
-        return [base | {"default": base["digest"] == default} for base in self.bases()]
+        return [(base, base.digest == default) for base in self.bases()]
 
     def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
         """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
@@ -100,10 +112,11 @@ class Workshop:
         seed = int(job.order["seed"])
         out = self._directory / "bases" / base_name(seed)
         if not (out / "provenance.json").exists():
-            order = {"order": "build_base", "out_dir": str(out), "seed": seed, "recipe": {"name": out.name}}
-            await self._run_worker(WORKER, order, report)
+            order = BuildBase(out_dir=FilePath(str(out)), seed=seed, recipe=BaseRecipe(name=out.name))
+            await self._trainer.build_base(order, tell_as(report))
         self.settle_default()
-        return {"base": next(dict(base) for base in self.bases() if Path(base["path"]) == out)}
+        built = next(base for base in self.bases() if Path(base.path) == out)
+        return {"base": as_body(built)}
 
     async def train(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: train an adapter on works and put it into the library."""
@@ -112,73 +125,82 @@ class Workshop:
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
         train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
-        out = self._directory / "adapters" / name
-        base = await self._install(job.order["base"] or self.find_base(None), report)
-        order = {
-            "order": "train",
-            "base": base,
-            "texts": train,
-            "eval_texts": held_out,
-            "recipe": job.order["recipe"],
-            "out_dir": str(out),
-            "checkpoint_dir": str(self._directory / "checkpoints" / job.job_id),
-        }
-        result = await self._run_worker(WORKER, order, report)
+        out, checkpoint = self._directory / "adapters" / name, self._directory / "checkpoints" / job.job_id
+        asked = job.order["base"]
+        base = await self._install(parse_base_model(asked) if asked else self.find_base(None), report)
+        order = Train(
+            base=base,
+            texts=tuple(train),
+            eval_texts=tuple(held_out),
+            recipe=parse_recipe(job.order["recipe"]),
+            out_dir=FilePath(str(out)),
+            checkpoint_dir=FilePath(str(checkpoint)),
+        )
+        trained = await self._trainer.train(order, tell_as(report))
         record = AdapterRecord(
             name=name,
             adapter_id=None,
-            base_name=str(base["name"]),
-            base_digest=base["digest"],
+            base_name=base.name,
+            base_digest=base.digest,
             directory=str(out),
             origin="trained",
             works=tuple(WorkId(work) for work in job.order["works"]),
-            training={**result["training"], "job": job.job_id},
-            evaluation=result["evaluation"],
+            training={**trained.training, "job": job.job_id},
+            evaluation=dict(trained.evaluation),
             created=job.created,
         )
         self._store.save_adapter(record)
-        shutil.rmtree(self._directory / "checkpoints" / job.job_id, ignore_errors=True)
+        shutil.rmtree(checkpoint, ignore_errors=True)
         return describe_adapter(record)
 
-    async def _install(self, base: dict[str, Any], report: Report) -> dict[str, Any]:
+    async def _install(self, base: BaseModel, report: Report) -> BaseModel:
         """The same base, on this disk. Raises: NotFoundError, UnreachableError, VerificationError."""
-        if base["path"]:
+        if base.path:
             return base
-        model = parse_hub_model(base["name"])
+        model = parse_hub_model(base.name)
         out = self._directory / "bases" / model.folder_name()
         if not out.exists():
-            order = {"order": "install_base", "source": str(model), "out_dir": str(out)}
-            await self._run_worker(WORKER, order, report)
+            await self._trainer.install_base(
+                InstallBase(source=str(model), out_dir=FilePath(str(out))), tell_as(report)
+            )
         self.settle_default()
         return self.find_base(str(model))
 
     async def generate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: write on from a prompt with an adapter on its base."""
         record = self.find_adapter(str(job.order["adapter"]))
-        return await self._write(record, str(job.order["prompt"]), int(job.order["max_new_tokens"]), report)
+        prompt, most = str(job.order["prompt"]), int(job.order["max_new_tokens"])
+        written = await self._write(record, prompt, most, tell_as(report))
+        return {"text": written.text, "adapter": record.name, "base": self.find_base(record.base_digest).name}
 
     async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
         """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
-        written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda progress: None)
-        return str(written["text"])
+        written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda line: None)
+        return written.text
 
-    async def _write(self, record: AdapterRecord, prompt: str, max_new_tokens: int, report: Report) -> dict[str, Any]:
-        base = self.find_base(record.base_digest)
-        order = {
-            "order": "generate",
-            "base": base,
-            "adapter_dir": record.directory,
-            "prompt": prompt,
-            "max_new_tokens": max_new_tokens,
-            "temperature": 0.8,
-            "seed": 1,
-        }
-        result = await self._run_worker(WORKER, order, report)
-        return {"text": result["text"], "adapter": record.name, "base": base["name"]}
+    async def _write(self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell) -> TextWritten:
+        order = Generate(
+            base=self.find_base(record.base_digest),
+            adapter_dir=FilePath(record.directory),
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
+            temperature=0.8,
+            seed=1,
+        )
+        return await self._trainer.generate(order, tell)
 
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
         return self._store.find_adapter(name)
+
+
+def tell_as(report: Report) -> Tell:
+    """What a worker says, as the progress of a job."""
+
+    def tell(line: WorkerLine) -> None:
+        report(as_body(line))
+
+    return tell
 
 
 def base_name(seed: int) -> str:

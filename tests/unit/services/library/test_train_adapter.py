@@ -1,56 +1,52 @@
-"""The workshop with a worker in memory: what it is told, what is kept of its answer, and what a repeated job does."""
+"""The workshop with a trainer in memory: what it is told, what is kept of its answer, and what a repeated job does."""
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
+from tests.fakes.trainer import MemoryTrainer
 from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import BaseModel, InstallBase, InstalledBase, Train
 from viz_node.errors import NotFoundError, TrainingError, UsageError
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import Workshop
 
 BASES = [
-    {"name": "small", "path": "/bases/small", "digest": "aa" * 32},
-    {"name": "b", "path": "/b", "digest": "bb" * 32},
+    InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {}),
+    InstalledBase("b", "bb" * 32, "CC0-1.0", 1, FilePath("/b"), {}),
 ]
-
-
+SMALL = BASES[0].reference()
 HUB_NAME = f"hf:org/model@{'c' * 40}"
 
 
 class Bench:
-    """A workshop with two works; `orders` are what its workers got, `answer` what they say."""
+    """A workshop with two works; `orders` are what its trainer got, `told` the progress of its jobs."""
 
     def __init__(self, directory: Path) -> None:
-        self.store, self.orders = MemoryStore(), list[Mapping[str, Any]]()
-        self.bases = [dict(base) for base in BASES]
-        self.answer: Any = {"training": {"steps": 3}, "evaluation": {"perplexity_after": "2"}, "text": "In year 1"}
+        self.store, self.trainer = MemoryStore(), MemoryTrainer(list(BASES))
+        self.told: list[dict[str, Any]] = []
         self.works = WorkShelf(self.store, directory, Sealing(keys_of("owner")), read_files, lambda: 1)
         self.shop = Workshop(
             self.store,
             self.works,
             directory,
-            run_worker=self.run_worker,
-            list_bases=lambda: self.bases,
+            trainer=self.trainer,
+            list_bases=lambda: self.trainer.bases,
             split_texts=lambda texts, seed: (sorted(texts.values()), [str(seed)]),
         )
-
-    async def run_worker(self, module: str, order: Mapping[str, Any], report: Callable[..., None]) -> dict[str, Any]:
-        self.orders.append(order)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        return dict(self.answer)
 
     async def train(self, job_id: str = "j1", **changes: Any) -> dict[str, Any]:
         works = [work.work_id for work in self.works.select(["all"])]
         order = {"name": "elsin", "works": works, "base": None, "recipe": {"seed": 5, "rank": 16}} | changes
-        return await self.shop.train(Job(job_id, "train", JobState.RUNNING, order, 1, 1), lambda _: None)
+        return await self.shop.train(Job(job_id, "train", JobState.RUNNING, order, 1, 1), self.told.append)
 
 
 @pytest.fixture
@@ -62,9 +58,10 @@ async def bench(tmp_path: Path) -> Bench:
 
 async def test_train__two_works__worker_gets_their_texts_and_the_library_the_adapter(bench: Bench) -> None:
     shown = await bench.train()
-    (order,) = bench.orders
-    assert (order["texts"], order["eval_texts"]) == (["the text of one", "the text of two"], ["5"])
-    assert (order["base"], order["recipe"]) == (BASES[0], {"seed": 5, "rank": 16})
+    (order,) = bench.trainer.orders
+    assert (order.texts, order.eval_texts) == (("the text of one", "the text of two"), ("5",))
+    assert (order.base, order.recipe) == (SMALL, Recipe(seed=5, rank=16))
+    assert bench.told == [{"event": "progress", "phase": "train", "step": 1, "steps": 3, "loss": 2.5}]
     record = bench.store.find_adapter("elsin")
     assert (record.works, record.origin) == (tuple(work.work_id for work in bench.works.select([])), "trained")
     assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "job": "j1"})
@@ -74,17 +71,17 @@ async def test_train__two_works__worker_gets_their_texts_and_the_library_the_ada
 async def test_train__repeated_after_it_was_done__trains_nothing_again(bench: Bench) -> None:
     first = await bench.train()
     assert await bench.train() == first
-    assert len(bench.orders) == 1
+    assert len(bench.trainer.orders) == 1
 
 
 async def test_train__worker_fails__nothing_is_in_the_library_and_the_checkpoint_stays(bench: Bench, tmp_path) -> None:
     checkpoint = tmp_path / "checkpoints" / "j1"
     checkpoint.mkdir(parents=True)
-    bench.answer = TrainingError("killed")
+    bench.trainer.failure = TrainingError("killed")
     with pytest.raises(TrainingError):
         await bench.train()
     assert (bench.store.list_adapters(), checkpoint.exists()) == ([], True)
-    bench.answer = {"training": {}, "evaluation": {}}
+    bench.trainer.failure = None
     await bench.train()
     assert not checkpoint.exists()
 
@@ -92,7 +89,7 @@ async def test_train__worker_fails__nothing_is_in_the_library_and_the_checkpoint
 async def test_train__work_was_removed_meanwhile__is_not_found(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
         await bench.train(works=["ff" * 32])
-    assert bench.orders == []
+    assert bench.trainer.orders == []
 
 
 @pytest.mark.parametrize("name", ["", ".hidden", "a/b", "..", "a b", "x" * 65, "a\n"])
@@ -109,30 +106,21 @@ async def test_check_new_name__taken__is_refused(bench: Bench) -> None:
 
 
 async def test_train__hub_model_not_installed__installed_once_and_pinned_by_its_digest(bench: Bench) -> None:
-    answer = dict(bench.answer)
-
-    async def run_worker(module: str, order: Mapping[str, Any], report: Callable[..., None]) -> dict[str, Any]:
-        bench.orders.append(order)
-        if order["order"] == "install_base":
-            bench.bases.append({"name": HUB_NAME, "path": order["out_dir"], "digest": "dd" * 32})
-        return answer
-
-    bench.shop._run_worker = run_worker
     for name in ("first", "second"):
-        await bench.train(name, name=name, base=bench.shop.find_base(HUB_NAME))
-    assert [order["order"] for order in bench.orders] == ["install_base", "train", "train"]
-    assert all(order["base"]["digest"] == "dd" * 32 for order in bench.orders[1:])
+        await bench.train(name, name=name, base=msgspec.to_builtins(bench.shop.find_base(HUB_NAME)))
+    assert [type(order) for order in bench.trainer.orders] == [InstallBase, Train, Train]
+    assert all(order.base.digest == "dd" * 32 for order in bench.trainer.orders[1:])
     assert bench.store.find_adapter("first").base_digest == "dd" * 32
 
 
 def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
-    assert bench.shop.find_base(None) == bench.shop.find_base("small") == bench.shop.find_base("aa" * 32) == BASES[0]
-    assert bench.shop.find_base(HUB_NAME) == {"name": HUB_NAME, "path": "", "digest": ""}
+    assert bench.shop.find_base(None) == bench.shop.find_base("small") == bench.shop.find_base("aa" * 32) == SMALL
+    assert bench.shop.find_base(HUB_NAME) == BaseModel(HUB_NAME, FilePath(""), "")
     with pytest.raises(UsageError, match="is not a pinned model"):
         bench.shop.find_base("hf:org/model@main")
     with pytest.raises(NotFoundError):
         bench.shop.find_base("large")
-    bench.bases.clear()
+    bench.trainer.bases.clear()
     with pytest.raises(NotFoundError, match=r"is not installed"):
         bench.shop.find_base(None)
 
@@ -140,40 +128,43 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
 async def test_generate__base_of_the_adapter_is_gone__is_not_found(bench: Bench) -> None:
     await bench.train()
     job = Job("j2", "generate", JobState.RUNNING, {"adapter": "elsin", "prompt": "In", "max_new_tokens": 9}, 1, 1)
-    assert (await bench.shop.generate(job, lambda _: None))["text"] == "In year 1"
-    assert bench.orders[-1]["base"] == BASES[0]
-    bench.bases.pop(0)
+    written = await bench.shop.generate(job, bench.told.append)
+    assert written == {"text": "In year 1", "adapter": "elsin", "base": "small"}
+    assert bench.told[-1] == {"event": "token", "text": "In"}
+    assert bench.trainer.orders[-1].base == SMALL
+    bench.trainer.bases.pop(0)
     with pytest.raises(NotFoundError):
         await bench.shop.generate(job, lambda _: None)
 
 
 async def test_find_base__another_one_installed_later__default_stays_until_it_is_changed(bench: Bench) -> None:
-    assert bench.shop.find_base(None) == BASES[0]
-    bench.bases.insert(0, {"name": "a", "path": "/a", "digest": "dd" * 32})
-    assert bench.shop.find_base(None) == BASES[0]
-    assert [row["name"] for row in bench.shop.list_bases() if row["default"]] == ["small"]
-    assert bench.shop.use_base("b")["digest"] == "bb" * 32
-    assert bench.shop.find_base(None)["name"] == "b"
-    bench.bases = [base for base in bench.bases if base["name"] != "b"]
+    assert bench.shop.find_base(None) == SMALL
+    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
+    assert bench.shop.find_base(None) == SMALL
+    assert [base.name for base, is_default in bench.shop.list_bases() if is_default] == ["small"]
+    assert bench.shop.use_base("b").digest == "bb" * 32
+    assert bench.shop.find_base(None).name == "b"
+    bench.trainer.bases = [base for base in bench.trainer.bases if base.name != "b"]
     with pytest.raises(NotFoundError, match=r"default base model bbbbbbbbbbbb… is not installed"):
         bench.shop.find_base(None)
-    assert not any(row["default"] for row in bench.shop.list_bases())
+    assert not any(is_default for _, is_default in bench.shop.list_bases())
 
 
 async def test_settle_default__no_base_yet__the_first_one_built_becomes_it(bench: Bench, tmp_path: Path) -> None:
-    bench.bases = []
+    bench.trainer.bases = []
     assert bench.shop.settle_default() is None
     with pytest.raises(NotFoundError, match="there is no base model"):
         bench.shop.find_base(None)
-    built = {"name": "viz-base-small-0", "path": str(tmp_path / "bases" / "viz-base-small-0"), "digest": "ee" * 32}
-    bench.bases = [built]
-    await bench.shop.build_base(Job("j", "base_build", JobState.RUNNING, {"seed": 0}, 1, 1), lambda _: None)
-    bench.bases = [{"name": "a", "path": "/a", "digest": "dd" * 32}, built]
-    assert bench.shop.find_base(None)["name"] == "viz-base-small-0"
+    job = Job("j", "base_build", JobState.RUNNING, {"seed": 0}, 1, 1)
+    result = await bench.shop.build_base(job, bench.told.append)
+    out = tmp_path / "bases" / "viz-base-small-0"
+    assert (result["base"]["name"], result["base"]["path"]) == (out.name, str(out))
+    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
+    assert bench.shop.find_base(None).name == "viz-base-small-0"
 
 
 async def test_use_base__not_installed__refused_and_nothing_changes(bench: Bench) -> None:
     for name in ("none", HUB_NAME):
         with pytest.raises(NotFoundError):
             bench.shop.use_base(name)
-    assert bench.shop.find_base(None) == BASES[0]
+    assert bench.shop.find_base(None) == SMALL

@@ -1,0 +1,72 @@
+"""Models as the services see them, without any model."""
+
+from typing import Any
+
+from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
+from viz_node.domain.training import (
+    AdapterTrained,
+    BaseReady,
+    BuildBase,
+    Facts,
+    Generate,
+    InstallBase,
+    InstalledBase,
+    TextWritten,
+    Train,
+)
+from viz_node.domain.worker import Progress, TextPiece
+from viz_node.ports.workers import Tell
+
+
+class MemoryTrainer:
+    """Fits `ports.Trainer`: `orders` are what it was told, `bases` what is installed, `failure` how a training ends."""
+
+    def __init__(self, bases: list[InstalledBase]) -> None:
+        self.bases = bases
+        self.orders: list[Any] = []
+        self.training: Facts = {"steps": 3}
+        self.failure: Exception | None = None
+
+    async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady:
+        self.orders.append(order)
+        self.bases.append(InstalledBase(order.recipe.name, "ee" * 32, "CC0-1.0", 1, order.out_dir, {}))
+        return BaseReady(order.recipe.name, order.out_dir, "ee" * 32)
+
+    async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady:
+        self.orders.append(order)
+        self.bases.append(InstalledBase(order.source, "dd" * 32, "mit", 1, order.out_dir, {}))
+        return BaseReady(order.source, order.out_dir, "dd" * 32)
+
+    async def train(self, order: Train, tell: Tell) -> AdapterTrained:
+        self.orders.append(order)
+        tell(Progress("train", 1, 3, loss=2.5))
+        if self.failure is not None:
+            raise self.failure
+        return AdapterTrained(order.out_dir, {}, self.training, {"perplexity_after": "2"})
+
+    async def generate(self, order: Generate, tell: Tell) -> TextWritten:
+        self.orders.append(order)
+        tell(TextPiece("In"))
+        return TextWritten("In year 1", 3, 1, "length")
+
+
+class EchoTrainer(MemoryTrainer):
+    """Writes what it was asked, which it keeps in `prompts`."""
+
+    def __init__(self, prompts: list[str]) -> None:
+        super().__init__([])
+        self._prompts = prompts
+
+    async def generate(self, order: Generate, tell: Tell) -> TextWritten:
+        self._prompts.append(order.prompt)
+        return TextWritten(f"{order.prompt} … {order.max_new_tokens}", 1, 1, "stop")
+
+
+class NoRounds:
+    """Fits `ports.RoundsRunner` where no federation is."""
+
+    async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
+        raise AssertionError("there is no federation here")
+
+    async def take_part(self, order: TakePart, tell: Tell) -> PartTaken:
+        raise AssertionError("there is no federation here")

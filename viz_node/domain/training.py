@@ -1,0 +1,117 @@
+"""What a worker may be ordered to do with base models and adapters, and what it answers."""
+
+from typing import TypeAlias
+
+import msgspec
+
+from viz_node.domain.names import FilePath
+from viz_node.domain.recipe import BaseRecipe, Recipe
+from viz_node.domain.worker import WorkerLine, WorkerOrder
+from viz_node.errors import UsageError
+
+Facts: TypeAlias = dict[str, int | str]
+"""What a manifest says about a training or an evaluation: integers and text only."""
+
+
+class BaseModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A base model by name, folder and digest; one of a hub that is not installed yet has neither folder nor digest."""
+
+    name: str
+    path: FilePath
+    digest: str
+
+
+class InstalledBase(msgspec.Struct, frozen=True):
+    """A base model on this disk, as its provenance describes it; `provenance` is only shown."""
+
+    name: str
+    digest: str
+    license: str
+    parameters: int
+    path: FilePath
+    provenance: dict[str, object]
+
+    def reference(self) -> BaseModel:
+        """What orders name it by."""
+        return BaseModel(self.name, self.path, self.digest)
+
+
+def parse_base_model(body: object) -> BaseModel:
+    """The base model of a stored job. Raises: UsageError."""
+    try:
+        return msgspec.convert(body, BaseModel)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the job's base model is malformed: {error}", "order the job again") from error
+
+
+class BuildBase(WorkerOrder, frozen=True, tag="build_base"):
+    """Build the small base model; answered by `BaseReady`."""
+
+    out_dir: FilePath
+    seed: int = 0
+    recipe: BaseRecipe = BaseRecipe()
+
+
+class InstallBase(WorkerOrder, frozen=True, tag="install_base"):
+    """Download the pinned model `source` from its hub; answered by `BaseReady`."""
+
+    source: str
+    out_dir: FilePath
+
+
+class Train(WorkerOrder, frozen=True, tag="train"):
+    """Train an adapter, from the checkpoint if there is one; answered by `AdapterTrained`."""
+
+    base: BaseModel
+    texts: tuple[str, ...]
+    out_dir: FilePath
+    checkpoint_dir: FilePath
+    eval_texts: tuple[str, ...] = ()
+    recipe: Recipe = Recipe()
+
+
+class Generate(WorkerOrder, frozen=True, tag="generate"):
+    """Write on from a prompt; answered by `TextWritten`. Without a folder of an adapter the base model writes."""
+
+    base: BaseModel
+    prompt: str
+    adapter_dir: FilePath = FilePath("")
+    adapter_digest: str = ""
+    max_new_tokens: int = 64
+    temperature: float = 0.0
+    seed: int = 0
+
+
+class BaseReady(WorkerLine, frozen=True, tag="done"):
+    """The base model is in its folder."""
+
+    name: str
+    path: FilePath
+    digest: str
+
+
+class FileFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Size and SHA-256 of one file."""
+
+    size_bytes: int
+    digest: str
+
+
+class AdapterTrained(WorkerLine, frozen=True, tag="done"):
+    """The adapter's files are in their folder."""
+
+    directory: FilePath
+    files: dict[str, FileFacts]
+    training: Facts
+    evaluation: Facts
+
+
+class TextWritten(WorkerLine, frozen=True, tag="done"):
+    """What the model wrote, and how fast; `finish_reason` is `stop` or `length`."""
+
+    text: str
+    tokens: int
+    prompt_tokens: int
+    finish_reason: str
+    seconds: float = 0.0
+    tokens_per_second: float = 0.0

@@ -1,0 +1,43 @@
+"""The records that nodes and their workers exchange: orders, and the lines that answer them."""
+
+from typing import Any
+
+import msgspec
+
+
+class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True, tag_field="order", forbid_unknown_fields=True):
+    """Base of everything that a worker may be told to do; `order` names the kind."""
+
+
+class WorkerLine(msgspec.Struct, frozen=True, tag_field="event", forbid_unknown_fields=True, omit_defaults=True):
+    """Base of everything that a worker may say; `event` names the kind, and `done` is the result."""
+
+
+class Progress(WorkerLine, frozen=True, tag="progress"):
+    """How far it is: `step` of `steps` of a phase; a number that is not finite travels as None."""
+
+    phase: str
+    step: int
+    steps: int
+    loss: float | None = None
+    tokens_per_second: float | None = None
+    eta_seconds: float | None = None
+
+
+class TextPiece(WorkerLine, frozen=True, tag="token"):
+    """The next piece of a text that is being written."""
+
+    text: str
+
+
+class Failure(WorkerLine, frozen=True, tag="error"):
+    """Why a worker did not do it, as `describe_error` gives it."""
+
+    error: str
+    message: str
+    hint: str = ""
+
+
+def as_body(record: msgspec.Struct) -> dict[str, Any]:
+    """The record as JSON holds it."""
+    return dict(msgspec.to_builtins(record))

@@ -1,0 +1,27 @@
+"""Work in processes of its own: models, and the rounds of federations."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
+from viz_node.domain.training import AdapterTrained, BaseReady, BuildBase, Generate, InstallBase, TextWritten, Train
+from viz_node.domain.worker import WorkerLine
+
+Tell = Callable[[WorkerLine], None]
+"""Gets everything that a worker says before its result."""
+
+
+class Trainer(Protocol):
+    """Everything that needs a model. Raises: the error that the worker names, TrainingError."""
+
+    async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady: ...
+    async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady: ...
+    async def train(self, order: Train, tell: Tell) -> AdapterTrained: ...
+    async def generate(self, order: Generate, tell: Tell) -> TextWritten: ...
+
+
+class RoundsRunner(Protocol):
+    """Both roles in the rounds of a federation. Raises: as `Trainer`."""
+
+    async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun: ...
+    async def take_part(self, order: TakePart, tell: Tell) -> PartTaken: ...
