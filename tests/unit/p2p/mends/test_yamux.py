@@ -8,6 +8,7 @@ import libp2p.stream_muxer.yamux.yamux as library
 import pytest
 import trio
 import trio.testing
+from libp2p.io.exceptions import ConnectionClosedError
 from libp2p.stream_muxer.exceptions import MuxedStreamError
 
 from tests.raw_libp2p import Connection, new_peer
@@ -149,6 +150,28 @@ def test_upstream__peer_opens_no_window__writer_gives_up_after_five_seconds_not_
             await act(peer)
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+class BrokenConnection(Connection):
+    """The socket has ended, and nobody has told yet."""
+
+    async def write(self, _data: bytes) -> None:
+        raise ConnectionClosedError("broken")
+
+    async def close(self) -> None:
+        return
+
+
+def test_upstream__write_shows_that_the_connection_has_ended__the_muxer_says_so_at_once_here_only() -> None:
+    async def main() -> None:
+        connection: Any = BrokenConnection(None)
+        raw, mended = library.Yamux(connection, new_peer()), FastYamux(connection, new_peer())
+        for muxer in (raw, mended):
+            with pytest.raises(ConnectionClosedError):
+                await muxer._write_frame(b"")
+        assert (raw.is_closed, mended.has_ended) == (False, True)
+
+    trio.run(main)
 
 
 @pytest.mark.parametrize("is_mended", [False, True])
