@@ -4,8 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import NewType
 
-from eth_hash.auto import keccak
-
+from viz_node.domain.keccak import keccak
 from viz_node.errors import UsageError
 
 Account = NewType("Account", str)

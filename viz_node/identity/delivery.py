@@ -12,8 +12,8 @@ A point is 64 bytes, x || y. Knows no chain; `contracts/test/vectors/delivery.js
 import secrets
 
 from coincurve import PrivateKey, PublicKey
-from eth_hash.auto import keccak
 
+from viz_node.domain.keccak import keccak
 from viz_node.domain.order import WrappedKey, WrongKeyProof
 from viz_node.errors import UsageError, VerificationError
 
@@ -39,7 +39,7 @@ def key_hash(key: bytes) -> bytes:
     """What the manifest and the order say about the key. Raises: UsageError."""
     if len(key) != SECRET_BYTES:
         raise UsageError("an adapter key has 32 bytes")
-    return bytes(keccak(key))
+    return keccak(key)
 
 
 def wrap_for_order(key: bytes, buyer_point: bytes) -> WrappedKey:
@@ -55,7 +55,7 @@ def open_delivery(secret: bytes, delivered: WrappedKey, expected: bytes) -> byte
     Raises: VerificationError (the seller delivered another key: dispute it with `prove_wrong_key`).
     """
     key = _xor(delivered.wrapped, _mask(_multiplied(delivered.point, secret)))
-    if not secrets.compare_digest(bytes(keccak(key)), expected):
+    if not secrets.compare_digest(keccak(key), expected):
         raise VerificationError("the seller delivered a wrong key", "dispute the order to get the money back")
     return key
 
@@ -84,7 +84,7 @@ def _encoded(point: PublicKey) -> bytes:
 
 
 def _mask(shared: bytes) -> bytes:
-    return bytes(keccak(shared))
+    return keccak(shared)
 
 
 def _xor(left: bytes, right: bytes) -> bytes:

@@ -7,22 +7,10 @@ each level hashes neighbors as a sorted pair, and a node without a neighbor move
 
 from collections.abc import Mapping, Sequence
 
-try:
-    # Four times as fast as the other one, and an audit does little else; it has no wheel for some machines.
-    from sha3 import keccak_256
-except ImportError:
-    keccak_256 = None
-
-from eth_hash.auto import keccak as _keccak
-
 from viz_node.domain.ids import Account
+from viz_node.domain.keccak import keccak as keccak
 
 Shares = Sequence[tuple[Account, int]]
-
-
-def keccak(data: bytes) -> bytes:
-    """Keccak-256, 32 bytes."""
-    return bytes(_keccak(data)) if keccak_256 is None else keccak_256(data).digest()
 
 
 def split_leaf(account: str, share: int) -> bytes:
