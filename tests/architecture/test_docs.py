@@ -138,7 +138,8 @@ def test_protocol__fields_of_documents__are_all_named() -> None:
     assert documents <= set(re.findall(r"`(\w+)`", pools))
     agreed = PROTOCOL.split("## Federation")[1].split("## ")[0]
     stated = set(re.findall(r'"(\w+)"', agreed))
-    assert stated == federation._TERMS | federation._INVITATION | {"digest"}
+    records = federation.FederationTerms, federation.AgreedBase, federation.Invitation
+    assert stated == {name for record in records for name in record.__struct_fields__}
 
 
 def test_protocol__numbers__are_those_of_the_code() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.federations import new_federation
 from tests.fakes.store import MemoryStore
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
@@ -118,12 +119,11 @@ def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: St
 
 
 def test_federation_and_setting__saved__are_copies(store: Store) -> None:
-    body = {"members": ["x"]}
-    store.save_federation("f1", body)
-    body["members"].append("y")
-    store.find_federation("f1")["members"].append("z")
-    assert store.find_federation("f") == {"members": ["x"]}
-    assert store.list_federations() == [{"members": ["x"]}]
+    federation = new_federation("f1")
+    store.save_federation(federation)
+    store.find_federation("f1").joined.clear()
+    assert store.find_federation("f") == federation
+    assert store.list_federations() == [federation]
     with pytest.raises(NotFoundError):
         store.find_federation("g")
     assert store.get_setting("s") is None

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.job import Job
 from viz_node.domain.records import PENDING_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.work import Work
+from viz_node.domain.worker import as_body
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 
 
@@ -135,14 +137,14 @@ class MemoryStore:
     def remove_pool_record(self, key: str) -> None:
         self._pool_records.pop(key, None)
 
-    def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
-        self._federations[federation_id] = json.dumps(body)
+    def save_federation(self, federation: Federation) -> None:
+        self._federations[federation.federation_id] = json.dumps(as_body(federation))
 
-    def find_federation(self, federation_id: str) -> dict[str, Any]:
-        return dict(json.loads(self._federations[_only(self._federations, federation_id)]))
+    def find_federation(self, federation_id: str) -> Federation:
+        return parse_federation(self._federations[_only(self._federations, federation_id)])
 
-    def list_federations(self) -> list[dict[str, Any]]:
-        return [json.loads(body) for body in self._federations.values()]
+    def list_federations(self) -> list[Federation]:
+        return [parse_federation(body) for body in self._federations.values()]
 
     def get_setting(self, name: str) -> str | None:
         return self._settings.get(name)

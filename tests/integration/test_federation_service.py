@@ -18,7 +18,7 @@ from tests.fakes.world import keys_of
 from tests.waiting import until
 from viz_node.daemon.processes import Tell, Workers
 from viz_node.daemon.secrets import Sealing
-from viz_node.domain.federation import agreed_shares, parse_invite, terms_digest, write_invite
+from viz_node.domain.federation import agreed_shares, parse_invite
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.names import FilePath
@@ -141,32 +141,32 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
     first, second, third, late = nodes
     made = first.federations.create("trio", ["all"], 3, 1, "equal", None)
     asked = parse_invite(made["invite"])
-    assert asked["federation_id"] == made["federation_id"]
+    assert asked.federation_id == made["federation_id"]
     with pytest.raises(UsageError, match="2 of 3"):
         first.federations.run(made["federation_id"])
     with pytest.raises(UsageError, match="coordinates"):
         await first.federations.join(made["invite"], ["all"])
-    unknown = write_invite("00" * 16, "trio", first.keys.peer_id, first.network.addresses)
+    unknown = msgspec.structs.replace(asked, federation_id="00" * 16).write()
     with pytest.raises(NotFoundError):
         await second.federations.join(unknown, ["all"])
-    renamed = write_invite(made["federation_id"], "other", first.keys.peer_id, first.network.addresses)
+    renamed = msgspec.structs.replace(asked, name="other").write()
     with pytest.raises(VerificationError):
         await second.federations.join(renamed, ["all"])
 
     await second.federations.join(made["invite"], ["all"])
     with pytest.raises(UsageError, match="already a member"):
         await second.federations.join(made["invite"], ["all"])
-    terms = second.store.find_federation(made["federation_id"])["terms"]
-    wish = {"federation_id": made["federation_id"], "account": OTHER, "terms_digest": terms_digest(terms)}
+    terms = second.store.find_federation(made["federation_id"]).terms
+    wish = {"federation_id": made["federation_id"], "account": OTHER, "terms_digest": terms.digest()}
     for change, error in (
-        ({"terms_digest": terms_digest(terms | {"split": {OTHER: 10_000}})}, RefusedError),
+        ({"terms_digest": msgspec.structs.replace(terms, split={OTHER: 10_000}).digest()}, RefusedError),
         ({"account": second.keys.account}, RefusedError),
         ({"account": "me"}, VerificationError),
         ({"extra": 1}, VerificationError),
     ):
         with pytest.raises(error):
             await third.network.request(
-                first.keys.peer_id, JOIN_METHOD, canonical_bytes(wish | change), addresses=tuple(asked["addresses"])
+                first.keys.peer_id, JOIN_METHOD, canonical_bytes(wish | change), addresses=asked.addresses
             )
     await third.federations.join(made["invite"], ["all"])
     with pytest.raises(RefusedError, match="full"):
@@ -174,8 +174,8 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
 
     assert late.store.list_federations() == late.jobs.list_jobs() == []
     status = first.federations.status(made["federation_id"])
-    assert status["state"] == "ready"
-    assert status["split"] == agreed_shares("equal", [node.keys.account for node in nodes[:3]])
+    assert status.state == "ready"
+    assert status.split == agreed_shares("equal", [node.keys.account for node in nodes[:3]])
 
 
 async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_agreed_split(

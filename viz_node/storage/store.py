@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import (
@@ -20,6 +21,7 @@ from viz_node.domain.records import (
     OutboxEntry,
 )
 from viz_node.domain.work import Rights, Work
+from viz_node.domain.worker import as_body
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.storage.database import Database, Row
 
@@ -260,17 +262,17 @@ class Store:
 
     # federations and settings
 
-    def save_federation(self, federation_id: str, body: dict[str, Any]) -> None:
+    def save_federation(self, federation: Federation) -> None:
         """Insert or replace what the node knows of a federation."""
-        self._db.execute(_upsert("federations", ("id", "body")), (federation_id, _json(body)))
+        self._db.execute(_upsert("federations", ("id", "body")), (federation.federation_id, _json(as_body(federation))))
 
-    def find_federation(self, federation_id: str) -> dict[str, Any]:
+    def find_federation(self, federation_id: str) -> Federation:
         """The federation with this id or unique prefix. Raises: NotFoundError, UsageError."""
-        return dict(json.loads(self._find("federations", "body", federation_id, "federation")[0]))
+        return parse_federation(self._find("federations", "body", federation_id, "federation")[0])
 
-    def list_federations(self) -> list[dict[str, Any]]:
+    def list_federations(self) -> list[Federation]:
         """All federations, oldest first."""
-        return [dict(json.loads(row[0])) for row in self._db.query("SELECT body FROM federations ORDER BY rowid")]
+        return [parse_federation(row[0]) for row in self._db.query("SELECT body FROM federations ORDER BY rowid")]
 
     def get_setting(self, name: str) -> str | None:
         """The value, or None."""

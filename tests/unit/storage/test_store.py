@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.fakes.federations import new_federation
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import AdapterRecord, OutboxEntry
@@ -65,7 +66,7 @@ def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
     store.save_adapter(adapter("one", A))
     store.save_announcement(A, 1, 100, b"raw")
     store.add_outbox(entry("0x1", 4))
-    store.save_federation("f1", {"name": "f", "members": ["x"]})
+    store.save_federation(new_federation("f1"))
     store.set_setting("chain", "dev")
     store.close()
 
@@ -75,7 +76,7 @@ def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
     assert store.list_adapters() == [adapter("one", A)]
     assert store.list_announcements(1) == [b"raw"]
     assert store.pending_outbox() == [entry("0x1", 4)]
-    assert store.list_federations() == [{"name": "f", "members": ["x"]}] == [store.find_federation("f1")]
+    assert store.list_federations() == [new_federation("f1")] == [store.find_federation("f1")]
     assert store.get_setting("chain") == "dev"
     assert store.get_setting("other") is None
     assert path.stat().st_mode & 0o077 == 0

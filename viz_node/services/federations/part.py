@@ -1,5 +1,6 @@
 """The federations' part: adapters that several owners train together."""
 
+from viz_node.domain.worker import as_body
 from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
@@ -28,7 +29,7 @@ class FederationOperations:
 
     async def federation_join(self, *, invite: str, content: list[str]) -> Answer:
         """Become a member."""
-        return await self._federations.join(invite, content)
+        return as_body(await self._federations.join(invite, content))
 
     async def federation_run(self, *, federation: str) -> Answer:
         """Run the rounds."""
@@ -36,4 +37,6 @@ class FederationOperations:
 
     async def federation_status(self, *, federation: str | None = None) -> Answer | Rows:
         """One federation, or all."""
-        return self._federations.status(federation)
+        if federation is None:
+            return [as_body(item) for item in self._federations.list_all()]
+        return as_body(self._federations.status(federation))

@@ -4,11 +4,9 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from viz_node.domain.federation import terms_digest
-from viz_node.domain.ids import PeerId
+from viz_node.domain.federation import Federation, Role
 from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
-from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.rounds import Coordinate, Listening, TakePart
 from viz_node.domain.training import AdapterTrained
@@ -50,53 +48,54 @@ class Rounds:
 
     async def federate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: take this node's part until the federation is done."""
-        body = self._store.find_federation(str(job.order["federation"]))
-        if body["role"] == "coordinator":
-            return await self._coordinate(body, job, report)
+        federation = self._store.find_federation(str(job.order["federation"]))
+        if federation.role is Role.COORDINATOR:
+            return await self._coordinate(federation, job, report)
         while True:
             try:
-                trained = await self._attend(body, report)
-                return {"name": body["name"], "federation_id": body["federation_id"], "rounds_trained": trained}
+                trained = await self._attend(federation, report)
+                facts = {"name": federation.name, "federation_id": federation.federation_id}
+                return facts | {"rounds_trained": trained}
             except (UnreachableError, DeadlineError) as error:
-                report({"phase": "wait", "step": 0, "steps": body["terms"]["rounds"], "reason": error.message})
+                report({"phase": "wait", "step": 0, "steps": federation.terms.rounds, "reason": error.message})
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _attend(self, body: dict[str, Any], report: Report) -> int:
-        federation_id, peer_id = body["federation_id"], PeerId(body["peer_id"])
-        answer = await request_terms(self._network, peer_id, body["addresses"], federation_id)
-        if answer["ended"] is True:
+    async def _attend(self, federation: Federation, report: Report) -> int:
+        peer_id, addresses = federation.coordinator()
+        answer = await request_terms(self._network, peer_id, addresses, federation.federation_id)
+        if answer.ended:
             return 0
-        tunnel = f"fleet:{federation_id}"
+        tunnel = f"fleet:{federation.federation_id}"
         await self._network.close_tunnel(tunnel)
         try:
             port = await self._network.open_tunnel(peer_id, tunnel)
         except RefusedError as error:
             raise PeerUnreachableError("the rounds have not begun") from error
         try:
-            order = self._member_order(body, port, None, _PATIENCE_SECONDS)
+            order = self._member_order(federation, port, None, _PATIENCE_SECONDS)
             result = await self._runner.take_part(order, tell_as(report))
         finally:
             await self._network.close_tunnel(tunnel)
         return len(result.rounds_trained)
 
-    async def _coordinate(self, body: dict[str, Any], job: Job, report: Report) -> dict[str, Any]:
-        name, federation_id, terms = str(body["name"]), body["federation_id"], body["terms"]
+    async def _coordinate(self, federation: Federation, job: Job, report: Report) -> dict[str, Any]:
+        name, federation_id, base = federation.name, federation.federation_id, federation.terms.base
         existing = adapter_named(self._store, name)
         if existing is not None:
             if existing.training.get("federation") == federation_id:
                 return describe_adapter(existing)
             raise UsageError(f"there is another adapter {name} by now", "the federation cannot be saved")
         out = self._directory / "adapters" / name
-        rounds, saved = await self._run_rounds(body, out, report)
-        facts = {"federation": federation_id, "members": len(body["joined"]), "rounds": rounds}
+        rounds, saved = await self._run_rounds(federation, out, report)
+        facts = {"federation": federation_id, "members": len(federation.joined), "rounds": rounds}
         record = AdapterRecord(
             name=name,
             adapter_id=None,
-            base_name=str(terms["base"]["name"]),
-            base_digest=str(terms["base"]["digest"]),
+            base_name=base.name,
+            base_digest=base.digest,
             directory=str(out),
             origin="federated",
-            works=tuple(body["works"]),
+            works=federation.works,
             training={**saved.training, **facts, "job": job.job_id},
             evaluation=dict(saved.evaluation),
             created=job.created,
@@ -104,19 +103,19 @@ class Rounds:
         self._store.save_adapter(record)
         return describe_adapter(record)
 
-    async def _run_rounds(self, body: dict[str, Any], out: Path, report: Report) -> tuple[int, AdapterTrained]:
+    async def _run_rounds(self, federation: Federation, out: Path, report: Report) -> tuple[int, AdapterTrained]:
         """The coordinator's worker and this node's own member, side by side; if one fails, both end.
 
         How many rounds were run, and the adapter.
         """
-        tunnel, others = f"fleet:{body['federation_id']}", set(body["joined"]) - {self._keys.peer_id}
+        tunnel, others = f"fleet:{federation.federation_id}", set(federation.joined) - {self._keys.peer_id}
         listening: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
         def on_line(line: WorkerLine) -> None:
             if isinstance(line, Listening) and not listening.done():
                 listening.set_result(line.fleet_port)
 
-        coordinator = asyncio.ensure_future(self._runner.coordinate(self._coordinator_order(body), on_line))
+        coordinator = asyncio.ensure_future(self._runner.coordinate(self._coordinator_order(federation), on_line))
         tasks: list[asyncio.Future[Any]] = [coordinator]
         try:
             first: list[asyncio.Future[Any]] = [coordinator, listening]
@@ -125,7 +124,7 @@ class Rounds:
                 raise VizNodeError(f"the coordinator ended early: {await coordinator}")
             port = listening.result()
             self._network.serve_tunnel(tunnel, port, lambda peer_id: peer_id in others)
-            order = self._member_order(body, port, FilePath(str(out)), _OWN_PATIENCE_SECONDS)
+            order = self._member_order(federation, port, FilePath(str(out)), _OWN_PATIENCE_SECONDS)
             member = asyncio.ensure_future(self._runner.take_part(order, tell_as(report)))
             tasks.append(member)
             run, part = await asyncio.gather(coordinator, member)
@@ -138,34 +137,34 @@ class Rounds:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._network.close_tunnel(tunnel)
 
-    def _coordinator_order(self, body: dict[str, Any]) -> Coordinate:
-        state = self._directory / "federations" / str(body["federation_id"])
+    def _coordinator_order(self, federation: Federation) -> Coordinate:
+        state = self._directory / "federations" / federation.federation_id
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        members = int(body["terms"]["members"])
+        members = federation.terms.members
         return Coordinate(
-            run_id=body["federation_id"],
-            terms_digest=terms_digest(body["terms"]),
-            rounds=body["terms"]["rounds"],
+            run_id=federation.federation_id,
+            terms_digest=federation.terms.digest(),
+            rounds=federation.terms.rounds,
             state_dir=FilePath(str(state)),
             members=members,
             min_members=max(2, -(-2 * members // 3)),
         )
 
     def _member_order(
-        self, body: dict[str, Any], port: int, out_dir: FilePath | None, patience_seconds: float
+        self, federation: Federation, port: int, out_dir: FilePath | None, patience_seconds: float
     ) -> TakePart:
-        terms = body["terms"]
-        train, held_out = self._workshop.texts_of(body["works"], int(terms["recipe"]["seed"]))
+        terms = federation.terms
+        train, held_out = self._workshop.texts_of(federation.works, terms.recipe.seed)
         return TakePart(
-            run_id=body["federation_id"],
-            terms_digest=terms_digest(terms),
-            rounds=terms["rounds"],
+            run_id=federation.federation_id,
+            terms_digest=terms.digest(),
+            rounds=terms.rounds,
             fleet_address=f"127.0.0.1:{port}",
-            base=self._workshop.find_base(terms["base"]["digest"]),
+            base=self._workshop.find_base(terms.base.digest),
             texts=tuple(train),
             eval_texts=tuple(held_out),
-            recipe=parse_recipe(terms["recipe"]),
-            run_seed=terms["run_seed"],
+            recipe=terms.recipe.to_recipe(),
+            run_seed=terms.run_seed,
             name=self._keys.peer_id,
             out_dir=out_dir,
             patience_seconds=patience_seconds,

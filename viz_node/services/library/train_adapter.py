@@ -1,7 +1,7 @@
 """Base models and adapters: built and trained by child processes, kept in the library."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class Workshop:
         default = self.settle_default()
         return [(base, base.digest == default) for base in self.bases()]
 
-    def texts_of(self, works: list[str], seed: int) -> tuple[list[str], list[str]]:
+    def texts_of(self, works: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
         """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
         found = [self._works.find(work) for work in works]
         return self._split_texts({str(work.work_id): self._works.text(work) for work in found}, seed)

@@ -242,7 +242,9 @@ class Publisher:
         asked = parse_split(text) if text else None
         if record.origin != "federated":
             return asked or split_from_shares({self._trade.keys.account: BasisPoints(WHOLE)})
-        agreed = _split_of(self._trade.store.find_federation(str(record.training["federation"]))["shares"])
+        agreed = split_from_shares(
+            self._trade.store.find_federation(str(record.training["federation"])).agreed_shares()
+        )
         if asked not in (None, agreed):
             raise UsageError(f"the members of {record.name} agreed to another split", "leave --split out")
         return agreed

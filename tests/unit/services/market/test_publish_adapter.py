@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.fakes.chain import PLATFORM
+from tests.fakes.federations import new_federation
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
@@ -142,7 +143,7 @@ async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> 
 def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) -> None:
     record = holder.add_adapter("duo")
     shares = {holder.keys.account: 5000, OTHER: 5000}
-    holder.store.save_federation("f1", {"shares": shares})
+    holder.store.save_federation(new_federation("f1", shares))
     holder.store.save_adapter(
         record.__class__(**vars(record) | {"origin": "federated", "training": {"federation": "f1"}})
     )
