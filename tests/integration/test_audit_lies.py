@@ -6,6 +6,7 @@ endpoint's to choose (the hash of a transaction, if all its logs tell the same),
 
 import copy
 import itertools
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -242,13 +243,14 @@ def answered(changed: Callable[[bytes], bytes]) -> Callable[[str, bytes], list[b
 BYTES: dict[str, Callable[[str, bytes], Iterable[bytes]]] = {
     "a second result without logs": answered(lambda raw: raw[:-1] + b',"result":[]}'),
     "an answer cut off": answered(lambda raw: raw[:-9]),
-    "NaN": answered(lambda raw: b'{"jsonrpc":"2.0","id":1,"result":NaN}'),
+    "NaN": answered(lambda raw: re.sub(rb'"result": .*', b'"result": NaN}', raw)),
     "no UTF-8": answered(lambda raw: b"\xff" + raw),
     "nested without end": answered(lambda raw: b"[" * 1_000_000),
     "bytes after the answer": answered(lambda raw: raw + raw),
     "nothing": answered(lambda raw: b""),
-    "batches under ids that are lists": lambda method, raw: [raw.replace(b'"id": 0', b'"id": [0]')],
-    "batches under ids of others": lambda method, raw: [raw.replace(b'"id": 0', b'"id": 7')],
+    "answers under ids that are lists": lambda method, raw: [re.sub(rb'"id": (\d+)', rb'"id": [\1]', raw)],
+    "answers to other questions": lambda method, raw: [re.sub(rb'"id": (\d+)', rb'"id": 9\1', raw)],
+    "two answers to one question": lambda method, raw: [raw[:-1] + b", " + raw[1:] if raw.startswith(b"[") else raw],
 }
 
 

@@ -117,7 +117,7 @@ def test_audit__endpoint_answers_with_escapes_and_a_verdict__is_one_plain_error(
     evil = f"\x1b[2J\x1b]8;;http://evil\x07\u202e\r\n{verdict}\n\u2028{verdict}\x9b31m" + "m" * 100_000
 
     def refuse(_method: str, _raw: bytes) -> list[bytes]:
-        return [json.dumps({"jsonrpc": "2.0", "id": 1, "error": {"code": -32000, "message": evil}}).encode()]
+        return [json.dumps({"jsonrpc": "2.0", "id": None, "error": {"code": -32000, "message": evil}}).encode()]
 
     with LyingEndpoint(chain[0], send=refuse) as endpoint:
         assert run(["audit", "--rpc-url", endpoint.rpc_url, "--deployment", str(chain[1]), *options]) == 2

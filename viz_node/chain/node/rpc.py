@@ -1,9 +1,14 @@
-"""JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint."""
+"""JSON-RPC over HTTP with keep-alive and batches; the only place that talks to a chain's endpoint.
+
+An answer counts under the id of its question alone, once, and with each key once: two programs that read the same bytes
+can then not read two different answers.
+"""
 
 import re
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import Any, Generic, TypeVar
+from itertools import count
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import msgspec
@@ -19,15 +24,18 @@ _PIECE_BYTES = 256 * 1024
 # urllib3 names its object first; the message names the endpoint already, without its secrets.
 _CONNECTION = re.compile(r"^\w+\(host=.*?, port=\w+\): ")
 
-Result = TypeVar("Result")
+
+class _Key:
+    """A key of an answer, equal to no other, so that a key given twice is seen."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
-class _Answer(msgspec.Struct, Generic[Result]):
-    """What JSON-RPC answers; `result` is unset where there is none."""
-
-    result: Result | msgspec.UnsetType | None = msgspec.UNSET
-    error: Any = None
-    id: Any = None
+_Envelope = dict[_Key, msgspec.Raw]
+_NULL = msgspec.Raw(b"null")
 
 
 class RpcRefusedError(Exception):
@@ -49,6 +57,7 @@ class JsonRpc:
     def __init__(self, url: str, timeout_seconds: float = CALL_SECONDS) -> None:
         self.url = url
         self._connections = TimedConnections(timeout_seconds)
+        self._numbers = count(1)
 
     @property
     def name(self) -> str:
@@ -62,21 +71,27 @@ class JsonRpc:
 
     def call(self, method: str, *params: Any, shape: Any = Any) -> Any:
         """The result of one request, read as the type `shape`. Raises: ChainUnavailableError, RpcRefusedError."""
-        raw = self._post({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
-        return _result_of(self._decoded(raw, _Answer[shape], method), method)
+        number = next(self._numbers)
+        raw = self._post({"jsonrpc": "2.0", "id": number, "method": method, "params": params})
+        answer = self._opened(self._decoded(raw, _Envelope, method), method)
+        told = self._id_of(answer, method)
+        if told != number and not (told is None and "error" in answer):  # what could not be read has no id to repeat
+            raise self._malformed(method, "it is the answer to another question")
+        return self._result_of(answer, shape, method)
 
     def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         """Results in the order of the requests. Raises: ChainUnavailableError, RpcRefusedError."""
         results: list[Any] = []
         for start in range(0, len(requests), BATCH_LIMIT):
-            part = requests[start : start + BATCH_LIMIT]
+            part = {next(self._numbers): request for request in requests[start : start + BATCH_LIMIT]}
             body = [
                 {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-                for number, (method, params) in enumerate(part)
+                for number, (method, params) in part.items()
             ]
-            answers = self._decoded(self._post(body), list[_Answer[Any]], "a batch")
-            by_id = {answer.id: answer for answer in answers if isinstance(answer.id, int)}
-            results += [_result_of(by_id.get(number, _Answer()), method) for number, (method, _) in enumerate(part)]
+            answers = self._answers(self._decoded(self._post(body), list[_Envelope], "a batch"))
+            if answers.keys() != part.keys():
+                raise self._malformed("a batch", "it does not answer each question once")
+            results += [self._result_of(answers[number], Any, method) for number, (method, _) in part.items()]
         return results
 
     def close(self) -> None:
@@ -94,13 +109,44 @@ class JsonRpc:
                 f"the chain at {self.name} does not answer: {detail}", "check the RPC address; see `viz-node doctor`"
             ) from error
 
-    def _decoded(self, raw: bytes, shape: Any, what: str) -> Any:
+    def _decoded(self, raw: bytes | msgspec.Raw, shape: Any, what: str) -> Any:
         try:
             return _decoder(shape).decode(raw)
         except (ValueError, RecursionError) as error:
-            raise ChainUnavailableError(
-                f"the answer of {self.name} to {what} is malformed: {error}", "check the RPC address, or use another"
-            ) from error
+            raise self._malformed(what, error) from error
+
+    def _malformed(self, what: str, reason: object) -> ChainUnavailableError:
+        return ChainUnavailableError(
+            f"the answer of {self.name} to {what} is malformed: {reason}", "check the RPC address, or use another"
+        )
+
+    def _opened(self, envelope: _Envelope, what: str) -> dict[str, msgspec.Raw]:
+        answer = {key.name: value for key, value in envelope.items()}
+        if len(answer) != len(envelope):
+            raise self._malformed(what, "it has a key twice")
+        return answer
+
+    def _id_of(self, answer: dict[str, msgspec.Raw], what: str) -> int | None:
+        number = self._decoded(answer.get("id", _NULL), int | None, what)
+        return None if number is None else int(number)
+
+    def _answers(self, envelopes: list[_Envelope]) -> dict[int | None, dict[str, msgspec.Raw]]:
+        answers: dict[int | None, dict[str, msgspec.Raw]] = {}
+        for envelope in envelopes:
+            answer = self._opened(envelope, "a batch")
+            number = self._id_of(answer, "a batch")
+            if number in answers:
+                raise self._malformed("a batch", "it answers a question twice")
+            answers[number] = answer
+        return answers
+
+    def _result_of(self, answer: dict[str, msgspec.Raw], shape: Any, method: str) -> Any:
+        error = self._decoded(answer.get("error", _NULL), Any, method)
+        if error is not None:
+            raise _refusal_of(error)
+        if "result" not in answer:
+            raise self._malformed(method, "it has neither a result nor an error")
+        return self._decoded(answer["result"], shape, method)
 
     @cached_property
     def _headers(self) -> dict[str, str]:
@@ -124,23 +170,18 @@ class JsonRpc:
 
 @cache
 def _decoder(shape: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(shape)
+    return msgspec.json.Decoder(shape, dec_hook=lambda _, name: _Key(name))
 
 
-def _result_of(answer: _Answer[Any], method: str) -> Any:
-    error = answer.error
-    if error is None and answer.result is msgspec.UNSET:
-        raise ChainUnavailableError(f"the chain's answer to {method} is malformed")
-    if error is None:
-        return answer.result
+def _refusal_of(error: Any) -> RpcRefusedError:
     if not isinstance(error, dict):
-        raise RpcRefusedError(str(error)[:300])
+        return RpcRefusedError(str(error)[:300])
     data = error.get("data")
     if isinstance(data, dict):
         data = data.get("data")
     is_hex = isinstance(data, str) and data.startswith("0x")
     code = error.get("code")
-    raise RpcRefusedError(
+    return RpcRefusedError(
         str(error.get("message", ""))[:300],
         code if isinstance(code, int) else 0,
         to_bytes(data) if is_hex and isinstance(data, str) else b"",

@@ -2,6 +2,7 @@
 
 import base64
 import gzip
+import json
 import socket
 import socketserver
 import threading
@@ -20,6 +21,7 @@ from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError
 from viz_node.errors import ChainUnavailableError
 
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":"0x1"}'
+"""The answer to the first question."""
 Reply = Callable[[BaseHTTPRequestHandler], None]
 
 
@@ -31,6 +33,11 @@ def send(handler: BaseHTTPRequestHandler, body: bytes, status: int = 200, **head
     handler.wfile.write(body)
 
 
+def tell_one(handler: Any) -> None:
+    """The answer to the question that was asked."""
+    send(handler, b'{"jsonrpc":"2.0","id":%d,"result":"0x1"}' % json.loads(handler.asked)["id"])
+
+
 @contextmanager
 def endpoint(reply: Reply) -> Iterator[str]:
     """The address of a server that answers every POST with `reply`."""
@@ -39,7 +46,7 @@ def endpoint(reply: Reply) -> Iterator[str]:
         protocol_version = "HTTP/1.1"
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["content-length"]))
+            self.asked = self.rfile.read(int(self.headers["content-length"]))
             reply(self)
 
         def log_message(self, *_: object) -> None:
@@ -64,7 +71,7 @@ def test_call__connection_that_the_server_dropped__connects_again() -> None:
     dropped = threading.Event()
 
     def reply(to: BaseHTTPRequestHandler) -> None:
-        send(to, ANSWER)
+        tell_one(to)
         to.connection.shutdown(socket.SHUT_RDWR)
         to.close_connection = True
         dropped.set()
@@ -164,7 +171,7 @@ def test_call__slow_answer_in_time__is_read_and_the_connection_is_used_again() -
     def reply(to: BaseHTTPRequestHandler) -> None:
         peers.append(to.client_address)
         time.sleep(0.2)
-        send(to, ANSWER)
+        tell_one(to)
 
     with endpoint(reply) as url:
         rpc = JsonRpc(url, timeout_seconds=0.5)
@@ -237,10 +244,71 @@ def test_call__malformed_answer__says_so(answer: bytes) -> None:
 @pytest.mark.parametrize("result", [b'"0x1"', b"{}", b"[null]", b'[{"address":"0x1"}]', b"[[]]"])
 def test_call__result_of_another_shape__says_so(result: bytes) -> None:
     with (
-        endpoint(lambda to: send(to, b'{"result":' + result + b"}")) as url,
+        endpoint(lambda to: send(to, b'{"id":1,"result":' + result + b"}")) as url,
         pytest.raises(ChainUnavailableError, match="eth_getLogs is malformed"),
     ):
         JsonRpc(url).call("eth_getLogs", shape=list[ToldLog])
+
+
+FOREIGN = {
+    "of another question": b'{"id":2,"result":"0x1"}',
+    "of no question": b'{"result":"0x1"}',
+    "id of null": b'{"id":null,"result":"0x1"}',
+    "id as text": b'{"id":"1","result":"0x1"}',
+    "id as a fraction": b'{"id":1.5,"result":"0x1"}',
+    "id that is true": b'{"id":true,"result":"0x1"}',
+    "a refusal of another question": b'{"id":2,"error":{"code":3,"message":"execution reverted"}}',
+    "two results": b'{"id":1,"result":"0x1","result":"0x2"}',
+    "two equal results": b'{"id":1,"result":"0x1","result":"0x1"}',
+    "two results, one spelt with an escape": b'{"id":1,"result":"0x1","\\u0072esult":"0x2"}',
+    "two ids": b'{"id":2,"result":"0x1","id":1}',
+    "two errors": b'{"id":1,"error":{"code":3,"message":"reverted"},"error":null,"result":"0x1"}',
+    "something else twice": b'{"id":1,"more":1,"result":"0x1","more":2}',
+}
+
+
+@pytest.mark.parametrize("answer", FOREIGN.values(), ids=FOREIGN)
+def test_call__answer_to_another_question_or_with_a_key_twice__is_refused(answer: bytes) -> None:
+    with endpoint(lambda to: send(to, answer)) as url, pytest.raises(ChainUnavailableError, match="malformed"):
+        JsonRpc(url).call("eth_chainId")
+
+
+def test_call__late_answer_on_the_same_connection__is_not_the_next_ones() -> None:
+    with endpoint(lambda to: send(to, ANSWER)) as url:
+        rpc = JsonRpc(url)
+        assert rpc.call("eth_chainId") == "0x1"
+        with pytest.raises(ChainUnavailableError, match="another question"):
+            rpc.call("eth_blockNumber")
+
+
+def test_call__refusal_of_what_the_endpoint_could_not_read__has_no_id() -> None:
+    body = b'{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"parse error"}}'
+    with endpoint(lambda to: send(to, body)) as url, pytest.raises(RpcRefusedError, match="parse error"):
+        JsonRpc(url).call("eth_chainId")
+
+
+def test_batch__answers_in_any_order__are_those_of_their_questions() -> None:
+    body = b'[{"id":2,"result":"0xb"},{"id":1,"result":"0xa"}]'
+    with endpoint(lambda to: send(to, body)) as url:
+        assert JsonRpc(url).batch([("eth_chainId", []), ("eth_blockNumber", [])]) == ["0xa", "0xb"]
+
+
+FOREIGN_BATCHES = {
+    "an answer twice": b'[{"id":1,"result":"0xa"},{"id":2,"result":"0xb"},{"id":2,"result":"0xc"}]',
+    "an equal answer twice": b'[{"id":1,"result":"0xa"},{"id":2,"result":"0xb"},{"id":2,"result":"0xb"}]',
+    "an answer missing": b'[{"id":1,"result":"0xa"}]',
+    "an answer to another question": b'[{"id":1,"result":"0xa"},{"id":3,"result":"0xb"}]',
+    "an answer too many": b'[{"id":1,"result":"0xa"},{"id":2,"result":"0xb"},{"id":3,"result":"0xc"}]',
+    "a key twice": b'[{"id":1,"result":"0xa"},{"id":2,"result":"0xb","result":"0xc"}]',
+    "one answer for all": b'{"id":1,"result":"0xa"}',
+    "ids that are true": b'[{"id":true,"result":"0xa"},{"id":2,"result":"0xb"}]',
+}
+
+
+@pytest.mark.parametrize("answer", FOREIGN_BATCHES.values(), ids=FOREIGN_BATCHES)
+def test_batch__foreign_or_doubled_answers__are_refused(answer: bytes) -> None:
+    with endpoint(lambda to: send(to, answer)) as url, pytest.raises(ChainUnavailableError, match="malformed"):
+        JsonRpc(url).batch([("eth_chainId", []), ("eth_blockNumber", [])])
 
 
 def test_call__error_beside_an_empty_result__is_the_chains_refusal() -> None:
