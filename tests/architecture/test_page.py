@@ -7,6 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "explanation" / "architecture.md").read_text()
+FLOORED = ("chain", "services")
 WALKS = PAGE.partition("## Three walks")[2].partition("## Why so")[0]
 SOURCES = [path.read_text() for kind in ("viz_node/**/*.py", "contracts/src/**/*.sol") for path in ROOT.glob(kind)]
 DEFINITION = re.compile(r"^ *(?:async def|def|class|event) (\w+)|^(\w+) = NewType", re.MULTILINE)
@@ -22,6 +23,14 @@ def test_page__every_path__is_there() -> None:
 
     assert len(paths) > 50
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_page__every_room_and_floor__is_described() -> None:
+    rooms = [f"{path.parent.relative_to(ROOT)}/" for path in (ROOT / "viz_node").glob("*/__init__.py")]
+    floors = [path.parent.name for name in FLOORED for path in (ROOT / "viz_node" / name).glob("*/__init__.py")]
+
+    assert len(floors) > 10
+    assert [name for name in (*rooms, *floors) if f"`{name}`" not in PAGE] == []
 
 
 @pytest.mark.parametrize(
