@@ -25,8 +25,8 @@ from tests.architecture.figures import (
 
 LIMITS = {
     "circles of modules": 0,
-    "circles of packages": 1,
-    "arrows that run up": 2,
+    "circles of packages": 0,
+    "arrows that run up": 0,
     "modules over 400 lines": 0,
     "median lines of a module": 100,
     "functions over 50 lines": 1,

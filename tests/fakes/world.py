@@ -115,8 +115,9 @@ class Member:
         gateway = Fused(self.world.market(), fuse)
         sender = Fused(self.world.sender(self), fuse)
         announcements = self.announcements = Announcements(store, verify_bytes, self.clock)
+        self.sealing = Sealing(self.keys)
         ports = Ports(
-            store, self.keys, Sealing(self.keys), network, gateway, sender, delivery, VOUCHERS, announcements,
+            store, self.keys, self.sealing, network, gateway, sender, delivery, VOUCHERS, announcements,
             verify_bytes, self.clock,
         )  # fmt: skip
         tools = Tools(
@@ -135,9 +136,13 @@ class Member:
             money.allowance_plans,
         )
         self.catalogue, self.publisher, self.buyer = market.catalogue, market.publisher, market.buyer
+        self.publications, self.storefront = market.publication_orders, market.storefront
+        self.publication_plans, self.purchase_plans = market.publication_plans, market.purchase_plans
+        self.price_plans, self.key_desk = market.price_plans, market.key_desk
+        self.channels, self.channel_jobs = uses.channels, uses.channel_jobs
         self.orders, self.deliveries, self.prices = market.key_orders, market.deliveries, market.prices
         self.pools, self.metered, self.meter, self.jobs = services.pools, uses.metered, uses.meter, services.jobs
-        self.market, self.trade, self.write = gateway, self.pools.desk.trade, services.library.workshop.write
+        self.market, self.write = gateway, services.library.workshop.write
         self.network.serve(USE_METHOD, self.answer_use)
 
     async def answer_use(self, peer_id: PeerId, payload: bytes) -> bytes:
@@ -182,7 +187,7 @@ class Member:
     async def sell(self, name: str, price: str = "5.00", kind: str = "perpetual", is_escrowed: bool = False) -> str:
         """Publish a new adapter; its id."""
         self.add_adapter(name)
-        terms = self.publisher.check_order(name, AskedTerms(price, license_kind=kind, is_escrowed=is_escrowed))
+        terms = self.publications.check_order(name, AskedTerms(price, license_kind=kind, is_escrowed=is_escrowed))
         jobs = await self.live(("publish", {"adapter": name} | terms))
         assert jobs[0].state is JobState.DONE, jobs[0]
         return str(jobs[0].result["adapter_id"])

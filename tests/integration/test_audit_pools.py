@@ -93,8 +93,8 @@ async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(cha
     await adopted(made)
     await done(made.owners[0], "claim", {"name": "royalties"})
     data = tmp_path / "data"
-    assert len((await made.readers[0].pools.export(1, data))["files"]) == 1
-    assert (await made.readers[0].pools.export(1, data))["missing"] == []
+    assert len((await made.readers[0].pools.view.export(1, data))["files"]) == 1
+    assert (await made.readers[0].pools.view.export(1, data))["missing"] == []
     without, given = audited(made, tmp_path, None), audited(made, tmp_path, data)
     assert (without["findings"], given["findings"]) == ([], [])
     assert any("1 roots of pools" in note for note in without["notes"])
@@ -147,7 +147,7 @@ async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and
     assert made.root_states() == ["pending"]
     await adopted(made)
     data, path = tmp_path / "data", tmp_path / "report.json"
-    await rita.pools.export(1, data)
+    await rita.pools.view.export(1, data)
     (file,) = data.glob("*.json")
     division = parse_division(file.read_bytes())
     assert division.wallets_block > 0
@@ -173,7 +173,7 @@ async def tell(made: Scene, teller: Member, statement: UseStatement) -> None:
 
 async def lie(made: Scene, change: Division) -> None:
     """The operator posts it, nobody challenges, and it is adopted."""
-    through, _ = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+    through, _ = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
     digest, uri = await made.operator.pools.desk.publish(change)
     call = made.gateway.prepare_post_root(1, through, change.totals, digest, uri)
     await made.operator.treasury.execute("lie", lambda: call, {"kind": "lie"})
@@ -184,11 +184,11 @@ async def test_pool_data__operator_and_challenger_collude__the_auditor_finds_it(
     chain: DevChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = await used_and_over(chain, tmp_path / "world")
-    _, right = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+    _, right = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
     reserve = right.rules.reserve_split
     await lie(made, replace(right, totals={reserve: sum(right.totals.values())}))
     data = tmp_path / "data"
-    await made.operator.pools.export(1, data)
+    await made.operator.pools.view.export(1, data)
     assert audited(made, tmp_path, None)["findings"] == []
     (finding,) = audited(made, tmp_path, data)["findings"]
     assert (finding["check"], "not what the rule gives" in finding["message"]) == ("C10", True)
@@ -200,7 +200,7 @@ async def test_pool_data__operator_and_challenger_collude__the_auditor_finds_it(
 
 async def test_pool_data__not_text_at_all__is_a_finding(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path / "world")
-    _, right = await made.operator.pools.operator._due(made.gateway.pool(1), [])
+    _, right = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
 
     class Noise(Division):
         def payload(self) -> bytes:
@@ -228,7 +228,7 @@ async def test_pool__lapsed_adopted_credited_and_given_back__audits_whole(chain:
     assert made.root_states() == ["lapsed", "adopted"]
     await made.watch(ann)
     data = tmp_path / "data"
-    await made.operator.pools.export(1, data)
+    await made.operator.pools.view.export(1, data)
     assert audited(made, tmp_path, data)["findings"] == []
     made.pass_time(181 * DAY)
     await made.watch(rita, rob)

@@ -14,6 +14,7 @@ from viz_node.domain.job import JobState
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
+from viz_node.identity import delivery
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 
@@ -77,7 +78,7 @@ async def test_order__nobody_delivers__comes_back_by_itself(chain: DevChain, tmp
 async def test_order__wrong_key__is_disputed_by_itself(chain: DevChain, tmp_path: Path) -> None:
     world, holder, peer, adapter_id = await ordered(chain, tmp_path)
     before, (order,) = world.tokens(peer), world.anvil.gateway.orders_paid_by(peer.keys.account)
-    given = holder.publisher._trade.delivery.wrap_for_order(b"\6" * 32, order.terms.point)
+    given = delivery.wrap_for_order(b"\6" * 32, order.terms.point)
     call = world.anvil.gateway.prepare_deliver(order, given.point, given.wrapped)
     await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
     await peer.orders.watch()
@@ -93,13 +94,13 @@ async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path:
     holder.add_adapter("elsin")
     maker.add_adapter("elsin-two")
     open_terms = Permissions(derivatives=True, derivative_share=1000)
-    order = holder.publisher.check_order("elsin", AskedTerms("5.00", permissions=open_terms))
+    order = holder.publications.check_order("elsin", AskedTerms("5.00", permissions=open_terms))
     await holder.live(("publish", {"adapter": "elsin"} | order))
     maker.hear()
     with pytest.raises(RefusedError, match="demand 10 percent"):
-        await maker.publisher.lineage(["elsin=9.99"])
-    parents = await maker.publisher.lineage(["elsin=10"])
-    derived = maker.publisher.check_order("elsin-two", AskedTerms("5.00"), parents)
+        await maker.publications.lineage(["elsin=9.99"])
+    parents = await maker.publications.lineage(["elsin=10"])
+    derived = maker.publications.check_order("elsin-two", AskedTerms("5.00"), parents)
     (job,) = await maker.live(("publish", {"adapter": "elsin-two"} | derived))
     peer.hear()
     assert peer.catalogue.manifest_of(maker.store.find_adapter("elsin-two")).parents == (parents[0]["adapter_id"],)

@@ -5,13 +5,12 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
+from tests.fakes.chain import MemoryChain, MemoryMarket
 from tests.fakes.federation_member import GatedPart
 from tests.fakes.files import read_files
 from tests.fakes.world import keys_of
@@ -26,9 +25,7 @@ from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
-from viz_node.identity import delivery
 from viz_node.identity.signatures import verify_bytes
-from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
 from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
@@ -38,9 +35,7 @@ from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.listings import Catalogue
-from viz_node.services.market.publish_adapter import Publisher
-from viz_node.services.market.trade import Trade
-from viz_node.services.money.transact import Treasury
+from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.storage.store import Store
 from viz_node.tcp import choose_port
 from viz_node.workers.ask import Answers, ask
@@ -109,16 +104,10 @@ class Node:
         (job,) = self.jobs.list_jobs()
         return job
 
-    def publisher(self) -> Publisher:
-        market, chain = MemoryMarket(MemoryChain()), MemoryChain()
-        announcements = Announcements(self.store, verify_bytes, lambda: 1)
+    def publications(self) -> PublicationOrders:
+        market, announcements = MemoryMarket(MemoryChain()), Announcements(self.store, verify_bytes, lambda: 1)
         catalogue = Catalogue(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
-        treasury = Treasury(self.store, MemorySender(chain, self.keys.account), lambda: 1)
-        sealing = Sealing(self.keys)
-        none: Any = None
-        money = market, treasury, none, none, none
-        trade = Trade(self.store, self.keys, sealing, self.network, *money, catalogue, delivery, lambda: 1)
-        return Publisher(trade, self.home, blob_id_of)
+        return PublicationOrders(self.store, market, catalogue, self.keys.account)
 
     @staticmethod
     def _no_announcements(raw: bytes) -> tuple[str, int]:
@@ -210,7 +199,7 @@ async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_
     assert (record.origin, record.training["members"], record.training["rounds"]) == ("federated", 3, 3)
     assert np.load(Path(record.directory) / "adapter.npy").any()
     shares = agreed_shares("equal", [node.keys.account for node in nodes[:3]])
-    publisher = first.publisher()
-    assert publisher.check_order("trio", AskedTerms("5.00"))["terms"]["split"] == shares
+    publications = first.publications()
+    assert publications.check_order("trio", AskedTerms("5.00"))["terms"]["split"] == shares
     with pytest.raises(UsageError, match="another split"):
-        publisher.check_order("trio", AskedTerms("5.00", f"{first.keys.account}=100"))
+        publications.check_order("trio", AskedTerms("5.00", f"{first.keys.account}=100"))

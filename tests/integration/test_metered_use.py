@@ -44,8 +44,8 @@ from viz_node.errors import (
     VizNodeError,
 )
 from viz_node.identity.signatures import sign_bytes
-from viz_node.services.uses.pay_uses import PAID
-from viz_node.services.uses.serve_uses import EARNED, USE_METHOD, Meter
+from viz_node.services.uses.paid_channels import PAID
+from viz_node.services.uses.serve_uses import EARNED, USE_METHOD, Meter, Write
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 MONEY = 10_000_000
@@ -81,11 +81,15 @@ class Pair:
         self.prompts.append(prompt)
         return f"{prompt} … {max_new_tokens}"
 
+    def meter_that(self, write: Write) -> Meter:
+        made = self.holder.services.uses.meter
+        return Meter(made._store, made._market, made._treasury, made._catalogue, made._keys, write)
+
     async def start(self) -> None:
         await self.start_node(self.holder)
         await self.start_node(self.payer)
-        self.trade = self.holder.services.market.publisher._trade
-        self.meter = Meter(self.trade, Vouchers(self.deployment), self.write)
+        self.market = self.holder.services.uses.meter._market
+        self.meter = self.meter_that(self.write)
         self.holder.network.serve(USE_METHOD, self.meter.on_use)
         await self.payer.network.connect(self.holder.network.addresses[0])
         self.add_adapter()
@@ -136,7 +140,7 @@ class Pair:
         tree = UsageTree()
         for row in self.payer.store.receipts_of(key)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
-        session = self.payer.services.market.publisher._trade.sealing.open(bytes.fromhex(body["key"]))
+        session = self.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(body["key"]))
         voucher = Voucher(channel, uses * price, uses, tree.root())
         return Vouchers(self.deployment).sign(session, voucher)
 
@@ -151,7 +155,7 @@ class Pair:
 
     @property
     def tokens(self) -> int:
-        return int(self.payer.services.market.publisher._trade.market.balances(keys_of("payer").account).token)
+        return int(self.payer.services.uses.channels._market.balances(keys_of("payer").account).token)
 
 
 @pytest.fixture
@@ -172,22 +176,22 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     assert (shown["uses"], shown["spent"], len(shown["receipts"])) == (3, "0.03", 3)
 
     await pair.meter.watch()
-    assert pair.trade.market.channel(number).uses == 0  # not worth its gas yet
+    assert pair.market.channel(number).uses == 0  # not worth its gas yet
     closing = await pair.run(pair.payer, "channel_close", channel=number)
     assert closing.state is JobState.DONE
     await pair.meter.watch()
     await until_shown(pair.holder)
-    assert pair.trade.market.channel(number).uses == 3
+    assert pair.market.channel(number).uses == 3
     await pair.meter.watch()
-    metered = pair.payer.services.uses.metered
-    await metered.watch()
+    uses = pair.payer.services.uses
+    await uses.channel_jobs.watch()
     assert pair.tokens == MONEY - 50_000
-    pair.pass_time(pair.trade.market.facts().close_window_seconds)
-    await metered.watch()
+    pair.pass_time(pair.market.facts().close_window_seconds)
+    await uses.channel_jobs.watch()
     await until_shown(pair.payer)
-    await metered.watch()
+    await uses.channel_jobs.watch()
     assert pair.tokens == MONEY - 30_000
-    assert [row["state"] for row in await metered.rows()] == ["closed"]
+    assert [row["state"] for row in await uses.channels.rows()] == ["closed"]
     due = await pair.holder.services.operations["royalties"]()
     assert due["due"] == "0.0291"  # without the platform's three percent
 
@@ -271,7 +275,7 @@ async def test_use__hostile_payer__is_refused_before_the_model_is_asked(pair: Pa
     pair.payer.store.save_channel(second, bodies[second] | {"closed": True})
 
     def signed(uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
-        session = pair.payer.services.market.publisher._trade.sealing.open(bytes.fromhex(bodies[first]["key"]))
+        session = pair.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(bodies[first]["key"]))
         tree = UsageTree()
         for row in pair.payer.store.receipts_of(first)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
@@ -316,7 +320,7 @@ async def test_use__many_at_once__one_per_peer_and_the_rest_is_told_to_wait(pair
         await release.wait()
         return await pair.write(adapter, prompt, max_new_tokens)
 
-    meter = Meter(pair.trade, Vouchers(pair.deployment), wait)
+    meter = pair.meter_that(wait)
     peer_id, raw = keys_of("payer").peer_id, pair.request(1).to_bytes(pair.signed(1, 0))
     running = asyncio.create_task(meter.on_use(peer_id, raw))
     await asyncio.sleep(0)
@@ -347,7 +351,7 @@ async def test_use__hostile_holder__no_use_is_counted(pair: Pair) -> None:
         pair.holder.network.serve(USE_METHOD, lying(change))
         job = await pair.use("truth")
         assert job.state is JobState.FAILED and job.error.startswith("VerificationError"), job
-        assert [row["uses"] for row in await pair.payer.services.uses.metered.rows()] == [0]
+        assert [row["uses"] for row in await pair.payer.services.uses.channels.rows()] == [0]
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     assert (await pair.use("truth")).result["text"] == "truth … 80"
     assert pair.prompts == ["truth"]
@@ -392,8 +396,8 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
 
 
 async def test_plan__allowed_already__is_one_row_with_the_simulated_gas(pair: Pair) -> None:
-    trade = pair.payer.services.market.publisher._trade
-    await trade.treasury.execute("allow", lambda: trade.market.prepare_approve(MONEY), {"kind": "approve"})
+    treasury, market = pair.payer.services.money.treasury, pair.market
+    await treasury.execute("allow", lambda: market.prepare_approve(MONEY), {"kind": "approve"})
     (row,) = await pair.payer.services.operations["plan_channel"](adapter="elsin", deposit="0.05")
     assert row["amount"] == "0.05"
 
@@ -414,12 +418,12 @@ async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_go
     rpc = JsonRpc(pair.chain.rpc_urls[0])
     rpc.call("anvil_reorg", 1, [])
     rpc.close()
-    assert [row["state"] for row in await pair.payer.services.uses.metered.rows()] == ["closed"]
+    assert [row["state"] for row in await pair.payer.services.uses.channels.rows()] == ["closed"]
     with pytest.raises(NotFoundError):
         await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
-    await pair.payer.services.uses.metered.watch()
+    await pair.payer.services.uses.channel_jobs.watch()
     await until_shown(pair.payer)
-    assert [row["state"] for row in await pair.payer.services.uses.metered.rows()] == ["open"]
+    assert [row["state"] for row in await pair.payer.services.uses.channels.rows()] == ["open"]
     assert (await pair.use("after")).result["uses_left"] == 3
     assert pair.prompts == ["before", "after"]
 
@@ -433,4 +437,4 @@ async def test_use__signed_receipt_for_what_was_not_asked__is_refused(pair: Pair
 
     pair.holder.network.serve(USE_METHOD, answer_something_else)
     assert "not asked" in (await pair.use("dear")).error
-    assert [row["uses"] for row in await pair.payer.services.uses.metered.rows()] == [0]
+    assert [row["uses"] for row in await pair.payer.services.uses.channels.rows()] == [0]

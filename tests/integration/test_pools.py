@@ -25,8 +25,8 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
+from viz_node.services.pools.open_pool import AskedPool
 from viz_node.services.pools.pool_desk import USES_METHOD
-from viz_node.services.pools.run_pool import AskedPool
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: make setup")
 
@@ -55,10 +55,10 @@ class Scene:
     async def open(self, rule: str = "user-centric", subscribed: bool = True) -> None:
         watcher = f"{self.challenger.keys.account}@{self.challenger.keys.peer_id}"
         asked = AskedPool("poems", FEE, 1, watcher, rule, "70", 1)
-        (plan,) = await self.operator.pools.operator.plan_new(asked)
+        (plan,) = await self.operator.pools.opening_plans.plan(asked)
         assert plan["gas"] != "0"
-        await done(self.operator, "pool", self.operator.pools.operator.check_new(asked))
-        assert (await self.challenger.pools.show(1))["roles"] == ["asked to watch"]
+        await done(self.operator, "pool", self.operator.pools.opening_plans.check(asked))
+        assert (await self.challenger.pools.view.show(1))["roles"] == ["asked to watch"]
         await self.challenger.pools.operator.set_watched(1, True)
         for owner in self.owners:
             self.adapters.append(await owner.sell(f"poems-of-{len(self.adapters)}"))
@@ -148,7 +148,7 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
     assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
     assert made.accrued(made.operator) == 6_000_000
     assert made.gateway.pool_rest(1, 0) == (0, 2)
-    shown = await bob.pools.show(1)
+    shown = await bob.pools.view.show(1)
     assert [root["state"] for root in shown["roots"]] == ["adopted"]
     assert {row["units"] for row in shown["roots"][0]["given"]} == {"5.25", "8.75", "6.00"}
 
@@ -180,7 +180,7 @@ async def test_subscribe__more_periods__follow_each_other_and_stay_within_the_li
 ) -> None:
     made = await scene(chain, tmp_path)
     rita = made.readers[0]
-    plans = rita.pools.subscriptions
+    plans = rita.pools.subscription_plans
     with pytest.raises(PriceAboveLimitError, match="cost 20"):
         await plans.plan(1, 2, 2 * FEE - 1)
     with pytest.raises(UsageError):
@@ -202,11 +202,11 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     await rob.treasury.execute("gift", lambda: rob.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
     await rob.treasury.execute("gifts", lambda: gift, {"kind": "gift"})
     with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
-        await rita.pools.subscriptions.plan(1, 6, 4 * FEE - 1)
-    (row,) = await rita.pools.subscriptions.plan(1, 6, 4 * FEE)
+        await rita.pools.subscription_plans.plan(1, 6, 4 * FEE - 1)
+    (row,) = await rita.pools.subscription_plans.plan(1, 6, 4 * FEE)
     assert (row["amount"], "period 1 to 6, without 4, 6, paid already" in row["what"]) == ("40.00", True)
     before = made.world.tokens(rita)
-    order = await rita.pools.subscriptions.order(1, 6, 4 * FEE)
+    order = await rita.pools.choice.order(1, 6, 4 * FEE)
     result = await done(rita, "subscribe", order)
     assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2, 3, 5], [4, 6], "40.00")
     assert made.world.tokens(rita) == before - 4 * FEE
@@ -224,9 +224,9 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
 async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path)
     pool, desk = made.gateway.pool(1), made.operator.pools.desk
-    through, right = await made.operator.pools.operator._due(pool, [])
+    through, right = await made.operator.pools.operator._due.find(pool, [])
     forged = UseStatement(pool.place, 0, made.readers[1].keys.account, {1: 5}).signed(
-        made.operator.pools.desk.trade.sealing.sign_as_account
+        made.operator.sealing.sign_as_account
     )
     swapped = tuple(forged if item.holder == forged.holder else item for item in right.statements)
     lies = {
@@ -258,7 +258,7 @@ async def test_challenger__who_has_not_said_so__spends_nothing_and_takes_nothing
         with pytest.raises(RefusedError, match="is watched by"):
             await member.pools.operator.set_watched(1, True)
     await role.set_watched(1, False)
-    assert (await made.challenger.pools.rows())[0]["roles"] == ["asked to watch"]
+    assert (await made.challenger.pools.view.rows())[0]["roles"] == ["asked to watch"]
     lie = made.gateway.prepare_post_root(1, 0, {1: 1}, b"\1" * 32, "viz-blob:" + "0" * 64 + ":1")
     await made.operator.treasury.execute("lie", lambda: lie, {"kind": "lie"})
     made.pass_time(WINDOW // 2 + 1)
@@ -364,20 +364,21 @@ async def test_credit__costs_more_than_a_tenth__waits_for_its_last_month(chain: 
     made = await adopted(chain, tmp_path)
     ann = made.owners[0]
     await ann.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
-    (due,) = await ann.pools.members._dues()
+    (due,) = await ann.pools.credits._dues.find()
     assert due.brought == 5_250_000 * 97 // 100
-    costs = await ann.trade.quotes.quote_wei(made.gateway.prepare_claim_pool([due.claim]))
-    ann.pools.desk._coin_price = due.brought * 10**18 // (2 * costs)
+    costs = await ann.pools.desk._chain.quotes.quote_wei(made.gateway.prepare_claim_pool([due.claim]))
+    chain_of, price = ann.pools.desk._chain, due.brought * 10**18 // (2 * costs)
+    ann.pools.desk._chain = replace(chain_of, coin_price=price)
     await made.watch(ann)
     assert made.accrued(ann) == 0
     made.pass_time(149 * DAY)
     await made.watch(ann)
     assert made.accrued(ann) == 0
     made.pass_time(2 * DAY)
-    ann.pools.desk._coin_price *= 3
+    ann.pools.desk._chain = replace(chain_of, coin_price=3 * price)
     await made.watch(ann)
     assert made.accrued(ann) == 0, "it costs more than it brings"
-    ann.pools.desk._coin_price //= 3
+    ann.pools.desk._chain = replace(chain_of, coin_price=price)
     await made.watch(ann)
     assert made.accrued(ann) == 5_250_000
 
@@ -440,7 +441,7 @@ async def test_nobody_divides__subscriber__has_the_fee_back_by_himself(chain: De
 async def test_uses__of_others_or_of_running_periods__are_refused(chain: DevChain, tmp_path: Path) -> None:
     made = await scene(chain, tmp_path)
     pool, (rita, rob) = made.gateway.pool(1), made.readers
-    sign = rita.pools.desk.trade.sealing.sign_as_account
+    sign = rita.sealing.sign_as_account
 
     async def send(period: int, holder: Member, uses: dict[int, int], sender: Member = rita) -> None:
         row = UseStatement(pool.place, period, holder.keys.account, uses).signed(sign).row()
@@ -564,6 +565,7 @@ async def test_credit__watcher_killed_at_every_call__comes_once(chain: DevChain,
 
     async def act() -> None:
         await ann.pools.members.watch()
+        await ann.pools.credits.watch()
         await mined(ann)
 
     assert await _killed_everywhere(made, ann, act, check) > 5

@@ -169,7 +169,7 @@ async def _recover(node: Node) -> None:
         try:
             await node.services.money.treasury.recover()
             node.announcements.forget_expired()
-            await node.services.market.publisher.serve_library()
+            await node.services.market.storefront.serve_library()
             await node.services.pools.desk.serve_divisions()
             await node.network.catch_up()
             await asyncio.sleep(_REANNOUNCE_SECONDS)

@@ -1,5 +1,6 @@
 """A purchase in escrow: what was ordered, what was delivered, and where it stands."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -81,3 +82,8 @@ class Order:
     def may_be_settled(self, now: int) -> bool:
         """Whether nobody can dispute it any more, and its money still waits."""
         return self.disputable_until is not None and now > self.disputable_until
+
+
+def is_awaited(orders: Iterable[Order], key_hash: str) -> bool:
+    """Whether one of these orders is for the key with this hash, and is paid and not delivered."""
+    return any(order.state is OrderState.ORDERED and order.terms.key_hash.hex() == key_hash for order in orders)

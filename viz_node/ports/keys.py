@@ -28,11 +28,16 @@ class SealBytes(Protocol):
     def open(self, sealed: bytes) -> bytes: ...
 
 
+class AccountRecovery(Protocol):
+    """Whose key signed a text."""
+
+    def recover_account(self, text: str, signature: str) -> Account: ...
+
+
 class AccountSigning(Protocol):
-    """Texts signed by accounts; signing may take as long as an external signer does."""
+    """Texts signed by this account; that may take as long as an external signer does."""
 
     def sign_as_account(self, text: str) -> str: ...
-    def recover_account(self, text: str, signature: str) -> Account: ...
 
 
 class BundleSealing(SealBytes, Protocol):

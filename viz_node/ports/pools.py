@@ -11,7 +11,7 @@ from viz_node.domain.royalty import Royalty, RoyaltySplit
 from viz_node.domain.transaction import Call
 
 
-class PoolFacts(Protocol):
+class PoolReading(Protocol):
     """What the documents of a pool are compared with."""
 
     def pool(self, number: int) -> Pool: ...

@@ -10,6 +10,7 @@ from viz_node.domain.offer import Offer
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.transaction import Call
 from viz_node.domain.usage import Voucher
+from viz_node.ports.market import Items
 
 
 class PaidUses(Protocol):
@@ -20,7 +21,7 @@ class PaidUses(Protocol):
     def channels_of(self, payer: Account) -> Sequence[Channel]: ...
 
 
-class ChannelCalls(Protocol):
+class ChannelCalls(Items, Protocol):
     """The calls of a payer."""
 
     def prepare_open_channel(self, channel: NewChannel) -> Call: ...

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Protocol
 
 from viz_node.domain.records import AdapterRecord, OutboxEntry
-from viz_node.ports import network as networks
+from viz_node.ports import keys as keys_ports
+from viz_node.ports import market as market_ports
+from viz_node.ports import money as money_ports
+from viz_node.ports import network as network_ports
+from viz_node.ports import pools as pools_ports
+from viz_node.ports import uses as uses_ports
 from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
 from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
 from viz_node.ports.node import Answering, Neighbours, Purse
@@ -17,24 +22,31 @@ from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.part import jobs_part
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.look_up import published
 from viz_node.services.library.manage_works import ReadTexts, WorkShelf
 from viz_node.services.library.part import ExportFiles, Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
 from viz_node.services.library.train_adapter import ListBases, SplitTexts, Workshop
 from viz_node.services.market.announcements import Announcements
-from viz_node.services.market.deliver_key import KeyDesk
+from viz_node.services.market.check_signature import Signatures
+from viz_node.services.market.choose_offer import OfferChoice
+from viz_node.services.market.deliver_key import KeyDesk, KeyRights
 from viz_node.services.market.deliver_orders import Deliveries
-from viz_node.services.market.file_notice import Notices
-from viz_node.services.market.license_adapter import Buyer, CheckAdapter
+from viz_node.services.market.fetch_adapter import AdapterFiles, AdapterKeys, CheckAdapter, Fetcher, KeyRequests
+from viz_node.services.market.file_notice import NoticePlans, Notices
+from viz_node.services.market.license_adapter import Buyer
 from viz_node.services.market.list_licenses import LicenseList
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.order_key import KeyOrders
+from viz_node.services.market.order_publication import PublicationOrders
+from viz_node.services.market.order_secrets import OrderSecrets
 from viz_node.services.market.part import Buying, Market, Selling
 from viz_node.services.market.plan_publication import PublicationPlans
-from viz_node.services.market.plan_purchase import PurchasePlans
+from viz_node.services.market.plan_purchase import Asking, PurchasePlans
 from viz_node.services.market.publish_adapter import Publisher
-from viz_node.services.market.set_price import Prices
-from viz_node.services.market.trade import MarketGateway, PeerNetwork, Sealing, Trade
+from viz_node.services.market.seal_bundle import BundleFiles, Bundles, SellerKeys
+from viz_node.services.market.serve_adapters import Storefront
+from viz_node.services.market.set_price import OwnOffers, PricePlans, Prices
 from viz_node.services.money.allow_market import AllowancePlans, Allowances
 from viz_node.services.money.part import Money, MoneyOperations
 from viz_node.services.money.pay_price import Payments
@@ -46,29 +58,81 @@ from viz_node.services.money.transact import Patience, Treasury
 from viz_node.services.node.first_start import FirstStart
 from viz_node.services.node.part import NodeFacts, NodeOperations, Views
 from viz_node.services.part import Operation, Part, Watcher, operations_of
-from viz_node.services.pools.join_pool import PoolMembers
+from viz_node.services.pools.credit_pool import CreditPlans, Credits, PoolDues
+from viz_node.services.pools.due_division import DivisionPlans, DueDivisions
+from viz_node.services.pools.join_pool import PoolMembers, PoolSigner
+from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
 from viz_node.services.pools.part import pools_part
-from viz_node.services.pools.pool_desk import PoolDesk
+from viz_node.services.pools.pool_desk import PoolChain, PoolDesk, PoolPeers
 from viz_node.services.pools.run_pool import PoolOperator
-from viz_node.services.pools.show_pools import Pools
-from viz_node.services.pools.subscribe_pool import Subscriptions
+from viz_node.services.pools.show_pools import Pools, PoolView
+from viz_node.services.pools.state_uses import UseStatements
+from viz_node.services.pools.subscribe_pool import PeriodChoice, SubscriptionPlans, Subscriptions
+from viz_node.services.pools.use_pool import PoolUses
+from viz_node.services.uses.open_channel import ChannelJobs
+from viz_node.services.uses.paid_channels import PaidChannels, UseKeys
 from viz_node.services.uses.part import Uses
 from viz_node.services.uses.pay_uses import Metered
 from viz_node.services.uses.plan_channels import ChannelPlans
 from viz_node.services.uses.publish_receipts import ReceiptFiles
-from viz_node.services.uses.serve_uses import Meter
+from viz_node.services.uses.serve_uses import HolderKeys, Meter, Write
 
 _UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
 
 
-class Network(PeerNetwork, networks.Invitations, Answering, Neighbours, Protocol):
+class Sealing(
+    keys_ports.AccountRecovery,
+    keys_ports.AccountSigning,
+    keys_ports.BundleSealing,
+    keys_ports.BundleOpening,
+    keys_ports.KeyWrapping,
+    keys_ports.PeerSigning,
+    keys_ports.SessionSealing,
+    Protocol,
+):
+    """All that needs a key."""
+
+
+class Network(
+    network_ports.Listening,
+    network_ports.Publishing,
+    network_ports.Transfer,
+    network_ports.Invitations,
+    Answering,
+    Neighbours,
+    Protocol,
+):
     """All that has to do with other nodes."""
 
     @property
-    def tunnels(self) -> networks.Tunnels: ...
+    def tunnels(self) -> network_ports.Tunnels: ...
 
 
-class Chain(MarketGateway, Purse, Protocol):
+class Chain(
+    market_ports.LicenseBook,
+    market_ports.Publications,
+    market_ports.Pricing,
+    market_ports.NoticeBoard,
+    market_ports.Purchases,
+    market_ports.OwnOrders,
+    market_ports.OrdersToDeliver,
+    market_ports.Licenses,
+    market_ports.Wallets,
+    money_ports.Allowing,
+    money_ports.PermitTokens,
+    money_ports.Earnings,
+    uses_ports.PaidUses,
+    uses_ports.ChannelCalls,
+    uses_ports.EarnedUses,
+    pools_ports.PoolReading,
+    pools_ports.PoolTables,
+    pools_ports.PoolOpening,
+    pools_ports.PoolDivisions,
+    pools_ports.PoolCredits,
+    pools_ports.PoolSubscriptions,
+    Purse,
+    Protocol,
+):
     """All that the chain tells, and the calls that change it."""
 
 
@@ -149,35 +213,35 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     treasury = Treasury(ports.store, ports.sender, ports.now, choices.patience, lambda entry: _undo(jobs, entry))
     catalogue = Catalogue(ports.announcements, ports.store, ports.network, ports.market, ports.verify, account)
     paying = _paying(ports, treasury)
-    trade = Trade(
-        ports.store, ports.keys, ports.sealing, ports.network, ports.market, treasury, paying.quotes, paying.payments,
-        paying.payment_quotes, catalogue, ports.delivery, ports.now,
+    seller, storefront, files = _selling(ports, catalogue, tools)
+    library, signatures = _library(ports, tools, storefront.unshare), Signatures(ports.sealing, ports.market)
+    stage = _Stage(ports, catalogue, treasury, paying, seller, storefront, files)
+    desk = PoolDesk(
+        ports.store, PoolPeers(ports.keys.peer_id, ports.network, catalogue.announcements),
+        PoolChain(ports.market, paying.quotes, choices.coin_price), signatures, tools.directory / "pools", ports.now,
     )  # fmt: skip
-    publisher = Publisher(trade, tools.directory / "bundles", tools.blob_id_of)
-    library = _library(ports, tools, publisher.unshare)
-    desk = PoolDesk(trade, tools.directory / "pools", choices.coin_price)
-    pools = Pools(desk, PoolOperator(desk), PoolMembers(desk), Subscriptions(desk))
+    dues = PoolDues(desk, ports.store, ports.market, account)
+    pools = _pools(stage, desk, dues)
     money = Money(
         treasury,
         paying.payments,
-        Royalties(ports.market, treasury, account, pools.members),
-        RoyaltyPlans(ports.market, paying.quotes, account, pools.members),
+        Royalties(ports.market, treasury, account, pools.credits),
+        RoyaltyPlans(ports.market, paying.quotes, account, CreditPlans(dues, ports.market, paying.quotes)),
         Allowances(ports.market, treasury, account),
         AllowancePlans(ports.market, paying.quotes, account),
     )
-    market = _market(trade, publisher, pools, tools, choices)
-    metered = Metered(trade, ports.vouchers, ports.verify)
-    meter = Meter(trade, ports.vouchers, library.workshop.write)
-    uses = Uses(metered, meter, ChannelPlans(trade, metered), ReceiptFiles(ports.store, ports.keys))
+    adapter_files = AdapterFiles(tools.directory, tools.check_adapter, tools.blob_id_of, ports.now)
+    market = _market(stage, pools, signatures, adapter_files, choices.delivery_patience_seconds)
+    uses = _uses(stage, library.workshop.write)
     federations = Federations(ports.store, ports.keys, ports.network, jobs, library.works, library.workshop)
     rounds = Rounds(ports.store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
-    models = ModelOperations(ports.store, jobs, library, publisher.published, tools.export_files)
+    models = ModelOperations(ports.store, jobs, library, lambda: published(ports.store), tools.export_files)
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(ports.store, ports.keys, ports.network, ports.market, facts, views)
     parts = (
         Part(operations_of(node)),
         jobs_part(jobs),
-        library.part(models, pools.subscriptions.timed(library.workshop.generate)),
+        library.part(models, pools.uses.timed(library.workshop.generate)),
         money.part(MoneyOperations(money, jobs, catalogue.name_of, facts.is_test_chain, facts.market)),
         market.part(selling, Buying(market, jobs)),
         pools_part(pools, jobs),
@@ -202,6 +266,19 @@ class _Paying:
     payment_quotes: PaymentQuotes
 
 
+@dataclass(frozen=True)
+class _Stage:
+    """What the use cases of the market share."""
+
+    ports: Ports
+    catalogue: Catalogue
+    treasury: Treasury
+    paying: _Paying
+    seller: SellerKeys
+    storefront: Storefront
+    files: BundleFiles
+
+
 def _paying(ports: Ports, treasury: Treasury) -> _Paying:
     market, account = ports.market, ports.keys.account
     quotes, permits = GasQuotes(ports.sender), Permits(market, ports.sender, account)
@@ -218,21 +295,80 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     return Library(works, workshop, Removals(ports.store, tools.directory, unshare))
 
 
-def _market(trade: Trade, publisher: Publisher, pools: Pools, tools: Tools, choices: Choices) -> Market:
-    orders = KeyOrders(trade, choices.delivery_patience_seconds)
-    buyer = Buyer(trade, orders, pools.subscriptions, tools.directory, tools.check_adapter, tools.blob_id_of)
+def _selling(ports: Ports, catalogue: Catalogue, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:
+    keys = SellerKeys(ports.keys, ports.sealing, ports.delivery)
+    files = BundleFiles(tools.directory / "bundles", tools.blob_id_of)
+    return keys, Storefront(ports.store, keys, ports.network, catalogue, files.directory, ports.now), files
+
+
+def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: AdapterFiles, patience: float) -> Market:
+    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    store, market, account = ports.store, ports.market, ports.keys.account
+    own = OwnOffers(store, market, catalogue, account)
+    secrets = OrderSecrets(store, ports.sealing, ports.delivery)
+    key_orders = KeyOrders(secrets, market, treasury, account, patience)
+    choice = OfferChoice(market, catalogue, account)
+    asking = Asking(ports.keys, ports.network)
+    requests = KeyRequests(ports.keys, ports.sealing, ports.network, ports.now)
+    adapter_keys = AdapterKeys(catalogue, key_orders, requests, pools.uses, account)
+    publications = PublicationOrders(store, market, catalogue, account)
+    bundles = Bundles(store, market, stage.seller, stage.files)
+    rights = KeyRights(market, treasury, pools.members)
     return Market(
-        trade.catalogue,
-        publisher,
-        PublicationPlans(trade, publisher),
-        Prices(trade),
-        Notices(trade),
-        buyer,
-        PurchasePlans(trade, buyer),
-        LicenseList(trade.market, trade.catalogue, trade.keys.account),
-        orders,
-        KeyDesk(trade, pools.members),
-        Deliveries(trade, publisher),
+        catalogue=catalogue,
+        storefront=stage.storefront,
+        publication_orders=publications,
+        publication_plans=PublicationPlans(store, market, paying.quotes, account),
+        publisher=Publisher(store, market, treasury, publications, bundles, stage.storefront),
+        price_plans=PricePlans(market, paying.quotes, own),
+        prices=Prices(market, treasury, catalogue, own),
+        notice_plans=NoticePlans(market, paying.quotes, catalogue),
+        notices=Notices(market, treasury, catalogue),
+        purchase_plans=PurchasePlans(market, paying.payment_quotes, ports.delivery, catalogue, choice, asking),
+        buyer=Buyer(market, paying.payments, catalogue, choice, key_orders, account),
+        fetcher=Fetcher(store, ports.sealing, ports.network, catalogue, adapter_keys, files),
+        licenses=LicenseList(market, catalogue, account),
+        key_orders=key_orders,
+        key_desk=KeyDesk(store, ports.sealing, catalogue, signatures, rights, ports.now),
+        deliveries=Deliveries(store, market, treasury, stage.seller, catalogue),
+    )
+
+
+def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
+    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    store, market, account = ports.store, ports.market, ports.keys.account
+    signer, due = PoolSigner(account, ports.sealing), DueDivisions(desk, market, treasury, account)
+    choice, uses = PeriodChoice(desk, market, account), PoolUses(desk, store, market, catalogue, account)
+    operator = PoolOperator(desk, store, due, market, treasury, account)
+    return Pools(
+        desk=desk,
+        openings=PoolOpenings(desk, market, treasury, account),
+        opening_plans=PoolOpeningPlans(desk, market, paying.quotes, account),
+        operator=operator,
+        division_plans=DivisionPlans(due, market, paying.quotes),
+        members=PoolMembers(desk, store, market, treasury, catalogue, signer),
+        credits=Credits(desk, dues, market, treasury),
+        choice=choice,
+        subscription_plans=SubscriptionPlans(desk, choice, paying.payment_quotes),
+        subscriptions=Subscriptions(desk, store, choice, paying.payments),
+        uses=uses,
+        statements=UseStatements(desk, store, market, treasury, uses, signer),
+        view=PoolView(desk, market, uses, account, operator.is_watched, catalogue.name_of),
+    )
+
+
+def _uses(stage: _Stage, write: Write) -> Uses:
+    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    store, market, account = ports.store, ports.market, ports.keys.account
+    keys = UseKeys(ports.sealing, ports.vouchers, ports.verify)
+    channels = PaidChannels(store, market, catalogue, account)
+    return Uses(
+        channels,
+        ChannelJobs(store, market, paying.payments, treasury, channels, keys),
+        Metered(store, channels, catalogue, ports.network, keys),
+        Meter(store, market, treasury, catalogue, HolderKeys(ports.sealing, ports.vouchers), write),
+        ChannelPlans(market, paying.payment_quotes, paying.quotes, channels, account),
+        ReceiptFiles(store, ports.keys),
     )
 
 

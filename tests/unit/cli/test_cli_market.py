@@ -20,7 +20,6 @@ from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
 from viz_node.services.market.list_licenses import LicenseList
-from viz_node.services.market.plan_purchase import PurchasePlans
 
 Answers = dict[str, Any]
 Show = Callable[..., str]
@@ -47,10 +46,10 @@ async def ask_everything(directory: Path) -> Answers:
     holder.add_adapter("elsin")
     permissions = Permissions(derivatives=True, derivative_share=500, territories=("AT", "DE"))
     asked = AskedTerms("5.00", None, "subscription", 30, "5.50", 20, False, permissions)
-    await holder.live(("publish", {"adapter": "elsin"} | holder.publisher.check_order("elsin", asked)))
+    await holder.live(("publish", {"adapter": "elsin"} | holder.publications.check_order("elsin", asked)))
     await holder.sell("fair", is_escrowed=True)
     peer.hear()
-    answers: Answers = {"plan_license": await PurchasePlans(peer.trade, peer.buyer).license("elsin", 6_000_000, False)}
+    answers: Answers = {"plan_license": await peer.purchase_plans.license("elsin", 6_000_000, False)}
     await peer.live(*(("license", {"adapter": name, "max_price": 6_000_000}) for name in ("elsin", "fair")))
     answers |= {"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")}
     answers |= {"pricing_show": await peer.prices.show("elsin", at=1_900_000_000)}

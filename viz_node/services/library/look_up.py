@@ -1,6 +1,6 @@
 """Look-ups in the adapter library that a service may make before it decides."""
 
-from viz_node.domain.records import AdapterRecord, OutboxEntry
+from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.ports.state import Store
 
 
@@ -20,3 +20,16 @@ def entry_of(store: Store, order_id: str) -> OutboxEntry | None:
     attempts = attempts_of(store, order_id)
     mined = [entry for entry in attempts if entry.block_hash]
     return (mined or attempts)[-1] if attempts else None
+
+
+def registration_of(store: Store, record: AdapterRecord) -> OutboxEntry | None:
+    """The transaction that registers an adapter, unless there is none that can succeed."""
+    entry = entry_of(store, f"publish:{record.adapter_id}") if record.manifest else None
+    return None if entry is None or entry.state == "failed" else entry
+
+
+def published(store: Store) -> list[AdapterRecord]:
+    """The adapters that this node sells."""
+    own = [record for record in store.list_adapters() if record.origin != "fetched"]
+    found = [(record, registration_of(store, record)) for record in own]
+    return [record for record, entry in found if entry is not None and entry.state in DONE_OUTBOX_STATES]

@@ -5,16 +5,21 @@ A key is told for ever, also when a reorganisation takes the payment back.
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from viz_node.domain.ids import Account, PeerId, parse_account
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, UsageError, VerificationError
+from viz_node.ports.keys import KeyWrapping
+from viz_node.ports.market import Licenses
+from viz_node.ports.money import Finality
+from viz_node.ports.state import Store
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.market.check_signature import is_signed
-from viz_node.services.market.trade import Trade
-from viz_node.services.pools.join_pool import PoolMembers
+from viz_node.services.market.check_signature import Signatures
+from viz_node.services.market.listings import Catalogue
 
 KEY_METHOD = "key"
 KEY_REQUEST_CONTEXT = "viz-node/key-request/1"
@@ -45,49 +50,79 @@ class KeyRequest:
         return "\n".join(fields)
 
 
-class KeyDesk:
-    """Answers the requests of licensees, and of those who subscribe to a catalogue that has the adapter."""
+class PoolRights(Protocol):
+    """In which blocks the running periods of catalogues that have an adapter were paid for an account."""
 
-    def __init__(self, trade: Trade, pools: PoolMembers) -> None:
-        self._trade = trade
+    async def granted_in(self, adapter_number: int, account: Account) -> list[int | None]: ...
+
+
+class KeyRights:
+    """May this account have the key? It may if its license, or its subscription, is in a block that is shown."""
+
+    def __init__(self, market: Licenses, finality: Finality, pools: PoolRights) -> None:
+        self._market = market
+        self._finality = finality
         self._pools = pools
 
-    async def on_key(self, peer_id: PeerId, payload: bytes) -> bytes:
-        """A licensee asks for the key of an adapter; the chain decides."""
-        request, signature = parse_key_request(payload, self._trade.now())
-        if request.peer_id != peer_id:
-            raise VerificationError("the request was signed for another peer")
-        account = parse_account(request.account)
-        if not await asyncio.to_thread(is_signed, self._trade, account, request.text(), signature):
-            raise VerificationError("the request is not signed by the account that it names")
-        record = adapter_named(self._trade.store, request.adapter_id)
-        if record is None or record.sealed_key is None or record.origin == "fetched":
-            raise NotFoundError("no such adapter here")
-        manifest = self._trade.catalogue.manifest_of(record)
+    async def require(self, name: str, manifest: AdapterManifest, account: Account) -> None:
+        """Raises: LicenseRequiredError (no), RefusedError (not yet), ChainUnavailableError."""
         blocks = await self._granted_in(manifest, account)
         if not blocks:
-            raise LicenseRequiredError(f"{request.account} holds no license for {record.name}", "viz-node license")
-        shown = (await self._trade.treasury.heads()).shown
+            raise LicenseRequiredError(f"{account} holds no license for {name}", "viz-node license")
+        shown = (await self._finality.heads()).shown
         if not any(block is not None and block <= shown for block in blocks):
-            raise RefusedError(f"the payment for {record.name} is not safe yet", "try again in some minutes")
-        key = self._trade.sealing.open(bytes.fromhex(record.sealed_key))
-        wrapped = self._trade.sealing.wrap_key(bytes.fromhex(request.delivery_key), key, request.text().encode())
-        return json.dumps({"wrapped": wrapped.hex()}).encode()
+            raise RefusedError(f"the payment for {name} is not safe yet", "try again in some minutes")
 
     async def _granted_in(self, manifest: AdapterManifest, account: Account) -> list[int | None]:
         """Since which block the account holds the licenses that it holds now, and subscribes to pools."""
         digest = bytes.fromhex(manifest.adapter_id())
-        on_chain = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
+        on_chain = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
         if on_chain is None:
             return []
         licensed = await asyncio.to_thread(self._licensed_in, on_chain.number, account)
         return licensed + await self._pools.granted_in(on_chain.number, account)
 
     def _licensed_in(self, adapter_number: int, account: Account) -> list[int | None]:
-        market = self._trade.market
+        market = self._market
         now = market.block_time()
         offers = [offer.offer_id for offer in market.offers_of(adapter_number)]
         return [market.granted_in(offer, account) for offer in offers if market.license_expiry(offer, account) > now]
+
+
+class KeyDesk:
+    """Answers the requests of licensees, and of those who subscribe to a catalogue that has the adapter."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealing: KeyWrapping,
+        catalogue: Catalogue,
+        signatures: Signatures,
+        rights: KeyRights,
+        now: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._sealing = sealing
+        self._catalogue = catalogue
+        self._signatures = signatures
+        self._rights = rights
+        self._now = now
+
+    async def on_key(self, peer_id: PeerId, payload: bytes) -> bytes:
+        """A licensee asks for the key of an adapter; the chain decides."""
+        request, signature = parse_key_request(payload, self._now())
+        if request.peer_id != peer_id:
+            raise VerificationError("the request was signed for another peer")
+        account = parse_account(request.account)
+        if not await asyncio.to_thread(self._signatures.is_signed, account, request.text(), signature):
+            raise VerificationError("the request is not signed by the account that it names")
+        record = adapter_named(self._store, request.adapter_id)
+        if record is None or record.sealed_key is None or record.origin == "fetched":
+            raise NotFoundError("no such adapter here")
+        await self._rights.require(record.name, self._catalogue.manifest_of(record), account)
+        key = self._sealing.open(bytes.fromhex(record.sealed_key))
+        wrapped = self._sealing.wrap_key(bytes.fromhex(request.delivery_key), key, request.text().encode())
+        return json.dumps({"wrapped": wrapped.hex()}).encode()
 
 
 def parse_key_request(payload: bytes, now: int) -> tuple[KeyRequest, str]:

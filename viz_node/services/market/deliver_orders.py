@@ -15,8 +15,12 @@ from viz_node.domain.order import Order, OrderState
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.transaction import Heads
 from viz_node.errors import TransactionRevertedError, VerificationError
-from viz_node.services.market.publish_adapter import Publisher
-from viz_node.services.market.trade import Trade
+from viz_node.ports.market import OrdersToDeliver
+from viz_node.ports.money import SafeSpending
+from viz_node.ports.state import Store
+from viz_node.services.library.look_up import published
+from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.seal_bundle import SellerKeys
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +35,14 @@ _BLOCKS_BEFORE_ANOTHER_TRY = 50
 class Deliveries:
     """Orders for what this node sells."""
 
-    def __init__(self, trade: Trade, publisher: Publisher) -> None:
-        self._trade = trade
-        self._publisher = publisher
+    def __init__(
+        self, store: Store, market: OrdersToDeliver, treasury: SafeSpending, keys: SellerKeys, catalogue: Catalogue
+    ) -> None:
+        self._store = store
+        self._market = market
+        self._treasury = treasury
+        self._keys = keys
+        self._catalogue = catalogue
         self._refused_in: dict[int, int] = {}
         """The block in which an order was refused last, by its number."""
         self._missed: set[int] = set()
@@ -41,11 +50,11 @@ class Deliveries:
 
     async def watch(self) -> None:
         """Take every order one step on. Raises: ChainUnavailableError, VerificationError, InsufficientFundsError."""
-        heads = await self._trade.treasury.heads()
-        now = await asyncio.to_thread(self._trade.market.block_time)
-        margin = least_seconds_left((await asyncio.to_thread(self._trade.market.facts)).delivery_window_seconds)
+        heads = await self._treasury.heads()
+        now = await asyncio.to_thread(self._market.block_time)
+        margin = least_seconds_left((await asyncio.to_thread(self._market.facts)).delivery_window_seconds)
         settled, running = [], set()
-        for record in self._publisher.published():
+        for record in published(self._store):
             orders = await self._orders(record)
             running |= {order.number for order in orders}
             for order in orders:
@@ -61,7 +70,7 @@ class Deliveries:
         await self._settle(settled)
 
     async def _orders(self, record: AdapterRecord) -> Sequence[Order]:
-        market, manifest = self._trade.market, self._trade.catalogue.manifest_of(record)
+        market, manifest = self._market, self._catalogue.manifest_of(record)
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(market.find_adapter, digest, manifest.account)
         if on_chain is None:
@@ -74,15 +83,14 @@ class Deliveries:
         again_in = self._refused_in.get(order.number, -_BLOCKS_BEFORE_ANOTHER_TRY) + _BLOCKS_BEFORE_ANOTHER_TRY
         if order.block > heads.shown or heads.latest < again_in:
             return
-        trade = self._trade
         try:
-            key = trade.sealing.open(bytes.fromhex(record.sealed_key or ""))
-            if trade.delivery.key_hash(key) != order.terms.key_hash:
+            key = self._keys.sealing.open(bytes.fromhex(record.sealed_key or ""))
+            if self._keys.delivery.key_hash(key) != order.terms.key_hash:
                 raise VerificationError("it asks for another key")
-            given = trade.delivery.wrap_for_order(key, order.terms.point)
-            await trade.treasury.submit(
+            given = self._keys.delivery.wrap_for_order(key, order.terms.point)
+            await self._treasury.submit(
                 f"deliver:{order.number}:{hashlib.sha256(order.terms.encoded).hexdigest()[:16]}",
-                lambda: trade.market.prepare_deliver(order, given.point, given.wrapped),
+                lambda: self._market.prepare_deliver(order, given.point, given.wrapped),
                 {"kind": "deliver", "order": order.number, "name": record.name},
             )
         except (VerificationError, TransactionRevertedError) as error:
@@ -91,15 +99,14 @@ class Deliveries:
 
     async def _settle(self, orders: Sequence[Order]) -> None:
         """Credit the prices. What an earlier batch still does comes first, so that no order stands in two."""
-        trade = self._trade
-        if not orders or any(entry.kind == "settle" for entry in trade.store.pending_outbox()):
+        if not orders or any(entry.kind == "settle" for entry in self._store.pending_outbox()):
             return
         batch = orders[:MOST_IN_A_BATCH]
         numbers = [order.number for order in batch]
         order_id = "settle:" + hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
         try:
-            await trade.treasury.submit(
-                order_id, lambda: trade.market.prepare_settle(batch), {"kind": "settle", "orders": numbers}
+            await self._treasury.submit(
+                order_id, lambda: self._market.prepare_settle(batch), {"kind": "settle", "orders": numbers}
             )
         except TransactionRevertedError as error:  # anyone may settle: the next look knows which are left
             log.warning("orders %s are not settled: %s", numbers, error.message)

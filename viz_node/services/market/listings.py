@@ -28,7 +28,7 @@ from viz_node.domain.strict_json import parse_json
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError, VizNodeError
 from viz_node.ports.keys import VerifyBytes
-from viz_node.ports.market import Offers
+from viz_node.ports.market import Items, Offers
 from viz_node.ports.network import Listening
 from viz_node.ports.state import Store
 from viz_node.services.library.look_up import adapter_named
@@ -251,6 +251,12 @@ class Catalogue:
             "split": {account: share / 100 for account, share in manifest.split.shares},
             "size_bytes": sum(entry.size_bytes for entry in manifest.files),
         }
+
+
+def item_of(market: Items, manifest: AdapterManifest, offer: Offer) -> int:
+    """What a purchase names, so that the market sells nothing but what the signer of this manifest offers."""
+    digest, key_hash = bytes.fromhex(manifest.adapter_id()), bytes.fromhex(manifest.key_hash)
+    return market.item_of(offer, manifest.account, digest, key_hash)
 
 
 def _by_adapter(items: Iterable[Announcement]) -> dict[AdapterId, list[Announcement]]:

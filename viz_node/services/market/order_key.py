@@ -8,15 +8,18 @@ for no transaction, so that a slow one does not let another order's time run out
 
 import asyncio
 import logging
-from typing import Any
+from collections.abc import Callable, Sequence
 
-from viz_node.domain.ids import TokenAmount
+from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import Offer
-from viz_node.domain.order import Delivery, Order, OrderState
+from viz_node.domain.order import Delivery, Order, OrderState, is_awaited
 from viz_node.domain.purchase import NewOrder
+from viz_node.domain.transaction import Call
 from viz_node.errors import DeadlineError, TransactionRevertedError, VerificationError
-from viz_node.services.market.listings import Listing
-from viz_node.services.market.trade import Trade
+from viz_node.ports.market import OwnOrders
+from viz_node.ports.money import Spending
+from viz_node.services.market.listings import Listing, item_of
+from viz_node.services.market.order_secrets import OrderSecrets
 
 log = logging.getLogger(__name__)
 
@@ -26,52 +29,44 @@ _POLL_SECONDS = 1.0
 class KeyOrders:
     """What this account has ordered."""
 
-    def __init__(self, trade: Trade, patience_seconds: float = 120) -> None:
-        self._trade = trade
+    def __init__(
+        self, secrets: OrderSecrets, market: OwnOrders, treasury: Spending, account: Account, patience_seconds: float
+    ) -> None:
+        self._secrets = secrets
+        self._market = market
+        self._treasury = treasury
+        self._account = account
         self._patience_seconds = patience_seconds
 
     def new_order(self, listing: Listing, offer: Offer, order_ref: bytes) -> NewOrder:
         """An order with a secret of its own; the same again for the same reference."""
-        store, name = self._trade.store, f"order-secret:{order_ref.hex()}"
-        if store.get_setting(name) is None:
-            store.set_setting(name, self._trade.sealing.seal(self._trade.delivery.new_order_secret()).hex())
         return NewOrder(
-            item=self._trade.item_of(listing.manifest, offer),
-            holder=self._trade.keys.account,
+            item=item_of(self._market, listing.manifest, offer),
+            holder=self._account,
             max_price=TokenAmount(offer.price),
-            point=self._trade.delivery.point_of(self._secret(order_ref) or b""),
+            point=self._secrets.new_point(order_ref),
             order_ref=order_ref,
         )
-
-    async def is_awaited(self, key_hash: str) -> bool:
-        """Whether an order of this account for the key with this hash is paid and not delivered."""
-        orders = await self._all()
-        return any((order.state, order.terms.key_hash.hex()) == (OrderState.ORDERED, key_hash) for order in orders)
-
-    def received(self, key_hash: str) -> bytes | None:
-        """The key with this hash, if an order has brought it."""
-        sealed = self._trade.store.get_setting(f"order-key:{key_hash}")
-        return None if sealed is None else self._trade.sealing.open(bytes.fromhex(sealed))
 
     async def collect(self, key_hash: str) -> bytes | None:
         """The key, waiting for its delivery if it is on order; None if it is not. Raises: DeadlineError."""
         try:
             async with asyncio.timeout(self._patience_seconds):
-                while self.received(key_hash) is None:
+                while not self._secrets.has_key(key_hash):
                     await self.watch()
-                    if self.received(key_hash) is not None or not await self.is_awaited(key_hash):
+                    if self._secrets.has_key(key_hash) or not is_awaited(await self._all(), key_hash):
                         break
                     await asyncio.sleep(_POLL_SECONDS)
         except TimeoutError as error:
             raise DeadlineError(
                 "the seller has not delivered the key yet", "try again later; money comes back automatically"
             ) from error
-        return self.received(key_hash)
+        return self._secrets.key(key_hash)
 
     async def watch(self) -> None:
         """Take every order of the account one step on. Raises: ChainUnavailableError, VerificationError."""
         orders = await self._all()
-        now = await asyncio.to_thread(self._trade.market.block_time)
+        now = await asyncio.to_thread(self._market.block_time)
         # What must be disputed soonest comes first: an account without gas money ends the look at the first order.
         for order in sorted(orders, key=lambda order: order.state != OrderState.DELIVERED):
             try:
@@ -80,41 +75,31 @@ class KeyOrders:
                 log.warning("order %d: %s", order.number, error.message)
 
     async def _step(self, order: Order, now: int) -> None:
-        if order.state == OrderState.ORDERED and now > order.terms.deadline:
-            await self._send("refund", order, lambda: self._trade.market.prepare_refund(order))
+        if order.state is OrderState.ORDERED and now > order.terms.deadline:
+            await self._send("refund", order, lambda: self._market.prepare_refund(order))
         if order.delivery is None or self._is_over_and_open(order):
             return
-        secret = self._secret(order.terms.order_ref)
+        secret = self._secrets.secret(order.terms.order_ref)
         if secret is None:
             return
         try:
-            key = self._trade.delivery.open_delivery(secret, order.delivery.key, order.terms.key_hash)
+            self._secrets.take_key(secret, order.delivery, order.terms.key_hash)
         except VerificationError as error:
-            if order.state == OrderState.DELIVERED and now <= order.delivery.deadline:
+            if order.disputable_until is not None and now <= order.disputable_until:
                 log.error("order %d: %s", order.number, error.message)
                 await self._dispute(order, order.delivery, secret)
-            return
-        name = f"order-key:{order.terms.key_hash.hex()}"
-        if self._trade.store.get_setting(name) is None:
-            self._trade.store.set_setting(name, self._trade.sealing.seal(key).hex())
 
     def _is_over_and_open(self, order: Order) -> bool:
         """Whether there is nothing to look at: the money cannot come back, and the key is here."""
-        name = f"order-key:{order.terms.key_hash.hex()}"
-        return order.state != OrderState.DELIVERED and self._trade.store.get_setting(name) is not None
+        return order.state is not OrderState.DELIVERED and self._secrets.has_key(order.terms.key_hash.hex())
 
     async def _dispute(self, order: Order, delivered: Delivery, secret: bytes) -> None:
-        shared = self._trade.delivery.prove_wrong_key(secret, delivered.key).shared
-        number = int.from_bytes(secret, "big")
-        await self._send("dispute", order, lambda: self._trade.market.prepare_dispute(order, number, shared))
+        number, shared = int.from_bytes(secret, "big"), self._secrets.shared_point(secret, delivered)
+        await self._send("dispute", order, lambda: self._market.prepare_dispute(order, number, shared))
 
-    async def _send(self, kind: str, order: Order, make_call: Any) -> None:
+    async def _send(self, kind: str, order: Order, make_call: Callable[[], Call]) -> None:
         detail = {"kind": kind, "order": order.number}
-        await self._trade.treasury.submit(f"{kind}:{order.number}", make_call, detail)
+        await self._treasury.submit(f"{kind}:{order.number}", make_call, detail)
 
-    def _secret(self, order_ref: bytes) -> bytes | None:
-        sealed = self._trade.store.get_setting(f"order-secret:{order_ref.hex()}")
-        return None if sealed is None else self._trade.sealing.open(bytes.fromhex(sealed))
-
-    async def _all(self) -> list[Order]:
-        return list(await asyncio.to_thread(self._trade.market.orders_paid_by, self._trade.keys.account))
+    async def _all(self) -> Sequence[Order]:
+        return await asyncio.to_thread(self._market.orders_paid_by, self._account)

@@ -11,15 +11,18 @@ from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.market.deliver_orders import Deliveries
-from viz_node.services.market.file_notice import Notices
+from viz_node.services.market.fetch_adapter import Fetcher
+from viz_node.services.market.file_notice import NoticePlans, Notices
 from viz_node.services.market.license_adapter import Buyer
 from viz_node.services.market.list_licenses import LicenseList
 from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue
 from viz_node.services.market.order_key import KeyOrders
+from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.plan_publication import PublicationPlans
 from viz_node.services.market.plan_purchase import PurchasePlans
 from viz_node.services.market.publish_adapter import Publisher
-from viz_node.services.market.set_price import Prices
+from viz_node.services.market.serve_adapters import Storefront
+from viz_node.services.market.set_price import PricePlans, Prices
 from viz_node.services.money.part import gas_only
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
 
@@ -29,12 +32,17 @@ class Market:
     """The use cases of this stage."""
 
     catalogue: Catalogue
+    storefront: Storefront
+    publication_orders: PublicationOrders
+    publication_plans: PublicationPlans
     publisher: Publisher
-    publications: PublicationPlans
+    price_plans: PricePlans
     prices: Prices
+    notice_plans: NoticePlans
     notices: Notices
+    purchase_plans: PurchasePlans
     buyer: Buyer
-    purchases: PurchasePlans
+    fetcher: Fetcher
     licenses: LicenseList
     key_orders: KeyOrders
     key_desk: KeyDesk
@@ -51,8 +59,8 @@ class Market:
         }
         return Part(
             operations_of(selling, buying),
-            on_lane(Lane.MARKET, handlers) | on_lane(Lane.TRANSFER, {"fetch": self.buyer.fetch}),
-            {MANIFEST_METHOD: self.publisher.on_manifest, KEY_METHOD: self.key_desk.on_key},
+            on_lane(Lane.MARKET, handlers) | on_lane(Lane.TRANSFER, {"fetch": self.fetcher.fetch}),
+            {MANIFEST_METHOD: self.storefront.on_manifest, KEY_METHOD: self.key_desk.on_key},
             (self.key_orders.watch, self.deliveries.watch),
         )
 
@@ -61,8 +69,9 @@ class Selling:
     """What an owner asks of the market."""
 
     def __init__(self, market: Market, workshop: Workshop, jobs: JobRunner, is_test_gas: bool) -> None:
-        self._publisher, self._publications = market.publisher, market.publications
-        self._prices, self._notices = market.prices, market.notices
+        self._orders, self._publications = market.publication_orders, market.publication_plans
+        self._prices, self._price_plans = market.prices, market.price_plans
+        self._notices, self._notice_plans = market.notices, market.notice_plans
         self._workshop, self._jobs, self._is_test_gas = workshop, jobs, is_test_gas
 
     async def publish(  # noqa: PLR0913 - what people may say when they offer something
@@ -104,9 +113,9 @@ class Selling:
 
     async def _publication(self, adapter: str, asked: AskedTerms, parents: list[str] | None) -> dict[str, Any]:
         name = self._workshop.find_adapter(adapter).name
-        await self._publisher.require_known(name)
-        lineage = await self._publisher.lineage(parents or [])
-        return {"adapter": name} | self._publisher.check_order(name, asked, lineage)
+        await self._orders.require_known(name)
+        lineage = await self._orders.lineage(parents or [])
+        return {"adapter": name} | self._orders.check_order(name, asked, lineage)
 
     async def pricing_show(self, *, adapter: str, at: str | None = None) -> Answer:
         """Offers, how their prices move, what was paid, and what their rules say."""
@@ -116,14 +125,14 @@ class Selling:
         self, *, adapter: str, price: str, ceiling: str | None = None, target: int | None = None
     ) -> Answer:
         """Sell at another price from now on."""
-        return self._jobs.order("price", await self._prices.check_change(adapter, price, ceiling, target))
+        return self._jobs.order("price", await self._price_plans.check_change(adapter, price, ceiling, target))
 
     async def plan_pricing(
         self, *, adapter: str, price: str, ceiling: str | None = None, target: int | None = None
     ) -> Rows:
         """What another price costs and means."""
-        order = await self._prices.check_change(adapter, price, ceiling, target)
-        return gas_only(await self._prices.plan_change(order), self._is_test_gas)
+        order = await self._price_plans.check_change(adapter, price, ceiling, target)
+        return gas_only(await self._price_plans.change(order), self._is_test_gas)
 
     async def withdraw(self, *, adapter: str) -> Answer:
         """End the sales of an adapter."""
@@ -131,7 +140,7 @@ class Selling:
 
     async def plan_withdraw(self, *, adapter: str) -> Rows:
         """What withdrawing means."""
-        return await self._prices.plan_withdrawal(adapter)
+        return await self._price_plans.withdrawal(adapter)
 
     async def notice_show(self, *, adapter: str) -> Rows:
         """Complaints and answers."""
@@ -139,18 +148,18 @@ class Selling:
 
     async def notice_file(self, *, adapter: str, digest: str, answers: int | None = None) -> Answer:
         """Put a complaint or an answer on record."""
-        return self._jobs.order("notice", await self._notices.check(adapter, digest, answers))
+        return self._jobs.order("notice", await self._notice_plans.check(adapter, digest, answers))
 
     async def plan_notice(self, *, adapter: str, digest: str, answers: int | None = None) -> Rows:
         """What putting it on record costs and means."""
-        return await self._notices.plan(adapter, digest, answers)
+        return await self._notice_plans.plan(adapter, digest, answers)
 
 
 class Buying:
     """What a licensee asks of the market."""
 
     def __init__(self, market: Market, jobs: JobRunner) -> None:
-        self._catalogue, self._purchases, self._licenses = market.catalogue, market.purchases, market.licenses
+        self._catalogue, self._purchases, self._licenses = market.catalogue, market.purchase_plans, market.licenses
         self._jobs = jobs
 
     async def search(self, *, text: str = "") -> Rows:

@@ -5,47 +5,52 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from viz_node.domain.ids import format_amount, format_coin
+from viz_node.domain.ids import Account, format_amount, format_coin
 from viz_node.domain.manifest import LicenseTerms
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.domain.royalty import with_platform
 from viz_node.domain.terms import DAY_SECONDS
+from viz_node.ports.market import Publications
+from viz_node.ports.money import Quotes
+from viz_node.ports.state import Store
+from viz_node.services.library.look_up import published
+from viz_node.services.market.order_publication import offer_of, shared_split
 from viz_node.services.market.plan_purchase import parts_of
-from viz_node.services.market.publish_adapter import Publisher, offer_of, shared_split
-from viz_node.services.market.trade import Trade
 
 
 class PublicationPlans:
     """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
 
-    def __init__(self, trade: Trade, publisher: Publisher) -> None:
-        self._trade = trade
-        self._publisher = publisher
+    def __init__(self, store: Store, market: Publications, quotes: Quotes, account: Account) -> None:
+        self._store = store
+        self._market = market
+        self._quotes = quotes
+        self._account = account
 
     async def publish(self, adapter: str, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
         """What publishing at these checked terms costs; nothing if it is published so already.
 
         Raises: TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
         """
-        record = self._trade.store.find_adapter(adapter)
-        if any(published.name == record.name for published in self._publisher.published()):
+        record = self._store.find_adapter(adapter)
+        if any(other.name == record.name for other in published(self._store)):
             return []
-        facts = await asyncio.to_thread(self._trade.market.facts)
+        facts = await asyncio.to_thread(self._market.facts)
         split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), offer_of(terms)
         permissions = parse_permissions(terms["permissions"])
         digest = LicenseTerms(str(terms["kind"]), offer.duration_seconds, permissions).digest()
         # The manifest's digest and the key come with the sealing; any others of their length cost the same.
         digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
-        call = self._trade.market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
+        call = self._market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
         price = format_amount(offer.price) + (f" to {format_amount(offer.ceiling)}" if offer.max_rise else "")
         return [
             {
                 "what": f"publish {record.name}",
                 "amount": "",
-                "gas": format_coin(await self._trade.quotes.quote_wei(call)),
+                "gas": format_coin(await self._quotes.quote_wei(call)),
                 "consequence": f"name, terms and split are public permanently; sold at {price} until withdrawn",
-                "paid_to": parts_of(offer.price, split.shares, self._trade.keys.account, facts),
+                "paid_to": parts_of(offer.price, split.shares, self._account, facts),
             },
             {"what": "license", "amount": "", "gas": "", "consequence": _license_in_words(str(terms["kind"]), offer)},
             {"what": "terms", "amount": "", "gas": "", "consequence": _terms_in_words(permissions)},

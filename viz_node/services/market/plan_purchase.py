@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
@@ -12,32 +13,56 @@ from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import VizNodeError
-from viz_node.services.market.license_adapter import Buyer, require_price
-from viz_node.services.market.listings import MANIFEST_METHOD, Listing
-from viz_node.services.market.trade import Trade
+from viz_node.ports.keys import KeyDelivery, Keys
+from viz_node.ports.market import Purchases
+from viz_node.ports.network import Requests
+from viz_node.services.market.choose_offer import OfferChoice, require_price
+from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue, Listing, item_of
+from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.sign_permit import MakeCall
 
 _ANSWER_SECONDS = 5.0
 """How long a person waits to hear whether the holder's node is there."""
 
 
+@dataclass(frozen=True)
+class Asking:
+    """Who asks peers, and by what."""
+
+    keys: Keys
+    network: Requests
+
+
 class PurchasePlans:
     """Rows `what`, `amount`, `gas`, `consequence` for people to agree to; `paid_to` says who gets the amount."""
 
-    def __init__(self, trade: Trade, buyer: Buyer) -> None:
-        self._trade = trade
-        self._buyer = buyer
+    def __init__(
+        self,
+        market: Purchases,
+        quotes: PaymentQuotes,
+        delivery: KeyDelivery,
+        catalogue: Catalogue,
+        choice: OfferChoice,
+        asking: Asking,
+    ) -> None:
+        self._market = market
+        self._quotes = quotes
+        self._delivery = delivery
+        self._catalogue = catalogue
+        self._choice = choice
+        self._asking = asking
+        self._account = asking.keys.account
 
     async def license(self, adapter: str, limit: int, is_renewal: bool) -> list[dict[str, Any]]:
         """The transactions of buying or extending a license; none if it is held already. Raises: as the job."""
-        listing = await self._trade.catalogue.listing(adapter)
-        offer, name = await self._buyer.choose(listing, is_renewal), listing.manifest.name
-        if await self._buyer.already(listing, offer) is not None:
+        listing = await self._catalogue.listing(adapter)
+        offer, name = await self._choice.choose(listing, is_renewal), listing.manifest.name
+        if await self._choice.already(listing, offer) is not None:
             return []
         require_price(name, offer, limit)
-        is_order = await self._buyer.is_ordered(offer)
-        quote = await self._trade.payment_quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
-        facts = await asyncio.to_thread(self._trade.market.facts)
+        is_order = await self._choice.is_ordered(offer)
+        quote = await self._quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
+        facts = await asyncio.to_thread(self._market.facts)
         pay = {
             "what": f"{'order' if is_order else 'buy'} {name}",
             "amount": format_amount(offer.price),
@@ -52,11 +77,11 @@ class PurchasePlans:
 
     def _call(self, listing: Listing, offer: Offer, is_order: bool) -> MakeCall:
         """A call of the same cost as the one that would be sent; its secret is thrown away."""
-        market, account, reference = self._trade.market, self._trade.keys.account, secrets.token_bytes(32)
-        item = self._trade.item_of(listing.manifest, offer)
+        market, account, reference = self._market, self._account, secrets.token_bytes(32)
+        item = item_of(self._market, listing.manifest, offer)
         if not is_order:
             return lambda: market.prepare_buy(item, account, offer.price, reference)
-        delivery = self._trade.delivery
+        delivery = self._delivery
         point = delivery.point_of(delivery.new_order_secret())
         order = NewOrder(item, account, offer.price, point, reference)
         return lambda: market.prepare_order(order)
@@ -74,8 +99,8 @@ class PurchasePlans:
         """What a dispute of the order that brought this license would take, if there can be one."""
         if not offer.is_escrowed:
             return ""
-        orders = await asyncio.to_thread(self._trade.market.orders_for, [offer.offer_id])
-        holder, now = self._trade.keys.account, await asyncio.to_thread(self._trade.market.block_time)
+        orders = await asyncio.to_thread(self._market.orders_for, [offer.offer_id])
+        holder, now = self._account, await asyncio.to_thread(self._market.block_time)
         for order in orders:
             until = order.disputable_until
             if order.terms.holder == holder and until is not None and now <= until:
@@ -86,10 +111,10 @@ class PurchasePlans:
 
     async def _is_there(self, listing: Listing) -> bool:
         peer_id, question = listing.manifest.peer_id, listing.adapter_id.encode()
-        if peer_id == self._trade.keys.peer_id:
+        if peer_id == self._asking.keys.peer_id:
             return True
         try:
-            await self._trade.network.request(peer_id, MANIFEST_METHOD, question, timeout_seconds=_ANSWER_SECONDS)
+            await self._asking.network.request(peer_id, MANIFEST_METHOD, question, timeout_seconds=_ANSWER_SECONDS)
         except VizNodeError:
             return False
         return True

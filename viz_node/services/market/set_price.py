@@ -9,17 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from viz_node.domain.ids import TokenAmount, format_amount, format_coin, format_time
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.offer import Offer
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
-from viz_node.services.market.listings import delivery_of, moves_of
+from viz_node.ports.market import Offers, Pricing
+from viz_node.ports.money import Quotes, Spending
+from viz_node.ports.state import Store
+from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
+from viz_node.services.market.order_publication import offer_of
 from viz_node.services.market.plan_purchase import parts_of
-from viz_node.services.market.publish_adapter import offer_of
-from viz_node.services.market.trade import Trade
 from viz_node.services.part import Report
 
 CURVE_STEPS = 59
@@ -28,11 +30,37 @@ _LOOKS = 3
 """A block between two questions changes a price; a lie stays."""
 
 
-class Prices:
-    """The owner's say over the offers of his adapters, and everybody's view of them."""
+class OwnOffers:
+    """The offers of an adapter that this node sells."""
 
-    def __init__(self, trade: Trade) -> None:
-        self._trade = trade
+    def __init__(self, store: Store, market: Offers, catalogue: Catalogue, account: Account) -> None:
+        self._store = store
+        self._market = market
+        self._catalogue = catalogue
+        self.account = account
+
+    async def find(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
+        """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
+        record = self._store.find_adapter(adapter)
+        manifest = self._catalogue.manifest_of(record)
+        if manifest.account != self.account:
+            raise RefusedError(f"{record.name} is another's to sell", "see `viz-node adapters`")
+        digest = bytes.fromhex(manifest.adapter_id())
+        on_chain = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
+        if on_chain is None:
+            raise NotFoundError(f"{record.name} is not on the chain yet", f"viz-node publish {record.name}")
+        offers = await asyncio.to_thread(self._market.offers_of, on_chain.number)
+        return record.name, manifest, on_chain.number, offers
+
+
+class Prices:
+    """An owner's changes to the offers of an adapter, and everybody's view of them."""
+
+    def __init__(self, market: Pricing, treasury: Spending, catalogue: Catalogue, own: OwnOffers) -> None:
+        self._market = market
+        self._treasury = treasury
+        self._catalogue = catalogue
+        self._own = own
 
     async def show(self, adapter: str, at: int | None = None) -> dict[str, Any]:
         """The offers of an adapter, newest first; every payment with the price that its rule derives from the ledger;
@@ -40,7 +68,7 @@ class Prices:
 
         Raises: as `Catalogue.listing`.
         """
-        listing = await self._trade.catalogue.listing(adapter)
+        listing = await self._catalogue.listing(adapter)
         for _ in range(_LOOKS):
             offers, sales, paths, now = await asyncio.to_thread(self._look, listing.adapter_number)
             derived = {path.offer_id: path.at(now) for path in paths}
@@ -56,50 +84,19 @@ class Prices:
         }
 
     def _look(self, number: int) -> tuple[Sequence[Offer], Sequence[PricedSale], Sequence[PricePath], int]:
-        market = self._trade.market
+        market = self._market
         offers = market.offers_of(number)
         return offers, *market.price_history([offer.offer_id for offer in offers]), market.block_time()
 
-    async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
-        """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
-        name, manifest, _, offers = await self._own(adapter)
-        days = manifest.license.duration_seconds // DAY_SECONDS
-        is_escrowed = bool(offers) and offers[-1].is_escrowed
-        asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
-        return {"adapter": name, "terms": asdict(asked.offer())}
-
-    async def plan_change(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What carrying out this checked order costs and means. Raises: NotFoundError, as `Treasury.quote_wei`."""
-        name, manifest, number, offers = await self._own(str(order["adapter"]))
-        if not offers:
-            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
-        key_hash = bytes.fromhex(manifest.key_hash)
-        terms, market, quotes = offer_of(order["terms"]), self._trade.market, self._trade.quotes
-        facts = await asyncio.to_thread(market.facts)
-        price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
-        offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
-        row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
-        row |= {"consequence": "what is sold from then on costs this"}
-        rows: list[dict[str, Any]] = [
-            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._trade.keys.account, facts)}
-        ]
-        ids = [offer.offer_id for offer in offers if offer.is_open]
-        if ids:
-            gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
-            consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
-            rows.append({"what": f"withdraw offers {', '.join(map(str, ids))}", "amount": "", "gas": gas,
-                         "consequence": consequence})  # fmt: skip
-        return rows
-
     async def set(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
-        _, manifest, number, offers = await self._own(str(job.order["adapter"]))
+        _, manifest, number, offers = await self._own.find(str(job.order["adapter"]))
         key_hash = bytes.fromhex(manifest.key_hash)
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
-        terms, market = offer_of(job.order["terms"]), self._trade.market
+        terms, market = offer_of(job.order["terms"]), self._market
         report({"phase": "offer", "step": 1, "steps": 2})
-        tx_hash = await self._trade.treasury.execute(
+        tx_hash = await self._treasury.execute(
             f"offer:{job.job_id}",
             lambda: market.prepare_offer(number, offers[0].split_id, terms, key_hash),
             {"kind": "offer", "adapter": job.order["adapter"], "job": job.job_id},
@@ -109,43 +106,70 @@ class Prices:
         await self._close(job, number, older)
         return {"offer": newest.offer_id, "price": format_amount(newest.price), "tx_hash": tx_hash}
 
-    async def plan_withdrawal(self, adapter: str) -> list[dict[str, Any]]:
-        """What withdrawing costs and means. Raises: NotFoundError, RefusedError."""
-        name, _, number, offers = await self._own(adapter)
-        ids = [offer.offer_id for offer in offers if offer.is_open]
-        if not ids:
-            return []
-        gas = format_coin(await self._trade.quotes.quote_wei(self._trade.market.prepare_withdraw(number, ids)))
-        consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
-        what = f"withdraw {name}: offers {', '.join(map(str, ids))}"
-        return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
-
     async def withdraw(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: end all sales of an adapter; what its licensees hold stays."""
-        _, _, number, offers = await self._own(str(job.order["adapter"]))
+        _, _, number, offers = await self._own.find(str(job.order["adapter"]))
         report({"phase": "withdraw", "step": 1, "steps": 1})
         await self._close(job, number, offers)
         return {"adapter": job.order["adapter"], "offers": [offer.offer_id for offer in offers]}
 
     async def _close(self, job: Job, number: int, offers: Sequence[Offer]) -> None:
         open_ids = [offer.offer_id for offer in offers if offer.is_open]
-        order_id, market = f"withdraw:{job.job_id}", self._trade.market
-        if await self._trade.treasury.finish(order_id) is None and open_ids:
+        order_id, market = f"withdraw:{job.job_id}", self._market
+        if await self._treasury.finish(order_id) is None and open_ids:
             detail = {"kind": "withdraw", "adapter": job.order["adapter"], "job": job.job_id}
-            await self._trade.treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), detail)
+            await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), detail)
 
-    async def _own(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
-        """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
-        record = self._trade.store.find_adapter(adapter)
-        manifest = self._trade.catalogue.manifest_of(record)
-        if manifest.account != self._trade.keys.account:
-            raise RefusedError(f"{record.name} is another's to sell", "see `viz-node adapters`")
-        digest = bytes.fromhex(manifest.adapter_id())
-        on_chain = await asyncio.to_thread(self._trade.market.find_adapter, digest, manifest.account)
-        if on_chain is None:
-            raise NotFoundError(f"{record.name} is not on the chain yet", f"viz-node publish {record.name}")
-        offers = await asyncio.to_thread(self._trade.market.offers_of, on_chain.number)
-        return record.name, manifest, on_chain.number, offers
+
+class PricePlans:
+    """Orders for other prices, and what they cost and mean."""
+
+    def __init__(self, market: Pricing, quotes: Quotes, own: OwnOffers) -> None:
+        self._market = market
+        self._quotes = quotes
+        self._own = own
+
+    async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
+        """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
+        name, manifest, _, offers = await self._own.find(adapter)
+        days = manifest.license.duration_seconds // DAY_SECONDS
+        is_escrowed = bool(offers) and offers[-1].is_escrowed
+        asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
+        return {"adapter": name, "terms": asdict(asked.offer())}
+
+    async def change(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What carrying out this checked order costs and means. Raises: NotFoundError, as `Quotes.quote_wei`."""
+        name, manifest, number, offers = await self._own.find(str(order["adapter"]))
+        if not offers:
+            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        key_hash = bytes.fromhex(manifest.key_hash)
+        terms, market, quotes = offer_of(order["terms"]), self._market, self._quotes
+        facts = await asyncio.to_thread(market.facts)
+        price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
+        offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
+        row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
+        row |= {"consequence": "what is sold from then on costs this"}
+        rows: list[dict[str, Any]] = [
+            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._own.account, facts)}
+        ]
+        ids = [offer.offer_id for offer in offers if offer.is_open]
+        if ids:
+            gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
+            consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
+            rows.append({"what": f"withdraw offers {', '.join(map(str, ids))}", "amount": "", "gas": gas,
+                         "consequence": consequence})  # fmt: skip
+        return rows
+
+    async def withdrawal(self, adapter: str) -> list[dict[str, Any]]:
+        """What withdrawing costs and means. Raises: NotFoundError, RefusedError."""
+        name, _, number, offers = await self._own.find(adapter)
+        ids = [offer.offer_id for offer in offers if offer.is_open]
+        if not ids:
+            return []
+        gas = format_coin(await self._quotes.quote_wei(self._market.prepare_withdraw(number, ids)))
+        consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
+        what = f"withdraw {name}: offers {', '.join(map(str, ids))}"
+        return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
 
 
 def _curve(paths: Sequence[PricePath], now: int) -> list[dict[str, Any]]:

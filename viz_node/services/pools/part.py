@@ -5,7 +5,7 @@ from pathlib import Path
 from viz_node.domain.ids import parse_amount
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
-from viz_node.services.pools.run_pool import AskedPool
+from viz_node.services.pools.open_pool import AskedPool
 from viz_node.services.pools.show_pools import Pools
 
 
@@ -23,11 +23,11 @@ class PoolOperations:
 
     async def pool_list(self) -> Rows:
         """All catalogue subscriptions of the market."""
-        return await self._pools.rows()
+        return await self._pools.view.rows()
 
     async def pool_show(self, *, pool: int) -> Answer:
         """One pool with its adapters and roots."""
-        return await self._pools.show(pool)
+        return await self._pools.view.show(pool)
 
     async def pool_create(
         self, *, name: str, fee: str, challenger: str, days: int = 30, rule: str = "user-centric",
@@ -35,7 +35,7 @@ class PoolOperations:
     ) -> Answer:  # fmt: skip
         """Open a pool."""
         asked = AskedPool(name, parse_amount(fee), days, challenger, rule, share, grace_hours)
-        return self._jobs.order("pool", self._pools.operator.check_new(asked))
+        return self._jobs.order("pool", self._pools.opening_plans.check(asked))
 
     async def plan_pool_create(
         self, *, name: str, fee: str, challenger: str, days: int = 30, rule: str = "user-centric",
@@ -43,7 +43,7 @@ class PoolOperations:
     ) -> Rows:  # fmt: skip
         """What opening a pool costs and means."""
         asked = AskedPool(name, parse_amount(fee), days, challenger, rule, share, grace_hours)
-        return await self._pools.operator.plan_new(asked)
+        return await self._pools.opening_plans.plan(asked)
 
     async def pool_join(self, *, pool: int, adapter: str) -> Answer:
         """Give an adapter to a pool's subscribers."""
@@ -59,12 +59,12 @@ class PoolOperations:
 
     async def pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Answer:
         """Pay the next periods of a pool."""
-        order = await self._pools.subscriptions.order(pool, periods, parse_amount(max_price))
+        order = await self._pools.choice.order(pool, periods, parse_amount(max_price))
         return self._jobs.order("subscribe", order)
 
     async def plan_pool_subscribe(self, *, pool: int, max_price: str, periods: int = 1) -> Rows:
         """What subscribing costs and means."""
-        return await self._pools.subscriptions.plan(pool, periods, parse_amount(max_price))
+        return await self._pools.subscription_plans.plan(pool, periods, parse_amount(max_price))
 
     async def pool_divide(self, *, pool: int) -> Answer:
         """Post the division that is due."""
@@ -72,8 +72,8 @@ class PoolOperations:
 
     async def plan_pool_divide(self, *, pool: int) -> Rows:
         """What is due, and what posting it costs."""
-        return await self._pools.operator.plan_division(pool)
+        return await self._pools.division_plans.plan(pool)
 
     async def pool_data(self, *, pool: int, directory: str) -> Answer:
         """Write the data behind a pool's roots."""
-        return await self._pools.export(pool, Path(directory))
+        return await self._pools.view.export(pool, Path(directory))

@@ -5,11 +5,11 @@ peer they come from. Kept records: `rules/DIGEST`, `member/POOL/ADAPTER`, `uses/
 """
 
 import asyncio
-import functools
 import hashlib
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,8 +30,12 @@ from viz_node.domain.pool import (
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, UnreachableError, VerificationError, VizNodeError
 from viz_node.files import write_whole
-from viz_node.services.market.check_signature import is_signed_now
-from viz_node.services.market.trade import Trade
+from viz_node.ports.money import Quotes
+from viz_node.ports.network import Transfer
+from viz_node.ports.pools import PoolReading
+from viz_node.ports.state import Store
+from viz_node.services.market.announcements import Announcements
+from viz_node.services.market.check_signature import Signatures
 
 RULES_METHOD = "pool-rules"
 MEMBERS_METHOD = "pool-members"
@@ -64,37 +68,64 @@ async def for_each(items: Iterable[Item], act: Callable[[Item], Awaitable[object
         raise failures[0]
 
 
+@dataclass(frozen=True)
+class PoolPeers:
+    """This peer, the others, and what is known of them."""
+
+    peer_id: PeerId
+    network: Transfer
+    announcements: Announcements
+
+
+@dataclass(frozen=True)
+class PoolChain:
+    """What the chain says of pools, and what gas costs; `coin_price` is that of a coin, in units of the token."""
+
+    market: PoolReading
+    quotes: Quotes
+    coin_price: int = 0
+
+
 class PoolDesk:
-    """The documents of pools, as this node has verified them; its files are in `directory`.
+    """The documents of pools, as this node has verified them; its files are in `directory`."""
 
-    `coin_price` is what a coin of the chain is worth, in units of the payment token.
-    """
-
-    def __init__(self, trade: Trade, directory: Path, coin_price: int = 0) -> None:
-        self.trade = trade
+    def __init__(
+        self,
+        store: Store,
+        peers: PoolPeers,
+        chain: PoolChain,
+        signatures: Signatures,
+        directory: Path,
+        clock: Callable[[], int],
+    ) -> None:
+        self.signatures = signatures
+        self.clock = clock
+        self.peer_id = peers.peer_id
+        self._store = store
+        self._peers = peers
+        self._chain = chain
         self._directory = directory
-        self._coin_price = coin_price
         self._asked_at: dict[bytes, int] = {}
 
     async def pool(self, number: int) -> Pool:
         """A pool of the market. Raises: NotFoundError, ChainUnavailableError."""
         if not 0 < number < 1 << 64:
             raise NotFoundError(f"{number} is not the number of a pool", "viz-node pool list")
-        return await asyncio.to_thread(self.trade.market.pool, number)
+        return await asyncio.to_thread(self._chain.market.pool, number)
 
     async def now(self) -> int:
         """The chain's clock."""
-        return await asyncio.to_thread(self.trade.market.block_time)
+        return await asyncio.to_thread(self._chain.market.block_time)
 
     async def costs(self, call: Call) -> int:
         """What the call's gas is worth, in units of the payment token. Raises: as `Treasury.quote_wei`."""
-        return await self.trade.quotes.quote_wei(call) * self._coin_price // WEI_PER_COIN
+        return await self._chain.quotes.quote_wei(call) * self._chain.coin_price // WEI_PER_COIN
 
     # Rules.
 
     def keep_rules(self, rules: PoolRules) -> None:
         """Remember rules, and answer who asks for them."""
-        self.trade.store.save_pool_record(f"rules/{rules.digest().hex()}", {"text": rules.payload().decode()})
+        self._store.save_pool_record(f"rules/{rules.digest().hex()}", {"text": rules.payload().decode()})
 
     async def rules(self, pool: Pool) -> PoolRules:
         """The rules with the chain's digest, from the store or any peer that has them. Raises: NotFoundError."""
@@ -103,7 +134,7 @@ class PoolDesk:
             return known
         for peer_id, addresses in (await self._who_may_know(digest)).items():
             try:
-                raw = await self.trade.network.request(peer_id, RULES_METHOD, digest.encode(), addresses=addresses)
+                raw = await self._peers.network.request(peer_id, RULES_METHOD, digest.encode(), addresses=addresses)
                 if hashlib.sha256(raw).digest() == pool.rules:
                     self.keep_rules(parse_rules(raw))
                     return parse_rules(raw)
@@ -115,29 +146,35 @@ class PoolDesk:
 
     def known_rules(self, pool: Pool) -> PoolRules | None:
         """The rules, if they are here."""
-        record = self.trade.store.find_pool_record(f"rules/{pool.rules.hex()}")
+        record = self._store.find_pool_record(f"rules/{pool.rules.hex()}")
         return None if record is None else parse_rules(record["text"].encode())
 
     async def ask_for_rules(self, pools: Iterable[Pool]) -> None:
         """Get rules that are not here; of a few pools at a time, because anybody may open pools of which none exist."""
-        due = self.trade.now() - _ASK_AGAIN_SECONDS
+        due = self.clock() - _ASK_AGAIN_SECONDS
         unknown = {pool.rules: pool for pool in pools if self.known_rules(pool) is None}
         for digest in sorted(unknown, key=lambda digest: self._asked_at.get(digest, 0))[:_MOST_ASKED]:
             if self._asked_at.get(digest, 0) <= due:
-                self._asked_at[digest] = self.trade.now()
+                self._asked_at[digest] = self.clock()
                 with suppress(NotFoundError):
                     await self.rules(unknown[digest])
 
+    async def provide(self, rules: PoolRules) -> None:
+        """Tell the network that the rules are here."""
+        await self._peers.network.provide(rules.digest().hex())
+
     async def on_rules(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for rules by their digest."""
-        record = self.trade.store.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
+        record = self._store.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
         if record is None:
             raise NotFoundError("no such rules here")
         return str(record["text"]).encode()
 
     async def _who_may_know(self, digest: str) -> dict[PeerId, tuple[str, ...]]:
         try:
-            found = {peer_id: self.addresses_of(peer_id) for peer_id in await self.trade.network.find_providers(digest)}
+            found = {
+                peer_id: self.addresses_of(peer_id) for peer_id in await self._peers.network.find_providers(digest)
+            }
         except UnreachableError:
             found = {}
         return found | {item.peer_id: item.addresses for item in self._announced() if item.peer_id not in found}
@@ -147,41 +184,41 @@ class PoolDesk:
         return next((item.addresses for item in self._announced() if item.peer_id == peer_id), ())
 
     def _announced(self) -> list[Any]:
-        return [item for item in self.trade.catalogue.announcements.living() if item.peer_id != self.trade.keys.peer_id]
+        return [item for item in self._peers.announcements.living() if item.peer_id != self.peer_id]
 
     async def ask(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> bytes:
         """One request to a party of a pool. Raises: as `PeerNetwork.request`."""
         payload = canonical_bytes(body)
-        return await self.trade.network.request(peer_id, method, payload, addresses=self.addresses_of(peer_id))
+        return await self._peers.network.request(peer_id, method, payload, addresses=self.addresses_of(peer_id))
 
     # Memberships and statements.
 
     def members(self, pool: Pool) -> list[PoolMember]:
         """The memberships that this node knows, each verified when it was taken in."""
-        records = self.trade.store.pool_records_with(f"member/{pool.number}/")
+        records = self._store.pool_records_with(f"member/{pool.number}/")
         return [parse_member(record["row"], pool.place) for record in records.values()]
 
     def statements(self, pool: Pool, periods: Sequence[int]) -> list[UseStatement]:
         """The statements of these periods that this node knows, each verified when it was taken in."""
-        records = [self.trade.store.pool_records_with(f"uses/{pool.number}/{period}/") for period in periods]
+        records = [self._store.pool_records_with(f"uses/{pool.number}/{period}/") for period in periods]
         return [parse_statement(row["row"], pool.place) for found in records for row in found.values()]
 
     async def take_member(self, pool: Pool, body: Any) -> PoolMember:
         """Verify and keep a membership. Raises: VerificationError, ChainUnavailableError."""
         member = parse_member(body, pool.place)
         fault = await asyncio.to_thread(
-            member_fault, member, self._facts(pool, (0, 0), {}), functools.partial(is_signed_now, self.trade)
+            member_fault, member, self._facts(pool, (0, 0), {}), self.signatures.is_signed_now
         )
         if fault:
             raise VerificationError(fault)
         key = f"member/{pool.number}/{member.adapter}"
-        self.trade.store.save_pool_record(key, {"row": member.row()})
+        self._store.save_pool_record(key, {"row": member.row()})
         return member
 
     def keep_statement(self, pool: Pool, statement: UseStatement) -> None:
         """Remember a verified statement; the newest of a subscriber counts."""
         key = f"uses/{pool.number}/{statement.period}/{statement.holder}"
-        self.trade.store.save_pool_record(key, {"row": statement.row()})
+        self._store.save_pool_record(key, {"row": statement.row()})
 
     async def refresh_members(self, pool: Pool, rules: PoolRules) -> list[PoolMember]:
         """The memberships, with those that operator or challenger know besides. Raises: ChainUnavailableError."""
@@ -199,13 +236,13 @@ class PoolDesk:
 
     def parties(self, rules: PoolRules) -> list[PeerId]:
         """The peers of operator and challenger, without this one."""
-        return [peer for peer in (rules.operator_peer, rules.challenger_peer) if peer != self.trade.keys.peer_id]
+        return [peer for peer in (rules.operator_peer, rules.challenger_peer) if peer != self.peer_id]
 
     async def on_members(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for a page of memberships."""
         body = parse_row(payload)
         number = body.get("pool")
-        records = self.trade.store.pool_records_with(f"member/{number}/") if type(number) is int else {}
+        records = self._store.pool_records_with(f"member/{number}/") if type(number) is int else {}
         return page_of([record["row"] for record in records.values()], body.get("after"))
 
     async def rows(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> list[Any]:
@@ -222,14 +259,14 @@ class PoolDesk:
 
     async def facts(self, pool: Pool, first: int, through: int) -> PoolFacts:
         """What the chain says of these periods. Raises: ChainUnavailableError."""
-        subscribers = await asyncio.to_thread(self.trade.market.subscribers_of, pool.number, first, through)
+        subscribers = await asyncio.to_thread(self._chain.market.subscribers_of, pool.number, first, through)
         return self._facts(pool, (first, through), subscribers)
 
     def _facts(self, pool: Pool, periods: tuple[int, int], subscribers: Mapping[int, Sequence[Account]]) -> PoolFacts:
         return PoolFacts(pool.place, pool.rules, pool.fee, periods, subscribers, self._has_offer)
 
     def _has_offer(self, adapter: int, account: Account, split_id: int) -> bool:
-        market = self.trade.market
+        market = self._chain.market
         try:
             is_owner = market.adapter(adapter).owner == account
         except NotFoundError:
@@ -250,7 +287,7 @@ class PoolDesk:
             await self._fetch(pool, posted, path)
         raw = await asyncio.to_thread(path.read_bytes)
         division = await asyncio.to_thread(parse_division, raw)
-        if not division.totals or self.trade.market.root_of(division.totals) != posted.root:
+        if not division.totals or self._chain.market.root_of(division.totals) != posted.root:
             raise VerificationError(f"the data of pool {pool.number} has another root than the posted one")
         return division
 
@@ -267,27 +304,27 @@ class PoolDesk:
         """Serve again what was published or fetched: the network forgets."""
         for path in sorted(self._directory.glob("*.json")):
             await self._serve(path)
-        for key in self.trade.store.pool_records_with("rules/"):
-            await self.trade.network.provide(key.removeprefix("rules/"))
+        for key in self._store.pool_records_with("rules/"):
+            await self._peers.network.provide(key.removeprefix("rules/"))
 
     def path_of(self, digest: bytes) -> Path:
         """The file of a division; it is there only when its content has the digest."""
         return self._directory / f"{digest.hex()}.json"
 
     async def _serve(self, path: Path) -> str:
-        blob_id = await self.trade.network.share(path)
-        await self.trade.network.provide(blob_id)
+        blob_id = await self._peers.network.share(path)
+        await self._peers.network.provide(blob_id)
         return blob_id
 
     async def _fetch(self, pool: Pool, posted: PostedRoot, path: Path) -> None:
         match = _URI.fullmatch(posted.uri)
         if match is None or int(match[2]) > MAX_DIVISION_BYTES:
             raise VerificationError(f"the data of pool {pool.number} is at {posted.uri[:80]!r}, which is no blob")
-        rules, providers = await self.rules(pool), await self.trade.network.find_providers(match[1])
+        rules, providers = await self.rules(pool), await self._peers.network.find_providers(match[1])
         peers = list(dict.fromkeys([*self.parties(rules), *providers]))
         partial = path.with_suffix(".partial")
         partial.unlink(missing_ok=True)
-        await self.trade.network.fetch(match[1], int(match[2]), peers, partial)
+        await self._peers.network.fetch(match[1], int(match[2]), peers, partial)
         raw = await asyncio.to_thread(partial.read_bytes)
         if hashlib.sha256(raw).digest() != posted.data_digest:
             partial.unlink()

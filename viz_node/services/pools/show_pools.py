@@ -1,17 +1,21 @@
 """Catalogue subscriptions as people see them: what pools there are, what they hold, and what this node is in them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from viz_node.domain.division import Division
-from viz_node.domain.ids import format_amount, format_time
+from viz_node.domain.ids import Account, format_amount, format_time
 from viz_node.domain.pool import ADOPTED, PENDING, Pool, PoolMember, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, StorageError, VizNodeError
+from viz_node.ports.pools import PoolTables
+from viz_node.services.pools.credit_pool import Credits
+from viz_node.services.pools.due_division import DivisionPlans
 from viz_node.services.pools.join_pool import PoolMembers
+from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
 from viz_node.services.pools.pool_desk import (
     JOIN_METHOD,
     MEMBERS_METHOD,
@@ -22,56 +26,50 @@ from viz_node.services.pools.pool_desk import (
     for_each,
 )
 from viz_node.services.pools.run_pool import PoolOperator
-from viz_node.services.pools.subscribe_pool import Subscriptions
+from viz_node.services.pools.state_uses import UseStatements
+from viz_node.services.pools.subscribe_pool import PeriodChoice, SubscriptionPlans, Subscriptions
+from viz_node.services.pools.use_pool import PoolUses
 
 
-@dataclass(frozen=True)
-class Pools:
-    """The parties that a node may be, and everybody's view."""
+class PoolView:
+    """What pools there are, and what this node is in them."""
 
-    desk: PoolDesk
-    operator: PoolOperator
-    members: PoolMembers
-    subscriptions: Subscriptions
-
-    def handlers(self) -> dict[str, Any]:
-        """What carries out the orders of people, by kind of job."""
-        return {
-            "pool": self.operator.create,
-            "divide": self.operator.divide,
-            "subscribe": self.subscriptions.subscribe,
-        }
-
-    def answers(self) -> dict[str, Any]:
-        """What answers the questions of peers, by method."""
-        return {
-            RULES_METHOD: self.desk.on_rules,
-            MEMBERS_METHOD: self.desk.on_members,
-            JOIN_METHOD: self.operator.on_join,
-            USES_METHOD: self.operator.on_uses,
-            STATEMENTS_METHOD: self.operator.on_statements,
-        }
+    def __init__(
+        self,
+        desk: PoolDesk,
+        market: PoolTables,
+        uses: PoolUses,
+        account: Account,
+        is_watched: Callable[[int], bool],
+        name_of: Callable[[int], str],
+    ) -> None:
+        self._desk = desk
+        self._market = market
+        self._uses = uses
+        self._account = account
+        self._is_watched = is_watched
+        self._name_of = name_of
 
     async def rows(self) -> list[dict[str, Any]]:
         """All pools of the market. Raises: ChainUnavailableError."""
-        market, account = self.desk.trade.market, self.desk.trade.keys.account
-        now, paid = await self.desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
+        market, account = self._market, self._account
+        now, paid = await self._desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
         pools = await asyncio.to_thread(market.pools)
-        await self.desk.ask_for_rules(pools)
+        await self._desk.ask_for_rules(pools)
         divided = await asyncio.to_thread(market.divided)
         return [self._row(pool, now, paid.get(pool.number, []), divided.get(pool.number, 0)) for pool in pools]
 
     async def show(self, number: int) -> dict[str, Any]:
         """One pool: rules, adapters, roots, and this node's own uses. Raises: NotFoundError."""
-        pool, now = await self.desk.pool(number), await self.desk.now()
-        paid = await asyncio.to_thread(self.desk.trade.market.subscriptions_of, self.desk.trade.keys.account)
-        rules = await self.desk.rules(pool)
-        divided = (await asyncio.to_thread(self.desk.trade.market.divided)).get(number, 0)
+        pool, now = await self._desk.pool(number), await self._desk.now()
+        paid = await asyncio.to_thread(self._market.subscriptions_of, self._account)
+        rules = await self._desk.rules(pool)
+        divided = (await asyncio.to_thread(self._market.divided)).get(number, 0)
         row = self._row(pool, now, paid.get(number, []), divided)
-        members = await self.desk.refresh_members(pool, rules)
-        roots = await asyncio.to_thread(self.desk.trade.market.posted_roots, number)
+        members = await self._desk.refresh_members(pool, rules)
+        roots = await asyncio.to_thread(self._market.posted_roots, number)
         current = pool.period_at(now)
-        uses = await self.subscriptions.uses(pool, current) if current in paid.get(number, []) else {}
+        uses = await self._uses.uses(pool, current) if current in paid.get(number, []) else {}
         return row | {
             "reserve_split": rules.reserve_split,
             "operator_peer": rules.operator_peer,
@@ -83,14 +81,14 @@ class Pools:
 
     async def export(self, number: int, directory: Path) -> dict[str, Any]:
         """Write the data behind every root that can be had, for auditors. Raises: NotFoundError, StorageError."""
-        pool = await self.desk.pool(number)
-        roots = await asyncio.to_thread(self.desk.trade.market.posted_roots, number)
+        pool = await self._desk.pool(number)
+        roots = await asyncio.to_thread(self._market.posted_roots, number)
         if not roots:
             raise NotFoundError(f"no root of pool {number} was posted yet", f"viz-node pool show {number}")
         written, missing = [], []
         for root in roots:
             try:
-                raw = (await self.desk.division(pool, root)).payload()
+                raw = (await self._desk.division(pool, root)).payload()
             except ChainUnavailableError:
                 raise
             except VizNodeError:
@@ -99,14 +97,9 @@ class Pools:
             written.append(await asyncio.to_thread(_write_new, directory, root.data_digest.hex(), raw))
         return {"pool": number, "directory": str(directory), "files": written, "missing": missing}
 
-    async def watch(self) -> None:
-        """One step of every party. Raises: VizNodeError."""
-        parties = self.subscriptions.watch, self.members.watch, self.operator.watch
-        await for_each(parties, lambda watch: watch())
-
     def _row(self, pool: Pool, now: int, paid: Sequence[int], divided: int) -> dict[str, Any]:
-        account, current = self.desk.trade.keys.account, pool.period_at(now)
-        duty = "challenger" if self.operator.is_watched(pool.number) else "asked to watch"
+        account, current = self._account, pool.period_at(now)
+        duty = "challenger" if self._is_watched(pool.number) else "asked to watch"
         roles = [role for role, holder in (("operator", pool.operator), (duty, pool.challenger)) if holder == account]
         row: dict[str, Any] = {
             "pool": pool.number,
@@ -123,13 +116,13 @@ class Pools:
             "operator": pool.operator,
             "challenger": pool.challenger,
         }
-        rules = self.desk.known_rules(pool)
+        rules = self._desk.known_rules(pool)
         if rules is None:
             return row | {"error": f"no peer has told the rules of pool {pool.number}"}
         return row | {"name": rules.name, "rule": str(rules.rule), "adapters_share": f"{rules.adapters_share / 100:g}"}
 
     def _member_row(self, member: PoolMember, uses: int) -> dict[str, Any]:
-        name = self.desk.trade.catalogue.name_of(member.adapter)
+        name = self._name_of(member.adapter)
         return {"adapter": member.adapter, "name": name, "account": member.account, "split": member.split_id,
                 "my_uses": uses}  # fmt: skip
 
@@ -142,10 +135,52 @@ class Pools:
             "claims_end": format_time(root.until) if root.until else "",
             "data": root.data_digest.hex(),
         }
-        if root.state not in (PENDING, ADOPTED) or not self.desk.has_data(root):
+        if root.state not in (PENDING, ADOPTED) or not self._desk.has_data(root):
             return row
-        division = await self.desk.division(pool, root)
+        division = await self._desk.division(pool, root)
         return row | {"given": [_given(division, split) for split in division.totals]}
+
+
+@dataclass(frozen=True)
+class Pools:
+    """The parties that a node may be, and everybody's view."""
+
+    desk: PoolDesk
+    openings: PoolOpenings
+    opening_plans: PoolOpeningPlans
+    operator: PoolOperator
+    division_plans: DivisionPlans
+    members: PoolMembers
+    credits: Credits
+    choice: PeriodChoice
+    subscription_plans: SubscriptionPlans
+    subscriptions: Subscriptions
+    uses: PoolUses
+    statements: UseStatements
+    view: PoolView
+
+    def handlers(self) -> dict[str, Any]:
+        """What carries out the orders of people, by kind of job."""
+        return {
+            "pool": self.openings.create,
+            "divide": self.operator.divide,
+            "subscribe": self.subscriptions.subscribe,
+        }
+
+    def answers(self) -> dict[str, Any]:
+        """What answers the questions of peers, by method."""
+        return {
+            RULES_METHOD: self.desk.on_rules,
+            MEMBERS_METHOD: self.desk.on_members,
+            JOIN_METHOD: self.operator.on_join,
+            USES_METHOD: self.operator.on_uses,
+            STATEMENTS_METHOD: self.operator.on_statements,
+        }
+
+    async def watch(self) -> None:
+        """One step of every party. Raises: VizNodeError."""
+        parties = self.statements.watch, self.members.watch, self.credits.watch, self.operator.watch
+        await for_each(parties, lambda watch: watch())
 
 
 def _given(division: Division, split: int) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from viz_node.domain.ids import parse_amount
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+from viz_node.services.uses.open_channel import ChannelJobs
+from viz_node.services.uses.paid_channels import PaidChannels
 from viz_node.services.uses.pay_uses import Metered
 from viz_node.services.uses.plan_channels import ChannelPlans
 from viz_node.services.uses.publish_receipts import ReceiptFiles
@@ -16,6 +18,8 @@ from viz_node.services.uses.serve_uses import USE_METHOD, Meter
 class Uses:
     """The use cases of this stage."""
 
+    channels: PaidChannels
+    channel_jobs: ChannelJobs
     metered: Metered
     meter: Meter
     plans: ChannelPlans
@@ -23,12 +27,13 @@ class Uses:
 
     def part(self, jobs: JobRunner) -> Part:
         """One use is asked for after another, beside the jobs of the market."""
-        handlers = {"channel": self.metered.open, "top_up": self.metered.top_up, "close": self.metered.close}
+        jobs_of = self.channel_jobs
+        handlers = {"channel": jobs_of.open, "top_up": jobs_of.top_up, "close": jobs_of.close}
         return Part(
             operations_of(ChannelOperations(self, jobs)),
             on_lane(Lane.MARKET, handlers) | on_lane(Lane.METERED, {"use": self.metered.use}),
             {USE_METHOD: self.meter.on_use},
-            (self.metered.watch, self.meter.watch),
+            (jobs_of.watch, self.meter.watch),
         )
 
 
@@ -36,7 +41,7 @@ class ChannelOperations:
     """What a payer asks of channels."""
 
     def __init__(self, uses: Uses, jobs: JobRunner) -> None:
-        self._metered, self._plans, self._receipts, self._jobs = uses.metered, uses.plans, uses.receipts, jobs
+        self._channels, self._plans, self._receipts, self._jobs = uses.channels, uses.plans, uses.receipts, jobs
 
     async def generate_metered(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Answer:
         """Have the holder's node write, for the price of one use."""
@@ -45,7 +50,7 @@ class ChannelOperations:
 
     async def channel_open(self, *, adapter: str, deposit: str, days: int = 30) -> Answer:
         """Lock a deposit for uses."""
-        listing = await self._metered.check_open(adapter, parse_amount(deposit), days)
+        listing = await self._channels.check_open(adapter, parse_amount(deposit), days)
         order = {"adapter": listing.adapter_id, "deposit": parse_amount(deposit), "days": days}
         return self._jobs.order("channel", order)
 
@@ -63,11 +68,11 @@ class ChannelOperations:
 
     async def channel_list(self) -> Rows:
         """Channels that this node pays for."""
-        return await self._metered.rows()
+        return await self._channels.rows()
 
     async def channel_show(self, *, channel: int) -> Answer:
         """One channel with its receipts."""
-        return await self._metered.show(channel)
+        return await self._channels.show(channel)
 
     async def channel_receipts(self, *, channel: int, path: str) -> Answer:
         """Write a channel's receipts to a file."""

@@ -8,8 +8,11 @@ from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
-from viz_node.services.market.trade import Trade
-from viz_node.services.uses.pay_uses import Metered
+from viz_node.ports.money import Quotes
+from viz_node.ports.uses import ChannelPlanning
+from viz_node.services.market.listings import item_of
+from viz_node.services.money.quote_payment import PaymentQuotes
+from viz_node.services.uses.paid_channels import PaidChannels
 
 Rows = list[dict[str, Any]]
 
@@ -17,44 +20,48 @@ Rows = list[dict[str, Any]]
 class ChannelPlans:
     """Rows `what`, `amount`, `gas`, `consequence` for people to agree to."""
 
-    def __init__(self, trade: Trade, metered: Metered) -> None:
-        self._trade = trade
-        self._payments = trade.payment_quotes
-        self._metered = metered
+    def __init__(
+        self, market: ChannelPlanning, payments: PaymentQuotes, quotes: Quotes, channels: PaidChannels, account: Account
+    ) -> None:
+        self._market = market
+        self._payments = payments
+        self._quotes = quotes
+        self._channels = channels
+        self._account = account
 
     async def open(self, adapter: str, deposit: TokenAmount, days: int) -> Rows:
         """The steps of opening a channel. Raises: as the job."""
-        listing = await self._metered.check_open(adapter, deposit, days)
-        market, offer, name = self._trade.market, listing.offer, listing.manifest.name
+        listing = await self._channels.check_open(adapter, deposit, days)
+        market, offer, name = self._market, listing.offer, listing.manifest.name
         window = (await asyncio.to_thread(market.facts)).close_window_seconds
         served = (days * DAY_SECONDS - window) // DAY_SECONDS
         uses = deposit // offer.price
         consequence = f"{uses} uses at {format_amount(offer.price)} within {served} days; what is not used comes back"
-        item = self._trade.item_of(listing.manifest, offer)
+        item = item_of(self._market, listing.manifest, offer)
         # Any account will do for the session key of a simulation.
-        new = NewChannel(item, self._trade.keys.account, deposit, days * DAY_SECONDS, offer.price)
+        new = NewChannel(item, self._account, deposit, days * DAY_SECONDS, offer.price)
         row = {"what": f"deposit for {name}", "amount": format_amount(deposit), "consequence": consequence}
         return await self._paying(row, deposit, market.prepare_open_channel(new))
 
     async def top_up(self, number: int, amount: TokenAmount) -> Rows:
         """The steps of adding to a deposit. Raises: as the job."""
-        paid = await self._metered.check_top_up(number)
+        paid = await self._channels.check_top_up(number)
         price = int(paid.body["price"])
         more = (int(paid.rest) + amount) // price
         consequence = f"{more} uses left at {format_amount(price)}; it closes no later for it"
         row = {"what": f"deposit for channel {number}", "amount": format_amount(amount), "consequence": consequence}
-        call = self._trade.market.prepare_top_up(number, Account(paid.body["session"]), amount)
+        call = self._market.prepare_top_up(number, Account(paid.body["session"]), amount)
         return await self._paying(row, amount, call)
 
     async def close(self, number: int) -> Rows:
         """What asking for the close means; nothing if it is asked already. Raises: NotFoundError."""
-        paid = await self._metered.find(number)
+        paid = await self._channels.find(number)
         if paid.channel is None:
             raise NotFoundError(f"channel {number} is not open", "viz-node channel list")
         if paid.seconds_left <= 0:
             return []
-        window = (await asyncio.to_thread(self._trade.market.facts)).close_window_seconds
-        gas = await self._trade.quotes.quote_wei(self._trade.market.prepare_ask_close(number))
+        window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
+        gas = await self._quotes.quote_wei(self._market.prepare_ask_close(number))
         consequence = f"no further uses; {format_amount(paid.rest)} comes back automatically after {_span(window)}"
         return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
 

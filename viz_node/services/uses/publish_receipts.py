@@ -7,7 +7,7 @@ from viz_node.domain.usage import PublishedReceipts, UseReceipt
 from viz_node.errors import NotFoundError, StorageError
 from viz_node.ports.keys import Keys
 from viz_node.ports.state import Store
-from viz_node.services.uses.pay_uses import PAID
+from viz_node.services.uses.paid_channels import PAID
 from viz_node.services.uses.serve_uses import EARNED
 
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from viz_node.domain.channel import Channel
-from viz_node.domain.ids import PeerId, TokenAmount
+from viz_node.domain.ids import Account, PeerId, TokenAmount
 from viz_node.domain.usage import (
     RECEIPT_CONTEXT,
     UsageTree,
@@ -27,9 +27,12 @@ from viz_node.domain.usage import (
     text_digest,
 )
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VerificationError
-from viz_node.ports.keys import VoucherSigning
+from viz_node.ports.keys import PeerSigning, VoucherSigning
+from viz_node.ports.money import SafeSpending
+from viz_node.ports.state import Store
+from viz_node.ports.uses import EarnedUses
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.market.trade import Trade
+from viz_node.services.market.listings import Catalogue
 
 log = logging.getLogger(__name__)
 
@@ -59,12 +62,31 @@ class _Next:
     tree: UsageTree
 
 
+@dataclass(frozen=True)
+class HolderKeys:
+    """What signs receipts and keeps answers, and what checks vouchers."""
+
+    sealing: PeerSigning
+    vouchers: VoucherSigning
+
+
 class Meter:
     """Serves uses of this node's metered adapters, one after another, and redeems what they earned."""
 
-    def __init__(self, trade: Trade, vouchers: VoucherSigning, write: Write) -> None:
-        self._trade = trade
-        self._vouchers = vouchers
+    def __init__(
+        self,
+        store: Store,
+        market: EarnedUses,
+        treasury: SafeSpending,
+        catalogue: Catalogue,
+        keys: HolderKeys,
+        write: Write,
+    ) -> None:
+        self._store = store
+        self._market = market
+        self._treasury = treasury
+        self._catalogue = catalogue
+        self._keys = keys
         self._write = write
         self._lock = asyncio.Lock()
         self._asking: dict[PeerId, asyncio.Task[bytes]] = {}
@@ -109,14 +131,14 @@ class Meter:
     def _kept(self, peer_id: PeerId, request: UseRequest) -> bytes | None:
         """The answer to the last use, if it is asked for once more."""
         key = f"{EARNED}{request.channel}"
-        account = self._trade.store.find_channel(key) or {}
+        account = self._store.find_channel(key) or {}
         if (request.uses, peer_id) != (account.get("uses"), account.get("peer_id")):
             return None
-        return self._trade.sealing.open(bytes.fromhex(self._trade.store.answer_of(key) or ""))
+        return self._keys.sealing.open(bytes.fromhex(self._store.answer_of(key) or ""))
 
     async def _check(self, request: UseRequest, signature: bytes) -> _Next:
         """The next use, if this is it and is paid. Raises: VerificationError, RefusedError, NotFoundError."""
-        channel = await asyncio.to_thread(self._trade.market.channel, request.channel)
+        channel = await asyncio.to_thread(self._market.channel, request.channel)
         account = self._account_of(channel)
         done = account["uses"] if account else channel.uses
         if request.uses != done + 1 or request.uses <= channel.uses:
@@ -126,7 +148,7 @@ class Meter:
             )
         tree = UsageTree(account["tree"] if account else None)
         voucher = Voucher(channel.number, request.uses * channel.price, request.uses, tree.root())
-        self._vouchers.verify(channel.session_account, voucher, signature)
+        self._keys.vouchers.verify(channel.session_account, voucher, signature)
         if voucher.cumulative > channel.deposit:
             top_up = f"viz-node channel top-up {channel.number} 1.00"
             raise RefusedError(f"the deposit of channel {channel.number} is used up", top_up)
@@ -135,19 +157,19 @@ class Meter:
 
     def _account_of(self, channel: Channel) -> dict[str, Any] | None:
         """What is kept of the channel, unless a reorganisation gave its number to another one."""
-        account = self._trade.store.find_channel(f"{EARNED}{channel.number}")
+        account = self._store.find_channel(f"{EARNED}{channel.number}")
         session = channel.session_account
         return account if account and account.get("session", session) == session else None
 
     async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
         """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
-        record = self._trade.store.find_adapter(self._own_adapter(request.adapter_id))
-        owner = self._trade.catalogue.manifest_of(record).account
-        heads = await self._trade.treasury.heads()
+        record = self._store.find_adapter(self._own_adapter(request.adapter_id))
+        owner = self._catalogue.manifest_of(record).account
+        heads = await self._treasury.heads()
         await asyncio.to_thread(self._compare, request, channel, owner, (cumulative, heads.shown))
 
-    def _compare(self, request: UseRequest, channel: Channel, owner: Any, due: tuple[int, int]) -> None:
-        market, (cumulative, shown) = self._trade.market, due
+    def _compare(self, request: UseRequest, channel: Channel, owner: Account, due: tuple[int, int]) -> None:
+        market, (cumulative, shown) = self._market, due
         on_chain = market.find_adapter(bytes.fromhex(request.adapter_id), owner)
         offers = market.offers_of(on_chain.number) if on_chain else ()
         if channel.offer_id not in {offer.offer_id for offer in offers if offer.is_metered}:
@@ -158,21 +180,21 @@ class Meter:
             raise RefusedError(f"the deposit of channel {channel.number} is not safe yet", "try again in some minutes")
 
     def _own_adapter(self, adapter_id: str) -> str:
-        record = adapter_named(self._trade.store, adapter_id)
+        record = adapter_named(self._store, adapter_id)
         if record is None or record.manifest is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
         return record.name
 
     def _answer(self, request: UseRequest, text: str) -> UseAnswer:
         receipt = UseReceipt(
-            market=self._vouchers.domain.hex(),
+            market=self._keys.vouchers.domain.hex(),
             channel=request.channel,
             uses=request.uses,
             adapter_id=request.adapter_id,
             request=request.digest(),
             answer=text_digest(text),
         )
-        return UseAnswer(text, receipt, self._trade.sealing.sign(RECEIPT_CONTEXT + receipt.payload()))
+        return UseAnswer(text, receipt, self._keys.sealing.sign(RECEIPT_CONTEXT + receipt.payload()))
 
     def _keep(self, peer_id: PeerId, use: _Next, answer: UseAnswer) -> bytes:
         """Keep voucher and answer in one step; the answer as it is sent."""
@@ -188,13 +210,13 @@ class Meter:
             "signature": use.signature.hex(),
             "tree": use.tree.state,
         }
-        self._trade.store.save_channel(key, body, receipt_row(answer), self._trade.sealing.seal(raw).hex())
+        self._store.save_channel(key, body, receipt_row(answer), self._keys.sealing.seal(raw).hex())
         return raw
 
     async def watch(self) -> None:
         """Redeem what is worth it, or is about to close. Raises: ChainUnavailableError, InsufficientFundsError."""
         due = await asyncio.to_thread(self._due)
-        sent = [entry for entry in self._trade.store.pending_outbox() if entry.kind == "redeem"]
+        sent = [entry for entry in self._store.pending_outbox() if entry.kind == "redeem"]
         under_way = {number for entry in sent if not entry.block_hash for number, _ in entry.detail["channels"]}
         refused = {number for entry in sent if entry.state == "reverted" for number, _ in entry.detail["channels"]}
         due = [item for item in due if item[0].channel not in under_way]
@@ -210,7 +232,7 @@ class Meter:
         order_id = f"redeem:{hashlib.sha256(json.dumps(named).encode()).hexdigest()}"
         detail = {"kind": "redeem", "channels": named}
         try:
-            await self._trade.treasury.submit(order_id, lambda: self._trade.market.prepare_redeem(batch), detail)
+            await self._treasury.submit(order_id, lambda: self._market.prepare_redeem(batch), detail)
         except TransactionRevertedError as error:
             if len(batch) == 1:
                 log.warning("channel %d is not redeemed: %s", batch[0][0].channel, error.message)
@@ -219,7 +241,7 @@ class Meter:
                 await self._redeem([item])
 
     def _due(self) -> list[Signed]:
-        market, bodies = self._trade.market, self._trade.store.channels_with(EARNED)
+        market, bodies = self._market, self._store.channels_with(EARNED)
         numbers = [int(key.removeprefix(EARNED)) for key in bodies]
         ends_from = market.block_time() + market.facts().close_window_seconds if bodies else 0
         due = []
@@ -234,7 +256,7 @@ class Meter:
     def _redeemable(self, channel: Channel, voucher: Voucher, signature: bytes) -> list[Signed]:
         """The voucher, unless the market would refuse it: one that is refused refuses its whole batch."""
         try:
-            self._vouchers.verify(channel.session_account, voucher, signature)
+            self._keys.vouchers.verify(channel.session_account, voucher, signature)
         except VerificationError as error:
             log.warning("channel %d is another one by now: %s", channel.number, error.message)
             return []

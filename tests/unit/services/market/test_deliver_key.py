@@ -10,7 +10,7 @@ from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.signing import text_digest
 from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, VerificationError
-from viz_node.services.market.check_signature import MAX_SIGNATURE_BYTES, is_signed
+from viz_node.services.market.check_signature import MAX_SIGNATURE_BYTES
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest, parse_key_request
 
 NOW = 1_000
@@ -89,8 +89,8 @@ async def test_on_key__license_of_a_contract__the_contract_says_what_it_signed(s
 
 @pytest.mark.parametrize("signature", ["", "0x", "zz", "0x" + "00" * (MAX_SIGNATURE_BYTES + 1), "0x" + "00" * 64])
 def test_is_signed__no_signature__is_nobodys_and_asks_no_contract(sale: Sale, signature: str) -> None:
-    trade = sale.holder.publisher._trade
-    assert not is_signed(trade, Account("0x" + "5a" * 20), "text", signature)
+    signatures = sale.holder.key_desk._signatures
+    assert not signatures.is_signed(Account("0x" + "5a" * 20), "text", signature)
 
 
 async def test_on_key__payment_is_not_safe_yet__waits_for_its_block(sale: Sale) -> None:

@@ -187,7 +187,7 @@ async def test_fetch__sealed_files_are_there_from_a_fetch_that_failed__loads_the
 async def test_fetch__holder_answers_with_a_wrong_key__fails_and_leaves_nothing(tmp_path: Path) -> None:
     _, holder, peer, adapter_id = await market(tmp_path)
     record = holder.store.find_adapter("elsin")
-    forged = replace(record, sealed_key=holder.publisher._trade.sealing.seal(b"\x01" * 32).hex())
+    forged = replace(record, sealed_key=holder.sealing.seal(b"\x01" * 32).hex())
     holder.store.save_adapter(forged)
     fetched, _ = await peer.live(*orders(adapter_id))
     assert fetched.error.startswith("VerificationError")
@@ -201,7 +201,7 @@ async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tm
     peer.network.blobs.clear()
     peer.network.provided.clear()
     peer.start()
-    await peer.publisher.serve_library()
+    await peer.storefront.serve_library()
     holder.network.blobs.clear()
     other = world.node("other", MONEY)
     other.hear()

@@ -13,8 +13,8 @@ from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.domain.job import JobState
 from viz_node.domain.order import OrderState
+from viz_node.identity import delivery
 from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT, least_seconds_left
-from viz_node.services.market.plan_purchase import PurchasePlans
 
 PRICE, MONEY = 5_000_000, 20_000_000
 
@@ -72,7 +72,7 @@ async def test_license__escrowed_and_killed_at_every_call__is_ordered_once(tmp_p
             assert (states(world), peer.tokens) == ([OrderState.ORDERED], MONEY - PRICE)
             await holder.deliveries.watch()
             await peer.orders.watch()
-            assert peer.orders.received(world.chain.state.orders[0].terms.key_hash.hex())
+            assert peer.orders._secrets.key(world.chain.state.orders[0].terms.key_hash.hex())
 
 
 async def test_deliver_and_settle__killed_at_every_call__once_each(tmp_path: Path) -> None:
@@ -115,8 +115,8 @@ async def test_wrong_key__killed_at_every_call__is_disputed_and_paid_back(tmp_pa
         world, holder, peer, adapter_id = await market(place)
         await peer.live(license_of(adapter_id))
         order = world.chain.state.orders[0]
-        given = holder.publisher._trade.delivery.wrap_for_order(b"\6" * 32, order.terms.point)
-        call = holder.publisher._trade.market.prepare_deliver(order, given.point, given.wrapped)
+        given = delivery.wrap_for_order(b"\6" * 32, order.terms.point)
+        call = holder.market.prepare_deliver(order, given.point, given.wrapped)
         await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
         return world, peer
 
@@ -242,7 +242,7 @@ async def test_plan__renewal_of_what_can_be_disputed__says_what_a_dispute_takes(
     world, holder, peer, adapter_id = await market(tmp_path, "subscription")
     await peer.live(license_of(adapter_id))
     await holder.deliveries.watch()
-    plans = PurchasePlans(peer.trade, peer.buyer)
+    plans = peer.purchase_plans
     *_, pay = await plans.license(adapter_id, 10**12, is_renewal=True)
     assert "order 1 can be disputed for" in pay["consequence"]
     world.chain.time = world.chain.state.orders[0].delivery.deadline + 1

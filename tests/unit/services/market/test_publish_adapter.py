@@ -11,7 +11,7 @@ from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import ChainUnavailableError, DeadlineError, InvalidSplitError, NotFoundError, UsageError
-from viz_node.services.market.plan_publication import PublicationPlans
+from viz_node.services.library.look_up import published
 from viz_node.services.money.transact import Patience
 
 OTHER = "0x" + "22" * 20
@@ -24,7 +24,7 @@ def holder(tmp_path: Path) -> Member:
 
 def order(holder: Member, name: str = "elsin", **changes: Any) -> tuple[str, dict[str, Any]]:
     asked = {"price": "5.00", "split": None, "license_kind": "perpetual", "duration_days": None} | changes
-    return "publish", {"adapter": name} | holder.publisher.check_order(name, AskedTerms(**asked))
+    return "publish", {"adapter": name} | holder.publications.check_order(name, AskedTerms(**asked))
 
 
 async def test_publish__killed_at_every_call__registers_one_adapter_that_is_announced(tmp_path: Path) -> None:
@@ -51,7 +51,7 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
 
 async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothing(holder: Member) -> None:
     holder.add_adapter("elsin")
-    plans, (_, asked) = PublicationPlans(holder.trade, holder.publisher), order(holder, split=f"{OTHER}=100")
+    plans, (_, asked) = holder.publication_plans, order(holder, split=f"{OTHER}=100")
     row, kind, terms = await plans.publish("elsin", asked["terms"])
     assert kind["consequence"] == "perpetual; payments paid out at once"
     assert "commercial use allowed; attribution" in terms["consequence"]
@@ -87,10 +87,10 @@ async def test_publish__first_try_is_in_no_block_yet__other_terms_wait_and_are_n
 async def test_publish__chain_was_reset__is_named_and_nothing_is_called_published(holder: Member) -> None:
     holder.add_adapter("elsin")
     await holder.live(order(holder))
-    await holder.publisher.require_known("elsin")
+    await holder.publications.require_known("elsin")
     holder.world.chain.forget()
     with pytest.raises(ChainUnavailableError, match="was reset"):
-        await holder.publisher.require_known("elsin")
+        await holder.publications.require_known("elsin")
     (job, *_) = await holder.live(order(holder))
     assert (job.state, "was reset" in job.error) == (JobState.FAILED, True)
 
@@ -137,7 +137,7 @@ async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> 
     await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}), ("fetch", {"adapter": adapter_id}))
     failed, *_ = await peer.live(order(peer))
     assert failed.error.startswith("NotFoundError")
-    assert peer.publisher.published() == []
+    assert published(peer.store) == []
 
 
 def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) -> None:

@@ -24,7 +24,7 @@ async def market(tmp_path: Path) -> tuple[World, Member, Member, str]:
 
 
 async def change(holder: Member, price: str = "7.00") -> tuple[str, dict]:
-    return "price", await holder.prices.check_change("elsin", price, "7.70", 20)
+    return "price", await holder.price_plans.check_change("elsin", price, "7.70", 20)
 
 
 async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) -> None:
@@ -43,10 +43,10 @@ async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) 
             assert row["price"] == "7.00"
 
 
-async def test_plan_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path: Path) -> None:
+async def test_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path: Path) -> None:
     world, holder, _, _ = await market(tmp_path)
     before = world.chain.block
-    offer, withdraw = await holder.prices.plan_change((await change(holder))[1])
+    offer, withdraw = await holder.price_plans.change((await change(holder))[1])
     assert (offer["what"], withdraw["what"]) == ("offer elsin at 7.00 to 7.70", "withdraw offers 1")
     assert [part["amount"] for part in offer["paid_to"]] == ["6.79", "0.21"]
     assert "licenses that were bought stay" in withdraw["consequence"]
@@ -90,10 +90,10 @@ async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp
     world, holder, peer, adapter_id = await market(tmp_path)
     order = {"adapter": adapter_id, "max_price": 5_000_000}
     await peer.live(("license", order))
-    (row,) = await holder.prices.plan_withdrawal("elsin")
+    (row,) = await holder.price_plans.withdrawal("elsin")
     assert "licenses that were bought stay" in row["consequence"]
     assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
-    assert await peer.catalogue.search("") == await holder.prices.plan_withdrawal("elsin") == []
+    assert await peer.catalogue.search("") == await holder.price_plans.withdrawal("elsin") == []
     fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
     assert fetched.state is JobState.DONE, fetched
     other = world.node("other", MONEY)
@@ -116,10 +116,10 @@ async def test_renew__never_held__is_refused_and_held_is_extended(tmp_path: Path
 async def test_check_change__not_ours_or_impossible__is_refused(tmp_path: Path) -> None:
     _, holder, peer, _ = await market(tmp_path)
     with pytest.raises(NotFoundError):
-        await peer.prices.check_change("elsin", "7.00", None, None)
+        await peer.price_plans.check_change("elsin", "7.00", None, None)
     for ceiling, target in (("7.00", 20), ("6.00", 20), ("8.00", None), (None, 20), ("99999.00", 20)):
         with pytest.raises(UsageError):
-            await holder.prices.check_change("elsin", "7.00", ceiling, target)
+            await holder.price_plans.check_change("elsin", "7.00", ceiling, target)
 
 
 def test_asked_terms__ceiling__is_never_exceeded() -> None:

@@ -13,7 +13,6 @@ from tests.waiting import until
 from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
 from viz_node.errors import DeadlineError, InsufficientFundsError, RefusedError, TransactionRevertedError
-from viz_node.services.market.plan_purchase import PurchasePlans
 from viz_node.services.money.quote_payment import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL
 from viz_node.services.money.sign_permit import PERMIT_SECONDS
 from viz_node.services.money.transact import Patience
@@ -108,7 +107,7 @@ async def test_execute__approval_is_in_no_block_yet__is_waited_for_before_anothe
 
 async def test_plan__allowance_left_over__counts_both_transactions(tmp_path: Path) -> None:
     _, _, peer = await strict_market(tmp_path, PRICE - 1)
-    allow, pay = await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+    allow, pay = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
     assert allow["gas"] == format_coin((1 + APPROVAL_PER_REVOCATION) * GAS)
     assert pay["gas"] == format_coin(CALL_PER_APPROVAL * APPROVAL_PER_REVOCATION * GAS)
 
@@ -234,7 +233,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
 ) -> None:
     world, holder, peer = await market(tmp_path, is_escrowed)
     world.chain.has_permits = has_permits
-    plan = await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+    plan = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
     pay = plan[-1]
     assert [row["amount"] for row in plan] == (["5.00"] if has_permits else ["", "5.00"])
     assert pay["gas"] == format_coin(GAS if has_permits else CALL_PER_APPROVAL * GAS)
@@ -248,7 +247,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
     if not is_escrowed:
         assert "answers now" in pay["consequence"]
         holder.network.is_up = False
-        (*_, pay) = await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+        (*_, pay) = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
         assert "does not answer now" in pay["consequence"]
 
 
@@ -257,7 +256,7 @@ async def test_plan__signer_elsewhere__is_not_asked(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(world, "sender", lambda member: Refusing(world.chain, member.keys.account))
     monkeypatch.setattr(Refusing, "sign_typed_data", None)
     peer.start()
-    (pay,) = await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+    (pay,) = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
     assert pay["gas"] == format_coin(CALL_PER_APPROVAL * GAS)
 
 
@@ -265,4 +264,4 @@ async def test_plan__too_few_tokens__is_said_before_anything_is_signed(tmp_path:
     world, _, peer = await market(tmp_path)
     world.chain.state.tokens[peer.keys.account] = PRICE - 1
     with pytest.raises(InsufficientFundsError):
-        await PurchasePlans(peer.trade, peer.buyer).license("elsin", PRICE, is_renewal=False)
+        await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)

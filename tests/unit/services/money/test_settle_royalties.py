@@ -71,7 +71,7 @@ async def test_claim__somebody_else_claims_first__is_done_and_the_money_is_there
             stranger.broadcast(stranger.sign(call, stranger.next_nonce()).raw)
             return call
 
-    holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account, holder.pools.members)
+    holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account, holder.pools.credits)
     holder.jobs.register("claim", "market", holder.royalties.claim)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (job.state, job.result["tx_hashes"], holder.tokens) == (JobState.DONE, [], 9_700_000)
@@ -109,7 +109,7 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     world, holder = await earned(tmp_path)
     maker, buyer = world.node("maker"), world.node("buyer", 5_000_000)
     maker.add_adapter("child")
-    terms = maker.publisher.check_order(
+    terms = maker.publications.check_order(
         "child", AskedTerms("5.00"), [{"adapter_id": "ab" * 32, "split_id": 1, "share": 1000}]
     )
     await maker.live(("publish", {"adapter": "child"} | terms))

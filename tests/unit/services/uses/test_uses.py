@@ -16,7 +16,7 @@ from tests.fakes.world import Fuse, Killed, Member, World, keys_of
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
 from viz_node.errors import RefusedError, VerificationError, VizNodeError
-from viz_node.services.uses.pay_uses import PAID
+from viz_node.services.uses.paid_channels import PAID
 from viz_node.services.uses.publish_receipts import ReceiptFiles
 from viz_node.services.uses.serve_uses import EARNED
 
@@ -82,7 +82,7 @@ class Pair:
         await self.payer.live(("close", {"channel": 1}))
         await self.holder.meter.watch()
         self.chain.time += WINDOW_SECONDS + 1
-        await self.payer.metered.watch()
+        await self.payer.channel_jobs.watch()
         assert self.chain.state.channels == {}
 
     def request(self, uses: int, prompt: str = "p", channel: int = 1) -> UseRequest:
@@ -95,7 +95,7 @@ class Pair:
         rows = self.payer.store.receipts_of(key)
         for row in rows[: request.uses - 1 if receipts is None else receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
-        session = self.payer.publisher._trade.sealing.open(bytes.fromhex(body["key"]))
+        session = self.payer.sealing.open(bytes.fromhex(body["key"]))
         voucher = Voucher(request.channel, request.uses * price, request.uses, tree.root())
         return request.to_bytes(VOUCHERS.sign(session, voucher))
 
@@ -167,7 +167,7 @@ async def test_top_up_and_close__payer_killed_at_every_call__once_each_and_the_r
         await pair.payer.survive(close)
         assert {job.state for job in pair.jobs("close")} <= {JobState.DONE}, (fuse.calls[-1], pair.jobs("close"))
         pair.chain.time += WINDOW_SECONDS + 1 if pair.jobs("close") else 31 * DAY
-        await pair.payer.metered.watch()
+        await pair.payer.channel_jobs.watch()
         assert (pair.chain.state.channels, pair.payer.tokens) == ({}, MONEY), fuse.calls[-1]
 
 
@@ -178,12 +178,12 @@ async def test_take_back__payer_killed_at_every_call__comes_back_once(tmp_path: 
         return pair
 
     pair = await over(tmp_path / "count")
-    calls = await calls_of(pair.payer, look(pair.payer, "metered"))
+    calls = await calls_of(pair.payer, look(pair.payer, "channel_jobs"))
     assert calls > 5
     for number, fuse in enumerate(every_death(calls)):
         pair = await over(tmp_path / str(number))
-        await killed(pair.payer, fuse, look(pair.payer, "metered"))
-        await pair.payer.metered.watch()
+        await killed(pair.payer, fuse, look(pair.payer, "channel_jobs"))
+        await pair.payer.channel_jobs.watch()
         assert (pair.chain.state.channels, pair.payer.tokens) == ({}, MONEY), fuse.calls[-1]
 
 
@@ -285,13 +285,13 @@ async def test_use__earlier_answer_was_lost__is_kept_for_its_job_and_shown(pair:
     pair.holder.start()
     second = await pair.use("second")
     assert (second.result["text"], second.result["uses_left"]) == ("second … 8", 3)
-    shown = await pair.payer.metered.show(1)
+    shown = await pair.payer.channels.show(1)
     assert (shown["kept"], shown["uses_left"], len(shown["receipts"])) == ([first.job_id], 3, 2)
     assert "first" not in str(pair.payer.store.channels_with(PAID))
     pair.holder.network.is_up = False
     resumed = await pair.resume(first)
     assert (resumed.result["text"], resumed.result["paid"]) == ("first … 8", "0.01")
-    assert (await pair.payer.metered.show(1))["kept"] == []
+    assert (await pair.payer.channels.show(1))["kept"] == []
     await check_books(pair, "")
 
 
@@ -405,7 +405,7 @@ async def test_use__channel_in_its_last_window__is_not_served_but_redeemed(pair:
         await pair.holder.meter.on_use(keys_of("payer").peer_id, pair.signed(pair.request(2)))
     await pair.holder.meter.watch()
     assert pair.chain.state.channels[1].uses == 1
-    assert [row["state"] for row in await pair.payer.metered.rows()] == ["closing"]
+    assert [row["state"] for row in await pair.payer.channels.rows()] == ["closing"]
     assert "no channel for elsin is open" in (await pair.use("second")).error
 
 
@@ -432,7 +432,7 @@ async def test_open__failed_and_mined_later__is_adopted_and_comes_back_in_the_en
     assert pair.body["number"] is None
     assert (await pair.use("first")).result["channel"] == 1
     pair.chain.time += 31 * DAY
-    await pair.payer.metered.watch()
+    await pair.payer.channel_jobs.watch()
     assert pair.payer.tokens == MONEY
 
 
@@ -440,20 +440,20 @@ async def test_channel__database_was_lost__is_shown_closed_and_taken_back(pair: 
     pair.payer.store = MemoryStore()
     pair.payer.start()
     pair.payer.hear()
-    (row,) = await pair.payer.metered.rows()
+    (row,) = await pair.payer.channels.rows()
     assert (row["state"], row["channel"], row["deposit"], row["uses_left"]) == ("key lost", 1, "0.05", 0)
     assert "no channel" in (await pair.use("first")).error
     closed = (await pair.payer.live(("close", {"channel": 1})))[0]
     assert closed.state is JobState.DONE, closed
     pair.chain.time += WINDOW_SECONDS + 1
-    await pair.payer.metered.watch()
-    assert (pair.payer.tokens, await pair.payer.metered.rows()) == (MONEY, [])
+    await pair.payer.channel_jobs.watch()
+    assert (pair.payer.tokens, await pair.payer.channels.rows()) == (MONEY, [])
 
 
 async def test_watch__endpoint_lags_behind__no_channel_is_given_up(pair: Pair) -> None:
     await pair.use("first")
     channels, pair.chain.state.channels = pair.chain.state.channels, {}
-    await pair.payer.metered.watch()
+    await pair.payer.channel_jobs.watch()
     await pair.holder.meter.watch()
     pair.chain.state.channels = channels
     assert (await pair.use("second")).state is JobState.DONE
@@ -462,9 +462,9 @@ async def test_watch__endpoint_lags_behind__no_channel_is_given_up(pair: Pair) -
 
 async def test_watch__while_a_use_is_asked__takes_no_receipt_away(pair: Pair) -> None:
     async def slowly(peer_id: Any, payload: bytes) -> bytes:
-        await pair.payer.metered.watch()
+        await pair.payer.channel_jobs.watch()
         answer = await pair.holder.meter.on_use(peer_id, payload)
-        await pair.payer.metered.watch()
+        await pair.payer.channel_jobs.watch()
         return answer
 
     pair.holder.network.serve("use", slowly)

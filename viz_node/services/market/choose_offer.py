@@ -1,0 +1,73 @@
+"""Which offer to pay for, and whether there is anything to pay, for plan and job of a purchase; sends nothing."""
+
+import asyncio
+from typing import Any
+
+from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.offer import Offer
+from viz_node.domain.order import is_awaited
+from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, RefusedError, UsageError
+from viz_node.ports.market import Purchases
+from viz_node.services.market.listings import Catalogue, Listing
+
+
+class OfferChoice:
+    """What a purchase of this account would be, as the chain stands."""
+
+    def __init__(self, market: Purchases, catalogue: Catalogue, account: Account) -> None:
+        self._market = market
+        self._catalogue = catalogue
+        self._account = account
+
+    async def choose(self, listing: Listing, is_renewal: bool) -> Offer:
+        """The offer to pay for; of a renewal the one that is held. Raises: RefusedError, UsageError, NotFoundError."""
+        name, kind, offer = listing.manifest.name, listing.manifest.license.kind, listing.offer
+        if kind == "metered":
+            raise paid_by_use(name)
+        if is_renewal and kind == "perpetual":
+            raise UsageError(f"a license for {name} never ends", f"viz-node fetch {name}")
+        if is_renewal:
+            held = await asyncio.to_thread(self._held, listing.adapter_number)
+            if not held:
+                raise LicenseRequiredError(f"this account never had a license for {name}", f"viz-node license {name}")
+            offer = held[-1]
+        if not offer.is_open:
+            raise RefusedError(f"{name} is not sold any more at these terms", f"viz-node license {name}")
+        return offer
+
+    async def is_ordered(self, offer: Offer) -> bool:
+        """Whether paying for it is an order in escrow: the first time, if the offer is delivered so."""
+        expiry = await asyncio.to_thread(self._market.license_expiry, offer.offer_id, self._account)
+        return offer.is_escrowed and expiry == 0
+
+    def _held(self, adapter_number: int) -> list[Offer]:
+        market, account = self._market, self._account
+        held = [(market.license_expiry(offer.offer_id, account), offer) for offer in market.offers_of(adapter_number)]
+        by_end = sorted((item for item in held if item[0]), key=lambda item: (item[1].is_open, item[0]))
+        return [offer for _, offer in by_end]
+
+    async def already(self, listing: Listing, offer: Offer) -> dict[str, Any] | None:
+        """The result if there is nothing left to buy."""
+        is_perpetual = listing.manifest.license.kind == "perpetual"
+        if is_perpetual and await self._catalogue.is_licensed(listing.adapter_number, self._account):
+            return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_licensed": True}
+        if offer.is_escrowed and await self._is_awaited(listing.manifest.key_hash):
+            return {"adapter_id": listing.adapter_id, "paid": "0.00", "already_ordered": True}
+        return None
+
+    async def _is_awaited(self, key_hash: str) -> bool:
+        return is_awaited(await asyncio.to_thread(self._market.orders_paid_by, self._account), key_hash)
+
+
+def paid_by_use(name: str) -> RefusedError:
+    """An adapter of this kind stays on its seller's node: it is neither licensed nor fetched."""
+    return RefusedError(f"{name} is paid by use, on its seller's node", f"viz-node channel open {name} --deposit 2.00")
+
+
+def require_price(name: str, offer: Offer, limit: int) -> None:
+    """Raises: PriceAboveLimitError."""
+    if offer.price > limit:
+        raise PriceAboveLimitError(
+            f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
+            f"viz-node license {name} --max-price {format_amount(offer.price)}",
+        )

@@ -1,0 +1,208 @@
+"""Fetch a licensed adapter: take sealed files from anyone, the key from the holder or the order, check all."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.records import AdapterRecord
+from viz_node.domain.strict_json import parse_json
+from viz_node.errors import LicenseRequiredError, VerificationError
+from viz_node.ports.keys import BundleOpening, Keys
+from viz_node.ports.network import Requests, Transfer
+from viz_node.ports.state import Store
+from viz_node.services.library.look_up import adapter_named
+from viz_node.services.market.choose_offer import paid_by_use
+from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
+from viz_node.services.market.listings import Catalogue, Listing
+from viz_node.services.market.order_key import KeyOrders
+from viz_node.services.part import Report
+
+CheckAdapter = Callable[[Path], object]
+_KEY_SECONDS = 240
+
+
+class Coverage(Protocol):
+    """Whether a catalogue to which this account subscribes now has the adapter."""
+
+    async def covers(self, adapter_number: int) -> bool: ...
+
+
+@dataclass(frozen=True)
+class AdapterFiles:
+    """Where adapters come to lie, what checks them, what names their sealed files, and the time."""
+
+    directory: Path
+    check: CheckAdapter
+    blob_id_of: Callable[[Path], str]
+    now: Callable[[], int]
+
+
+class KeyRequests:
+    """Asks holders for keys."""
+
+    def __init__(self, keys: Keys, sealing: BundleOpening, network: Requests, now: Callable[[], int]) -> None:
+        self._keys = keys
+        self._sealing = sealing
+        self._network = network
+        self._now = now
+
+    async def request(self, listing: Listing) -> bytes:
+        """The key, for a request that this account signs. Raises: VerificationError, UnreachableError, RefusedError."""
+        request = KeyRequest(
+            adapter_id=listing.adapter_id,
+            account=self._keys.account,
+            delivery_key=self._sealing.delivery_public().hex(),
+            peer_id=self._keys.peer_id,
+            expires=self._now() + _KEY_SECONDS,
+        )
+        signature = await asyncio.to_thread(self._sealing.sign_as_account, request.text())
+        body = dict(vars(request)) | {"signature": signature}
+        reply = await self._network.request(listing.manifest.peer_id, KEY_METHOD, json.dumps(body).encode())
+        try:
+            wrapped = bytes.fromhex(parse_json(reply)["wrapped"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise VerificationError("the holder's answer to the key request is malformed") from error
+        return self._sealing.unwrap_key(wrapped, request.text().encode())
+
+
+class AdapterKeys:
+    """The key of an adapter that this account may use: brought by an order, or asked of its holder."""
+
+    def __init__(
+        self, catalogue: Catalogue, orders: KeyOrders, requests: KeyRequests, coverage: Coverage, account: Account
+    ) -> None:
+        self.request = requests.request
+        self._catalogue = catalogue
+        self._orders = orders
+        self._coverage = coverage
+        self._account = account
+
+    async def collect(self, listing: Listing) -> bytes | None:
+        """The key that an order has brought, or brings soon; None if the holder is to be asked.
+
+        Raises: LicenseRequiredError, RefusedError (paid by use), DeadlineError.
+        """
+        manifest = listing.manifest
+        key = await self._orders.collect(manifest.key_hash)
+        is_licensed = await self._catalogue.is_licensed(listing.adapter_number, self._account)
+        if not is_licensed and not await self._coverage.covers(listing.adapter_number):
+            if manifest.license.kind == "metered":
+                raise paid_by_use(manifest.name)
+            raise LicenseRequiredError(
+                f"this node holds no license for {manifest.name}",
+                f"viz-node license {manifest.name} --max-price {format_amount(listing.offer.price)}",
+            )
+        return key
+
+
+class Fetcher:
+    """Puts what others sell into this node's library."""
+
+    def __init__(
+        self,
+        store: Store,
+        sealing: BundleOpening,
+        network: Transfer,
+        catalogue: Catalogue,
+        keys: AdapterKeys,
+        files: AdapterFiles,
+    ) -> None:
+        self._store = store
+        self._sealing = sealing
+        self._network = network
+        self._catalogue = catalogue
+        self._keys = keys
+        self._files = files
+
+    async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: download, unseal and check a licensed adapter, and put it into the library."""
+        asked = str(job.order["adapter"])
+        listing = await self._catalogue.listing(asked)
+        manifest = listing.manifest
+        existing = adapter_named(self._store, listing.adapter_id)
+        if existing is not None:
+            return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
+        key = await self._keys.collect(listing)
+        name = self._free_name(manifest.name, listing.adapter_id)
+        sealed = self._files.directory / "bundles" / name
+        sealed.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await self._download(manifest, sealed, report)
+        key = key or await self._keys.request(listing)
+        directory = await asyncio.to_thread(self._unseal, manifest, sealed, key, name)
+        # Shared before it is recorded: a fetch that a crash ends here runs again.
+        for entry in manifest.files:
+            await self._network.share(sealed / f"{entry.name}.sealed")
+            await self._network.provide(entry.blob_id)
+        self._store.save_adapter(self._record(listing, name, directory, key))
+        return {"name": name, "adapter_id": listing.adapter_id, "directory": str(directory)}
+
+    async def _download(self, manifest: AdapterManifest, sealed: Path, report: Report) -> None:
+        total, before = sum(entry.sealed_size_bytes for entry in manifest.files), 0
+        for entry in manifest.files:
+            destination = sealed / f"{entry.name}.sealed"
+            # A file that is there may be left from an adapter of the same name.
+            if (
+                not destination.exists()
+                or await asyncio.to_thread(self._files.blob_id_of, destination) != entry.blob_id
+            ):
+                destination.unlink(missing_ok=True)
+                providers = await self._network.find_providers(entry.blob_id)
+                peers = list(dict.fromkeys([manifest.peer_id, *providers]))
+                done = before
+                await self._network.fetch(
+                    entry.blob_id,
+                    entry.sealed_size_bytes,
+                    peers,
+                    destination,
+                    lambda got, _all, done=done: report({"phase": "fetch", "step": done + got, "steps": total}),  # type: ignore[misc]
+                )
+            before += entry.sealed_size_bytes
+
+    def _unseal(self, manifest: AdapterManifest, sealed: Path, key: bytes, name: str) -> Path:
+        directory = self._files.directory / "adapters" / name
+        partial = self._files.directory / "adapters" / f".{name}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        for entry in manifest.files:
+            plain = partial / entry.name
+            self._sealing.open_sealed_file(sealed / f"{entry.name}.sealed", plain, key)
+            if hashlib.sha256(plain.read_bytes()).hexdigest() != entry.digest:
+                raise VerificationError(f"{entry.name} of {manifest.name} has another digest than its manifest says")
+        self._files.check(partial)
+        shutil.rmtree(directory, ignore_errors=True)
+        partial.rename(directory)
+        return directory
+
+    def _record(self, listing: Listing, name: str, directory: Path, key: bytes) -> AdapterRecord:
+        manifest = listing.manifest
+        return AdapterRecord(
+            name=name,
+            adapter_id=listing.adapter_id,
+            base_name=manifest.base_model.name,
+            base_digest=manifest.base_model.digest,
+            directory=str(directory),
+            origin="fetched",
+            works=manifest.works,
+            training=dict(manifest.training),
+            evaluation=dict(manifest.evaluation),
+            parents=manifest.parents,
+            sealed_key=self._sealing.seal(key).hex(),
+            manifest=(self._store.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
+            created=self._files.now(),
+        )
+
+    def _free_name(self, name: str, adapter_id: str) -> str:
+        """The listing's name, made fit for a folder, unless something of this node has it or is about to."""
+        safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
+        unfinished = [job for job in self._store.list_jobs() if job.state is not JobState.DONE]
+        is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
+        is_taken = is_taken or adapter_named(self._store, safe) is not None
+        return f"{safe}-{adapter_id[:8]}" if is_taken else safe

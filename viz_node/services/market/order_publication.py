@@ -1,0 +1,116 @@
+"""The terms of a publication, checked before it is ordered and again before it is carried out; sends nothing."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
+from viz_node.domain.offer import OfferTerms
+from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord
+from viz_node.domain.royalty import (
+    RoyaltySplit,
+    parse_percent,
+    parse_split,
+    split_from_shares,
+    with_lineage,
+)
+from viz_node.domain.terms import AskedTerms
+from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
+from viz_node.ports.market import Publications
+from viz_node.ports.state import Store
+from viz_node.services.library.look_up import registration_of
+from viz_node.services.market.listings import Catalogue
+
+
+class PublicationOrders:
+    """What an owner may ask for when offering an adapter."""
+
+    def __init__(self, store: Store, market: Publications, catalogue: Catalogue, account: Account) -> None:
+        self._store = store
+        self._market = market
+        self._catalogue = catalogue
+        self._account = account
+
+    async def lineage(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+        """What `ADAPTER=PERCENT` promises to parents, each at least what its terms demand.
+
+        Raises: UsageError, RefusedError (a parent's terms forbid it), and as `Catalogue.listing`.
+        """
+        parents = []
+        for text in texts:
+            name, _, percent = text.partition("=")
+            share = parse_percent(percent)
+            listing = await self._catalogue.listing(name)
+            allowed = listing.manifest.license.permissions
+            if not allowed.derivatives:
+                raise RefusedError(f"the terms of {name} allow no derived adapters", f"viz-node show {name}")
+            if share < allowed.derivative_share:
+                least = f"{allowed.derivative_share / 100:g}"
+                raise RefusedError(f"the terms of {name} demand {least} percent", f"--parent {name}={least}")
+            parents.append({"adapter_id": listing.adapter_id, "split_id": listing.offer.split_id, "share": share})
+        return parents
+
+    def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+        """The terms in canonical form; a federated adapter has the split that its members agreed to.
+
+        Raises: NotFoundError, UsageError, InvalidSplitError.
+        """
+        record = self._store.find_adapter(adapter)
+        shares = self._split(record, asked.split)
+        rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
+        terms = asdict(asked.offer()) | rest | {"parents": list(parents)}
+        self.check_same_terms(record, terms)
+        return {"terms": terms}
+
+    def check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
+        """Raises: UsageError (published with others), DeadlineError (about to be)."""
+        entry = registration_of(self._store, record)
+        if entry is None or entry.detail["terms"] == terms:
+            return
+        if entry.state not in DONE_OUTBOX_STATES:
+            told = (
+                f"{record.name} is about to be published with other terms: transaction {entry.tx_hash} is in no block"
+            )
+            raise DeadlineError(f"{told} that counts yet", "try again when the chain answers; see `viz-node status`")
+        raise UsageError(f"{record.name} is published with other terms", f"viz-node pricing set {record.name}")
+
+    async def require_known(self, adapter: str) -> None:
+        """What this node's book has as published, the chain knows: a chain that is down or was reset is named.
+
+        Raises: NotFoundError, ChainUnavailableError.
+        """
+        record = self._store.find_adapter(adapter)
+        entry = registration_of(self._store, record)
+        if entry is None or entry.state not in DONE_OUTBOX_STATES or record.adapter_id is None:
+            return
+        digest, account = bytes.fromhex(record.adapter_id), self._account
+        if await asyncio.to_thread(self._market.find_adapter, digest, account) is None:
+            raise ChainUnavailableError(
+                f"this node has published {record.name}, and the chain does not know it: it was reset, or is behind",
+                "restore the chain's state, or start with a new --home",
+            )
+
+    def _split(self, record: AdapterRecord, text: str | None) -> RoyaltySplit:
+        asked = parse_split(text) if text else None
+        if record.origin != "federated":
+            return asked or split_from_shares({self._account: BasisPoints(WHOLE)})
+        agreed = split_from_shares(self._store.find_federation(str(record.training["federation"])).agreed_shares())
+        if asked not in (None, agreed):
+            raise UsageError(f"the members of {record.name} agreed to another split", "leave --split out")
+        return agreed
+
+
+def offer_of(terms: Mapping[str, Any]) -> OfferTerms:
+    """The market's part of an order's terms."""
+    return OfferTerms(**{field.name: terms[field.name] for field in fields(OfferTerms)})
+
+
+def shared_split(terms: Mapping[str, Any]) -> RoyaltySplit:
+    """The owner's split with its parents' part, before the platform's."""
+    share_by_split = {int(parent["split_id"]): BasisPoints(parent["share"]) for parent in terms["parents"]}
+    return with_lineage(_split_of(terms["split"]), share_by_split)
+
+
+def _split_of(shares: Mapping[str, int]) -> RoyaltySplit:
+    return split_from_shares({parse_account(account): BasisPoints(share) for account, share in shares.items()})

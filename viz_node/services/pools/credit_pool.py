@@ -1,0 +1,175 @@
+"""What pools give to the splits of this account: found, credited, and what that costs.
+
+An adopted root is final, yet its splits are credited for half a year only. So the node credits its own soon, when that
+brings ten times the gas, and before the end whatever brings more than the gas. What is due is read from the chain, and
+what is on its way from the outbox: a look that was killed is simply repeated.
+"""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin
+from viz_node.domain.job import Job
+from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.pool import ADOPTED, Pool, PoolClaim, PostedRoot
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.errors import (
+    DeadlineError,
+    NotFoundError,
+    PeerUnreachableError,
+    TransactionRevertedError,
+    VerificationError,
+)
+from viz_node.ports.money import Quotes, Spending
+from viz_node.ports.pools import PoolCredits
+from viz_node.ports.state import Store
+from viz_node.services.part import Report
+from viz_node.services.pools.pool_desk import PoolDesk
+
+log = logging.getLogger(__name__)
+
+_CREDIT = "pool credit"
+# A claim takes sixty thousand gas in a batch (contracts/snapshots/Parts.json).
+_MOST_AT_ONCE = 50
+_WORTH = 10
+_LAST_CALL_SECONDS = 30 * DAY_SECONDS
+
+
+@dataclass(frozen=True)
+class Due:
+    """Units that a split is not credited yet, and what of them comes to this account; there is time `until` then."""
+
+    claim: PoolClaim
+    brought: int
+    until: int
+
+
+class PoolDues:
+    """What own splits are not credited yet; sends nothing."""
+
+    def __init__(self, desk: PoolDesk, store: Store, market: PoolCredits, account: Account) -> None:
+        self._desk = desk
+        self._store = store
+        self._market = market
+        self._account = account
+        self._settled: set[tuple[int, int]] = set()
+
+    def on_its_way(self) -> dict[tuple[int, ...], str]:
+        """The orders of claims that may be in a block soon."""
+        orders = [entry for entry in self._store.pending_outbox() if entry.kind == _CREDIT]
+        return {tuple(name): entry.order_id for entry in orders for name in entry.detail["claims"]}
+
+    async def find(self, is_patient: bool = True) -> list[Due]:
+        """What the pools that this node is in, or runs, give its splits; a pool whose data is away comes later.
+
+        Data that is not here is fetched, which may take a while, unless the caller has no patience.
+        """
+        market, account = self._market, self._account
+        joined = {int(key.split("/")[1]) for key in self._store.pool_records_with("joined/")}
+        run = {pool.number for pool in await asyncio.to_thread(market.pools_of, account)}
+        shares = {row.split_id: row.share for row in await asyncio.to_thread(market.royalties_of, account)}
+        now, found = await self._desk.now(), list[Due]()
+        for number in sorted(joined | run):
+            pool, roots = await self._desk.pool(number), await asyncio.to_thread(market.posted_roots, number)
+            for root in roots:
+                if root.state == ADOPTED and now < root.until and (number, root.through) not in self._settled:
+                    found += await self._of_root(pool, root, shares, is_patient)
+        on_its_way = self.on_its_way()
+        return [due for due in found if (due.claim.pool, due.claim.through, due.claim.split_id) not in on_its_way]
+
+    async def _of_root(self, pool: Pool, root: PostedRoot, shares: Mapping[int, int], is_patient: bool) -> list[Due]:
+        if not is_patient and not self._desk.has_data(root):
+            return []
+        try:
+            totals = (await self._desk.division(pool, root)).totals
+        except (VerificationError, NotFoundError, PeerUnreachableError, DeadlineError) as error:
+            log.warning("pool %d: %s", pool.number, error.message)
+            return []
+        own = [PoolClaim(pool.number, root.through, split_id, totals) for split_id in sorted(shares.keys() & totals)]
+        left = await asyncio.to_thread(self._market.uncredited, own)
+        if not left:  # not looked at again until the next start
+            self._settled.add((pool.number, root.through))
+        return [Due(claim, claim.units * shares[claim.split_id] // WHOLE, root.until) for claim in left]
+
+
+class Credits:
+    """Has own splits credited; fits `PoolMoney` of royalties."""
+
+    def __init__(self, desk: PoolDesk, dues: PoolDues, market: PoolCredits, treasury: Spending) -> None:
+        self._desk = desk
+        self._dues = dues
+        self._market = market
+        self._treasury = treasury
+
+    async def owed(self) -> int:
+        """Units that own splits do not have yet, of pools whose data is here. Raises: ChainUnavailableError."""
+        return sum(due.claim.units for due in await self._dues.find(is_patient=False))
+
+    async def collect(self, job: Job, report: Report) -> list[str]:
+        """Have own splits credited what adopted roots give them, each once; the transactions' hashes."""
+        hashes: list[str | None] = []
+        for order_id in dict.fromkeys(self._dues.on_its_way().values()):
+            with suppress(TransactionRevertedError):  # somebody else had them credited
+                hashes.append(await self._finish(order_id))
+        while dues := (await self._dues.find())[:_MOST_AT_ONCE]:
+            report({"phase": "credit", "step": len(hashes) + 1, "steps": len(hashes) + 1})
+            order_id = await self._submit(dues, {"job": job.job_id})
+            try:
+                hashes.append(await self._finish(order_id))
+            except TransactionRevertedError:
+                if await self._dues.find() == dues:
+                    raise
+        return [tx_hash for tx_hash in hashes if tx_hash]
+
+    async def watch(self) -> None:
+        """Credit own splits, unless that costs more than it brings, or waits for more to come."""
+        dues = (await self._dues.find(is_patient=False))[:_MOST_AT_ONCE]
+        if not dues:
+            return
+        call = self._market.prepare_claim_pool([due.claim for due in dues])
+        cost, brought = await self._desk.costs(call), sum(due.brought for due in dues)
+        is_late = min(due.until for due in dues) - await self._desk.now() < _LAST_CALL_SECONDS
+        if cost * (1 if is_late else _WORTH) <= brought:
+            await self._submit(dues, {})
+
+    async def _submit(self, dues: Sequence[Due], detail: dict[str, Any]) -> str:
+        """Send it, once; the order's id."""
+        claims = [due.claim for due in dues]
+        names = [[claim.pool, claim.through, claim.split_id] for claim in claims]
+        order_id = f"pool-credit:{sha256(canonical_bytes(names)).hexdigest()}"
+        detail |= {"kind": _CREDIT, "claims": names}
+        await self._treasury.submit(order_id, lambda: self._market.prepare_claim_pool(claims), detail)
+        return order_id
+
+    async def _finish(self, order_id: str) -> str | None:
+        done = await self._treasury.finish(order_id)
+        return None if done is None else done.tx_hash
+
+
+class CreditPlans:
+    """What crediting would bring and cost."""
+
+    def __init__(self, dues: PoolDues, market: PoolCredits, quotes: Quotes) -> None:
+        self._dues = dues
+        self._market = market
+        self._quotes = quotes
+
+    async def credits(self) -> list[dict[str, Any]]:
+        """What crediting own splits from pools brings and costs. Raises: ChainUnavailableError."""
+        rows = []
+        for due in await self._dues.find():
+            call = self._market.prepare_claim_pool([due.claim])
+            rows.append(
+                {
+                    "what": f"credit split {due.claim.split_id} from pool {due.claim.pool}, period {due.claim.through}",
+                    "amount": "",
+                    "gas": format_coin(await self._quotes.quote_wei(call)),
+                    "consequence": f"{format_amount(due.claim.units)} are added to what the split pays",
+                }
+            )
+        return rows

@@ -1,0 +1,144 @@
+"""Open a pool: its rules, its reserve's split, and what that costs."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from viz_node.domain.distribution import PoolRule
+from viz_node.domain.ids import (
+    WHOLE,
+    Account,
+    BasisPoints,
+    TokenAmount,
+    format_amount,
+    format_coin,
+    parse_account,
+    parse_peer_id,
+)
+from viz_node.domain.job import Job
+from viz_node.domain.pool import (
+    PoolRules,
+    check_rules,
+    parse_rules,
+)
+from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shares, with_platform
+from viz_node.domain.terms import DAY_SECONDS
+from viz_node.domain.transaction import Call
+from viz_node.errors import NotFoundError, UsageError
+from viz_node.ports.money import Quotes, Spending
+from viz_node.ports.pools import PoolOpening
+from viz_node.services.part import Report
+from viz_node.services.pools.pool_desk import PoolDesk
+
+
+@dataclass(frozen=True)
+class AskedPool:
+    """What somebody who opens a pool asks for, as people write it; `challenger` is ACCOUNT@PEER."""
+
+    name: str
+    fee: TokenAmount
+    days: int
+    challenger: str
+    rule: str
+    share: str
+    grace_hours: int
+
+
+class PoolOpeningPlans:
+    """Orders for new pools, and what they cost and mean."""
+
+    def __init__(self, desk: PoolDesk, market: PoolOpening, quotes: Quotes, account: Account) -> None:
+        self._desk = desk
+        self._market = market
+        self._quotes = quotes
+        self._account = account
+
+    def check(self, asked: AskedPool) -> dict[str, Any]:
+        """The order for a new pool. Raises: UsageError, InvalidSplitError."""
+        name, _, peer_id = asked.challenger.partition("@")
+        challenger = parse_account(name)
+        if not peer_id or challenger == self._account:
+            raise UsageError(
+                "a pool is watched by somebody else's node", "--challenger ACCOUNT@PEER; see `viz-node id`"
+            )
+        if asked.fee < 1 or not 1 <= asked.days <= 366:
+            raise UsageError("a pool has a fee, and periods of 1 to 366 days", "--fee 9.99 --days 30")
+        rules = PoolRules(
+            name=asked.name,
+            rule=_rule_of(asked.rule),
+            adapters_share=parse_percent(asked.share),
+            reserve_split=1,  # known when the job has found or made it
+            operator_peer=self._desk.peer_id,
+            challenger_peer=parse_peer_id(peer_id),
+            grace_seconds=asked.grace_hours * 3600,
+            created=self._desk.clock(),
+        )
+        parse_rules(check_rules(rules).payload())
+        terms = {"fee": asked.fee, "period_seconds": asked.days * DAY_SECONDS, "challenger": challenger}
+        return {"name": asked.name, "rules": rules.payload().decode(), **terms}
+
+    async def plan(self, asked: AskedPool) -> list[dict[str, Any]]:
+        """What opening costs and means. Raises: as `check`, ChainUnavailableError."""
+        order = self.check(asked)
+        split, market = await asyncio.to_thread(_reserve, self._market, self._account), self._market
+        call = _create_call(self._market, order, parse_rules(order["rules"].encode()))
+        wei = await self._quotes.quote_wei(call)
+        if await asyncio.to_thread(market.find_split, split) is None:
+            wei += await self._quotes.quote_wei(market.prepare_split(split))
+        consequence = "its fee, period, rule and challenger never change; you divide each period, or it is refunded"
+        what = f"open pool {asked.name}: {format_amount(asked.fee)} per {asked.days} days"
+        return [{"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}]
+
+
+class PoolOpenings:
+    """Opens pools whose reserve goes to this account."""
+
+    def __init__(self, desk: PoolDesk, market: PoolOpening, treasury: Spending, account: Account) -> None:
+        self._desk = desk
+        self._market = market
+        self._treasury = treasury
+        self._account = account
+
+    async def create(self, job: Job, report: Report) -> dict[str, Any]:
+        """Job: open a pool whose reserve goes to this account; repeated after a crash it opens one."""
+        market, treasury = self._market, self._treasury
+        split, detail = (
+            await asyncio.to_thread(_reserve, self._market, self._account),
+            {"kind": "pool", "name": job.order["name"], "job": job.job_id},
+        )
+        report({"phase": "reserve", "step": 1, "steps": 2})
+        number = await asyncio.to_thread(market.find_split, split)
+        if number is None:
+            await treasury.execute(f"pool-split:{job.job_id}", lambda: market.prepare_split(split), detail)
+            number = await asyncio.to_thread(market.find_split, split)
+        if number is None:
+            raise NotFoundError("the reserve's split is not on the chain any more", "viz-node jobs resume JOB")
+        asked = parse_rules(str(job.order["rules"]).encode())
+        rules = replace(asked, reserve_split=number)
+        self._desk.keep_rules(rules)
+        report({"phase": "open", "step": 2, "steps": 2})
+        call = _create_call(self._market, job.order, rules)
+        tx_hash = await treasury.execute(f"pool:{job.job_id}", lambda: call, detail)
+        await self._desk.provide(rules)
+        pools = await asyncio.to_thread(market.pools_of, self._account)
+        numbers = [pool.number for pool in pools if pool.rules == rules.digest()]
+        return {"pool": max(numbers, default=None), "tx_hash": tx_hash}
+
+
+def _create_call(market: PoolOpening, order: dict[str, Any], rules: PoolRules) -> Call:
+    return market.prepare_create_pool(
+        Account(order["challenger"]), TokenAmount(order["fee"]), order["period_seconds"], rules.digest()
+    )
+
+
+def _reserve(market: PoolOpening, account: Account) -> RoyaltySplit:
+    facts = market.facts()
+    own = split_from_shares({account: BasisPoints(WHOLE)})
+    return with_platform(own, facts.platform, facts.platform_fee)
+
+
+def _rule_of(text: str) -> PoolRule:
+    try:
+        return PoolRule(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no rule of division", "--rule user-centric") from error

@@ -1,0 +1,94 @@
+"""Use the adapters of pools: what a subscription covers, and how often which adapter was used.
+
+Uses are counted from the finished jobs of this node, so nothing is counted twice and a crash loses none.
+"""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+from viz_node.domain.ids import Account, AdapterId, is_hex_digest
+from viz_node.domain.job import Job, JobState
+from viz_node.domain.pool import (
+    Pool,
+)
+from viz_node.errors import VizNodeError
+from viz_node.ports.pools import PoolSubscriptions
+from viz_node.ports.state import Store
+from viz_node.services.library.look_up import adapter_named
+from viz_node.services.market.listings import Catalogue
+from viz_node.services.part import Handler, Report
+from viz_node.services.pools.pool_desk import PoolDesk
+
+
+class PoolUses:
+    """What this account may use as a subscriber, and what it has used."""
+
+    def __init__(
+        self, desk: PoolDesk, store: Store, market: PoolSubscriptions, catalogue: Catalogue, account: Account
+    ) -> None:
+        self._desk = desk
+        self._store = store
+        self._market = market
+        self._catalogue = catalogue
+        self._account = account
+
+    async def covers(self, adapter_number: int) -> bool:
+        """Whether a pool that this account subscribes to now has the adapter. Raises: ChainUnavailableError."""
+        now = await self._desk.now()
+        paid = await asyncio.to_thread(self._market.subscriptions_of, self._account)
+        for number, periods in paid.items():
+            pool = await self._desk.pool(number)
+            rules = self._desk.known_rules(pool) if pool.period_at(now) in periods else None
+            if rules is not None:  # who pays has them, and of a gift nobody need know any
+                members = await self._desk.refresh_members(pool, rules)
+                if any(member.adapter == adapter_number for member in members):
+                    return True
+        return False
+
+    def timed(self, generate: Handler) -> Handler:
+        """The handler with the chain's time and the adapter's id in its results: what is counted, for which period.
+
+        The id, because the adapter may be removed, and its name given to another, before the uses are stated.
+        """
+
+        async def handle(job: Job, report: Report) -> dict[str, Any]:
+            record = adapter_named(self._store, str(job.order["adapter"]))
+            used = record.adapter_id if record is not None and record.origin == "fetched" else None
+            result = await generate(job, report) | {"used": used}
+            try:
+                time = await self._desk.now()
+            except VizNodeError:  # without the chain the node's own clock must do
+                time = self._desk.clock()
+            return result | {"chain_time": time}
+
+        return handle
+
+    async def uses(self, pool: Pool, period: int) -> dict[int, int]:
+        """How often the pool's adapters, as fetched, were used in the period, by their numbers on the chain."""
+        start, end = pool.end_of(period - 1), pool.end_of(period)
+        done = [job for job in self._store.list_jobs() if (job.kind, job.state) == ("generate", JobState.DONE)]
+        results = ((job.result or {}, str(job.order["adapter"])) for job in done)
+        names = Counter(
+            result.get("used", name) for result, name in results if start <= int(result.get("chain_time", 0)) < end
+        )
+        members = {member.adapter for member in self._desk.members(pool)}
+        counts: dict[int, int] = {}
+        for name, count in names.items():
+            number = await self._number_of(name) if name else 0
+            if number in members:
+                counts[number] = counts.get(number, 0) + count
+        return counts
+
+    async def _number_of(self, name: str) -> int:
+        """The chain's number of a fetched adapter by its id, or by its name as results before this version have it."""
+        record = adapter_named(self._store, name)
+        if record is None and is_hex_digest(name):
+            manifest = await self._catalogue.manifest(AdapterId(name), ())
+        elif record is None or record.origin != "fetched" or record.manifest is None:
+            return 0
+        else:
+            manifest = self._catalogue.manifest_of(record)
+        digest = bytes.fromhex(manifest.adapter_id())
+        found = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
+        return 0 if found is None else found.number
