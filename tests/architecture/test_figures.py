@@ -35,8 +35,8 @@ LIMITS = {
     "classes with over 15 methods": 2,
     "ports with over 10 verbs": 1,
     "classes with over 15 methods, with inherited ones": 7,
-    "ports with over 10 verbs, with inherited ones": 6,
-    "untyped bags in services": 261,
+    "ports with over 10 verbs, with inherited ones": 5,
+    "untyped bags in services": 260,
     "Any": 726,
     "Any in services": 187,
 }
