@@ -64,6 +64,40 @@ def test_work__added_and_removed__is_found_by_prefix_only_between(store: Store) 
         store.remove_work(A)
 
 
+def test_work__capitals_or_title__is_found_and_several_are_listed(store: Store) -> None:
+    for item in (replace(work(A), title="The Lamp"), replace(work(B), title="Harbour")):
+        store.add_work(item, "/sealed")
+    assert (
+        store.find_work("AA").work_id == store.find_work("The Lamp").work_id == store.find_work(A.upper()).work_id == A
+    )
+    with pytest.raises(NotFoundError):
+        store.find_work("the lamp")
+    store.add_work(replace(work("c" * 64), title="Harbour"), "/sealed")
+    store.add_work(replace(work("d" * 64), title=A[:4]), "/sealed")
+    for several in ("Harbour", A[:4]):
+        with pytest.raises(UsageError, match="more than one"):
+            store.find_work(several)
+        with pytest.raises(UsageError, match="more than one"):
+            store.remove_work(several)
+    assert store.find_work(A).work_id == A
+    store.remove_work("The Lamp")
+    assert len(store.list_works()) == 3
+
+
+def test_id__in_capitals__finds_jobs_adapters_and_federations_and_a_name_its_federation(store: Store) -> None:
+    store.add_job(job("abcd"))
+    store.save_adapter(adapter("mini", B))
+    store.save_adapter(adapter("BB", A))
+    for number, name in enumerate(("duo", "trio", "trio")):
+        store.save_federation(f"f{number}e", {"name": name})
+    assert store.find_job("AB").job_id == "abcd"
+    assert store.find_adapter(B.upper()).name == store.find_adapter(B[:5].upper()).name == "mini"
+    assert store.find_adapter("BB").name == "BB"
+    assert store.find_federation("F0")["name"] == store.find_federation("duo")["name"] == "duo"
+    with pytest.raises(UsageError, match="more than one"):
+        store.find_federation("trio")
+
+
 def test_job__saved_again__has_its_last_state_and_newest_come_first(store: Store) -> None:
     for item in (job("one"), job("two"), job("old", 0)):
         store.add_job(item)

@@ -36,10 +36,12 @@ class MemoryStore:
         return sorted((work for work, _ in self._works.values()), key=lambda work: work.added)
 
     def find_work(self, work_id: str) -> Work:
-        return self._works[_only(self._works, work_id)][0]
+        return self._works[_only(self._works, work_id, {name: work.title for name, (work, _) in self._works.items()})][
+            0
+        ]
 
     def remove_work(self, work_id: str) -> Path:
-        return self._works.pop(_only(self._works, work_id))[1]
+        return self._works.pop(self.find_work(work_id).work_id)[1]
 
     def add_job(self, job: Job) -> None:
         _refuse_second(self._jobs, job.job_id)
@@ -141,7 +143,7 @@ class MemoryStore:
         self._federations[federation.federation_id] = json.dumps(as_body(federation))
 
     def find_federation(self, federation_id: str) -> Federation:
-        return parse_federation(self._federations[_only(self._federations, federation_id)])
+        return parse_federation(self._federations[_only(self._federations, federation_id, _names_of(self._federations))])
 
     def list_federations(self) -> list[Federation]:
         return [parse_federation(body) for body in self._federations.values()]
@@ -153,8 +155,17 @@ class MemoryStore:
         self._settings[name] = value
 
 
-def _only(rows: Any, key: str) -> str:
-    found = [key] if key in rows else [name for name in rows if key and name.startswith(key)]
+def _names_of(federations: dict[str, str]) -> dict[str, str]:
+    return {federation_id: json.loads(body).get("name", "") for federation_id, body in federations.items()}
+
+
+def _only(rows: Any, key: str, names: dict[str, str] | None = None) -> str:
+    digits, called = key.lower(), names or {}
+    found = (
+        [digits]
+        if digits in rows
+        else [name for name in rows if key and (name.startswith(digits) or called.get(name) == key)]
+    )
     if not found:
         raise NotFoundError(f"nothing is called {key!r}")
     if len(found) > 1:

@@ -88,6 +88,7 @@ def examine(
     VerificationError when an endpoint gives a block that cannot be the chain's, so that there is nothing to compare
     with, and for a checkpoint that is not of this ledger; NotFoundError, UsageError.
     """
+    adapter_id = None if adapter_id is None else adapter_id.lower()
     if adapter_id is not None and not _DIGITS.fullmatch(adapter_id):
         raise UsageError(f"{adapter_id!r:.80} is not an adapter id", "give the id that `viz-node search` prints")
     if start is not None:

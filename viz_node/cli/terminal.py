@@ -82,7 +82,7 @@ def content_option(command: Command) -> Command:
         multiple=True,
         required=True,
         metavar="WORK[,WORK…]",
-        help="Works by id or its first digits; `all` for every work. May be repeated.",
+        help="Works by id, its first digits or title (without a comma); `all` for every work. May be repeated.",
     )(command)
 
 

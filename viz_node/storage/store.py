@@ -1,7 +1,7 @@
 """All that a node remembers, as typed records: works, jobs, adapters, announcements, transactions, settings.
 
 Each table has the columns that are searched or ordered by and a JSON `body` with the record, so that amounts of any
-size survive. A look-up by id takes any unique prefix.
+size survive. A look-up by id takes any unique prefix, in either case, and where rows have names a unique name.
 """
 
 import json
@@ -85,13 +85,13 @@ class Store:
         return [_work(row[0]) for row in self._db.query("SELECT body FROM works ORDER BY added, rowid")]
 
     def find_work(self, work_id: str) -> Work:
-        """The work with this id or unique prefix. Raises: NotFoundError, UsageError."""
-        return _work(self._find("works", "body", work_id, "work")[0])
+        """The work with this id, unique prefix or unique title. Raises: NotFoundError, UsageError."""
+        return _work(self._find("works", "body", work_id, "work", "title")[0])
 
     def remove_work(self, work_id: str) -> Path:
         """Forget the work; the sealed file that the caller must delete. Raises: NotFoundError, UsageError."""
         with self._db.transaction():
-            full_id, sealed_path = self._find("works", "id, sealed_path", work_id, "work")
+            full_id, sealed_path = self._find("works", "id, sealed_path", work_id, "work", "title")
             self._db.execute("DELETE FROM works WHERE id = ?", (full_id,))
         return Path(sealed_path)
 
@@ -134,11 +134,12 @@ class Store:
 
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter with this name, adapter id or unique prefix of its id. Raises: NotFoundError, UsageError."""
-        rows = self._db.query("SELECT manifest, body FROM adapters WHERE id = ? OR adapter_id = ?", (name, name))
+        digits, columns = name.lower(), "id, adapter_id, manifest, body"
+        rows = self._db.query(f"SELECT {columns} FROM adapters WHERE id = ? OR adapter_id = ?", (name, digits))
         if not rows and name:
-            sql = "SELECT manifest, body FROM adapters WHERE substr(adapter_id, 1, ?) = ? LIMIT 2"
-            rows = self._db.query(sql, (len(name), name))
-        return _adapter(_only(rows, name, "adapter"))
+            sql = f"SELECT {columns} FROM adapters WHERE substr(adapter_id, 1, ?) = ? LIMIT {_MOST_LISTED}"
+            rows = self._db.query(sql, (len(digits), digits))
+        return _adapter(_only([(row[1], row[0], *row[2:]) for row in rows], name, "adapter"))
 
     def list_adapters(self) -> list[AdapterRecord]:
         """All adapters, oldest first."""
@@ -267,8 +268,8 @@ class Store:
         self._db.execute(_upsert("federations", ("id", "body")), (federation.federation_id, _json(as_body(federation))))
 
     def find_federation(self, federation_id: str) -> Federation:
-        """The federation with this id or unique prefix. Raises: NotFoundError, UsageError."""
-        return parse_federation(self._find("federations", "body", federation_id, "federation")[0])
+        """The federation with this id, unique prefix or unique name. Raises: NotFoundError, UsageError."""
+        return parse_federation(self._find("federations", "body", federation_id, "federation", "name")[0])
 
     def list_federations(self) -> list[Federation]:
         """All federations, oldest first."""
@@ -283,12 +284,15 @@ class Store:
         """Insert or replace the value."""
         self._db.execute(_upsert("settings", ("id", "value")), (name, value))
 
-    def _find(self, table: str, columns: str, key: str, noun: str) -> Row:
-        rows = self._db.query(f"SELECT {columns} FROM {table} WHERE id = ?", (key,))
+    def _find(self, table: str, columns: str, key: str, noun: str, name_field: str = "") -> Row:
+        """The row with this id; or the only one whose id begins so or, if it has a name, whose name this is."""
+        digits, name = key.lower(), f"json_extract(body, '$.{name_field}')" if name_field else "''"
+        select = f"SELECT id, {name}, {columns} FROM {table}"
+        rows = self._db.query(f"{select} WHERE id = ?", (digits,))
         if not rows and key:
             # substr, because LIKE and GLOB would read `%` and `*` in what the user typed
-            sql = f"SELECT {columns} FROM {table} WHERE substr(id, 1, ?) = ? LIMIT 2"
-            rows = self._db.query(sql, (len(key), key))
+            sql = f"{select} WHERE substr(id, 1, ?) = ? OR {name} = ? LIMIT {_MOST_LISTED}"
+            rows = self._db.query(sql, (len(digits), digits, key))
         return _only(rows, key, noun)
 
     def _refuse_second(self, table: str, key: str, noun: str) -> None:
@@ -296,6 +300,8 @@ class Store:
             raise RefusedError(f"the {noun} {key[:16]} is there already")
 
 
+_MOST_LISTED = 6
+_SHOWN_DIGITS = 12
 _LISTED_BY = {
     "work": "content list",
     "job": "jobs list",
@@ -305,11 +311,15 @@ _LISTED_BY = {
 
 
 def _only(rows: Sequence[Row], key: str, noun: str) -> Row:
+    """The one row, without the id and the name that it begins with. Raises: NotFoundError, UsageError (several)."""
     if not rows:
         raise NotFoundError(f"no {noun} {key!r}", f"see `viz-node {_LISTED_BY[noun]}`")
     if len(rows) > 1:
-        raise UsageError(f"more than one {noun} begins with {key!r}", "give more digits")
-    return rows[0]
+        listed = ", ".join(f"{row[0][:_SHOWN_DIGITS]} {row[1]}".strip() for row in rows[: _MOST_LISTED - 1])
+        more = " and others" if len(rows) == _MOST_LISTED else ""
+        told = f"more than one {noun} begins with or is called {key!r}: {listed}{more}"
+        raise UsageError(told, f"name one by more digits of its id; see `viz-node {_LISTED_BY[noun]}`")
+    return rows[0][2:]
 
 
 def _upsert(table: str, columns: Sequence[str]) -> str:

@@ -84,7 +84,7 @@ def join(terminal: Terminal, invite: str, content: tuple[str, ...]) -> None:
 @json_option
 @pass_terminal
 def run(terminal: Terminal, federation: str, detach: bool) -> None:
-    """Run the rounds of FEDERATION, from the node that created it."""
+    """Run the rounds of FEDERATION (its id or name), from the node that created it."""
     job = terminal.run_job(terminal.client.call("federation_run", federation=federation), detach)
     if job is not None:
         print_trained(terminal, job, str((job.get("result") or {}).get("name", federation)))
@@ -95,7 +95,7 @@ def run(terminal: Terminal, federation: str, detach: bool) -> None:
 @json_option
 @pass_terminal
 def status(terminal: Terminal, federation: str | None) -> None:
-    """Members, rounds and state of FEDERATION, or of all."""
+    """Members, rounds and state of FEDERATION (its id or name), or of all."""
     if federation is not None:
         terminal.output.body(terminal.client.call("federation_status", federation=federation))
         return

@@ -79,7 +79,7 @@ class WorkShelf:
         Raises: NotFoundError, UsageError (too few digits to be sure which work is meant).
         """
         found = self.find(work)
-        if len(work) < LEAST_DIGITS:
+        if len(work) < LEAST_DIGITS and work != found.title:
             raise UsageError(f"{work!r} is too short to erase by", f"give at least {LEAST_DIGITS} digits of the id")
         adapters = [
             {"name": adapter.name, "adapter_id": adapter.adapter_id, "origin": adapter.origin}
@@ -120,7 +120,7 @@ class WorkShelf:
         return list({work.work_id: work for work in works}.values())
 
     def find(self, work: str) -> Work:
-        """The work with this id or unique prefix. Raises: NotFoundError."""
+        """The work with this id, unique prefix or unique title. Raises: NotFoundError, UsageError."""
         return self._store.find_work(work)
 
     def text(self, work: Work) -> str:

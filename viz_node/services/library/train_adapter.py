@@ -62,7 +62,8 @@ class Workshop:
         Raises: NotFoundError, UsageError (not pinned).
         """
         wanted = name if name is not None else self.settle_default()
-        matching = [base for base in self.bases() if wanted in (base.name, base.digest)]
+        digits = (wanted or "").lower()
+        matching = [base for base in self.bases() if base.name == wanted or base.digest == digits]
         if not matching and name is None and wanted is not None:
             raise NotFoundError(
                 f"the default base model {wanted[:12]}… is not installed",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.announcement import Announcement
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, is_hex_digest
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
@@ -92,14 +93,13 @@ class Catalogue:
 
         Raises: NotFoundError, VerificationError, UnreachableError.
         """
-        own = adapter_named(self._store, adapter)
+        own, digits = adapter_named(self._store, adapter), adapter.lower()
         if own is not None and own.manifest is not None and own.adapter_id is not None:
             return await self._compared(AdapterId(own.adapter_id), self.manifest_of(own))
-        if is_hex_digest(adapter):
-            return await self._compared(AdapterId(adapter), await self._manifest_of_id(AdapterId(adapter)))
-        items = [
-            item for item in self.announcements.living() if adapter == item.name or item.adapter_id.startswith(adapter)
-        ]
+        if is_hex_digest(digits):
+            return await self._compared(AdapterId(digits), await self._manifest_of_id(AdapterId(digits)))
+        living = self.announcements.living()
+        items = [item for item in living if adapter == item.name or item.adapter_id.startswith(digits)]
         matching = _by_adapter(items)
         several = f"{len(matching)} adapters are called {adapter}", "name one by its id; see `search`"
         if len(matching) > _MOST_NAMESAKES:
@@ -287,7 +287,9 @@ def moves_of(offer: Offer) -> str:
 
 def _expiry(license_terms: LicenseTerms) -> str:
     days = license_terms.duration_seconds // DAY_SECONDS
-    return {"perpetual": "never", "metered": "with each use"}.get(license_terms.kind, f"{days} days after each payment")
+    return {"perpetual": "never", "metered": "with each use"}.get(
+        license_terms.kind, f"{counted(days, 'day')} after each payment"
+    )
 
 
 def _is_promised(offer: Offer, manifest: AdapterManifest) -> bool:
