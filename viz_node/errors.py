@@ -64,7 +64,7 @@ class VerificationError(VizNodeError):
 
 
 class RefusedError(VizNodeError):
-    """A rule forbids it; change the rule or the request."""
+    """A rule forbids it (a file that is there is not overwritten, too); change the rule or the request."""
 
 
 class PassphraseError(RefusedError):
@@ -183,6 +183,11 @@ def not_installed(error: BaseException) -> UsageError | None:
     if not isinstance(error, ModuleNotFoundError) or not error.name or error.name.startswith("viz_node"):
         return None
     return UsageError(f"{error.name} is not installed: this installation is not the whole program", INSTALL_THE_REST)
+
+
+def already_there(path: object, hint: str) -> RefusedError:
+    """What every command says instead of overwriting a file or folder."""
+    return RefusedError(f"{path} exists already", hint)
 
 
 def disk_full(error: BaseException) -> DiskFullError | None:

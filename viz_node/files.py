@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 import tempfile
 import tomllib
@@ -9,11 +10,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from viz_node.errors import StorageError, UsageError
+from viz_node.errors import StorageError, UsageError, already_there
 
 MAX_TOML_BYTES = 64 * 1024
 # The parser takes time in the square of a dotted key's length.
 MAX_TOML_LINE_BYTES = 4096
+_LONGEST_HEAD = 8192
+_FORMAT = re.compile(rb'"viz-node/([a-z]+)/[0-9]+"')
+_KINDS = {
+    "audit": "a report of an audit",
+    "backup": "a backup of keys",
+    "checkpoint": "a checkpoint of an audit",
+    "keystore": "a keystore",
+    "receipts": "a file of receipts",
+}
 
 
 def read_regular_file(path: Path, max_bytes: int) -> bytes:
@@ -36,7 +46,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes], is_new: bool = False)
     """Write or replace the file, whole or not at all, durably, mode 0600 from the first byte.
 
     `data` may come in pieces, and what raises there leaves nothing. `is_new`: never over a file, whoever wrote it when.
-    Raises: StorageError.
+    Raises: RefusedError (a new file is there), StorageError.
     """
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
@@ -63,10 +73,14 @@ def _name_new(partial: Path, path: Path) -> None:
     """Give the file its name unless another process was faster, which a rename would not notice."""
     try:
         os.link(partial, path)
+    except FileExistsError as error:
+        raise already_there(path, "name a new file") from error
     except OSError as error:
         # The file systems of memory sticks have no hard links, and a backup shall fit there.
-        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS) or os.path.lexists(path):
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
             raise
+        if os.path.lexists(path):
+            raise already_there(path, "name a new file") from error
         partial.rename(path)
 
 
@@ -80,10 +94,18 @@ def read_toml(path: Path, hint: str) -> dict[str, Any]:
         if max(map(len, raw.split(b"\n"))) > MAX_TOML_LINE_BYTES:
             raise ValueError(f"a line is longer than {MAX_TOML_LINE_BYTES} bytes")
         return tomllib.loads(raw.decode())
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text", hint) from error
     except RecursionError as error:
         raise UsageError(f"{path}: nested too deeply", hint) from error
     except ValueError as error:
         raise UsageError(f"{path}: {error}", hint) from error
+
+
+def kind_of(raw: bytes) -> str:
+    """Which of this program's files the bytes are, as `, but a backup of keys`; empty if none can be told."""
+    match = _FORMAT.search(raw[:_LONGEST_HEAD])
+    return f": it is {_KINDS[match[1].decode()]}" if match and match[1].decode() in _KINDS else ""
 
 
 def readable_size(size_bytes: int) -> str:

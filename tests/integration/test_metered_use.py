@@ -18,7 +18,7 @@ from viz_node.chain.contract.vouchers import Vouchers
 from viz_node.chain.development.anvil import start_anvil, stop_anvil
 from viz_node.chain.development.faucet import deploy_for_development, fund
 from viz_node.chain.node.rpc import JsonRpc
-from viz_node.daemon.audit import compare_receipts
+from viz_node.daemon.audit import compare_receipts, read_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.config import Config
@@ -39,7 +39,6 @@ from viz_node.errors import (
     NotFoundError,
     PeerUnreachableError,
     RefusedError,
-    StorageError,
     VerificationError,
     VizNodeError,
 )
@@ -209,30 +208,30 @@ async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_ro
     for node, path in zip((pair.payer, pair.holder), files, strict=True):
         written = await node.services.operations["channel_receipts"](channel=number, path=str(path))
         assert written == {"channel": number, "receipts": 3, "file": str(path)}
-        with pytest.raises(StorageError):
+        with pytest.raises(RefusedError):
             await node.services.operations["channel_receipts"](channel=number, path=str(path))
     assert files[0].read_bytes() == files[1].read_bytes()
     assert b"year" not in files[0].read_bytes()
 
     report, evidence = audit(pair.chain.rpc_urls, pair.deployment, block="latest")
-    compared = compare_receipts(report, evidence, files)
+    compared = compare_receipts(report, evidence, [read_receipts(path) for path in files])
     assert (compared.ok, compared.notes[-1]) == (True, f"channel {number}: 1 of 1 redeemed vouchers match its receipts")
     counts = [next(check.looked_at for check in told.checks if check.check == "C8") for told in (report, compared)]
     assert counts[1] == counts[0] + 2
 
     body = json.loads(files[0].read_bytes())
     (tmp_path / "short").write_text(json.dumps(body | {"receipts": body["receipts"][:1]}))
-    (finding,) = compare_receipts(report, evidence, [tmp_path / "short"]).findings
+    (finding,) = compare_receipts(report, evidence, [read_receipts(tmp_path / "short")]).findings
     assert (finding.check, "of the 2 receipts" in finding.message) == ("C8", True)
     forged = body | {"receipts": [body["receipts"][0] | {"answer": "ab" * 32}, *body["receipts"][1:]]}
     (tmp_path / "forged").write_text(json.dumps(forged))
     with pytest.raises(VerificationError):
-        compare_receipts(report, evidence, [tmp_path / "forged"])
+        compare_receipts(report, evidence, [read_receipts(tmp_path / "forged")])
     key = keys_of("stranger")  # who signs other receipts himself
     rows = [UseReceipt(**{k: v for k, v in row.items() if k != "signature"}) for row in forged["receipts"]]
     signed = tuple(sign_bytes(key.network_seed, RECEIPT_CONTEXT + row.payload()) for row in rows)
     (tmp_path / "other").write_bytes(PublishedReceipts(key.peer_id, tuple(rows), signed).to_bytes())
-    other = compare_receipts(report, evidence, [tmp_path / "other"])
+    other = compare_receipts(report, evidence, [read_receipts(tmp_path / "other")])
     assert [(finding.check, "do not lead" in finding.message) for finding in other.findings] == [("C8", True)]
     assert not other.ok and not next(check for check in other.checks if check.check == "C8").holds
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from viz_node.errors import StorageError, VerificationError
+from viz_node.errors import RefusedError, StorageError, VerificationError
 from viz_node.files import write_whole
 
 
@@ -69,6 +69,6 @@ def test_write_whole__new_only__never_over_a_file(
     if not has_links:
         monkeypatch.setattr(os, "link", refuse)
     write_whole(tmp_path / "new", b"1", is_new=True)
-    with pytest.raises(StorageError):
+    with pytest.raises(RefusedError):
         write_whole(tmp_path / "new", b"2", is_new=True)
     assert held(tmp_path) == {"new": b"1"}

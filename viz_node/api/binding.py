@@ -51,7 +51,8 @@ def parse_body(raw: bytes) -> dict[str, Any]:
     try:
         body = parse_json(raw, may_hold_halves=True)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"the body is not valid JSON: {error}", "send one JSON object") from error
+        told = f"the body is not valid JSON: {error}".removesuffix(": it is not JSON")
+        raise UsageError(told, "send one JSON object") from error
     if not isinstance(body, dict):
         raise UsageError("the body is not a JSON object", 'send one JSON object, {} for "no arguments"')
     return body

@@ -17,7 +17,7 @@ from viz_node.chain.replay import snapshot
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import parse_json, why_malformed
 from viz_node.errors import VerificationError
 
 FORMAT = "viz-node/checkpoint/1"
@@ -25,7 +25,7 @@ MOST_LINE_BYTES = 8192
 MOST_CHECKPOINT_BYTES = 256 * 1024 * 1024
 MOST_SIGNERS = 16
 SHAPE = hashlib.sha256(canonical_bytes([snapshot.SHAPE, sorted(Ledgers().figures())])).hexdigest()
-_AGAIN = "run a full audit for a new one: viz-node audit --checkpoint FILE"
+_AGAIN = "run a full audit for a new one: viz-node audit --rpc-url URL --deployment FILE --checkpoint FILE"
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -94,7 +94,7 @@ def parse_checkpoint(raw: bytes) -> tuple[Checkpoint, str]:
     try:
         told = msgspec.convert(parse_json(line), _Line)
     except (ValueError, RecursionError) as error:
-        raise VerificationError(f"the checkpoint is malformed: {error!s:.160}", _AGAIN) from error
+        raise VerificationError(f"this is no checkpoint: {why_malformed(error)}", _AGAIN) from error
     state, statement = raw[len(line) + 1 :], told.statement
     if statement.format != FORMAT or statement.shape != SHAPE:
         raise VerificationError(

@@ -27,6 +27,7 @@ from viz_node.chain.node.rpc import JsonRpc, to_bytes
 from viz_node.chain.replay import CHECKS, Finding, LedgerReplay
 from viz_node.chain.replay.divisions import Published
 from viz_node.chain.replay.snapshot import entries_in, restore
+from viz_node.domain.counting import counted
 from viz_node.domain.division import Recover
 from viz_node.errors import VerificationError
 
@@ -86,7 +87,7 @@ def conclude(
     derived, missing = replay.check_divisions(evidence.deployment.chain_id, published)
     notes: tuple[str, ...] = ()
     if missing:
-        notes = (f"the data of {missing} roots of pools is not at hand: --pool-data derives them again",)
+        notes = (f"the data of {counted(missing, 'root')} of pools is not at hand: --pool-data derives them again",)
     if wallets.taken:
         notes += (f"that contract accounts signed {len(wallets.taken)} documents of pools is an endpoint's word",)
     money = compare_transfers(history.entries, history.transfers, evidence.deployment.market, before)
@@ -203,7 +204,8 @@ def _head_faults(replay: LedgerReplay, proven: dict[str, ProvenAccount]) -> list
     if head == replay.head:
         return []
     count = (head or 0) & ((1 << 40) - 1)
-    text = f"the entries do not lead to the proven head of {count} entries: one is missing, altered or moved"
+    head_of = counted(count, "entry", "entries")
+    text = f"the entries do not lead to the proven head of {head_of}: one is missing, altered or moved"
     return [Finding("C1", 0, text)]
 
 

@@ -14,6 +14,7 @@ from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, 
 from viz_node.chain.contract.vouchers import domain_separator
 from viz_node.chain.node.rpc import to_hex
 from viz_node.chain.replay import Finding
+from viz_node.domain.counting import counted
 from viz_node.domain.usage import PublishedReceipts
 from viz_node.errors import VerificationError
 
@@ -46,7 +47,8 @@ def _faults(redeemed: Sequence[LedgerEntry], published: PublishedReceipts) -> li
     faults = []
     for entry in redeemed:
         if entry.c not in roots:
-            text = f"of the {entry.c - 1} receipts behind the voucher {len(published.receipts)} are published"
+            behind = counted(entry.c - 1, "receipt")
+            text = f"of the {behind} behind the voucher {len(published.receipts)} are published"
             faults.append(Finding("C8", entry.sequence, text))
         elif roots[entry.c] != entry.d:
             text = f"the published receipts of channel {entry.key} do not lead to the voucher's usage root"

@@ -21,6 +21,7 @@ from viz_node.audit.rows import (
 from viz_node.chain.node.rpc import to_hex
 from viz_node.chain.replay import CHECKS, Finding
 from viz_node.chain.replay.snapshot import entries_in
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account
 
 
@@ -115,9 +116,8 @@ def make_report(evidence: Evidence, conclusion: Conclusion, adapter_id: str | No
     if adapter_id is not None and adapter_id not in known:
         notes += (f"the market has no adapter {adapter_id}",)
     if conclusion.told:
-        notes += (
-            f"{len(conclusion.told)} blocks from {conclusion.told[0]} on are not linked: endpoints told their times",
-        )
+        blocks, verb = counted(len(conclusion.told), "block"), "is" if len(conclusion.told) == 1 else "are"
+        notes += (f"{blocks} from {conclusion.told[0]} on {verb} not linked: endpoints told their times",)
     if conclusion.start is not None:
         place, trusted = conclusion.start.statement.block, ", ".join(conclusion.start.trusted)
         notes += (f"all up to block {place} is the word of {trusted}; sales, passed_on and claims are those after it",)

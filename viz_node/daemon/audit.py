@@ -28,17 +28,20 @@ from viz_node.audit import (
 from viz_node.chain.encoding.hashing import keccak, merkle_root
 from viz_node.daemon.chains import read_deployment
 from viz_node.daemon.checkpoints import read_key
-from viz_node.domain.division import MAX_DIVISION_BYTES
+from viz_node.domain.division import MAX_DIVISION_BYTES, parse_division
 from viz_node.domain.ids import Account
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.domain.usage import MAX_RECEIPTS_BYTES, RECEIPT_CONTEXT, PublishedReceipts, parse_receipts
-from viz_node.errors import StorageError, VerificationError
-from viz_node.files import read_regular_file
+from viz_node.errors import NotFoundError, StorageError, VerificationError, already_there
+from viz_node.files import kind_of, read_regular_file
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account, verify_bytes
 
 FORMAT = "viz-node/audit/1"
 MAX_REPORT_BYTES = 1024 * 1024 * 1024
+_POOL_DATA = "write them: viz-node pool data POOL --out DIR"
+_RECEIPTS = "write them: viz-node channel receipts CHANNEL --out FILE"
+_REPORT = "write one: viz-node audit --rpc-url URL --deployment FILE --report FILE"
 _ROWS = ("checks", "findings", "adapters", "sales", "passed_on", "splits", "claims", "totals")
 
 
@@ -79,25 +82,38 @@ def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
         files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
         for file in files:
             raw = read_regular_file(file, MAX_DIVISION_BYTES)
-            found[hashlib.sha256(raw).digest()] = raw
+            found[hashlib.sha256(raw).digest()] = _checked_division(file, raw)
     except OSError as error:
         raise StorageError(f"cannot read {error.filename}: {error.strerror}", "check --pool-data") from error
+    if paths and not found:
+        raise NotFoundError(f"there are no data of pools in {', '.join(map(str, paths))}", _POOL_DATA)
     return found
 
 
-def compare_receipts(report: AuditReport, evidence: Evidence, paths: Sequence[Path]) -> AuditReport:
-    """The report with what files of receipts show; each receipt must be signed by the peer that its file names.
-
-    Raises: VerificationError, StorageError.
-    """
-    return with_receipts(report, evidence, [_read_receipts(path) for path in paths]) if paths else report
-
-
-def _read_receipts(path: Path) -> PublishedReceipts:
+def _checked_division(file: Path, raw: bytes) -> bytes:
+    """The same bytes. Raises: VerificationError unless they are the data of a pool, whoever's and however wrong."""
     try:
-        published = parse_receipts(read_regular_file(path, MAX_RECEIPTS_BYTES))
+        parse_division(raw)
+    except VerificationError as error:
+        raise VerificationError(f"{file}: {error.message}{kind_of(raw)}", _POOL_DATA) from error
+    return raw
+
+
+def compare_receipts(report: AuditReport, evidence: Evidence, published: Sequence[PublishedReceipts]) -> AuditReport:
+    """The report with what these receipts show."""
+    return with_receipts(report, evidence, published) if published else report
+
+
+def read_receipts(path: Path) -> PublishedReceipts:
+    """The receipts in a file, each signed by the peer that it names. Raises: VerificationError, StorageError."""
+    try:
+        raw = read_regular_file(path, MAX_RECEIPTS_BYTES)
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}", _RECEIPTS) from error
+    try:
+        published = parse_receipts(raw)
+    except VerificationError as error:
+        raise VerificationError(f"{path}: {error.message}{kind_of(raw)}", _RECEIPTS) from error
     for receipt, signature in zip(published.receipts, published.signatures, strict=True):
         verify_bytes(published.peer_id, RECEIPT_CONTEXT + receipt.payload(), signature)
     return published
@@ -106,7 +122,7 @@ def _read_receipts(path: Path) -> PublishedReceipts:
 def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: Path | None) -> dict[str, str]:
     """Write the report file, signed if there is a key; returns its digest, root and signer.
 
-    Raises: StorageError (also when the file exists), UsageError (not a key).
+    Raises: RefusedError (the file exists), StorageError, UsageError (not a key).
     """
     body = json.loads(canonical_bytes({"evidence": to_document(evidence), "report": report.to_dict()}))
     seal = {"digest": _digest(body), "root": _root(body["report"]), "signer": "", "signature": ""}
@@ -116,6 +132,8 @@ def write_report(report: AuditReport, evidence: Evidence, path: Path, key_path: 
     try:
         with path.open("xb") as file:
             file.write(canonical_bytes({"format": FORMAT, **seal, **body}) + b"\n")
+    except FileExistsError as error:
+        raise already_there(path, "choose another --report FILE") from error
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --report FILE") from error
     return seal
@@ -150,8 +168,10 @@ def _checked_seal(body: dict[str, Any]) -> Account | None:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    raw = b""
     try:
-        body = parse_json(read_regular_file(path, MAX_REPORT_BYTES))
+        raw = read_regular_file(path, MAX_REPORT_BYTES)
+        body = parse_json(raw)
         if body["format"] != FORMAT or set(body) != {
             "format",
             "digest",
@@ -161,13 +181,14 @@ def _read(path: Path) -> dict[str, Any]:
             "evidence",
             "report",
         }:
-            raise ValueError("unknown format")
+            raise MalformedError("its format is unknown")
         if not isinstance(body["report"], dict) or not all(isinstance(body["report"][name], list) for name in _ROWS):
-            raise ValueError("no rows")
+            raise MalformedError("it has no rows")
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise VerificationError(f"{path} is not an audit report: {error}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}", _REPORT) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        told = kind_of(raw) or f": {why_malformed(error)}"
+        raise VerificationError(f"{path} is not a report of an audit{told}", _REPORT) from error
     return dict(body)
 
 

@@ -21,7 +21,7 @@ from viz_node.errors import (
     UsageError,
     VerificationError,
 )
-from viz_node.files import read_regular_file, write_whole
+from viz_node.files import kind_of, read_regular_file, write_whole
 from viz_node.storage.store import Store
 
 TEST_MONEY = 1_000 * 10**6
@@ -106,7 +106,10 @@ def read_deployment(path: Path) -> Deployment:
         raw = read_regular_file(path, MAX_DEPLOYMENT_BYTES)
     except OSError as error:
         raise NotFoundError(f"cannot read {path}: {error.strerror}", "name the market's deployment file") from error
-    return parse_deployment(raw)
+    try:
+        return parse_deployment(raw)
+    except VerificationError as error:
+        raise VerificationError(f"{path}: {error.message}{kind_of(raw)}", error.hint) from error
 
 
 def _check(chain: Chain) -> None:

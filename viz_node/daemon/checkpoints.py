@@ -13,12 +13,12 @@ from pathlib import Path
 from viz_node.audit import Checkpoint, Examination, checkpoint_of
 from viz_node.audit.checkpoint import FORMAT, MOST_CHECKPOINT_BYTES, encode_checkpoint, parse_checkpoint
 from viz_node.domain.ids import parse_account
-from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError
-from viz_node.files import read_regular_file, write_whole
+from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError, already_there
+from viz_node.files import kind_of, read_regular_file, write_whole
 from viz_node.identity.signatures import account_of, recover_account, sign_as_account
 
 MAX_KEY_BYTES = 1024
-_KEY_HINT = "a file with the 64 hex digits of a secp256k1 key"
+_KEY_HINT = "name a file with the 64 hex digits of a secp256k1 key"
 
 
 def read_checkpoint(path: Path, own_key: Path, signers: Sequence[str]) -> Checkpoint:
@@ -26,11 +26,7 @@ def read_checkpoint(path: Path, own_key: Path, signers: Sequence[str]) -> Checkp
 
     Raises: VerificationError, UsageError, StorageError.
     """
-    try:
-        found, signature = parse_checkpoint(read_regular_file(path, MOST_CHECKPOINT_BYTES))
-    except OSError as error:
-        hint = "write one: viz-node audit --checkpoint FILE"
-        raise StorageError(f"cannot read {path}: {error.strerror}", hint) from error
+    found, signature = _read(path)
     if recover_account(found.statement.signed_text(), signature) != found.signer:
         raise VerificationError("the checkpoint is not signed by the account that it names")
     trusted = {parse_account(text) for text in signers}
@@ -42,6 +38,29 @@ def read_checkpoint(path: Path, own_key: Path, signers: Sequence[str]) -> Checkp
             f"trust it for all before its block with --signer {strangers[0]}, or run a full audit",
         )
     return found
+
+
+def _read(path: Path) -> tuple[Checkpoint, str]:
+    try:
+        raw = read_regular_file(path, MOST_CHECKPOINT_BYTES)
+    except OSError as error:
+        hint = "write one: viz-node audit --rpc-url URL --deployment FILE --checkpoint FILE"
+        raise StorageError(f"cannot read {path}: {error.strerror}", hint) from error
+    try:
+        return parse_checkpoint(raw)
+    except VerificationError as error:
+        is_checkpoint = FORMAT.encode() in raw.partition(b"\n")[0]
+        raise VerificationError(
+            f"{path}: {error.message}{'' if is_checkpoint else kind_of(raw)}", error.hint
+        ) from error
+
+
+def check_targets(report: Path | None, checkpoint: Path | None) -> None:
+    """Before an audit that may take long. Raises: RefusedError if one of the files may not be written."""
+    if report is not None and os.path.lexists(report):
+        raise already_there(report, "choose another --report FILE")
+    if checkpoint is not None:
+        check_target(checkpoint)
 
 
 def check_target(path: Path) -> None:
@@ -91,7 +110,7 @@ def read_key(path: Path) -> bytes:
             raise UsageError(f"{path} may be read by others", f"chmod 600 {path}")
         key = bytes.fromhex(read_regular_file(path, MAX_KEY_BYTES).decode().strip().removeprefix("0x"))
     except OSError as error:
-        raise StorageError(f"cannot read {path}: {error.strerror}") from error
+        raise StorageError(f"cannot read {path}: {error.strerror}", _KEY_HINT) from error
     except ValueError as error:
         raise UsageError(f"{path} holds no key", _KEY_HINT) from error
     if len(key) != 32:

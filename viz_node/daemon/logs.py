@@ -13,6 +13,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import TextIO
 
+from viz_node.domain.counting import counted
 from viz_node.domain.plain_text import one_line, several_lines
 from viz_node.errors import NotFoundError, StorageError
 
@@ -44,7 +45,9 @@ class Folding(logging.Filter):
             self._minute, self._all = minute, 0
             self._seen.clear()
             if self._left_out:
-                record.msg = f"{record.getMessage()} ({self._left_out} lines of the minutes before were left out)"
+                record.msg = (
+                    f"{record.getMessage()} ({counted(self._left_out, 'line')} of the minutes before were left out)"
+                )
                 record.args, self._left_out = (), 0
         kind = (record.name, record.levelno, str(record.msg)[:200])
         if self._all >= PER_MINUTE or self._seen[kind] >= PER_KIND:

@@ -29,7 +29,7 @@ from viz_node.daemon.signers import make_signer, with_account
 from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.health import Check, Health
 from viz_node.domain.ids import Account
-from viz_node.errors import RefusedError, StorageError, VerificationError
+from viz_node.errors import RefusedError, StorageError, VerificationError, already_there
 from viz_node.files import write_whole
 from viz_node.storage.home import open_home, private_directory
 
@@ -100,7 +100,7 @@ def open_deployer(home: Path, rpc_url: str, out: Path) -> Iterator[Deployer]:
     Raises: LockedError (a node runs there), RefusedError (`out` exists), and as `unlock` and `with_account`.
     """
     if out.exists():
-        raise RefusedError(f"{out} exists already", "name another --out, or check it: viz-node market check FILE")
+        raise already_there(out, f"name another --out, or check it: viz-node market check {out} --rpc-url URL")
     with open_home(home):
         config = load_config(home)
         private_directory(home, KEYSTORE.parent.name)

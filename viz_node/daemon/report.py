@@ -21,7 +21,7 @@ from viz_node.daemon.clock import now
 from viz_node.daemon.config import describe_config, load_config, secret_values
 from viz_node.daemon.logs import last_lines
 from viz_node.domain.job import JobState
-from viz_node.errors import StorageError, VizNodeError
+from viz_node.errors import StorageError, VizNodeError, already_there
 from viz_node.storage.peek import Glance, glance
 
 LOG_LINES = 400
@@ -91,7 +91,7 @@ def _host_of(rest: str) -> str:
 
 
 def write_report(home: Path, checks: list[dict[str, Any]], target: Path) -> None:
-    """Write the file, which must not exist yet, mode 0600. Raises: StorageError."""
+    """Write the file, which must not exist yet, mode 0600. Raises: RefusedError (it exists), StorageError."""
     state = _state(home)
     redactor = Redactor(_private_words(home, state))
     body = {
@@ -106,6 +106,8 @@ def write_report(home: Path, checks: list[dict[str, Any]], target: Path) -> None
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(json.dumps(body, indent=1, ensure_ascii=False) + "\n")
+    except FileExistsError as error:
+        raise already_there(target, "choose another --report FILE") from error
     except OSError as error:
         raise StorageError(f"cannot write {target}: {error.strerror}", "choose another --report FILE") from error
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from viz_node.domain.ids import AdapterId, PeerId, is_hex_digest
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import VerificationError
 
 SIGNING_CONTEXT = b"viz-node/announcement/1\0"
@@ -53,20 +53,20 @@ def parse_announcement(raw: bytes, now: int) -> SignedAnnouncement:
         announcement = Announcement(**{**body, "addresses": tuple(body["addresses"])})
         signed = SignedAnnouncement(announcement, bytes.fromhex(envelope["signature"]))
         if signed.to_bytes() != raw:
-            raise ValueError("not in canonical form")
+            raise MalformedError("not in canonical form")
         _check_limits(announcement, now)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise VerificationError(f"the announcement is malformed: {error}") from error
+        raise VerificationError(f"the announcement is malformed: {why_malformed(error)}") from error
     return signed
 
 
 def _check_limits(item: Announcement, now: int) -> None:
     texts: list[Any] = [item.peer_id, item.name, item.base_model, *item.addresses]
     if not is_hex_digest(item.adapter_id):
-        raise ValueError("the adapter id is not 64 hex digits")
+        raise MalformedError("the adapter id is not 64 hex digits")
     if not all(isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable() for text in texts):
-        raise ValueError("a text is empty, too long or not printable")
+        raise MalformedError("a text is empty, too long or not printable")
     if not all(type(number) is int and 0 <= number < 2**53 for number in (item.sequence, item.expires)):
-        raise ValueError("a number is out of range")
+        raise MalformedError("a number is out of range")
     if len(item.addresses) > 8 or not now < item.expires <= now + MAX_LIFETIME_SECONDS:
-        raise ValueError("it has expired, or lives too long, or has too many addresses")
+        raise MalformedError("it has expired, or lives too long, or has too many addresses")

@@ -5,6 +5,7 @@ import re
 from dataclasses import asdict, dataclass
 
 from viz_node.domain.ids import Account, parse_account
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
 
 MAX_DEPLOYMENT_BYTES = 4096
@@ -36,28 +37,28 @@ def parse_deployment(raw: bytes) -> Deployment:
     if len(raw) > MAX_DEPLOYMENT_BYTES:
         raise VerificationError("the deployment file is larger than 4096 bytes")
     try:
-        body = json.loads(raw)
+        body = parse_json(raw)
         if "version" in body:  # another version may have other fields
             _check_version(body["version"])
         found = Deployment(**{"version": _FIRST_VERSION} | body)
         numbers = found.chain_id, found.block
         if not all(type(number) is int and 0 <= number < 2**63 for number in numbers):
-            raise ValueError("a number is out of range")
+            raise MalformedError("a number is out of range")
         if _DIGEST.fullmatch(found.code_digest) is None:
-            raise ValueError("code_digest is not 64 hex digits")
+            raise MalformedError("code_digest is not 64 hex digits")
         _check_version(found.version)
         return Deployment(
             found.chain_id, parse_account(found.market), parse_account(found.token), found.block, found.code_digest
         )
     except (ValueError, TypeError, AttributeError, RecursionError, UsageError) as error:
         raise VerificationError(
-            f"the deployment file is malformed: {error}", "ask its publisher for a new one"
+            f"the deployment file is malformed: {why_malformed(error)}", "ask its publisher for a new one"
         ) from error
 
 
 def _check_version(version: object) -> None:
     if type(version) is not int:
-        raise ValueError("the version is not a number")
+        raise MalformedError("the version is not a number")
     if version != MARKET_VERSION:
         raise VerificationError(
             f"the market is of version {version}, and this program speaks version {MARKET_VERSION}",

@@ -26,7 +26,7 @@ from viz_node.domain.pool import (
     text_of,
     translated,
 )
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json
 from viz_node.errors import VerificationError
 
 DIVISION_FORMAT = "viz-node/pool-division/2"
@@ -163,7 +163,7 @@ def parse_division(raw: bytes) -> Division:
 
     def parse() -> Division:
         if len(raw) > MAX_DIVISION_BYTES:
-            raise ValueError("too large")
+            raise MalformedError("too large")
         body = parse_json(raw)
         place = text_of(body["place"])
         division = Division(
@@ -178,7 +178,7 @@ def parse_division(raw: bytes) -> Division:
         _check_order([member.adapter for member in division.members])
         _check_order([place_of(statement) for statement in division.statements])
         if division.payload() != raw:
-            raise ValueError("not in canonical form")
+            raise MalformedError("not in canonical form")
         return division
 
     return translated(parse, "the pool's data is malformed")
@@ -191,7 +191,7 @@ def _periods_of(body: Any) -> tuple[int, int]:
 
 def _check_order(keys: Sequence[Any]) -> None:
     if any(first >= second for first, second in pairwise(keys)):
-        raise ValueError("a row stands twice or out of order")
+        raise MalformedError("a row stands twice or out of order")
 
 
 def _by_split(uses: Mapping[int, int], split_by_adapter: Mapping[int, int]) -> Uses:

@@ -14,7 +14,7 @@ from typing import Any
 from viz_node.domain.ids import Account, AdapterId, BasisPoints, PeerId, WorkId, is_hex_digest, parse_account
 from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
 
 FORMAT = "viz-node/manifest/1"
@@ -108,10 +108,10 @@ def parse_manifest(payload: bytes) -> AdapterManifest:
         body = parse_json(payload)
         manifest = _manifest_from(body)
         if manifest.payload() != payload:
-            raise ValueError("not in canonical form")
+            raise MalformedError("not in canonical form")
         _check_limits(manifest)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"the manifest is malformed: {error}") from error
+        raise VerificationError(f"the manifest is malformed: {why_malformed(error)}") from error
     return manifest
 
 
@@ -145,12 +145,12 @@ def _check_limits(manifest: AdapterManifest) -> None:
     facts = [*manifest.training.items(), *manifest.evaluation.items()]
     texts = [manifest.name, manifest.peer_id, manifest.base_model.name]
     if not all(is_hex_digest(digest) for digest in digests):
-        raise ValueError("a digest is not 64 hex digits")
+        raise MalformedError("a digest is not 64 hex digits")
     if not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
-        raise ValueError("a number is out of range")
+        raise MalformedError("a number is out of range")
     if not all(isinstance(key, str) and (type(value) is int or isinstance(value, str)) for key, value in facts):
-        raise ValueError("training and evaluation hold text and integers only")
+        raise MalformedError("training and evaluation hold text and integers only")
     if not all(isinstance(text, str) and 0 < len(text) <= 200 and text.isprintable() for text in texts):
-        raise ValueError("a name is empty, too long or not printable")
+        raise MalformedError("a name is empty, too long or not printable")
     if tuple(entry.name for entry in manifest.files) != FILE_NAMES:
-        raise ValueError(f"the files must be {', '.join(FILE_NAMES)}")
+        raise MalformedError(f"the files must be {', '.join(FILE_NAMES)}")

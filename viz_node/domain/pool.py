@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from viz_node.domain.distribution import PoolRule
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, TokenAmount, parse_account
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
 
 RULES_FORMAT = "viz-node/pool-rules/1"
@@ -212,7 +212,7 @@ def parse_rules(raw: bytes) -> PoolRules:
     def parse() -> PoolRules:
         rules = rules_of(_object(raw, MAX_RULES_BYTES))
         if rules.payload() != raw:
-            raise ValueError("not in canonical form")
+            raise MalformedError("not in canonical form")
         return rules
 
     return translated(parse, "the pool's rules are malformed")
@@ -236,7 +236,7 @@ def parse_statement(body: Any, place: str) -> UseStatement:
 def rules_of(body: Any) -> PoolRules:
     """Rules from JSON. Raises: ValueError, TypeError, KeyError, UsageError."""
     if body["format"] != RULES_FORMAT:
-        raise ValueError("unknown format")
+        raise MalformedError("unknown format")
     fields = {name: value for name, value in body.items() if name != "format"}
     rules = PoolRules(**fields | {"rule": PoolRule(body["rule"])})
     for text in (rules.name, rules.operator_peer, rules.challenger_peer):
@@ -260,7 +260,7 @@ def statement_of(body: Any, place: str) -> UseStatement:
     statement = UseStatement(place=place, **body | {"uses": counts_of(body["uses"])})
     number_of(statement.period, 0)
     if not 1 <= len(statement.uses) <= MAX_ADAPTERS_USED:
-        raise ValueError(f"a statement names 1 to {MAX_ADAPTERS_USED} adapters")
+        raise MalformedError(f"a statement names 1 to {MAX_ADAPTERS_USED} adapters")
     _check_signer(statement.holder, statement.signature)
     return statement
 
@@ -269,21 +269,21 @@ def counts_of(body: Any) -> dict[int, int]:
     """Counts above zero by number above zero, from JSON, ascending. Raises: ValueError, TypeError."""
     counts = {number_of(int(key), 1): number_of(count, 1, 2**128) for key, count in body.items()}
     if [str(key) for key in counts] != list(body):
-        raise ValueError("a key is not a number in its usual form")
+        raise MalformedError("a key is not a number in its usual form")
     return dict(sorted(counts.items()))
 
 
 def text_of(value: Any) -> str:
     """A short printable text. Raises: ValueError."""
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 200:
-        raise ValueError("a text is missing, too long or not printable")
+        raise MalformedError("a text is missing, too long or not printable")
     return value
 
 
 def number_of(value: Any, least: int, end: int = _LARGEST) -> int:
     """A whole number from `least` and below `end`. Raises: ValueError."""
     if type(value) is not int or not least <= value < end:
-        raise ValueError("a number is out of range")
+        raise MalformedError("a number is out of range")
     return value
 
 
@@ -292,17 +292,17 @@ def translated(parse: Callable[[], _T], message: str) -> _T:
     try:
         return parse()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"{message}: {error}") from error
+        raise VerificationError(f"{message}: {why_malformed(error)}") from error
 
 
 def _check_signer(account: Any, signature: Any) -> None:
     if not isinstance(signature, str) or _SIGNATURE.fullmatch(signature) is None:
-        raise ValueError("a signature is missing, too long or not hex")
+        raise MalformedError("a signature is missing, too long or not hex")
     if parse_account(account) != account:
-        raise ValueError("an account is malformed")
+        raise MalformedError("an account is malformed")
 
 
 def _object(raw: bytes, limit: int) -> dict[str, Any]:
     if len(raw) > limit:
-        raise ValueError("too large")
+        raise MalformedError("too large")
     return dict(parse_json(raw))

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 from viz_node.domain.ids import is_hex_digest
-from viz_node.domain.strict_json import parse_json
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
 
 RECEIPT_FORMAT = "viz-node/use-receipt/1"
@@ -191,7 +191,7 @@ def parse_use_answer(raw: bytes) -> UseAnswer:
         body = _object(raw, 2 * MAX_ANSWER_BYTES)
         answer = UseAnswer(body["text"], UseReceipt(**body["receipt"]), bytes.fromhex(body["signature"]))
         if len(answer.text.encode()) > MAX_ANSWER_BYTES or text_digest(answer.text) != answer.receipt.answer:
-            raise ValueError("the text is not that of the receipt")
+            raise MalformedError("the text is not that of the receipt")
         return answer
 
     return _translated(parse, "the answer to a use is malformed")
@@ -203,7 +203,7 @@ def parse_receipts(raw: bytes) -> PublishedReceipts:
     def parse() -> PublishedReceipts:
         body = _object(raw, MAX_RECEIPTS_BYTES)
         if body.pop("format") != RECEIPTS_FORMAT or set(body) != {"peer_id", "receipts"}:
-            raise ValueError("unknown format")
+            raise MalformedError("unknown format")
         signatures = tuple(bytes.fromhex(row.pop("signature")) for row in body["receipts"])
         receipts = tuple(_checked(UseReceipt(**row)) for row in body["receipts"])
         return PublishedReceipts(str(body["peer_id"]), receipts, signatures)
@@ -215,9 +215,9 @@ def _checked(receipt: UseReceipt) -> UseReceipt:
     digests = (receipt.market, receipt.adapter_id, receipt.request, receipt.answer)
     numbers = (receipt.channel, receipt.uses)
     if not all(isinstance(digest, str) and is_hex_digest(digest) for digest in digests):
-        raise ValueError("a digest is malformed")
+        raise MalformedError("a digest is malformed")
     if not all(type(number) is int and 0 < number < _LARGEST for number in numbers):
-        raise ValueError("a number is malformed")
+        raise MalformedError("a number is malformed")
     return receipt
 
 
@@ -228,7 +228,7 @@ def text_digest(text: str) -> str:
 
 def _object(raw: bytes, limit: int) -> dict[str, Any]:
     if len(raw) > limit:
-        raise ValueError("too large")
+        raise MalformedError("too large")
     return dict(parse_json(raw))
 
 
@@ -236,7 +236,7 @@ def _translated(parse: Callable[[], _T], message: str) -> _T:
     try:
         return parse()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"{message}: {error}") from error
+        raise VerificationError(f"{message}: {why_malformed(error)}") from error
 
 
 def _node(left: bytes, right: bytes) -> bytes:

@@ -8,7 +8,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from viz_node.errors import RefusedError, UsageError, VerificationError
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
+from viz_node.errors import UsageError, VerificationError, already_there
 from viz_node.files import write_whole
 from viz_node.identity.keystore import (
     NodeKeys,
@@ -37,7 +38,7 @@ def write_backup(path: Path, keys: NodeKeys, passphrase: str) -> None:
     """Write a new file, mode 0600. Raises: UsageError (weak passphrase), RefusedError (it exists), StorageError."""
     require_strong(passphrase)
     if path.exists() or path.is_symlink():
-        raise RefusedError(f"{path} exists already", "name a new file")
+        raise already_there(path, "name a new file")
     sealed = seal_keys(keys, passphrase, strong=True)
     write_whole(path, as_text({"format": FORMAT, "keys": sealed, "sha256": _checksum(sealed)}), is_new=True)
 
@@ -46,14 +47,15 @@ def open_backup(path: Path, passphrase: str) -> NodeKeys:
     """The keys. Raises: VerificationError (damaged, or no backup), PassphraseError, StorageError."""
     raw = read_bounded(path)
     try:
-        body = json.loads(raw)
+        body = parse_json(raw)
         if not isinstance(body, dict) or set(body) != {"format", "keys", "sha256"} or body["format"] != FORMAT:
-            raise ValueError("its fields are not those of a backup")
+            raise MalformedError("its fields are not those of a backup")
         sealed = parse_sealed_keys(body["keys"])
         if body["sha256"] != _checksum(sealed):
-            raise ValueError("its checksum does not match")
+            raise MalformedError("its checksum does not match")
     except (ValueError, TypeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"{path} is not a backup, or is damaged: {error}", "take another copy") from error
+        told = f"{path} is not a backup, or is damaged: {why_malformed(error)}"
+        raise VerificationError(told, "take another copy") from error
     return open_sealed_keys(sealed, passphrase, str(path))
 
 

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from viz_node.domain.ids import Account, PeerId, parse_account
+from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import PassphraseError, RefusedError, StorageError, UsageError, VerificationError
 from viz_node.files import read_regular_file, write_whole
 from viz_node.identity.signatures import account_of, ed25519_public, peer_id_of
@@ -160,21 +161,23 @@ def read_bounded(path: Path) -> bytes:
 def _read(path: Path) -> dict[str, Any]:
     raw = read_bounded(path)
     try:
-        return parse_sealed_keys(json.loads(raw))
+        return parse_sealed_keys(parse_json(raw))
     except (ValueError, KeyError, TypeError, RecursionError, UsageError) as error:
-        raise VerificationError(f"{path} is not a keystore: {error}", "restore it from its backup") from error
+        raise VerificationError(
+            f"{path} is not a keystore: {why_malformed(error)}", "restore it from its backup"
+        ) from error
 
 
 def parse_sealed_keys(body: Any) -> dict[str, Any]:
     """Check the shape of a keystore's JSON object. Raises: ValueError, UsageError."""
     expected = {"format": str, "account": str, "peer_id": str, "cost": int, "salt": str, "nonce": str, "sealed": str}
     if not isinstance(body, dict) or {key: type(value) for key, value in body.items()} != expected:
-        raise ValueError("its fields are not those of a keystore")
+        raise MalformedError("its fields are not those of a keystore")
     if body["format"] != FORMAT or body["cost"] not in (LIGHT_COST, STRONG_COST):
-        raise ValueError("its format or its cost is unknown")
+        raise MalformedError("its format or its cost is unknown")
     sizes = [len(base64.b64decode(body[name], validate=True)) for name in ("salt", "nonce", "sealed")]
     if sizes != [32, 12, 32 * len(_KEY_NAMES) + 16]:
-        raise ValueError("a field has the wrong size")
+        raise MalformedError("a field has the wrong size")
     if parse_account(body["account"]) != body["account"]:
-        raise ValueError("the account is not in lower case")
+        raise MalformedError("the account is not in lower case")
     return body

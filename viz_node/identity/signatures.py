@@ -4,6 +4,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from viz_node.domain.ids import Account, PeerId, parse_account
+from viz_node.domain.strict_json import MalformedError
 from viz_node.errors import UsageError, VerificationError
 
 _ALPHABET = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
@@ -86,7 +87,7 @@ def recover_account(text: str, signature: str) -> Account:
     try:
         raw = bytes.fromhex(signature.removeprefix("0x"))
         if len(raw) != 65:
-            raise ValueError("a signature has 65 bytes")
+            raise MalformedError("a signature has 65 bytes")
         return parse_account(EthAccount.recover_message(encode_defunct(text=text), signature=raw))
     except Exception as error:  # eth_keys and eth_account share no base class for bad signatures
-        raise VerificationError(f"not an account's signature: {error}") from error
+        raise VerificationError("this is not an account's signature") from error

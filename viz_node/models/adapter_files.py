@@ -19,7 +19,7 @@ from typing import Any
 
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.training import FileFacts
-from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.errors import StorageError, UsageError, VerificationError, already_there
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
@@ -107,11 +107,11 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
     """Copy a checked adapter to a new folder that PEFT opens; returns the facts of its files by name.
 
     The folder is there whole or not at all, and nothing that was there before is touched.
-    Raises: VerificationError (not an adapter), UsageError (the destination exists), StorageError.
+    Raises: VerificationError (not an adapter), RefusedError (the destination exists), StorageError.
     """
     facts = check_adapter(directory)
     if os.path.lexists(destination):
-        raise UsageError(f"{destination} exists", "export to a folder that does not exist yet")
+        raise already_there(destination, "export to a folder that does not exist yet")
     made: Path | None = None
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from viz_node.daemon.secrets import unlock
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.work import Rights, Work
-from viz_node.errors import StorageError
+from viz_node.errors import RefusedError
 from viz_node.storage.home import open_home, private_directory
 from viz_node.storage.store import Store
 
@@ -168,7 +168,7 @@ def test_write_report__secrets_planted_everywhere__none_is_in_it(home: Path, mon
     assert body["log"][-2:] == ["  viz_node/daemon/run.py:5 start", "ValueError"]
     assert body["jobs"][0]["error"].startswith("StorageError: cannot read <path>: No such file")
     assert {"viz-node", "python", "libp2p"} <= set(body["versions"])
-    with pytest.raises(StorageError, match="File exists"):
+    with pytest.raises(RefusedError, match="exists already"):
         write_report(home, [], target)
 
 

@@ -17,11 +17,11 @@ def test_parse_json__ordinary_object__read() -> None:
         (b'{"a":1,"a":2}', "twice"),
         (b"[NaN]", "not a JSON number"),
         (b"[-Infinity]", "not a JSON number"),
-        (b"\xff", "invalid start byte"),
-        (b"", "Expecting value"),
-        (b"[1", "delimiter"),
+        (b"\xff", "it is not UTF-8 text"),
+        (b"", "it is empty"),
+        (b"[1", "it is not JSON"),
         (b'["' + b"]" * 500 + b'", ' + b"[" * 200, "nested too deeply"),
-        (b'"' + b'\\"' * 500_000, "Unterminated string"),
+        (b'"' + b'\\"' * 500_000, "it is not JSON"),
     ],
 )
 def test_parse_json__not_strict__refused(raw: bytes, reason: str) -> None:
@@ -45,6 +45,6 @@ def test_parse_json__nesting__bounded_whatever_the_recursion_limit() -> None:
 
 def test_parse_json__half_characters__refused_unless_the_caller_judges_them() -> None:
     assert parse_json(rb'["\ud83d\ude00", "\\ud800"]') == ["\U0001f600", r"\ud800"]
-    with pytest.raises(ValueError, match="surrogates"):
+    with pytest.raises(ValueError, match="half a character"):
         parse_json(rb'{"a": ["x\uDCfc"]}')
     assert parse_json(rb'["\udcfc"]', may_hold_halves=True) == ["\udcfc"]

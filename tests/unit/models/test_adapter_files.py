@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viz_node.errors import StorageError, UsageError, VerificationError
+from viz_node.errors import RefusedError, StorageError, UsageError, VerificationError
 from viz_node.models.adapter_files import (
     CONFIG_NAME,
     WEIGHTS_NAME,
@@ -243,8 +243,8 @@ def test_export_adapter__checked_folder__same_digest(adapter: Path, tmp_path: Pa
     assert adapter_digest(tmp_path / "exported") == adapter_digest(adapter)
 
 
-def test_export_adapter__existing_destination__usage_error(adapter: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError):
+def test_export_adapter__existing_destination__refused(adapter: Path, tmp_path: Path) -> None:
+    with pytest.raises(RefusedError):
         export_adapter(adapter, tmp_path)
 
 
@@ -257,7 +257,7 @@ def test_export_adapter__folders_and_links_of_others__are_left_alone(adapter: Pa
     assert (beside / "mine.txt").read_text() == "mine"
     for taken in ("exported", "link"):
         before = adapter_digest(tmp_path / "exported")
-        with pytest.raises(UsageError, match="exists"):
+        with pytest.raises(RefusedError, match="exists"):
             export_adapter(adapter, tmp_path / taken)
         assert adapter_digest(tmp_path / "exported") == before
     assert (tmp_path / "link").is_symlink()

@@ -16,6 +16,7 @@ from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.channel import Channel
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, TokenAmount, format_amount
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.transaction import Call
@@ -104,7 +105,7 @@ class ChannelsGateway(MarketReader):
         rows = [(v.channel, v.uses, v.usage_root, signature[:32], signature[32:]) for v, signature in vouchers]
         if len(rows) == 1:
             return self._to_market(f"redeem the voucher of channel {rows[0][0]}", "redeem", rows[0])
-        return self._to_market(f"redeem the vouchers of {len(rows)} channels", "redeemMany", rows)
+        return self._to_market(f"redeem the vouchers of {counted(len(rows), 'channel')}", "redeemMany", rows)
 
     def prepare_ask_close(self, number: int) -> Call:
         """Shorten the life of the sender's channel to the close window."""

@@ -21,6 +21,7 @@ from viz_node.chain.gateway.index import SETTLED_DEPTH, Fold, Topics
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log, read_logs
 from viz_node.chain.node.rpc import to_hex, to_int
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.order import Delivery, Order, OrderState, OrderTerms
 from viz_node.domain.purchase import NewOrder
@@ -158,7 +159,7 @@ class EscrowGateway(MarketReader):
         if len(rows) == 1:
             return self._to_market(f"settle order {rows[0][0]}", "settle", *rows[0])
         columns = [list(column) for column in zip(*rows, strict=True)]
-        return self._to_market(f"settle {len(rows)} orders", "settleMany", *columns)
+        return self._to_market(f"settle {counted(len(rows), 'order')}", "settleMany", *columns)
 
     def prepare_refund(self, order: Order) -> Call:
         """Send the money of an order that was not delivered in time back to its payer."""

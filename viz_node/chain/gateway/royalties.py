@@ -6,6 +6,7 @@ from viz_node.chain.contract.companions import SplitTable, split_table_of
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import split_proof, split_root
 from viz_node.chain.gateway.reader import MarketReader, View
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.royalty import Royalty, split_recipient
 from viz_node.domain.statement import SplitMovement
@@ -98,7 +99,7 @@ class RoyaltyGateway(MarketReader):
     def prepare_claim_many(self, claims: Sequence[tuple[int, str]]) -> Call:
         """Several claims, each a split and an account, in one. Raises: NotFoundError, VerificationError."""
         rows = [self._claim(split_id, account) for split_id, account in claims]
-        return self._to_market(f"claim from {len(rows)} splits", "claimMany", rows)
+        return self._to_market(f"claim from {counted(len(rows), 'split')}", "claimMany", rows)
 
     def _claim(self, split_id: int, account: str) -> tuple[int, str, int, list[bytes]]:
         shares = self.split_shares(split_id)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import click
 
 from viz_node.cli.audit_report import print_report
+from viz_node.cli.options import AccountName, BlockName, RpcUrl
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 from viz_node.errors import VizNodeError
 
@@ -32,6 +33,7 @@ class AuditCommand(click.Command):
     "rpc_urls",
     required=True,
     multiple=True,
+    type=RpcUrl(),
     metavar="URL",
     help="Any node of the chain; its answers are checked. Give two or more, and they must name the same block.",
 )
@@ -43,7 +45,9 @@ class AuditCommand(click.Command):
     metavar="FILE",
     help="Chain id, contract addresses and code digest.",
 )
-@click.option("--block", default="finalized", show_default=True, help="finalized, safe, latest or a number.")
+@click.option(
+    "--block", type=BlockName(), default="finalized", show_default=True, help="finalized, safe, latest or a number."
+)
 @click.option(
     "--pool-data",
     multiple=True,
@@ -75,6 +79,7 @@ class AuditCommand(click.Command):
     "--signer",
     "signers",
     multiple=True,
+    type=AccountName(),
     metavar="ACCOUNT",
     help="Trust a checkpoint that another auditor's ACCOUNT signed. May be repeated.",
 )
@@ -97,20 +102,24 @@ def audit_command(
     Exit status: 0 if all holds, 1 with a table of what does not, 2 if the audit could not run.
     """
     terminal.failure_status.append(NOT_RUN_STATUS)
-    from viz_node.daemon.audit import compare_receipts, run_examination, write_report
-    from viz_node.daemon.checkpoints import check_target, read_checkpoint, write_checkpoint
+    from viz_node.daemon.audit import compare_receipts, read_receipts, run_examination, write_report
+    from viz_node.daemon.checkpoints import check_targets, read_checkpoint, read_key, write_checkpoint
 
     receipts, since, signers = asked.pop("receipts"), asked.pop("since"), asked.pop("signers")
     _check_options(report, checkpoint, key, since)
+    if signers and since is None:
+        raise click.UsageError("--signer trusts the checkpoint of --since FILE, which is not given")
     own_key = key or Path(click.get_app_dir("viz-node")) / OWN_KEY
-    if checkpoint is not None:
-        check_target(checkpoint)
+    check_targets(report, checkpoint)
+    if key is not None and (report is not None or key.exists()):
+        read_key(key)
+    published = [read_receipts(path) for path in receipts]
     start = None if since is None else read_checkpoint(since, own_key, signers)
     found = run_examination(start=start, **asked)
     files: dict[str, Any] = {}
     if report is not None:
         files["file"] = {"path": str(report), **write_report(found.report, found.evidence, report, key)}
-    result = compare_receipts(found.report, found.evidence, receipts)
+    result = compare_receipts(found.report, found.evidence, published)
     if checkpoint is not None and result.ok:
         files["checkpoint"] = write_checkpoint(found, checkpoint, own_key)
     _print(terminal, report_body(result) | files)

@@ -8,6 +8,7 @@ import click
 
 from viz_node.cli.commands.node import FAILED_CHECK_STATUS, print_checks
 from viz_node.cli.confirm import may_spend, spending_options
+from viz_node.cli.options import RpcUrl
 from viz_node.cli.terminal import Command, Terminal, json_option, pass_terminal
 from viz_node.domain.ids import format_coin, parse_account
 from viz_node.domain.royalty import parse_percent
@@ -29,7 +30,7 @@ def market_command() -> None:
 
 def rpc_option(command: Command) -> Command:
     """Add `--rpc-url`."""
-    return click.option("--rpc-url", required=True, metavar="URL", help="A node of the chain.")(command)
+    return click.option("--rpc-url", required=True, type=RpcUrl(), metavar="URL", help="A node of the chain.")(command)
 
 
 def window_options(command: Command) -> Command:

@@ -10,7 +10,7 @@ from viz_node.domain.division import Division
 from viz_node.domain.ids import Account, format_amount, format_time
 from viz_node.domain.pool import ADOPTED, PENDING, Pool, PoolMember, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, StorageError, VizNodeError
+from viz_node.errors import ChainUnavailableError, NotFoundError, StorageError, VizNodeError, already_there
 from viz_node.ports.pools import PoolTables
 from viz_node.services.pools.credit_pool import Credits
 from viz_node.services.pools.due_division import DivisionPlans
@@ -194,7 +194,7 @@ def _write_new(directory: Path, name: str, raw: bytes) -> str:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         if path.exists() and path.read_bytes() != raw:
-            raise RefusedError(f"{path} holds something else", "choose another --out DIRECTORY")
+            raise already_there(path, "it holds something else; choose another --out DIRECTORY")
         path.write_bytes(raw)
     except OSError as error:
         raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --out DIRECTORY") from error

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.usage import PublishedReceipts, UseReceipt
-from viz_node.errors import NotFoundError, StorageError
+from viz_node.errors import NotFoundError, StorageError, already_there
 from viz_node.ports.keys import Keys
 from viz_node.ports.state import Store
 from viz_node.services.uses.paid_channels import PAID
@@ -30,6 +30,8 @@ class ReceiptFiles:
         try:
             with Path(path).open("xb") as file:
                 file.write(published.to_bytes())
+        except FileExistsError as error:
+            raise already_there(Path(path), "choose another --out FILE") from error
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --out FILE") from error
         return {"channel": number, "receipts": len(rows), "file": path}
