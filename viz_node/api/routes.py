@@ -190,7 +190,7 @@ def _to_json(value: object) -> str:
     return readable(text)
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     """The value with null for every number that JSON cannot hold."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -1,7 +1,5 @@
 """Types of options that are checked before a command does anything."""
 
-from typing import Any
-
 import click
 
 from viz_node.errors import UsageError
@@ -10,7 +8,7 @@ BLOCK_TAGS = ("finalized", "safe", "latest")
 
 
 class _Checked(click.ParamType):
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The value as it is. Raises: BadParameter."""
         try:
             return self.checked(str(value))

@@ -273,14 +273,14 @@ def counts_of(body: Any) -> dict[int, int]:
     return dict(sorted(counts.items()))
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """A short printable text. Raises: ValueError."""
     if not isinstance(value, str) or not value.isprintable() or not 0 < len(value) <= 200:
         raise MalformedError("a text is missing, too long or not printable")
     return value
 
 
-def number_of(value: Any, least: int, end: int = _LARGEST) -> int:
+def number_of(value: object, least: int, end: int = _LARGEST) -> int:
     """A whole number from `least` and below `end`. Raises: ValueError."""
     if type(value) is not int or not least <= value < end:
         raise MalformedError("a number is out of range")

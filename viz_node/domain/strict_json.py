@@ -40,7 +40,7 @@ def parse_json(raw: bytes, max_depth: int = MAX_JSON_DEPTH, may_hold_halves: boo
     return _decoded(raw, may_hold_halves)
 
 
-def _decoded(raw: bytes, may_hold_halves: bool) -> Any:
+def _decoded(raw: bytes, may_hold_halves: bool) -> object:
     try:
         value = json.loads(raw.decode(), object_pairs_hook=_object, parse_constant=_refuse_constant)
         if not may_hold_halves and _HALF_CHARACTER.search(raw):

@@ -146,7 +146,7 @@ def _data(fields: dict[str, Any]) -> bytes:
     return to_bytes(data) if isinstance(data, str) else bytes(data)
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     """Typed data as JSON: bytes as hex, numbers above 2^53 as text, which other languages read without loss."""
     if isinstance(value, dict):
         return {name: _jsonable(item) for name, item in value.items()}

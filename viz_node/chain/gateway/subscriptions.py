@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account
 from viz_node.domain.pool import MAX_AHEAD
 from viz_node.domain.transaction import Call
@@ -57,7 +58,9 @@ class SubscriptionsGateway(MarketReader):
         first = min(periods)
         wanted = sum(1 << period - first for period in set(periods))
         values = number, terms, holder, first, wanted, order_ref
-        return self._to_market(f"subscribe to pool {number} for {len(periods)} periods", "subscribe", *values)
+        return self._to_market(
+            f"subscribe to pool {number} for {counted(len(periods), 'period')}", "subscribe", *values
+        )
 
     def prepare_refund_period(self, number: int, period: int, holder: str) -> Call:
         """Send the fee of a period that was never allocated back to whoever paid it."""
