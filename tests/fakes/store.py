@@ -143,7 +143,9 @@ class MemoryStore:
         self._federations[federation.federation_id] = json.dumps(as_body(federation))
 
     def find_federation(self, federation_id: str) -> Federation:
-        return parse_federation(self._federations[_only(self._federations, federation_id, _names_of(self._federations))])
+        return parse_federation(
+            self._federations[_only(self._federations, federation_id, _names_of(self._federations))]
+        )
 
     def list_federations(self) -> list[Federation]:
         return [parse_federation(body) for body in self._federations.values()]
