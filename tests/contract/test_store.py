@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from tests.fakes.federations import new_federation
 from tests.fakes.store import MemoryStore
@@ -89,11 +90,11 @@ def test_id__in_capitals__finds_jobs_adapters_and_federations_and_a_name_its_fed
     store.save_adapter(adapter("mini", B))
     store.save_adapter(adapter("BB", A))
     for number, name in enumerate(("duo", "trio", "trio")):
-        store.save_federation(f"f{number}e", {"name": name})
+        store.save_federation(structs.replace(new_federation(f"f{number}e"), name=name))
     assert store.find_job("AB").job_id == "abcd"
     assert store.find_adapter(B.upper()).name == store.find_adapter(B[:5].upper()).name == "mini"
     assert store.find_adapter("BB").name == "BB"
-    assert store.find_federation("F0")["name"] == store.find_federation("duo")["name"] == "duo"
+    assert store.find_federation("F0").name == store.find_federation("duo").name == "duo"
     with pytest.raises(UsageError, match="more than one"):
         store.find_federation("trio")
 
