@@ -174,7 +174,7 @@ async def tell(made: Scene, teller: Member, statement: UseStatement) -> None:
 async def lie(made: Scene, change: Division) -> None:
     """The operator posts it, nobody challenges, and it is adopted."""
     through, _ = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
-    digest, uri = await made.operator.pools.desk.publish(change)
+    digest, uri = await made.operator.pools.desk.data.publish(change)
     call = made.gateway.prepare_post_root(1, through, change.totals, digest, uri)
     await made.operator.treasury.execute("lie", lambda: call, {"kind": "lie"})
     await adopted(made)

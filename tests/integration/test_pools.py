@@ -239,7 +239,7 @@ async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChai
         "rules": replace(right, rules=replace(right.rules, adapters_share=6000)),
     }
     for count, (name, lie) in enumerate(lies.items(), 1):
-        digest, uri = await desk.publish(lie)
+        digest, uri = await desk.data.publish(lie)
         call = made.gateway.prepare_post_root(1, through, lie.totals, digest, uri)
         await made.operator.treasury.execute(f"lie:{name}", lambda call=call: call, {"kind": "lie"})
         await made.watch(made.challenger)
@@ -297,7 +297,7 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
     made.pass_time(3601)
     await made.watch(made.operator, made.challenger)
     assert made.root_states() == ["pending"]
-    division = await made.operator.pools.desk.division(gateway.pool(1), gateway.posted_roots(1)[0])
+    division = await made.operator.pools.desk.data.division(gateway.pool(1), gateway.posted_roots(1)[0])
     assert [item.uses for item in division.statements] == [{1: 1}]
 
     made.pass_time(DAY)
@@ -346,7 +346,7 @@ async def test_statement__only_the_challenger_has_it__the_operator_asks_for_it(c
     made.operator.network.is_up = True
     made.pass_time(3601)
     await made.watch(made.operator, made.challenger)
-    division = await made.operator.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
+    division = await made.operator.pools.desk.data.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
     assert [item.uses for item in division.statements] == [{1: 1}]
     assert made.root_states() == ["pending"]
 
@@ -363,7 +363,7 @@ async def adopted(chain: DevChain, tmp_path: Path) -> Scene:
 async def test_credit__costs_more_than_a_tenth__waits_for_its_last_month(chain: DevChain, tmp_path: Path) -> None:
     made = await adopted(chain, tmp_path)
     ann = made.owners[0]
-    await ann.pools.desk.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
+    await ann.pools.desk.data.division(made.gateway.pool(1), made.gateway.posted_roots(1)[0])
     (due,) = await ann.pools.credits._dues.find()
     assert due.brought == 5_250_000 * 97 // 100
     costs = await ann.pools.desk._chain.quotes.quote_wei(made.gateway.prepare_claim_pool([due.claim]))

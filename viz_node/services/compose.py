@@ -59,11 +59,14 @@ from viz_node.services.node.first_start import FirstStart
 from viz_node.services.node.part import NodeFacts, NodeOperations, Views
 from viz_node.services.part import Operation, Part, Watcher, operations_of
 from viz_node.services.pools.credit_pool import CreditPlans, Credits, PoolDues
+from viz_node.services.pools.division_data import DivisionData
 from viz_node.services.pools.due_division import DivisionPlans, DueDivisions
 from viz_node.services.pools.join_pool import PoolMembers, PoolSigner
 from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
 from viz_node.services.pools.part import pools_part
-from viz_node.services.pools.pool_desk import PoolChain, PoolDesk, PoolPeers
+from viz_node.services.pools.pool_desk import PoolChain, PoolDesk
+from viz_node.services.pools.pool_peers import PoolPeers
+from viz_node.services.pools.rule_book import RuleBook
 from viz_node.services.pools.run_pool import PoolOperator
 from viz_node.services.pools.show_pools import Pools, PoolView
 from viz_node.services.pools.state_uses import UseStatements
@@ -216,10 +219,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     seller, storefront, files = _selling(ports, catalogue, tools)
     library, signatures = _library(ports, tools, storefront.unshare), Signatures(ports.sealing, ports.market)
     stage = _Stage(ports, catalogue, treasury, paying, seller, storefront, files)
-    desk = PoolDesk(
-        ports.store, PoolPeers(ports.keys.peer_id, ports.network, catalogue.announcements),
-        PoolChain(ports.market, paying.quotes, choices.coin_price), signatures, tools.directory / "pools", ports.now,
-    )  # fmt: skip
+    desk = _desk(stage, signatures, tools.directory / "pools", choices.coin_price)
     dues = PoolDues(desk, ports.store, ports.market, account)
     pools = _pools(stage, desk, dues)
     money = Money(
@@ -332,6 +332,14 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         key_desk=KeyDesk(store, ports.sealing, catalogue, signatures, rights, ports.now),
         deliveries=Deliveries(store, market, treasury, stage.seller, catalogue),
     )
+
+
+def _desk(stage: _Stage, signatures: Signatures, directory: Path, coin_price: int) -> PoolDesk:
+    ports = stage.ports
+    peers = PoolPeers(ports.keys.peer_id, ports.network, stage.catalogue.announcements, ports.now)
+    chain, rule_book = PoolChain(ports.market, stage.paying.quotes, coin_price), RuleBook(ports.store, peers)
+    data = DivisionData(ports.market, rule_book, peers, directory)
+    return PoolDesk(ports.store, peers, chain, signatures, rule_book, data)
 
 
 def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:

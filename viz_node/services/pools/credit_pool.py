@@ -83,10 +83,10 @@ class PoolDues:
         return [due for due in found if (due.claim.pool, due.claim.through, due.claim.split_id) not in on_its_way]
 
     async def _of_root(self, pool: Pool, root: PostedRoot, shares: Mapping[int, int], is_patient: bool) -> list[Due]:
-        if not is_patient and not self._desk.has_data(root):
+        if not is_patient and not self._desk.data.has(root):
             return []
         try:
-            totals = (await self._desk.division(pool, root)).totals
+            totals = (await self._desk.data.division(pool, root)).totals
         except (VerificationError, NotFoundError, PeerUnreachableError, DeadlineError) as error:
             log.warning("pool %d: %s", pool.number, error.message)
             return []

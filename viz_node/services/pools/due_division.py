@@ -43,7 +43,7 @@ class DueDivisions:
 
     async def find(self, pool: Pool, roots: Sequence[PostedRoot]) -> tuple[int, Division] | None:
         """The last period to divide now, and how; None if no period with fees is over and its grace too."""
-        rules, now = await self._desk.rules(pool), await self._desk.now()
+        rules, now = await self._desk.rule_book.of(pool), await self._desk.now()
         first = pool.first_allocable(now)
         through = min(pool.period_at(now - rules.grace_seconds) - 1, first + MAX_RANGE - 1)
         facts = await self._desk.facts(pool, first, through)
@@ -66,7 +66,7 @@ class DueDivisions:
         """Whether this was vetoed before, whatever the block at which contract accounts were asked."""
         digest = sha256(division.payload()).digest()
         for root in [root for root in roots if root.state == VETOED]:
-            path = self._desk.path_of(root.data_digest)
+            path = self._desk.data.path_of(root.data_digest)
             if root.data_digest == digest:
                 return True
             if division.wallets_block and path.exists():

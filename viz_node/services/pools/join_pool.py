@@ -112,7 +112,9 @@ class PoolMembers:
             await self._adopt(pool, len(roots))
         missing = [root for root in roots if root.state == ADOPTED and now < root.until]
         # Whoever is paid by a root keeps its data.
-        await for_each([root for root in missing if not self._desk.has_data(root)], partial(self._desk.division, pool))
+        await for_each(
+            [root for root in missing if not self._desk.data.has(root)], partial(self._desk.data.division, pool)
+        )
 
     async def _adopt(self, pool: Pool, count: int) -> None:
         """Everybody else rests, and soon the root lapses."""
@@ -122,7 +124,7 @@ class PoolMembers:
 
     async def _tell(self, pool: Pool, key: str, record: dict[str, Any]) -> list[PeerId]:
         told: list[PeerId] = list(record["told"])
-        rules = await self._desk.rules(pool)
+        rules = await self._desk.rule_book.of(pool)
         for peer_id in (rules.operator_peer, rules.challenger_peer):
             if peer_id not in told:
                 try:

@@ -115,11 +115,11 @@ class PoolOpenings:
             raise NotFoundError("the reserve's split is not on the chain any more", "viz-node jobs resume JOB")
         asked = parse_rules(str(job.order["rules"]).encode())
         rules = replace(asked, reserve_split=number)
-        self._desk.keep_rules(rules)
+        self._desk.rule_book.keep(rules)
         report({"phase": "open", "step": 2, "steps": 2})
         call = _create_call(self._market, job.order, rules)
         tx_hash = await treasury.execute(f"pool:{job.job_id}", lambda: call, detail)
-        await self._desk.provide(rules)
+        await self._desk.rule_book.provide(rules)
         pools = await asyncio.to_thread(market.pools_of, self._account)
         numbers = [pool.number for pool in pools if pool.rules == rules.digest()]
         return {"pool": max(numbers, default=None), "tx_hash": tx_hash}

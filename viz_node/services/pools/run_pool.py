@@ -72,7 +72,7 @@ class PoolOperator:
         if pool.challenger != self._account:
             raise RefusedError(f"pool {number} is watched by {pool.challenger}", "viz-node pool list")
         if wanted:
-            peer_id = (await self._desk.rules(pool)).challenger_peer
+            peer_id = (await self._desk.rule_book.of(pool)).challenger_peer
             if peer_id != self._desk.peer_id:
                 raise RefusedError(f"statements of pool {number} go to another node, {peer_id}", "watch it there")
             self._store.save_pool_record(key, {})
@@ -110,7 +110,7 @@ class PoolOperator:
         body = parse_row(payload)
         pool = await self._responsible(body.get("pool"))
         first, through = body.get("first"), body.get("through")
-        if peer_id != (await self._desk.rules(pool)).operator_peer:
+        if peer_id != (await self._desk.rule_book.of(pool)).operator_peer:
             raise RefusedError("statements go to the pool's operator only")
         if type(first) is not int or type(through) is not int or not 0 <= through - first < MAX_RANGE:
             raise RefusedError("the request for statements is malformed")
@@ -170,7 +170,7 @@ class PoolOperator:
         if due is None:
             return None
         through, division = due
-        digest, uri = await self._desk.publish(division)
+        digest, uri = await self._desk.data.publish(division)
         prepare = self._market.prepare_post_root
         tx_hash = await self._execute(
             "root", pool, roots, lambda: prepare(pool.number, through, division.totals, digest, uri)
@@ -196,9 +196,9 @@ class PoolOperator:
         """What is wrong with the newest root; None while its data cannot be had."""
         posted = roots[-1]
         try:
-            division = await self._desk.division(pool, posted)
+            division = await self._desk.data.division(pool, posted)
         except VizNodeError as error:
-            if self._desk.path_of(posted.data_digest).exists():  # it is what was published, and wrong in itself
+            if self._desk.data.path_of(posted.data_digest).exists():  # it is what was published, and wrong in itself
                 return [error.message]
             log.warning("pool %d: %s", pool.number, error.message)
             return None

@@ -19,12 +19,12 @@ from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
 from viz_node.services.pools.pool_desk import (
     JOIN_METHOD,
     MEMBERS_METHOD,
-    RULES_METHOD,
     STATEMENTS_METHOD,
     USES_METHOD,
     PoolDesk,
     for_each,
 )
+from viz_node.services.pools.rule_book import RULES_METHOD
 from viz_node.services.pools.run_pool import PoolOperator
 from viz_node.services.pools.state_uses import UseStatements
 from viz_node.services.pools.subscribe_pool import PeriodChoice, SubscriptionPlans, Subscriptions
@@ -55,7 +55,7 @@ class PoolView:
         market, account = self._market, self._account
         now, paid = await self._desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
         pools = await asyncio.to_thread(market.pools)
-        await self._desk.ask_for_rules(pools)
+        await self._desk.rule_book.ask_for(pools)
         divided = await asyncio.to_thread(market.divided)
         return [self._row(pool, now, paid.get(pool.number, []), divided.get(pool.number, 0)) for pool in pools]
 
@@ -63,7 +63,7 @@ class PoolView:
         """One pool: rules, adapters, roots, and this node's own uses. Raises: NotFoundError."""
         pool, now = await self._desk.pool(number), await self._desk.now()
         paid = await asyncio.to_thread(self._market.subscriptions_of, self._account)
-        rules = await self._desk.rules(pool)
+        rules = await self._desk.rule_book.of(pool)
         divided = (await asyncio.to_thread(self._market.divided)).get(number, 0)
         row = self._row(pool, now, paid.get(number, []), divided)
         members = await self._desk.refresh_members(pool, rules)
@@ -88,7 +88,7 @@ class PoolView:
         written, missing = [], []
         for root in roots:
             try:
-                raw = (await self._desk.division(pool, root)).payload()
+                raw = (await self._desk.data.division(pool, root)).payload()
             except ChainUnavailableError:
                 raise
             except VizNodeError:
@@ -116,7 +116,7 @@ class PoolView:
             "operator": pool.operator,
             "challenger": pool.challenger,
         }
-        rules = self._desk.known_rules(pool)
+        rules = self._desk.rule_book.known(pool)
         if rules is None:
             return row | {"error": f"no peer has told the rules of pool {pool.number}"}
         return row | {"name": rules.name, "rule": str(rules.rule), "adapters_share": f"{rules.adapters_share / 100:g}"}
@@ -135,9 +135,9 @@ class PoolView:
             "claims_end": format_time(root.until) if root.until else "",
             "data": root.data_digest.hex(),
         }
-        if root.state not in (PENDING, ADOPTED) or not self._desk.has_data(root):
+        if root.state not in (PENDING, ADOPTED) or not self._desk.data.has(root):
             return row
-        division = await self._desk.division(pool, root)
+        division = await self._desk.data.division(pool, root)
         return row | {"given": [_given(division, split) for split in division.totals]}
 
 
@@ -170,7 +170,7 @@ class Pools:
     def answers(self) -> dict[str, Any]:
         """What answers the questions of peers, by method."""
         return {
-            RULES_METHOD: self.desk.on_rules,
+            RULES_METHOD: self.desk.rule_book.on_rules,
             MEMBERS_METHOD: self.desk.on_members,
             JOIN_METHOD: self.operator.on_join,
             USES_METHOD: self.operator.on_uses,

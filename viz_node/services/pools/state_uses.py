@@ -91,7 +91,7 @@ class UseStatements:
     async def _state(self, pool: Pool, period: int) -> None:
         key = f"stated/{pool.number}/{period}"
         record = self._store.find_pool_record(key) or await self._new_statement(pool, period, key)
-        rules = await self._desk.rules(pool)
+        rules = await self._desk.rule_book.of(pool)
         parties = [rules.operator_peer, rules.challenger_peer]
         missing = [peer for peer in parties if peer not in record["told"]] if record["row"] else []
         for peer_id in missing:
@@ -102,7 +102,7 @@ class UseStatements:
             self._stated.add((pool.number, period))
 
     async def _new_statement(self, pool: Pool, period: int, key: str) -> dict[str, Any]:
-        await self._desk.refresh_members(pool, await self._desk.rules(pool))
+        await self._desk.refresh_members(pool, await self._desk.rule_book.of(pool))
         uses = await self._uses.uses(pool, period)
         row = None
         if uses:

@@ -48,7 +48,7 @@ class PeriodChoice:
         if not 1 <= periods <= MAX_AHEAD:
             raise UsageError(f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
         pool = await self._desk.pool(number)
-        await self._desk.rules(pool)
+        await self._desk.rule_book.of(pool)
         current = pool.period_at(await self._desk.now())
         paid = set(await self._periods(number))
         first = next(period for period in range(current, current + MAX_AHEAD + 1) if period not in paid)
@@ -83,7 +83,7 @@ class SubscriptionPlans:
     async def plan(self, number: int, periods: int, limit: int) -> list[dict[str, Any]]:
         """What subscribing costs and means. Raises: as the job."""
         pool, wanted, paid = await self._choice.check(number, periods, limit)
-        rules, fee = await self._desk.rules(pool), TokenAmount(pool.fee * len(wanted))
+        rules, fee = await self._desk.rule_book.of(pool), TokenAmount(pool.fee * len(wanted))
         quote = await self._quotes.quote(fee, lambda: self._choice.call(pool, wanted, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
         what = f"subscribe to {rules.name} (pool {number}), period {wanted[0]}"

@@ -39,7 +39,7 @@ class PoolUses:
         paid = await asyncio.to_thread(self._market.subscriptions_of, self._account)
         for number, periods in paid.items():
             pool = await self._desk.pool(number)
-            rules = self._desk.known_rules(pool) if pool.period_at(now) in periods else None
+            rules = self._desk.rule_book.known(pool) if pool.period_at(now) in periods else None
             if rules is not None:  # who pays has them, and of a gift nobody need know any
                 members = await self._desk.refresh_members(pool, rules)
                 if any(member.adapter == adapter_number for member in members):
