@@ -224,6 +224,17 @@ contract EscrowTest is PartsFixture {
         _assertEntry(_lastEntry(), 33, number, BUYER, data);
     }
 
+    function test_attack_dispute__of_a_gift_of_a_lifetime__only_that_is_taken() public {
+        uint32 lifetime = 100 * 365 days;
+        (IEscrow.Order memory terms, Case memory one) = _ready(3, lifetime);
+        uint64 number = _placeOrder(_offer, one);
+        IEscrow.Delivery memory delivery = _deliver(number, terms, one, WRONG);
+        _buy(_offer, HOLDER);
+        vm.warp(NOW + 90 minutes);
+        _all().dispute(number, terms, delivery, one.buyerSecret, one.shared);
+        vm.assertEq(market.licenses(_offer, HOLDER), NOW + 90 minutes + lifetime, "what was bought");
+    }
+
     function test_attack_dispute__renewed_after_the_gift_ran_out__nothing_is_taken() public {
         (IEscrow.Order memory terms, Case memory one) = _ready(3, 60);
         uint64 number = _placeOrder(_offer, one);

@@ -399,8 +399,10 @@ contract PoolsTest is PartsFixture {
         vm.warp(until - 1);
         _claimPool(0);
         _assertRestFails(0, 0, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
-        vm.warp(until);
-        _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NotClaimable.selector));
+        for (uint256 late = 0; late < 2; ++late) {
+            vm.warp(until + late);
+            _assertClaimFails(1, 1_000, abi.encodeWithSelector(IPools.NotClaimable.selector));
+        }
     }
 
     function test_refundRest__root_that_nobody_can_prove__every_fee_goes_back() public {
@@ -572,6 +574,21 @@ contract PoolsTest is PartsFixture {
         }
         _all().refundPeriod(_pool, 0, HOLDER);
         vm.assertEq(token.balanceOf(BUYER), FUNDS - 8 * FEE, "the first was not covered");
+    }
+
+    /// @dev Periods of a day: several of them run out of time while one root waits.
+    function test_refundPeriod__later_period_of_a_posted_root__waits_with_the_first() public {
+        vm.prank(OPERATOR);
+        _pool = _all().createPool(CHALLENGER, FEE, 1 days, RULES);
+        bytes32 agreed = keccak256(abi.encode(OPERATOR, CHALLENGER, FEE, uint32(1 days), RULES));
+        vm.prank(BUYER);
+        _all().subscribe(_pool, agreed, HOLDER, 0, 7, ORDER);
+        vm.warp(NOW + SILENCE);
+        _post(2, RULES);
+        vm.warp(NOW + SILENCE + 3 days);
+        for (uint256 period = 0; period < 3; ++period) {
+            _assertRefundFails(period, HOLDER, abi.encodeWithSelector(IPools.NotRefundable.selector));
+        }
     }
 
     function test_refundPeriod__last_root_vetoed__fees_go_back() public {

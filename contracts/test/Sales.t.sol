@@ -191,6 +191,16 @@ contract SalesTest is MarketFixture {
         vm.assertEq(token.balanceOf(BUYER), 2 * FUNDS, "nothing was paid");
     }
 
+    function test_buy__item_one_off__reverts() public {
+        uint256 item = _item(_offer);
+        for (uint256 i = 0; i < 2; ++i) {
+            uint256 wrong = i == 0 ? item - (1 << 64) : item + (1 << 64);
+            vm.expectRevert(abi.encodeWithSelector(IRegistry.OtherOffer.selector, _offer));
+            vm.prank(BUYER);
+            market.buy(wrong, HOLDER, PRICE, ORDER);
+        }
+    }
+
     function test_buy__escrowed__reverts() public {
         IOffers.OfferTerms memory terms = _terms(_split, PRICE, 60);
         terms.keyHash = ORDER;
