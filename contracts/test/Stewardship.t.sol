@@ -120,6 +120,16 @@ contract StewardshipTest is MarketFixture {
         _assertEntry(logs[0], 16, 0, STEWARD, abi.encode(5, NOW + 30 days, 0, 0, 0));
     }
 
+    function test_unpause__stranger_days_after_the_end__takes_the_mark_away() public {
+        vm.prank(STEWARD);
+        market.pause();
+        vm.warp(NOW + 33 days);
+        vm.prank(HOLDER);
+        market.unpause();
+        vm.assertTrue(market.head() & PAUSED == 0, "no mark");
+        vm.assertEq(market.pausedUntil(), NOW + 30 days, "the end stays");
+    }
+
     function test_pause__in_that_state_already__reverts() public {
         vm.expectRevert(IStewardship.NothingChanges.selector);
         vm.prank(STEWARD);
