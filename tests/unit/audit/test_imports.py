@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-HEAVY = ["aiohttp", "eth_account", "flwr", "libp2p", "numpy", "torch", "transformers", "trio", "web3"]
+HEAVY = ["aiohttp", "eth_abi", "eth_account", "flwr", "libp2p", "numpy", "torch", "transformers", "trio", "web3"]
 
 
 def loaded_by(*modules: str) -> set[str]:

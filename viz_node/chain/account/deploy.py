@@ -6,12 +6,13 @@ them once.
 
 from dataclasses import dataclass, replace
 
+from viz_node.chain.account.library import chain_of, encode_creation
 from viz_node.chain.account.sending import chain_id_of, priced, send, sign_prepared, wait_for
 from viz_node.chain.account.signing import KeySigner, Signer, fields_of
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.contract.requirements import TokenFacts, read_token, require_opcodes
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.rpc import JsonRpc, ask, to_bytes, to_hex, to_int
+from viz_node.chain.node.rpc import JsonRpc, ask, to_bytes, to_hex
 from viz_node.domain.deployment import NOBODY, Deployment
 from viz_node.domain.ids import Account, parse_account
 from viz_node.domain.transaction import SignedTransaction
@@ -41,7 +42,7 @@ class Setup:
         """The data of the transaction that creates the market; `token` must be there."""
         windows = self.close_seconds, self.delivery_seconds, self.dispute_seconds, self.veto_seconds
         fields = self.token, self.platform, self.platform_fee, self.steward, windows
-        return load_artifact("Market").creation_data(fields)
+        return encode_creation("Market", [fields])
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,7 @@ def sign_creation(rpc: JsonRpc, signer: Signer, data: bytes) -> SignedTransactio
 
     Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError.
     """
-    nonce = to_int(ask(rpc, "eth_getTransactionCount", signer.account, "pending"))
-    return sign_prepared(rpc, signer, nonce, None, data)
+    return sign_prepared(rpc, signer, chain_of(rpc).count(signer.account, "pending"), None, data)
 
 
 def is_creation_of(raw: bytes, chain_id: int, setup: Setup) -> bool:
@@ -84,11 +84,11 @@ def complete_creation(rpc: JsonRpc, raw: bytes, timeout_seconds: float) -> tuple
     Raises: DeadlineError, TransactionRevertedError, ChainUnavailableError.
     """
     send(rpc, raw)
-    body = wait_for(rpc, to_hex(keccak(raw)), timeout_seconds)
-    address = body.get("contractAddress")
-    if to_int(body.get("status")) != 1 or not isinstance(address, str):
+    receipt = wait_for(rpc, to_hex(keccak(raw)), timeout_seconds)
+    address = receipt.get("contractAddress")
+    if receipt["status"] != 1 or address is None:
         raise TransactionRevertedError("the chain refused the deployment", "deploy again with more gas money")
-    return parse_account(address), to_int(body.get("blockNumber"))
+    return parse_account(address), receipt["blockNumber"]
 
 
 def complete_market(rpc: JsonRpc, raw: bytes, token: Account, timeout_seconds: float) -> Deployment:
@@ -110,7 +110,7 @@ def deploy(rpc_url: str, private_key: bytes, setup: Setup, timeout_seconds: floa
         if setup.token is not None:
             signed = sign_creation(rpc, signer, setup.creation_data())
             return complete_market(rpc, signed.raw, setup.token, timeout_seconds)
-        signed = sign_creation(rpc, signer, load_artifact("TestToken").creation_data())
+        signed = sign_creation(rpc, signer, encode_creation("TestToken", []))
         token, block = complete_creation(rpc, signed.raw, timeout_seconds)
         setup = replace(setup, token=token)
         signed = sign_creation(rpc, signer, setup.creation_data())

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+from viz_node.chain.account.library import chain_of
 from viz_node.chain.account.signing import Fees
 from viz_node.chain.encoding.abi import encode
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex, to_quantity
+from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex
 from viz_node.errors import ChainUnavailableError
 
 BLOCKS = 5
@@ -42,16 +43,11 @@ def _data_fee(rpc: JsonRpc, data: bytes) -> int:
 
 def _gas_fees(rpc: JsonRpc, gas: int) -> Fees:
     try:
-        history = rpc.call("eth_feeHistory", hex(BLOCKS), "latest", [50])
+        base_fee, tips = chain_of(rpc).fees(BLOCKS)
     except RpcRefusedError as error:
         raise ChainUnavailableError(f"the chain does not tell its fees: {error.message}", "use another RPC") from error
-    try:
-        base_fee = to_quantity(history["baseFeePerGas"][-1])
-        tips = sorted(to_quantity(row[0]) for row in history.get("reward") or [])
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
-        raise ChainUnavailableError("the chain's answer about its fees is malformed", "use another RPC") from error
-    tip = tips[len(tips) // 2] if tips else 0
-    return Fees(gas, BASE_FEE_MARGIN * base_fee + max(tip, 1), max(tip, 1))
+    tip = max(1, sorted(tips)[len(tips) // 2] if tips else 0)
+    return Fees(gas, BASE_FEE_MARGIN * base_fee + tip, tip)
 
 
 def raised(before: Fees, market: Fees) -> Fees:

@@ -4,9 +4,10 @@ import time
 from typing import Any
 
 from viz_node.chain.account.fees import read_fees
+from viz_node.chain.account.library import chain_of
 from viz_node.chain.account.signing import Fees, Signer, transaction_fields
 from viz_node.chain.contract.refusals import translate_refusal
-from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, ask, to_hex, to_int
+from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError
 from viz_node.domain.ids import Account, format_coin
 from viz_node.domain.transaction import SignedTransaction
 from viz_node.errors import DeadlineError, InsufficientFundsError
@@ -21,7 +22,7 @@ _TOO_CHEAP = ("underpriced", "less than block base fee")
 
 def chain_id_of(rpc: JsonRpc) -> int:
     """The chain's id. Raises: ChainUnavailableError."""
-    return to_int(ask(rpc, "eth_chainId"))
+    return chain_of(rpc).chain_id()
 
 
 def sign_prepared(rpc: JsonRpc, signer: Signer, nonce: int, to: str | None, data: bytes) -> SignedTransaction:
@@ -33,10 +34,8 @@ def sign_prepared(rpc: JsonRpc, signer: Signer, nonce: int, to: str | None, data
 
 def priced(rpc: JsonRpc, account: Account, to: str | None, data: bytes) -> Fees:
     """Simulate and price, signing nothing. Raises: TransactionRevertedError, ChainUnavailableError."""
-    request = {"from": account, "data": to_hex(data), **({} if to is None else {"to": to})}
     try:
-        rpc.call("eth_call", request, "latest")
-        gas = to_int(rpc.call("eth_estimateGas", request, "latest")) * GAS_MARGIN_PERCENT // 100
+        gas = chain_of(rpc).gas_of(account, to, data) * GAS_MARGIN_PERCENT // 100
     except RpcRefusedError as error:
         raise translate_refusal(error) from error
     return read_fees(rpc, gas, data)
@@ -44,7 +43,7 @@ def priced(rpc: JsonRpc, account: Account, to: str | None, data: bytes) -> Fees:
 
 def require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
     """Raises: InsufficientFundsError (the account cannot pay for so much gas), ChainUnavailableError."""
-    balance = to_int(ask(rpc, "eth_getBalance", account, "latest"))
+    balance = chain_of(rpc).balance_wei(account)
     missing = fees.cost_wei() - balance
     if missing > 0:
         raise InsufficientFundsError(
@@ -56,19 +55,19 @@ def require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
 def send(rpc: JsonRpc, raw: bytes) -> None:
     """Broadcast; a transaction that the chain knows already is fine. Raises: as `sign_prepared`."""
     try:
-        rpc.call("eth_sendRawTransaction", to_hex(raw))
+        chain_of(rpc).send(raw)
     except RpcRefusedError as error:
         if not any(text in error.message.lower() for text in (*_KNOWN_ALREADY, *_TOO_CHEAP)):
             raise translate_refusal(error) from error
 
 
 def wait_for(rpc: JsonRpc, tx_hash: str, timeout_seconds: float) -> dict[str, Any]:
-    """The raw receipt, polling with growing pauses. Raises: DeadlineError, ChainUnavailableError."""
+    """The receipt, polling with growing pauses. Raises: DeadlineError, ChainUnavailableError."""
     deadline, pause = time.monotonic() + timeout_seconds, FIRST_POLL_SECONDS
     while True:
-        body = ask(rpc, "eth_getTransactionReceipt", tx_hash)
-        if isinstance(body, dict) and body.get("blockNumber") is not None:
-            return body
+        receipt = chain_of(rpc).find_receipt(tx_hash)
+        if receipt is not None:
+            return receipt
         if time.monotonic() + pause > deadline:
             raise DeadlineError(f"transaction {tx_hash} is in no block after {timeout_seconds:g} s", "look again later")
         time.sleep(pause)

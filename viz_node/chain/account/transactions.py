@@ -1,15 +1,17 @@
 """The transactions of one account, from a call to its receipt; what to call is decided elsewhere (`gateway/`)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from viz_node.chain.account.fees import raised, read_fees
+from viz_node.chain.account.library import chain_of
 from viz_node.chain.account.sending import priced, require_gas_money, send, sign_prepared, wait_for
 from viz_node.chain.account.signing import Fees, KeySigner, Signer, fields_of
-from viz_node.chain.contract.ledger import LedgerEntry, decode_entry, is_entry
+from viz_node.chain.contract.ledger import LedgerEntry, entry_of, is_entry
 from viz_node.chain.node.endpoints import Endpoints
-from viz_node.chain.node.rpc import ask, to_int
+from viz_node.chain.node.logs import Log
+from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction
 
@@ -64,12 +66,12 @@ class TransactionSender:
     def booked_nonce(self) -> int:
         """How many are in blocks that are booked: every lower nonce is spent for ever."""
         policy, heads = self._confirmations.book, self.heads()
-        return self._count(policy if isinstance(policy, str) else hex(max(0, heads.booked)))
+        return self._count(policy if isinstance(policy, str) else max(0, heads.booked))
 
     def heads(self) -> Heads:
         """Where the chain is."""
         policy = self._confirmations
-        latest = to_int(ask(self._rpc, "eth_blockNumber"))
+        latest = chain_of(self._rpc).block_number()
         return Heads(latest, self._number(policy.show, latest), self._number(policy.book, latest))
 
     def sign(self, call: Call, nonce: int) -> SignedTransaction:
@@ -111,26 +113,40 @@ class TransactionSender:
 
     def find_receipt(self, tx_hash: str) -> EntryReceipt | None:
         """The outcome if the transaction is in a block. Raises: ChainUnavailableError."""
-        body = ask(self._rpc, "eth_getTransactionReceipt", tx_hash)
-        return None if body is None or body.get("blockHash") is None else self._receipt(body)
+        receipt = chain_of(self._rpc).find_receipt(tx_hash)
+        return None if receipt is None else self._receipt(receipt)
 
     def wait(self, tx_hash: str, timeout_seconds: float) -> EntryReceipt:
         """The outcome, waiting for it. Raises: DeadlineError, ChainUnavailableError."""
         return self._receipt(wait_for(self._rpc, tx_hash, timeout_seconds))
 
-    def _receipt(self, body: dict[str, Any]) -> EntryReceipt:
-        logs = tuple(decode_entry(log) for log in body["logs"] if is_entry(log, self._deployment.market))
-        place = to_int(body["blockNumber"]), str(body["blockHash"]), logs
-        return EntryReceipt(to_int(body["status"]), str(body["transactionHash"]), *place)
+    def _receipt(self, told: dict[str, Any]) -> EntryReceipt:
+        logs = (_log(log) for log in told["logs"])
+        entries = tuple(entry_of(log) for log in logs if is_entry(log, self._deployment.market))
+        place = told["blockNumber"], to_hex(told["blockHash"]), entries
+        return EntryReceipt(told["status"], to_hex(told["transactionHash"]), *place)
 
-    def _count(self, block: str) -> int:
-        return to_int(ask(self._rpc, "eth_getTransactionCount", self.account, block))
+    def _count(self, block: str | int) -> int:
+        return chain_of(self._rpc).count(self.account, block)
 
     def _number(self, policy: Policy, latest: int) -> int:
         if isinstance(policy, int):
             return latest - policy
         if not isinstance(policy, str):
             return min(latest, policy())
-        block = ask(self._rpc, "eth_getBlockByNumber", policy, False)
-        # A chain that has just begun has no safe block.
-        return to_int(block["number"]) if isinstance(block, dict) else -1
+        number = chain_of(self._rpc).block_of_tag(policy)
+        return -1 if number is None else number
+
+
+def _log(told: Mapping[str, Any]) -> Log:
+    """A log as web3.py reads it."""
+    return Log(
+        address=told["address"].lower(),
+        topics=tuple(to_hex(topic) for topic in told["topics"]),
+        data=to_hex(told["data"]),
+        block_number=told["blockNumber"],
+        block_hash=to_hex(told["blockHash"]),
+        tx_hash=to_hex(told["transactionHash"]),
+        position=told["transactionIndex"],
+        log_index=told["logIndex"],
+    )

@@ -1,7 +1,7 @@
 """The generated contract artifacts: code, functions, errors and events, by name."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
@@ -24,6 +24,7 @@ class Function:
 class Artifact:
     """One compiled contract; errors by selector with name and types, events by name with their topic."""
 
+    abi: Sequence[Mapping[str, Any]]
     bytecode: bytes
     deployed: bytes
     immutables: tuple[tuple[int, int], ...]
@@ -49,10 +50,6 @@ class Artifact:
             return (name, decode(types, data[4:])) if name else None
         except ValueError:
             return None
-
-    def creation_data(self, *values: Any) -> bytes:
-        """The data of the transaction that creates the contract."""
-        return self.bytecode + encode(self.constructor, values)
 
     def is_code(self, code: bytes) -> bool:
         """Whether `code` is this contract's, apart from the immutables that its constructor sets."""
@@ -87,6 +84,7 @@ def load_artifact(name: str) -> Artifact:
             case "constructor":
                 constructor = types
     return Artifact(
+        abi=body["abi"],
         bytecode=bytes.fromhex(body["bytecode"].removeprefix("0x")),
         deployed=bytes.fromhex(body["deployed_bytecode"].removeprefix("0x")),
         immutables=tuple((start, size) for start, size in body["immutable_references"]),

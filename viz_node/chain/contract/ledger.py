@@ -7,10 +7,10 @@ missing, altered or moved. The meaning of the fields by kind is in the contract'
 
 from enum import IntEnum
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.logs import Log, parse_log, read_logs
+from viz_node.chain.node.logs import Log, read_logs
 from viz_node.chain.node.rpc import JsonRpc, to_hex
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError
@@ -136,15 +136,9 @@ def topic_of(value: int) -> str:
     return f"0x{value:064x}"
 
 
-def is_entry(log: dict[str, Any], market: str) -> bool:
-    """Whether a receipt's log is a ledger entry of this market."""
-    topics = log.get("topics") or [""]
-    return str(log.get("address", "")).lower() == market and topics[0] == to_hex(ENTRY_TOPIC)
-
-
-def decode_entry(log: dict[str, Any]) -> LedgerEntry:
-    """Read one `Entry` log of an answer. Raises: ChainUnavailableError."""
-    return entry_of(parse_log(log))
+def is_entry(log: Log, market: str) -> bool:
+    """Whether a log is a ledger entry of this market."""
+    return log.address == market and log.topics[:1] == (to_hex(ENTRY_TOPIC),)
 
 
 def entry_of(log: Log) -> LedgerEntry:

@@ -7,6 +7,7 @@ separator: a signature for another domain could mean something else to another c
 from collections.abc import Sequence
 from typing import Any
 
+from viz_node.chain.account.library import LazyCall, encode_call
 from viz_node.chain.account.payments import (
     PERMIT_TYPE,
     TOKEN_VERSION,
@@ -71,8 +72,9 @@ class PaymentsGateway(MarketReader):
 
     def prepare_approve(self, amount: TokenAmount) -> Call:
         """Let the market take up to `amount` from the sender."""
-        data = self._token.call_data("approve", self.deployment.market, amount)
-        return Call(self.deployment.token, data, f"allow the market to take {format_amount(amount)}")
+        values = self.deployment.market, amount
+        description = f"allow the market to take {format_amount(amount)}"
+        return LazyCall(self.deployment.token, description, lambda: encode_call("TestToken", "approve", values))
 
     def prepare_with_permit(self, call: Call, permit: dict[str, Any], signature: bytes) -> Call:
         """Any call of the market that pays out of the sender's allowance, together with a permit of the sender."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from viz_node.chain.account.fees import read_fees
+from viz_node.chain.account.library import LazyCall, encode_call
 from viz_node.chain.contract.artifact import Artifact, load_artifact
 from viz_node.chain.contract.ledger import ENTRY_TOPIC, EntryKind, LedgerEntry, entry_of, topic_of
 from viz_node.chain.contract.refusals import translate_refusal
@@ -74,7 +75,7 @@ class MarketReader:
         return to_int(self._ask("eth_getBalance", account, "latest"))
 
     def _to_market(self, description: str, name: str, *values: Any) -> Call:
-        return Call(self.deployment.market, self._market.call_data(name, *values), description)
+        return LazyCall(self.deployment.market, description, lambda: encode_call("Market", name, values))
 
     def _view(self, name: str, *values: Any) -> list[Any]:
         return self._views([(name, values)])[0]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -49,15 +49,6 @@ class ToldLog(msgspec.Struct, gc=False, rename="camel"):
     transaction_index: str
     log_index: str
     removed: bool | None = None
-
-
-def parse_log(body: Any) -> Log:
-    """The log in an answer. Raises: ChainUnavailableError for anything but canonical JSON-RPC."""
-    try:
-        told = msgspec.convert(body, ToldLog)
-    except msgspec.ValidationError as error:
-        raise ChainUnavailableError(f"the chain gave a malformed log: {error}", "use another RPC") from error
-    return parse_logs([told])[0]
 
 
 def parse_logs(told: Sequence[ToldLog]) -> list[Log]:

@@ -1,5 +1,6 @@
 """What a replacement pays, and an endpoint that tells nonsense about fees."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,17 +15,17 @@ BEFORE = Fees(21_000, 1_000, 8)
 
 
 class Telling(JsonRpc):
-    """An endpoint with one answer."""
+    """An endpoint with one answer, which goes through all that real ones go through."""
 
     def __init__(self, answer: Any, *data_fees: str) -> None:
         super().__init__("http://127.0.0.1:1")
         self._answer = answer
         self._data_fees = data_fees
 
-    def call(self, method: str, *params: Any) -> Any:
+    def _read(self, content: bytes) -> bytes:
         if isinstance(self._answer, Exception):
             raise self._answer
-        return self._answer
+        return json.dumps({"id": json.loads(content)["id"], "result": self._answer}).encode()
 
     def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
         if not self._data_fees:
@@ -81,6 +82,11 @@ def test_read_fees__no_oracle_of_data_fees__no_data_fee(answer: str) -> None:
         {"baseFeePerGas": ["0x1"], "reward": [[]]},
         {"baseFeePerGas": ["0x1"], "reward": 5},
         {"baseFeePerGas": [hex(2**64)]},
+        {"baseFeePerGas": [1]},
+        {"baseFeePerGas": ["0x1\n"]},
+        {"baseFeePerGas": [None], "reward": None},
+        {"baseFeePerGas": ["0x1"] * 2000},
+        {"baseFeePerGas": ["0x1"], "reward": [["0x1" * 10_000_000]]},
         RpcRefusedError("no such method"),
     ],
 )
