@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
-from viz_node.ports.state import Store
+from viz_node.ports.state import State
 from viz_node.services.compose import Services
 
 T = TypeVar("T")
@@ -26,13 +26,13 @@ async def until(predicate: Callable[[], object | Awaitable[object]], seconds: fl
 class Payer(Protocol):
     """A node, or a member of a test's world."""
 
-    store: Store
+    store: State
     services: Services
 
 
 async def until_shown(node: Payer) -> None:
     """Wait for the transactions that the node has sent and does not wait for itself."""
-    for entry in node.store.pending_outbox():
+    for entry in node.store.outbox.pending_outbox():
         await node.services.money.treasury.finish(entry.order_id)
 
 

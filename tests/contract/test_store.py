@@ -14,14 +14,14 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
-from viz_node.ports.state import Store
+from viz_node.ports.state import State
 from viz_node.storage.store import Store as SqliteStore
 
 A, B = "a" * 64, "ab" + "c" * 62
 
 
 @pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[State]:
     if request.param == "memory":
         yield MemoryStore()
         return
@@ -48,155 +48,166 @@ def entry(tx_hash: str, nonce: int, state: str = "signed", order_id: str = "o") 
     return OutboxEntry(order_id, "buy", state, b"\x02\xff", tx_hash, nonce, {"price": 2**255}, 1, 2)
 
 
-def test_work__added_and_removed__is_found_by_prefix_only_between(store: Store) -> None:
-    store.add_work(work(B, added=2), "/sealed/b")
-    store.add_work(work(A), Path("/sealed/a"))
-    assert store.list_works() == [work(A), work(B, added=2)]
-    assert store.find_work("aa") == work(A)
+def test_work__added_and_removed__is_found_by_prefix_only_between(store: State) -> None:
+    store.works.add_work(work(B, added=2), "/sealed/b")
+    store.works.add_work(work(A), Path("/sealed/a"))
+    assert store.works.list_works() == [work(A), work(B, added=2)]
+    assert store.works.find_work("aa") == work(A)
     with pytest.raises(UsageError):
-        store.find_work("a")
+        store.works.find_work("a")
     with pytest.raises(RefusedError):
-        store.add_work(work(A), "/again")
-    assert store.remove_work("aa") == Path("/sealed/a")
+        store.works.add_work(work(A), "/again")
+    assert store.works.remove_work("aa") == Path("/sealed/a")
     for name in ("aa", ""):
         with pytest.raises(NotFoundError):
-            store.find_work(name)
+            store.works.find_work(name)
     with pytest.raises(NotFoundError):
-        store.remove_work(A)
+        store.works.remove_work(A)
 
 
-def test_work__capitals_or_title__is_found_and_several_are_listed(store: Store) -> None:
+def test_work__capitals_or_title__is_found_and_several_are_listed(store: State) -> None:
     for item in (replace(work(A), title="The Lamp"), replace(work(B), title="Harbour")):
-        store.add_work(item, "/sealed")
+        store.works.add_work(item, "/sealed")
     assert (
-        store.find_work("AA").work_id == store.find_work("The Lamp").work_id == store.find_work(A.upper()).work_id == A
+        store.works.find_work("AA").work_id
+        == store.works.find_work("The Lamp").work_id
+        == store.works.find_work(A.upper()).work_id
+        == A
     )
     with pytest.raises(NotFoundError):
-        store.find_work("the lamp")
-    store.add_work(replace(work("c" * 64), title="Harbour"), "/sealed")
-    store.add_work(replace(work("d" * 64), title=A[:4]), "/sealed")
+        store.works.find_work("the lamp")
+    store.works.add_work(replace(work("c" * 64), title="Harbour"), "/sealed")
+    store.works.add_work(replace(work("d" * 64), title=A[:4]), "/sealed")
     for several in ("Harbour", A[:4]):
         with pytest.raises(UsageError, match="more than one"):
-            store.find_work(several)
+            store.works.find_work(several)
         with pytest.raises(UsageError, match="more than one"):
-            store.remove_work(several)
-    assert store.find_work(A).work_id == A
-    store.remove_work("The Lamp")
-    assert len(store.list_works()) == 3
+            store.works.remove_work(several)
+    assert store.works.find_work(A).work_id == A
+    store.works.remove_work("The Lamp")
+    assert len(store.works.list_works()) == 3
 
 
-def test_id__in_capitals__finds_jobs_adapters_and_federations_and_a_name_its_federation(store: Store) -> None:
-    store.add_job(job("abcd"))
-    store.save_adapter(adapter("mini", B))
-    store.save_adapter(adapter("BB", A))
+def test_id__in_capitals__finds_jobs_adapters_and_federations_and_a_name_its_federation(store: State) -> None:
+    store.jobs.add_job(job("abcd"))
+    store.adapters.save_adapter(adapter("mini", B))
+    store.adapters.save_adapter(adapter("BB", A))
     for number, name in enumerate(("duo", "trio", "trio")):
-        store.save_federation(structs.replace(new_federation(f"f{number}e"), name=name))
-    assert store.find_job("AB").job_id == "abcd"
-    assert store.find_adapter(B.upper()).name == store.find_adapter(B[:5].upper()).name == "mini"
-    assert store.find_adapter("BB").name == "BB"
-    assert store.find_federation("F0").name == store.find_federation("duo").name == "duo"
+        store.federations.save_federation(structs.replace(new_federation(f"f{number}e"), name=name))
+    assert store.jobs.find_job("AB").job_id == "abcd"
+    assert store.adapters.find_adapter(B.upper()).name == store.adapters.find_adapter(B[:5].upper()).name == "mini"
+    assert store.adapters.find_adapter("BB").name == "BB"
+    assert store.federations.find_federation("F0").name == store.federations.find_federation("duo").name == "duo"
     with pytest.raises(UsageError, match="more than one"):
-        store.find_federation("trio")
+        store.federations.find_federation("trio")
 
 
-def test_job__saved_again__has_its_last_state_and_newest_come_first(store: Store) -> None:
+def test_job__saved_again__has_its_last_state_and_newest_come_first(store: State) -> None:
     for item in (job("one"), job("two"), job("old", 0)):
-        store.add_job(item)
+        store.jobs.add_job(item)
     with pytest.raises(RefusedError):
-        store.add_job(job("one"))
-    store.save_job(replace(job("one"), state=JobState.DONE, result={"text": "é"}))
-    assert [item.job_id for item in store.list_jobs()] == ["two", "one", "old"]
-    assert store.find_job("on") == replace(job("one"), state=JobState.DONE, result={"text": "é"})
+        store.jobs.add_job(job("one"))
+    store.jobs.save_job(replace(job("one"), state=JobState.DONE, result={"text": "é"}))
+    assert [item.job_id for item in store.jobs.list_jobs()] == ["two", "one", "old"]
+    assert store.jobs.find_job("on") == replace(job("one"), state=JobState.DONE, result={"text": "é"})
 
 
-def test_adapter__by_name_or_id__one_name_per_id(store: Store) -> None:
-    store.save_adapter(adapter("plain"))
-    store.save_adapter(adapter("late", A, 5))
-    store.save_adapter(adapter("early", created=0))
-    assert [item.name for item in store.list_adapters()] == ["early", "plain", "late"]
-    assert store.find_adapter("late") == store.find_adapter(A) == store.find_adapter("aaa") == adapter("late", A, 5)
+def test_adapter__by_name_or_id__one_name_per_id(store: State) -> None:
+    store.adapters.save_adapter(adapter("plain"))
+    store.adapters.save_adapter(adapter("late", A, 5))
+    store.adapters.save_adapter(adapter("early", created=0))
+    assert [item.name for item in store.adapters.list_adapters()] == ["early", "plain", "late"]
+    assert (
+        store.adapters.find_adapter("late")
+        == store.adapters.find_adapter(A)
+        == store.adapters.find_adapter("aaa")
+        == adapter("late", A, 5)
+    )
     with pytest.raises(RefusedError):
-        store.save_adapter(adapter("other", A))
-    store.save_adapter(replace(adapter("late", A, 5), evaluation={"x": "1"}))
-    assert store.find_adapter("late").evaluation == {"x": "1"}
+        store.adapters.save_adapter(adapter("other", A))
+    store.adapters.save_adapter(replace(adapter("late", A, 5), evaluation={"x": "1"}))
+    assert store.adapters.find_adapter("late").evaluation == {"x": "1"}
     with pytest.raises(NotFoundError):
-        store.find_adapter("plai")
-    store.remove_adapter("late")
-    store.remove_adapter("late")
-    assert [item.name for item in store.list_adapters()] == ["early", "plain"]
+        store.adapters.find_adapter("plai")
+    store.adapters.remove_adapter("late")
+    store.adapters.remove_adapter("late")
+    assert [item.name for item in store.adapters.list_adapters()] == ["early", "plain"]
 
 
-def test_announcement__lower_or_same_sequence__is_not_kept(store: Store) -> None:
-    assert store.save_announcement(B, 2, 100, b"two")
-    assert not store.save_announcement(B, 2, 999, b"same")
-    assert not store.save_announcement(B, 1, 999, b"older")
-    assert store.save_announcement(A, 1, 50, b"a")
-    assert store.list_announcements(49) == [b"two", b"a"]  # first heard first
-    assert store.list_announcements(50) == [b"two"]
-    assert store.list_announcements(100) == []
-    assert store.remove_expired_announcements(50) == 1
-    assert store.list_announcements(49) == [b"two"]
+def test_announcement__lower_or_same_sequence__is_not_kept(store: State) -> None:
+    assert store.announcements.save_announcement(B, 2, 100, b"two")
+    assert not store.announcements.save_announcement(B, 2, 999, b"same")
+    assert not store.announcements.save_announcement(B, 1, 999, b"older")
+    assert store.announcements.save_announcement(A, 1, 50, b"a")
+    assert store.announcements.list_announcements(49) == [b"two", b"a"]  # first heard first
+    assert store.announcements.list_announcements(50) == [b"two"]
+    assert store.announcements.list_announcements(100) == []
+    assert store.announcements.remove_expired_announcements(50) == 1
+    assert store.announcements.list_announcements(49) == [b"two"]
 
 
-def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: Store) -> None:
-    assert not store.has_transactions()
-    store.add_outbox(entry("0x2", 7))
-    store.add_outbox(entry("0x1", 3))
-    store.add_outbox(entry("0x3", 5, order_id="p"))
+def test_outbox__several_of_one_order__pending_by_nonce_and_all_by_age(store: State) -> None:
+    assert not store.outbox.has_transactions()
+    store.outbox.add_outbox(entry("0x2", 7))
+    store.outbox.add_outbox(entry("0x1", 3))
+    store.outbox.add_outbox(entry("0x3", 5, order_id="p"))
     with pytest.raises(RefusedError):
-        store.add_outbox(entry("0x1", 9))
-    store.save_outbox(entry("0x2", 7, "final"))
-    store.save_outbox(entry("0x1", 3, "unknown"))
-    assert store.pending_outbox() == [entry("0x1", 3, "unknown"), entry("0x3", 5, order_id="p")]
-    assert [item.tx_hash for item in store.outbox_of("o")] == ["0x2", "0x1"]
-    assert store.outbox_of("q") == []
-    assert store.has_transactions()
+        store.outbox.add_outbox(entry("0x1", 9))
+    store.outbox.save_outbox(entry("0x2", 7, "final"))
+    store.outbox.save_outbox(entry("0x1", 3, "unknown"))
+    assert store.outbox.pending_outbox() == [entry("0x1", 3, "unknown"), entry("0x3", 5, order_id="p")]
+    assert [item.tx_hash for item in store.outbox.outbox_of("o")] == ["0x2", "0x1"]
+    assert store.outbox.outbox_of("q") == []
+    assert store.outbox.has_transactions()
 
 
-def test_federation_and_setting__saved__are_copies(store: Store) -> None:
+def test_federation_and_setting__saved__are_copies(store: State) -> None:
     federation = new_federation("f1")
-    store.save_federation(federation)
-    store.find_federation("f1").joined.clear()
-    assert store.find_federation("f") == federation
-    assert store.list_federations() == [federation]
+    store.federations.save_federation(federation)
+    store.federations.find_federation("f1").joined.clear()
+    assert store.federations.find_federation("f") == federation
+    assert store.federations.list_federations() == [federation]
     with pytest.raises(NotFoundError):
-        store.find_federation("g")
-    assert store.get_setting("s") is None
-    store.set_setting("s", "1")
-    store.set_setting("s", "2")
-    assert store.get_setting("s") == "2"
+        store.federations.find_federation("g")
+    assert store.settings.get_setting("s") is None
+    store.settings.set_setting("s", "1")
+    store.settings.set_setting("s", "2")
+    assert store.settings.get_setting("s") == "2"
 
 
-def test_channel__saved_with_receipts__are_found_by_prefix_and_a_receipt_once_per_use(store: Store) -> None:
-    store.save_channel("pay:one", {"uses": 0})
-    store.save_channel("earn:7", {"uses": 4})
+def test_channel__saved_with_receipts__are_found_by_prefix_and_a_receipt_once_per_use(store: State) -> None:
+    store.channels.save_channel("pay:one", {"uses": 0})
+    store.channels.save_channel("earn:7", {"uses": 4})
     for uses in (1, 2, 2):
-        store.save_channel("pay:one", {"uses": uses, "price": 2**255}, {"uses": uses})
-    assert store.channels_with("pay:") == {"pay:one": {"uses": 2, "price": 2**255}}
-    assert store.channels_with("earn:7") == {"earn:7": {"uses": 4}}
-    assert store.receipts_of("pay:one") == [{"uses": 1}, {"uses": 2}]
-    assert store.receipts_of("earn:7") == []
+        store.channels.save_channel("pay:one", {"uses": uses, "price": 2**255}, {"uses": uses})
+    assert store.channels.channels_with("pay:") == {"pay:one": {"uses": 2, "price": 2**255}}
+    assert store.channels.channels_with("earn:7") == {"earn:7": {"uses": 4}}
+    assert store.channels.receipts_of("pay:one") == [{"uses": 1}, {"uses": 2}]
+    assert store.channels.receipts_of("earn:7") == []
 
 
-def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_another(store: Store) -> None:
-    store.save_channel("earn:7", {"uses": 1}, {"uses": 1}, "first")
-    store.save_channel("earn:70", {"uses": 9})
-    store.save_channel("earn:7", {"uses": 1, "note": 1})
-    assert (store.find_channel("earn:7"), store.answer_of("earn:7")) == ({"uses": 1, "note": 1}, "first")
-    store.save_channel("earn:7", {"uses": 2}, {"uses": 2}, "second")
-    assert store.answer_of("earn:7") == "second"
-    assert (store.find_channel("earn:70"), store.answer_of("earn:70")) == ({"uses": 9}, None)
-    assert (store.find_channel("earn:"), store.answer_of("earn:")) == (None, None)
+def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_another(store: State) -> None:
+    store.channels.save_channel("earn:7", {"uses": 1}, {"uses": 1}, "first")
+    store.channels.save_channel("earn:70", {"uses": 9})
+    store.channels.save_channel("earn:7", {"uses": 1, "note": 1})
+    assert (store.channels.find_channel("earn:7"), store.channels.answer_of("earn:7")) == (
+        {"uses": 1, "note": 1},
+        "first",
+    )
+    store.channels.save_channel("earn:7", {"uses": 2}, {"uses": 2}, "second")
+    assert store.channels.answer_of("earn:7") == "second"
+    assert (store.channels.find_channel("earn:70"), store.channels.answer_of("earn:70")) == ({"uses": 9}, None)
+    assert (store.channels.find_channel("earn:"), store.channels.answer_of("earn:")) == (None, None)
 
 
-def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: Store) -> None:
+def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: State) -> None:
     for adapter in (1, 12, 2):
-        store.save_pool_record(f"joined/1/{adapter}", {"adapter": adapter})
-    store.save_pool_record("joined/1/2", {"adapter": 2, "told": True})
-    store.remove_pool_record("joined/1/1")
-    assert store.find_pool_record("joined/1/2") == {"adapter": 2, "told": True}
-    assert store.find_pool_record("joined/1/1") is store.find_pool_record("joined/1/") is None
-    assert store.pool_records_with("joined/1/") == {
+        store.pool_records.save_pool_record(f"joined/1/{adapter}", {"adapter": adapter})
+    store.pool_records.save_pool_record("joined/1/2", {"adapter": 2, "told": True})
+    store.pool_records.remove_pool_record("joined/1/1")
+    assert store.pool_records.find_pool_record("joined/1/2") == {"adapter": 2, "told": True}
+    assert store.pool_records.find_pool_record("joined/1/1") is store.pool_records.find_pool_record("joined/1/") is None
+    assert store.pool_records.pool_records_with("joined/1/") == {
         "joined/1/12": {"adapter": 12},
         "joined/1/2": {"adapter": 2, "told": True},
     }

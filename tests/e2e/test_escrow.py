@@ -36,7 +36,9 @@ def plant(home: Path) -> None:
         folder.mkdir(parents=True)
         (folder / CONFIG_NAME).write_bytes(config_bytes(4, 8, ["up_proj", "q_proj"], "viz-base-small"))
         (folder / WEIGHTS_NAME).write_bytes(pack(good_tensors()))
-        Store(home / "node.db").save_adapter(AdapterRecord("elsin", None, "small", "ab" * 32, str(folder), "trained"))
+        Store(home / "node.db").adapters.save_adapter(
+            AdapterRecord("elsin", None, "small", "ab" * 32, str(folder), "trained")
+        )
 
 
 def test_escrow__seller_killed_before_the_delivery__key_and_money_arrive_by_themselves(tmp_path: Path, homes) -> None:

@@ -91,4 +91,4 @@ def use(home: Path, time: int) -> None:
     with open_home(home):
         order = {"adapter": "elsin", "prompt": "Once", "max_new_tokens": 9}
         job = Job("ab" * 8, "generate", JobState.DONE, order, 0, 0, result={"text": "upon", "chain_time": time})
-        Store(home / "node.db").save_job(job)
+        Store(home / "node.db").jobs.save_job(job)

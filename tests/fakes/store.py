@@ -1,6 +1,7 @@
 """The node's state in memory; outlives the services that use it, as the database file does."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,149 +13,208 @@ from viz_node.domain.worker import as_body
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 
 
-class MemoryStore:
-    """Fits `ports.Store`."""
+class MemoryWorks:
+    """Fits `ports.state.Works`."""
 
     def __init__(self) -> None:
-        self._works: dict[str, tuple[Work, Path]] = {}
-        self._jobs: dict[str, Job] = {}
-        self._adapters: dict[str, AdapterRecord] = {}
-        self._announcements: dict[str, tuple[int, int, bytes]] = {}
-        self._outbox: dict[str, OutboxEntry] = {}
-        self._federations: dict[str, str] = {}
-        self._settings: dict[str, str] = {}
-        self._channels: dict[str, str] = {}
-        self._pool_records: dict[str, str] = {}
-        self._receipts: dict[str, dict[int, str]] = {}
-        self._answers: dict[str, str] = {}
+        self.rows: dict[str, tuple[Work, Path]] = {}
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None:
-        _refuse_second(self._works, work.work_id)
-        self._works[work.work_id] = work, Path(sealed_path)
+        _refuse_second(self.rows, work.work_id)
+        self.rows[work.work_id] = work, Path(sealed_path)
 
     def list_works(self) -> list[Work]:
-        return sorted((work for work, _ in self._works.values()), key=lambda work: work.added)
+        return sorted((work for work, _ in self.rows.values()), key=lambda work: work.added)
 
     def find_work(self, work_id: str) -> Work:
-        return self._works[_only(self._works, work_id, {name: work.title for name, (work, _) in self._works.items()})][
-            0
-        ]
+        return self.rows[_only(self.rows, work_id, {name: work.title for name, (work, _) in self.rows.items()})][0]
 
     def remove_work(self, work_id: str) -> Path:
-        return self._works.pop(self.find_work(work_id).work_id)[1]
+        return self.rows.pop(self.find_work(work_id).work_id)[1]
+
+
+class MemoryJobs:
+    """Fits `ports.state.Jobs`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, Job] = {}
 
     def add_job(self, job: Job) -> None:
-        _refuse_second(self._jobs, job.job_id)
+        _refuse_second(self.rows, job.job_id)
         self.save_job(job)
 
     def save_job(self, job: Job) -> None:
-        self._jobs[job.job_id] = job
+        self.rows[job.job_id] = job
 
     def find_job(self, job_id: str) -> Job:
-        return self._jobs[_only(self._jobs, job_id)]
+        return self.rows[_only(self.rows, job_id)]
 
     def list_jobs(self) -> list[Job]:
-        return sorted(self._jobs.values(), key=lambda job: job.created)[::-1]
+        return sorted(self.rows.values(), key=lambda job: job.created)[::-1]
+
+
+class MemoryAdapters:
+    """Fits `ports.state.Adapters`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, AdapterRecord] = {}
 
     def save_adapter(self, record: AdapterRecord) -> None:
-        others = [item for item in self._adapters.values() if item.name != record.name]
+        others = [item for item in self.rows.values() if item.name != record.name]
         if record.adapter_id is not None and any(item.adapter_id == record.adapter_id for item in others):
             raise RefusedError("the adapter is in the library under another name")
-        self._adapters[record.name] = record
+        self.rows[record.name] = record
 
     def find_adapter(self, name: str) -> AdapterRecord:
-        if name in self._adapters:
-            return self._adapters[name]
-        by_id = {item.adapter_id: item for item in self._adapters.values() if item.adapter_id}
+        if name in self.rows:
+            return self.rows[name]
+        by_id = {item.adapter_id: item for item in self.rows.values() if item.adapter_id}
         return by_id[_only(by_id, name)]
 
     def list_adapters(self) -> list[AdapterRecord]:
-        return sorted(self._adapters.values(), key=lambda item: item.created)
+        return sorted(self.rows.values(), key=lambda item: item.created)
 
     def remove_adapter(self, name: str) -> None:
-        self._adapters.pop(name, None)
+        self.rows.pop(name, None)
+
+
+class MemoryAnnouncementRows:
+    """Fits `ports.state.AnnouncementRows`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[int, int, bytes]] = {}
 
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:
-        if self._announcements.get(key, (-1,))[0] >= sequence:
+        if self.rows.get(key, (-1,))[0] >= sequence:
             return False
-        self._announcements[key] = sequence, expires, raw
+        self.rows[key] = sequence, expires, raw
         return True
 
     def list_announcements(self, now: int) -> list[bytes]:
-        return [raw for _, expires, raw in self._announcements.values() if expires > now]
+        return [raw for _, expires, raw in self.rows.values() if expires > now]
 
     def remove_expired_announcements(self, now: int) -> int:
-        expired = [key for key, (_, expires, _) in self._announcements.items() if expires <= now]
+        expired = [key for key, (_, expires, _) in self.rows.items() if expires <= now]
         for key in expired:
-            del self._announcements[key]
+            del self.rows[key]
         return len(expired)
 
+
+class MemoryOutbox:
+    """Fits `ports.state.Outbox`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, OutboxEntry] = {}
+
     def add_outbox(self, entry: OutboxEntry) -> None:
-        _refuse_second(self._outbox, entry.tx_hash)
+        _refuse_second(self.rows, entry.tx_hash)
         self.save_outbox(entry)
 
     def save_outbox(self, entry: OutboxEntry) -> None:
-        self._outbox[entry.tx_hash] = entry
+        self.rows[entry.tx_hash] = entry
 
     def pending_outbox(self) -> list[OutboxEntry]:
-        pending = [entry for entry in self._outbox.values() if entry.state in PENDING_OUTBOX_STATES]
+        pending = [entry for entry in self.rows.values() if entry.state in PENDING_OUTBOX_STATES]
         return sorted(pending, key=lambda entry: entry.nonce)
 
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
-        return [entry for entry in self._outbox.values() if entry.order_id == order_id]
+        return [entry for entry in self.rows.values() if entry.order_id == order_id]
 
     def has_transactions(self) -> bool:
-        return bool(self._outbox)
+        return bool(self.rows)
+
+
+class MemoryChannels:
+    """Fits `ports.state.Channels`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+        self._receipts: dict[str, dict[int, str]] = {}
+        self._answers: dict[str, str] = {}
 
     def save_channel(
         self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
     ) -> None:
-        self._channels[key] = json.dumps(body)
+        self.rows[key] = json.dumps(body)
         if receipt is not None:
             self._receipts.setdefault(key, {})[body["uses"]] = json.dumps(receipt)
         if answer is not None:
             self._answers[key] = answer
 
     def find_channel(self, key: str) -> dict[str, Any] | None:
-        return json.loads(self._channels[key]) if key in self._channels else None
+        return json.loads(self.rows[key]) if key in self.rows else None
 
     def answer_of(self, key: str) -> str | None:
         return self._answers.get(key)
 
     def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
-        return {key: json.loads(body) for key, body in self._channels.items() if key.startswith(prefix)}
+        return {key: json.loads(body) for key, body in self.rows.items() if key.startswith(prefix)}
 
     def receipts_of(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(receipt) for receipt in self._receipts.get(key, {}).values()]
 
+
+class MemoryPoolRecords:
+    """Fits `ports.state.PoolRecords`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
     def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
-        self._pool_records[key] = json.dumps(body)
+        self.rows[key] = json.dumps(body)
 
     def find_pool_record(self, key: str) -> dict[str, Any] | None:
-        return json.loads(self._pool_records[key]) if key in self._pool_records else None
+        return json.loads(self.rows[key]) if key in self.rows else None
 
     def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
-        return {key: json.loads(body) for key, body in self._pool_records.items() if key.startswith(prefix)}
+        return {key: json.loads(body) for key, body in self.rows.items() if key.startswith(prefix)}
 
     def remove_pool_record(self, key: str) -> None:
-        self._pool_records.pop(key, None)
+        self.rows.pop(key, None)
+
+
+class MemoryFederationRecords:
+    """Fits `ports.state.FederationRecords`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
 
     def save_federation(self, federation: Federation) -> None:
-        self._federations[federation.federation_id] = json.dumps(as_body(federation))
+        self.rows[federation.federation_id] = json.dumps(as_body(federation))
 
     def find_federation(self, federation_id: str) -> Federation:
-        return parse_federation(
-            self._federations[_only(self._federations, federation_id, _names_of(self._federations))]
-        )
+        return parse_federation(self.rows[_only(self.rows, federation_id, _names_of(self.rows))])
 
     def list_federations(self) -> list[Federation]:
-        return [parse_federation(body) for body in self._federations.values()]
+        return [parse_federation(body) for body in self.rows.values()]
+
+
+class MemorySettings:
+    """Fits `ports.state.Settings`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
 
     def get_setting(self, name: str) -> str | None:
-        return self._settings.get(name)
+        return self.rows.get(name)
 
     def set_setting(self, name: str, value: str) -> None:
-        self._settings[name] = value
+        self.rows[name] = value
+
+
+@dataclass(frozen=True)
+class MemoryStore:
+    """Fits `ports.state.State`."""
+
+    works: MemoryWorks = field(default_factory=MemoryWorks)
+    jobs: MemoryJobs = field(default_factory=MemoryJobs)
+    adapters: MemoryAdapters = field(default_factory=MemoryAdapters)
+    announcements: MemoryAnnouncementRows = field(default_factory=MemoryAnnouncementRows)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    channels: MemoryChannels = field(default_factory=MemoryChannels)
+    pool_records: MemoryPoolRecords = field(default_factory=MemoryPoolRecords)
+    federations: MemoryFederationRecords = field(default_factory=MemoryFederationRecords)
+    settings: MemorySettings = field(default_factory=MemorySettings)
 
 
 def _names_of(federations: dict[str, str]) -> dict[str, str]:

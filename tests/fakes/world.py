@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,10 @@ class Fused:
         return result
 
 
+def _fused(store: MemoryStore, fuse: Fuse) -> MemoryStore:
+    return MemoryStore(**{table.name: Fused(getattr(store, table.name), fuse) for table in fields(store)})
+
+
 class Member:
     """One node: its state outlives `start`, which puts new services on it."""
 
@@ -111,10 +116,10 @@ class Member:
 
     def start(self, fuse: Fuse | None = None) -> None:
         fuse = fuse or Fuse()
-        store, network = Fused(self.store, fuse), Fused(self.network, fuse)
+        store, network = _fused(self.store, fuse), Fused(self.network, fuse)
         gateway = Fused(self.world.market(), fuse)
         sender = Fused(self.world.sender(self), fuse)
-        announcements = self.announcements = Announcements(store, verify_bytes, self.clock)
+        announcements = self.announcements = Announcements(store.announcements, verify_bytes, self.clock)
         self.sealing = Sealing(self.keys)
         ports = Ports(
             store, self.keys, self.sealing, network, gateway, sender, delivery, VOUCHERS, announcements,
@@ -166,7 +171,7 @@ class Member:
             self.jobs.start(group)
             for kind, order in orders:
                 await self.jobs.follow(self.jobs.submit(kind, order).job_id, lambda _: None)
-        return self.store.list_jobs()
+        return self.store.jobs.list_jobs()
 
     async def survive(self, *orders: tuple[str, dict[str, Any]]) -> list[Job]:
         """`live`, and when it is killed `start` and `live` again."""
@@ -181,7 +186,7 @@ class Member:
         for file_name in FILE_NAMES:
             (directory / file_name).write_bytes(f"{file_name} of {name}".encode() * 100)
         record = AdapterRecord(name, None, "small", "ab" * 32, str(directory), "trained", created=NOW)
-        self.store.save_adapter(record)
+        self.store.adapters.save_adapter(record)
         return record
 
     async def sell(self, name: str, price: str = "5.00", kind: str = "perpetual", is_escrowed: bool = False) -> str:

@@ -78,9 +78,9 @@ class Payer:
 
     def __init__(self, market: AnvilMarket, sender: TransactionSender | None = None) -> None:
         self.market, self.sender = market, sender or market.buyer
-        treasury = Treasury(MemoryStore(), self.sender, lambda: 1)
+        treasury = Treasury(MemoryStore().outbox, self.sender, lambda: 1)
         permits = Permits(market.gateway, self.sender, self.sender.account)
-        self.payments = Payments(MemoryStore(), market.gateway, treasury, permits, self.sender.account)
+        self.payments = Payments(MemoryStore().outbox, market.gateway, treasury, permits, self.sender.account)
         self.quotes = PaymentQuotes(market.gateway, GasQuotes(self.sender), permits, self.sender.account)
 
     async def buy(self, offer_id: int) -> int:

@@ -46,7 +46,7 @@ class Desk:
     def start(self) -> None:
         self.store = Store(self.path)
         patience = Patience(mined_seconds=3, shown_seconds=0.5)
-        self.treasury = Treasury(self.store, self.sender, lambda: 1, patience, self.undone.append)
+        self.treasury = Treasury(self.store.outbox, self.sender, lambda: 1, patience, self.undone.append)
 
     async def allow(self, order_id: str, amount: int) -> str:
         call = self.market.gateway.prepare_approve(TokenAmount(amount))
@@ -60,7 +60,7 @@ class Desk:
         self.market.ask("anvil_mine", hex(blocks))
 
     def states(self) -> list[str]:
-        return [entry.state for entry in self.store.outbox_of("a")]
+        return [entry.state for entry in self.store.outbox.outbox_of("a")]
 
     @property
     def allowed(self) -> int:
@@ -77,7 +77,7 @@ async def test_treasury__anvil_reorganises_a_shown_payment_away__is_sent_again_a
     assert (desk.states(), desk.allowed) == (["mined"], 7)
     desk.mine(2)
     tx_hash = await desk.allow("a", 7)
-    (before,) = desk.store.outbox_of("a")
+    (before,) = desk.store.outbox.outbox_of("a")
     assert before.state == "confirmed"
 
     desk.market.ask("evm_setAutomine", False)
@@ -89,7 +89,7 @@ async def test_treasury__anvil_reorganises_a_shown_payment_away__is_sent_again_a
     desk.start()
     desk.mine(1)
     await desk.treasury.recover()
-    (after,) = desk.store.outbox_of("a")
+    (after,) = desk.store.outbox.outbox_of("a")
     assert (after.tx_hash, after.state, desk.allowed) == (tx_hash, "mined", 7)
     assert after.block_hash != before.block_hash
     desk.mine(5)
@@ -131,7 +131,7 @@ async def test_treasury__fees_rose_above_what_was_signed__is_replaced_until_it_i
     desk.mine(5)
     await desk.treasury.recover()
     assert sorted(desk.states()) == ["final", "replaced"]
-    assert await desk.allow("a", 7) == next(e.tx_hash for e in desk.store.outbox_of("a") if e.state == "final")
+    assert await desk.allow("a", 7) == next(e.tx_hash for e in desk.store.outbox.outbox_of("a") if e.state == "final")
 
 
 async def test_treasury__tags_of_the_chain__safe_is_shown_and_finalized_is_booked(
@@ -320,14 +320,14 @@ async def test_treasury__endpoint_dies_between_signing_and_sending__the_other_ta
     endpoints = Endpoints([relay.url for relay in relays], market.deployment)
     sender = TransactionSender(endpoints, market.deployment, market.buyer.signer)
     store = Store(tmp_path / "node.db")
-    add = store.add_outbox
+    add = store.outbox.add_outbox
 
     def add_and_fail(entry: OutboxEntry) -> None:
         add(entry)
         relays[0].status = 503
 
-    store.add_outbox = add_and_fail  # type: ignore[method-assign]
-    treasury = Treasury(store, sender, lambda: 1)
+    store.outbox.add_outbox = add_and_fail  # type: ignore[method-assign]
+    treasury = Treasury(store.outbox, sender, lambda: 1)
     await treasury.execute("a", lambda: market.gateway.prepare_approve(TokenAmount(7)), {})
     assert market.gateway.allowance(market.buyer.account) == 7
     assert relays[1].asked > 0

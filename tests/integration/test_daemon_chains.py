@@ -189,7 +189,7 @@ async def test_step__anvil_killed_right_after_a_purchase__the_chain_has_it_after
     market.approve(market.buyer)
     sender = TransactionSender(market.rpc_url, market.deployment, market.buyer.signer, chain.confirmations)
     store = Store(home.config.home / "node.db")
-    treasury = Treasury(store, sender, lambda: 1)
+    treasury = Treasury(store.outbox, sender, lambda: 1)
     buy = market.gateway.prepare_buy(market.item(offer), market.buyer.account, PRICE, b"\4" * 32)
 
     def held() -> int:
@@ -197,7 +197,7 @@ async def test_step__anvil_killed_right_after_a_purchase__the_chain_has_it_after
 
     home.until_written()
     await treasury.execute("buy:1", lambda: buy, {"kind": "buy"})
-    assert held() and [entry.state for entry in store.outbox_of("buy:1")] == ["confirmed"]
+    assert held() and [entry.state for entry in store.outbox.outbox_of("buy:1")] == ["confirmed"]
     home.kill_anvil(is_written=False)
     home.keeper.step()
     assert not held(), "the purchase was in a block that no file had"
@@ -209,7 +209,7 @@ async def test_step__anvil_killed_right_after_a_purchase__the_chain_has_it_after
     block = market.gateway.block_number()
     until_blocking(lambda: home.keeper.step() or anvil.saved_block(home.state.parent), lambda n: n >= block, 15)
     await treasury.recover()
-    assert [entry.state for entry in store.outbox_of("buy:1")] == ["final"]
+    assert [entry.state for entry in store.outbox.outbox_of("buy:1")] == ["final"]
     store.close()
 
 

@@ -71,7 +71,7 @@ class Node:
         self._stack = AsyncExitStack()
         self.store = Store(self.home / "node.db")
         self.network = PeerNetwork(self.keys.network_seed, Whereabouts(self._listen), self._no_announcements, list)
-        self.jobs = JobRunner(self.store, lambda: 1)
+        self.jobs = JobRunner(self.store.jobs, lambda: 1)
         works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
         environment = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
         runner = GatedWorkers(environment, self.home / "workers.log", self.gate)
@@ -83,12 +83,12 @@ class Node:
             list_bases=lambda: [BASE],
             split_texts=lambda texts, _: (list(texts.values()), []),
         )
-        self.federations = Federations(self.store, self.keys, self.network, self.jobs, works, workshop)
+        self.federations = Federations(self.store.federations, self.keys, self.network, self.jobs, works, workshop)
         rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, runner)
         self.jobs.register("federate", "federation", rounds.federate)
         self.network.serve(TERMS_METHOD, self.federations.on_terms)
         self.network.serve(JOIN_METHOD, self.federations.on_join)
-        if not self.store.list_works():
+        if not self.store.works.list_works():
             await works.add(["one.txt"], "owned", "Elsin")
         await self.network.runner.start()
         self.jobs.start(await self._stack.enter_async_context(asyncio.TaskGroup()))
@@ -105,7 +105,10 @@ class Node:
         return job
 
     def publications(self) -> PublicationOrders:
-        market, announcements = MemoryMarket(MemoryChain()), Announcements(self.store, verify_bytes, lambda: 1)
+        market, announcements = (
+            MemoryMarket(MemoryChain()),
+            Announcements(self.store.announcements, verify_bytes, lambda: 1),
+        )
         catalogue = Catalogue(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
         return PublicationOrders(self.store, market, catalogue, self.keys.account)
 
@@ -145,7 +148,7 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
     await second.federations.join(made["invite"], ["all"])
     with pytest.raises(UsageError, match="already a member"):
         await second.federations.join(made["invite"], ["all"])
-    terms = second.store.find_federation(made["federation_id"]).terms
+    terms = second.store.federations.find_federation(made["federation_id"]).terms
     wish = {"federation_id": made["federation_id"], "account": OTHER, "terms_digest": terms.digest()}
     for change, error in (
         ({"terms_digest": msgspec.structs.replace(terms, split={OTHER: 10_000}).digest()}, RefusedError),
@@ -161,7 +164,7 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
     with pytest.raises(RefusedError, match="full"):
         await late.federations.join(made["invite"], ["all"])
 
-    assert late.store.list_federations() == late.jobs.list_jobs() == []
+    assert late.store.federations.list_federations() == late.jobs.list_jobs() == []
     status = first.federations.status(made["federation_id"])
     assert status.state == "ready"
     assert status.split == agreed_shares("equal", [node.keys.account for node in nodes[:3]])
@@ -195,7 +198,7 @@ async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_
     await until(lambda: all(node.job().state is JobState.DONE for node in nodes[:3]), 90, "the jobs are done")
 
     assert not list(gate.glob("began-*-1")), "round 1 was not trained again"
-    record = first.store.find_adapter("trio")
+    record = first.store.adapters.find_adapter("trio")
     assert (record.origin, record.training["members"], record.training["rounds"]) == ("federated", 3, 3)
     assert np.load(Path(record.directory) / "adapter.npy").any()
     shares = agreed_shares("equal", [node.keys.account for node in nodes[:3]])

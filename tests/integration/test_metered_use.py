@@ -114,7 +114,9 @@ class Pair:
         directory.mkdir()
         for name in FILE_NAMES:
             (directory / name).write_bytes(name.encode() * 100)
-        self.holder.store.save_adapter(AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained"))
+        self.holder.store.adapters.save_adapter(
+            AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained")
+        )
 
     async def run(self, node: Node, operation: str, **order: Any) -> Job:
         answer = await node.services.operations[operation](**order)
@@ -130,14 +132,14 @@ class Pair:
         return await self.run(self.payer, "generate_metered", adapter="elsin", prompt=prompt)
 
     def request(self, uses: int, prompt: str = "p", channel: int = 1) -> UseRequest:
-        adapter_id = self.holder.store.find_adapter("elsin").adapter_id
+        adapter_id = self.holder.store.adapters.find_adapter("elsin").adapter_id
         return UseRequest(str(adapter_id), channel, uses, prompt, 8)
 
     def signed(self, uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
         """The payer's voucher over that many of its receipts."""
-        ((key, body),) = self.payer.store.channels_with(PAID).items()
+        ((key, body),) = self.payer.store.channels.channels_with(PAID).items()
         tree = UsageTree()
-        for row in self.payer.store.receipts_of(key)[:receipts]:
+        for row in self.payer.store.channels.receipts_of(key)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
         session = self.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(body["key"]))
         voucher = Voucher(channel, uses * price, uses, tree.root())
@@ -260,7 +262,7 @@ async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_not
     pair.payer.services.jobs.resume(second.job_id)
     resumed = await pair.payer.services.jobs.follow(second.job_id, lambda _: None)
     assert (resumed.result["text"], pair.prompts) == ("second … 80", ["first", "second", "third"])
-    ((_, earned),) = pair.holder.store.channels_with(EARNED).items()
+    ((_, earned),) = pair.holder.store.channels.channels_with(EARNED).items()
     assert (earned["uses"], earned["cumulative"]) == (3, 30_000)
 
 
@@ -268,15 +270,17 @@ async def test_use__hostile_payer__is_refused_before_the_model_is_asked(pair: Pa
     await pair.open()
     assert (await pair.use("honest")).state is JobState.DONE
     await pair.open("0.02")
-    ((first, _), (second, _)) = pair.payer.store.channels_with(PAID).items()
-    pair.payer.store.save_channel(second, pair.payer.store.channels_with(first)[first] | {"number": None})
-    bodies = pair.payer.store.channels_with(PAID)
-    pair.payer.store.save_channel(second, bodies[second] | {"closed": True})
+    ((first, _), (second, _)) = pair.payer.store.channels.channels_with(PAID).items()
+    pair.payer.store.channels.save_channel(
+        second, pair.payer.store.channels.channels_with(first)[first] | {"number": None}
+    )
+    bodies = pair.payer.store.channels.channels_with(PAID)
+    pair.payer.store.channels.save_channel(second, bodies[second] | {"closed": True})
 
     def signed(uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
         session = pair.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(bodies[first]["key"]))
         tree = UsageTree()
-        for row in pair.payer.store.receipts_of(first)[:receipts]:
+        for row in pair.payer.store.channels.receipts_of(first)[:receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
         return Vouchers(pair.deployment).sign(session, Voucher(channel, uses * price, uses, tree.root()))
 
@@ -405,7 +409,7 @@ async def test_use__adapter_that_the_channel_does_not_pay_for__is_refused(pair: 
     await pair.open()
     pair.add_adapter("other")
     await pair.run(pair.holder, "publish", adapter="other", price="0.02", license="metered")
-    other = replace(pair.request(1), adapter_id=str(pair.holder.store.find_adapter("other").adapter_id))
+    other = replace(pair.request(1), adapter_id=str(pair.holder.store.adapters.find_adapter("other").adapter_id))
     with pytest.raises(RefusedError, match="another adapter"):
         await pair.ask(other.to_bytes(pair.signed(1, 0)))
     assert pair.prompts == []

@@ -95,7 +95,7 @@ class Scene:
 
 async def mined(member: Member) -> None:
     """What the member has sent is in blocks."""
-    for entry in member.store.pending_outbox():
+    for entry in member.store.outbox.pending_outbox():
         await member.treasury.finish(entry.order_id)
 
 
@@ -302,12 +302,12 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
 
     made.pass_time(DAY)
     await made.watch(rita, made.operator)
-    assert list(rita.store.pool_records_with("stated/")) == ["stated/1/0"]
+    assert list(rita.store.pool_records.pool_records_with("stated/")) == ["stated/1/0"]
     coins = [made.coins(member) for member in victims]
     made.pass_time(182 * DAY)
     await made.watch(*victims)
     assert [made.coins(member) for member in victims if member is not rita] == [*coins[:2], *coins[3:]]
-    refunds = [entry.detail["period"] for entry in rita.store._outbox.values() if entry.kind == "pool refund"]
+    refunds = [entry.detail["period"] for entry in rita.store.outbox.rows.values() if entry.kind == "pool refund"]
     assert refunds == [0], "its own fee, of a root that nobody adopted"
 
 
@@ -315,12 +315,12 @@ async def test_pools__that_cannot_be_attended_to__keep_no_other_waiting(chain: D
     made = await used_and_over(chain, tmp_path)
     nowhere = {"row": {}, "told": [], "adapter_id": ""}
     for member in (made.operator, made.challenger):
-        member.store.save_pool_record("joined/0/1", nowhere)
-        member.store.save_pool_record("watched/0", {})
+        member.store.pool_records.save_pool_record("joined/0/1", nowhere)
+        member.store.pool_records.save_pool_record("watched/0", {})
         with pytest.raises(NotFoundError, match="0 is not the number of a pool"):
             await member.pools.watch()
     assert made.root_states() == ["pending"]
-    assert made.challenger.store.pool_records_with("checked/1/")
+    assert made.challenger.store.pool_records.pool_records_with("checked/1/")
 
 
 async def test_withheld_data__challenger__waits_and_then_strikes_out(chain: DevChain, tmp_path: Path) -> None:
@@ -518,7 +518,7 @@ async def test_subscribe__killed_at_every_call__is_paid_once(chain: DevChain, tm
     order = {"pool": 1, "periods": 1, "max_price": FEE}
 
     async def act() -> None:
-        started = [job for job in rita.store.list_jobs() if job.kind == "subscribe"]
+        started = [job for job in rita.store.jobs.list_jobs() if job.kind == "subscribe"]
         await rita.live(*([] if started else [("subscribe", order)]))
 
     def check() -> None:
@@ -533,13 +533,13 @@ async def test_subscribe__believed_lost_and_paid_after_all__pays_no_other_period
 ) -> None:
     made = await scene(chain, tmp_path)
     rita = made.readers[0]
-    (entry,) = (entry for entry in rita.store._outbox.values() if entry.kind == "subscribe")
-    (job,) = (job for job in rita.store.list_jobs() if job.kind == "subscribe")
-    rita.store.save_outbox(replace(entry, state="failed"))
-    rita.store.save_job(replace(job, state=JobState.RUNNING))
+    (entry,) = (entry for entry in rita.store.outbox.rows.values() if entry.kind == "subscribe")
+    (job,) = (job for job in rita.store.jobs.list_jobs() if job.kind == "subscribe")
+    rita.store.outbox.save_outbox(replace(entry, state="failed"))
+    rita.store.jobs.save_job(replace(job, state=JobState.RUNNING))
     rita.start()
     await rita.live()
-    assert rita.store.find_job(job.job_id).error.endswith("AlreadySubscribed()")
+    assert rita.store.jobs.find_job(job.job_id).error.endswith("AlreadySubscribed()")
     assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0]}
     assert made.world.tokens(rita) == MONEY - FEE
 
@@ -579,7 +579,7 @@ async def test_claim__from_a_pool_killed_at_every_call__is_paid_once(chain: DevC
     ann = made.owners[0]
 
     async def act() -> None:
-        started = [job for job in ann.store.list_jobs() if job.kind == "claim"]
+        started = [job for job in ann.store.jobs.list_jobs() if job.kind == "claim"]
         await ann.live(*([] if started else [("claim", {"name": "royalties"})]))
 
     def check() -> None:

@@ -68,7 +68,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
     home = config.home
     signer = make_signer(config, keys)
     store = Store(home / "node.db")
-    announcements = Announcements(store, verify_bytes, now)
+    announcements = Announcements(store.announcements, verify_bytes, now)
     network = PeerNetwork(
         keys.network_seed,
         Whereabouts(config.listen, tuple(config.bootstrap), tuple(config.announce), is_public=not config.dev),

@@ -127,12 +127,12 @@ def bind_home(home: Path, store: Store, deployment: Deployment) -> None:
     Its licenses, orders and listings are of that market: on another one they would mean something else, or nothing.
     """
     here = f"{deployment.chain_id}:{deployment.market}"
-    known = store.get_setting("market")
-    if known is not None and known != here and store.has_transactions():
+    known = store.settings.get_setting("market")
+    if known is not None and known != here and store.outbox.has_transactions():
         chain_id, _, market = known.partition(":")
         raise RefusedError(
             f"{home} trades on market {market} of chain {chain_id}, not on {deployment.market}",
             "take another --home for another market (docs/how-to/second-market.md), or name the first one's file again",
         )
     if known != here:
-        store.set_setting("market", here)
+        store.settings.set_setting("market", here)

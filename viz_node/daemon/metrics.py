@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -13,16 +14,20 @@ from viz_node import __version__
 from viz_node.daemon.health import ChainWatch, Probe, run_checks
 from viz_node.domain.health import Health
 from viz_node.domain.job import Job
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs, WithOutbox, WithWorks
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
+
+
+class MeasuredState(WithWorks, WithJobs, WithAdapters, WithOutbox, Protocol):
+    """What is counted."""
 
 
 @dataclass(eq=False)
 class Metrics(Collector):
     """Everything is read when it is asked for; nothing is counted in between."""
 
-    store: Store
+    store: MeasuredState
     probes: list[Probe]
     chain: ChainWatch
     now: Callable[[], int]
@@ -49,13 +54,13 @@ class Metrics(Collector):
         yield _gauge("viz_node_check_ok", "1 if the check does not fail.", rows, "check")
         ready = all(check.state is not Health.FAIL for check in checks)
         yield _gauge("viz_node_ready", "1 if the node can do its work, as /readyz says.", [((), int(ready))])
-        jobs = Counter(map(_kind_and_state, self.store.list_jobs()))
+        jobs = Counter(map(_kind_and_state, self.store.jobs.list_jobs()))
         yield _gauge("viz_node_jobs", "Jobs by kind and state.", jobs.items(), "kind", "state")
-        yield _gauge("viz_node_works", "Works of the owner.", [((), len(self.store.list_works()))])
-        yield _gauge("viz_node_adapters", "Adapters in the library.", [((), len(self.store.list_adapters()))])
+        yield _gauge("viz_node_works", "Works of the owner.", [((), len(self.store.works.list_works()))])
+        yield _gauge("viz_node_adapters", "Adapters in the library.", [((), len(self.store.adapters.list_adapters()))])
         peers = [(("connected",), self.connected_peers), (("known",), self.known_peers)]
         yield _gauge("viz_node_peers", "Peers of the network.", peers, "state")
-        pending = len(self.store.pending_outbox())
+        pending = len(self.store.outbox.pending_outbox())
         yield _gauge("viz_node_transactions_pending", "Transactions that are not booked yet.", [((), pending)])
         age = self.now() - self.chain.head_time if self.chain.head_time else -1
         yield _gauge("viz_node_chain_head_age_seconds", "Age of the latest block; -1 before the first.", [((), age)])

@@ -1,4 +1,8 @@
-"""Durable state: what a node knows after a restart."""
+"""Durable state: what a node knows after a restart, one Protocol per table.
+
+Every call is one transaction. `find_…` with an id raises NotFoundError; jobs come newest first. A use case that needs
+one table takes it; one that needs several takes a Protocol made of the `With…` below.
+"""
 
 from pathlib import Path
 from typing import Any, Protocol
@@ -9,29 +13,54 @@ from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Work
 
 
-class Store(Protocol):
-    """Durable state; every call is one transaction. `find_…` raises NotFoundError; jobs come newest first."""
+class Works(Protocol):
+    """The owner's works, and where their sealed texts lie."""
 
     def add_work(self, work: Work, sealed_path: str | Path) -> None: ...
     def list_works(self) -> list[Work]: ...
     def find_work(self, work_id: str) -> Work: ...
     def remove_work(self, work_id: str) -> Path: ...
+
+
+class Jobs(Protocol):
+    """What was ordered, and how far it is."""
+
     def add_job(self, job: Job) -> None: ...
     def save_job(self, job: Job) -> None: ...
     def find_job(self, job_id: str) -> Job: ...
     def list_jobs(self) -> list[Job]: ...
+
+
+class Adapters(Protocol):
+    """The library of adapters, made here or fetched."""
+
     def save_adapter(self, record: AdapterRecord) -> None: ...
     def find_adapter(self, name: str) -> AdapterRecord: ...
     def list_adapters(self) -> list[AdapterRecord]: ...
     def remove_adapter(self, name: str) -> None: ...
+
+
+class AnnouncementRows(Protocol):
+    """What peers announced."""
+
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool: ...
     def list_announcements(self, now: int) -> list[bytes]: ...
     def remove_expired_announcements(self, now: int) -> int: ...
+
+
+class Outbox(Protocol):
+    """Transactions that this node has signed."""
+
     def add_outbox(self, entry: OutboxEntry) -> None: ...
     def save_outbox(self, entry: OutboxEntry) -> None: ...
     def pending_outbox(self) -> list[OutboxEntry]: ...
     def outbox_of(self, order_id: str) -> list[OutboxEntry]: ...
     def has_transactions(self) -> bool: ...
+
+
+class Channels(Protocol):
+    """Channels for paid uses, with their receipts."""
+
     def save_channel(
         self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
     ) -> None: ...
@@ -39,12 +68,105 @@ class Store(Protocol):
     def answer_of(self, key: str) -> str | None: ...
     def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]: ...
     def receipts_of(self, key: str) -> list[dict[str, Any]]: ...
+
+
+class PoolRecords(Protocol):
+    """What the node knows of pools."""
+
     def save_pool_record(self, key: str, body: dict[str, Any]) -> None: ...
     def find_pool_record(self, key: str) -> dict[str, Any] | None: ...
     def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]: ...
     def remove_pool_record(self, key: str) -> None: ...
+
+
+class FederationRecords(Protocol):
+    """Federations that this node knows, and what they agreed on."""
+
     def save_federation(self, federation: Federation) -> None: ...
     def find_federation(self, federation_id: str) -> Federation: ...
     def list_federations(self) -> list[Federation]: ...
+
+
+class Settings(Protocol):
+    """Single values that belong to the home."""
+
     def get_setting(self, name: str) -> str | None: ...
     def set_setting(self, name: str, value: str) -> None: ...
+
+
+class WithWorks(Protocol):
+    """State with this table."""
+
+    @property
+    def works(self) -> Works: ...
+
+
+class WithJobs(Protocol):
+    """State with this table."""
+
+    @property
+    def jobs(self) -> Jobs: ...
+
+
+class WithAdapters(Protocol):
+    """State with this table."""
+
+    @property
+    def adapters(self) -> Adapters: ...
+
+
+class WithAnnouncements(Protocol):
+    """State with this table."""
+
+    @property
+    def announcements(self) -> AnnouncementRows: ...
+
+
+class WithOutbox(Protocol):
+    """State with this table."""
+
+    @property
+    def outbox(self) -> Outbox: ...
+
+
+class WithChannels(Protocol):
+    """State with this table."""
+
+    @property
+    def channels(self) -> Channels: ...
+
+
+class WithPoolRecords(Protocol):
+    """State with this table."""
+
+    @property
+    def pool_records(self) -> PoolRecords: ...
+
+
+class WithFederations(Protocol):
+    """State with this table."""
+
+    @property
+    def federations(self) -> FederationRecords: ...
+
+
+class WithSettings(Protocol):
+    """State with this table."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+
+class State(
+    WithWorks,
+    WithJobs,
+    WithAdapters,
+    WithAnnouncements,
+    WithOutbox,
+    WithChannels,
+    WithPoolRecords,
+    WithFederations,
+    WithSettings,
+    Protocol,
+):
+    """All tables; only what puts a node together takes it."""

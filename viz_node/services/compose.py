@@ -15,7 +15,7 @@ from viz_node.ports import uses as uses_ports
 from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
 from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
 from viz_node.ports.node import Answering, Neighbours, Purse
-from viz_node.ports.state import Store
+from viz_node.ports.state import State
 from viz_node.ports.workers import RoundsRunner, Trainer
 from viz_node.services.federations.join_federation import Federations
 from viz_node.services.federations.part import federations_part
@@ -147,7 +147,7 @@ class AccountSender(TransactionSender, GasPricing, TypedDataSigning, Protocol):
 class Ports:
     """What a node reaches the world by."""
 
-    store: Store
+    store: State
     keys: Keys
     sealing: Sealing
     network: Network
@@ -211,16 +211,16 @@ class Services:
 
 def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices: Choices | None = None) -> Services:
     """Put the use cases together, name each job's handler and serve the answers to peers."""
-    choices, account = choices or Choices(), ports.keys.account
-    jobs = JobRunner(ports.store, ports.now)
-    treasury = Treasury(ports.store, ports.sender, ports.now, choices.patience, lambda entry: _undo(jobs, entry))
-    catalogue = Catalogue(ports.announcements, ports.store, ports.network, ports.market, ports.verify, account)
+    choices, account, store = choices or Choices(), ports.keys.account, ports.store
+    jobs = JobRunner(store.jobs, ports.now)
+    treasury = Treasury(store.outbox, ports.sender, ports.now, choices.patience, lambda entry: _undo(jobs, entry))
+    catalogue = Catalogue(ports.announcements, store, ports.network, ports.market, ports.verify, account)
     paying = _paying(ports, treasury)
     seller, storefront, files = _selling(ports, catalogue, tools)
     library, signatures = _library(ports, tools, storefront.unshare), Signatures(ports.sealing, ports.market)
     stage = _Stage(ports, catalogue, treasury, paying, seller, storefront, files)
     desk = _desk(stage, signatures, tools.directory / "pools", choices.coin_price)
-    dues = PoolDues(desk, ports.store, ports.market, account)
+    dues = PoolDues(desk, store, ports.market, account)
     pools = _pools(stage, desk, dues)
     money = Money(
         treasury,
@@ -233,11 +233,13 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     adapter_files = AdapterFiles(tools.directory, tools.check_adapter, tools.blob_id_of, ports.now)
     market = _market(stage, pools, signatures, adapter_files, choices.delivery_patience_seconds)
     uses = _uses(stage, library.workshop.write)
-    federations = Federations(ports.store, ports.keys, ports.network, jobs, library.works, library.workshop)
-    rounds = Rounds(ports.store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
-    models = ModelOperations(ports.store, jobs, library, lambda: published(ports.store), tools.export_files)
+    federations = Federations(store.federations, ports.keys, ports.network, jobs, library.works, library.workshop)
+    rounds = Rounds(store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
+    models = ModelOperations(
+        store.adapters, jobs, library, lambda: published(store.adapters, store.outbox), tools.export_files
+    )
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
-    node = NodeOperations(ports.store, ports.keys, ports.network, ports.market, facts, views)
+    node = NodeOperations(store, ports.keys, ports.network, ports.market, facts, views)
     parts = (
         Part(operations_of(node)),
         jobs_part(jobs),
@@ -253,7 +255,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
             jobs.register(kind, lane, handler)
         for method, answer in part.answers.items():
             ports.network.serve(method, answer)
-    first_start = FirstStart(ports.store, jobs, library, models, selling, tools.write_samples)
+    first_start = FirstStart(store, jobs, library, models, selling, tools.write_samples)
     return Services(jobs, library, money, market, pools, uses, first_start, parts)
 
 
@@ -282,7 +284,7 @@ class _Stage:
 def _paying(ports: Ports, treasury: Treasury) -> _Paying:
     market, account = ports.market, ports.keys.account
     quotes, permits = GasQuotes(ports.sender), Permits(market, ports.sender, account)
-    payments = Payments(ports.store, market, treasury, permits, account)
+    payments = Payments(ports.store.outbox, market, treasury, permits, account)
     return _Paying(quotes, payments, PaymentQuotes(market, quotes, permits, account))
 
 
@@ -304,15 +306,15 @@ def _selling(ports: Ports, catalogue: Catalogue, tools: Tools) -> tuple[SellerKe
 def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: AdapterFiles, patience: float) -> Market:
     ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
     store, market, account = ports.store, ports.market, ports.keys.account
-    own = OwnOffers(store, market, catalogue, account)
-    secrets = OrderSecrets(store, ports.sealing, ports.delivery)
+    own = OwnOffers(store.adapters, market, catalogue, account)
+    secrets = OrderSecrets(store.settings, ports.sealing, ports.delivery)
     key_orders = KeyOrders(secrets, market, treasury, account, patience)
     choice = OfferChoice(market, catalogue, account)
     asking = Asking(ports.keys, ports.network)
     requests = KeyRequests(ports.keys, ports.sealing, ports.network, ports.now)
     adapter_keys = AdapterKeys(catalogue, key_orders, requests, pools.uses, account)
     publications = PublicationOrders(store, market, catalogue, account)
-    bundles = Bundles(store, market, stage.seller, stage.files)
+    bundles = Bundles(store.adapters, market, stage.seller, stage.files)
     rights = KeyRights(market, treasury, pools.members)
     return Market(
         catalogue=catalogue,
@@ -329,7 +331,7 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         fetcher=Fetcher(store, ports.sealing, ports.network, catalogue, adapter_keys, files),
         licenses=LicenseList(market, catalogue, account),
         key_orders=key_orders,
-        key_desk=KeyDesk(store, ports.sealing, catalogue, signatures, rights, ports.now),
+        key_desk=KeyDesk(store.adapters, ports.sealing, catalogue, signatures, rights, ports.now),
         deliveries=Deliveries(store, market, treasury, stage.seller, catalogue),
     )
 
@@ -337,9 +339,12 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
 def _desk(stage: _Stage, signatures: Signatures, directory: Path, coin_price: int) -> PoolDesk:
     ports = stage.ports
     peers = PoolPeers(ports.keys.peer_id, ports.network, stage.catalogue.announcements, ports.now)
-    chain, rule_book = PoolChain(ports.market, stage.paying.quotes, coin_price), RuleBook(ports.store, peers)
+    chain, rule_book = (
+        PoolChain(ports.market, stage.paying.quotes, coin_price),
+        RuleBook(ports.store.pool_records, peers),
+    )
     data = DivisionData(ports.market, rule_book, peers, directory)
-    return PoolDesk(ports.store, peers, chain, signatures, rule_book, data)
+    return PoolDesk(ports.store.pool_records, peers, chain, signatures, rule_book, data)
 
 
 def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
@@ -347,20 +352,20 @@ def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
     store, market, account = ports.store, ports.market, ports.keys.account
     signer, due = PoolSigner(account, ports.sealing), DueDivisions(desk, market, treasury, account)
     choice, uses = PeriodChoice(desk, market, account), PoolUses(desk, store, market, catalogue, account)
-    operator = PoolOperator(desk, store, due, market, treasury, account)
+    operator = PoolOperator(desk, store.pool_records, due, market, treasury, account)
     return Pools(
         desk=desk,
         openings=PoolOpenings(desk, market, treasury, account),
         opening_plans=PoolOpeningPlans(desk, market, paying.quotes, account),
         operator=operator,
         division_plans=DivisionPlans(due, market, paying.quotes),
-        members=PoolMembers(desk, store, market, treasury, catalogue, signer),
+        members=PoolMembers(desk, store.pool_records, market, treasury, catalogue, signer),
         credits=Credits(desk, dues, market, treasury),
         choice=choice,
         subscription_plans=SubscriptionPlans(desk, choice, paying.payment_quotes),
-        subscriptions=Subscriptions(desk, store, choice, paying.payments),
+        subscriptions=Subscriptions(desk, store.outbox, choice, paying.payments),
         uses=uses,
-        statements=UseStatements(desk, store, market, treasury, uses, signer),
+        statements=UseStatements(desk, store.pool_records, market, treasury, uses, signer),
         view=PoolView(desk, market, uses, account, operator.is_watched, catalogue.name_of),
     )
 
@@ -372,11 +377,11 @@ def _uses(stage: _Stage, write: Write) -> Uses:
     channels = PaidChannels(store, market, catalogue, account)
     return Uses(
         channels,
-        ChannelJobs(store, market, paying.payments, treasury, channels, keys),
-        Metered(store, channels, catalogue, ports.network, keys),
+        ChannelJobs(store.channels, market, paying.payments, treasury, channels, keys),
+        Metered(store.channels, channels, catalogue, ports.network, keys),
         Meter(store, market, treasury, catalogue, HolderKeys(ports.sealing, ports.vouchers), write),
         ChannelPlans(market, paying.payment_quotes, paying.quotes, channels, account),
-        ReceiptFiles(store, ports.keys),
+        ReceiptFiles(store.channels, ports.keys),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from viz_node.domain.job import JobState
 from viz_node.errors import StorageError
-from viz_node.storage.store import MIGRATIONS
+from viz_node.storage.schema import MIGRATIONS
 
 NEWEST_SCHEMA = len(MIGRATIONS)
 _WAIT_SECONDS = 2

@@ -21,7 +21,7 @@ def test_bind_home__another_market__only_before_anything_was_signed(tmp_path: Pa
     bind_home(tmp_path, store, FIRST)
     bind_home(tmp_path, store, SECOND)
     bind_home(tmp_path, store, FIRST)
-    store.add_outbox(OutboxEntry("publish:1", "publish", "signed", b"raw", "0x1", 0))
+    store.outbox.add_outbox(OutboxEntry("publish:1", "publish", "signed", b"raw", "0x1", 0))
     bind_home(tmp_path, store, FIRST)
     for other in (SECOND, replace(FIRST, chain_id=1)):
         with pytest.raises(RefusedError, match="trades on market 0xab") as raised:

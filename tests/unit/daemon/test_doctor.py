@@ -31,7 +31,7 @@ def home(tmp_path: Path) -> Path:
         private_directory(path, name)
     unlock(path)
     store = Store(path / "node.db")
-    store.add_work(
+    store.works.add_work(
         Work(WorkId("ab" * 32), TITLE, AUTHOR, Rights.OWNED, "text/plain", 1, 1, "", "", 1), path / "works" / "x"
     )
     store.close()
@@ -40,7 +40,9 @@ def home(tmp_path: Path) -> Path:
 
 def add_job(home: Path, kind: str, state: JobState, error: str = "") -> None:
     store = Store(home / "node.db")
-    store.add_job(Job(f"{kind}-{state}", kind, state, {"name": TITLE}, int(time.time()), int(time.time()), error=error))
+    store.jobs.add_job(
+        Job(f"{kind}-{state}", kind, state, {"name": TITLE}, int(time.time()), int(time.time()), error=error)
+    )
     store.close()
 
 

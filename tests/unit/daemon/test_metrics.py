@@ -19,9 +19,9 @@ from viz_node.storage.store import Store
 async def test_metrics__a_node_with_works_and_jobs__counts_without_names(tmp_path: Path) -> None:
     store = Store(tmp_path / "node.db")
     work = Work(WorkId("ab" * 32), "Planted Title", "Planted Author", Rights.OWNED, "text/plain", 1, 1, "", "", 1)
-    store.add_work(work, tmp_path / "x")
+    store.works.add_work(work, tmp_path / "x")
     for number, state in enumerate((JobState.DONE, JobState.FAILED, JobState.FAILED)):
-        store.add_job(Job(f"job{number}", "train", state, {"name": "planted-name"}, 1, 1, error="planted error"))
+        store.jobs.add_job(Job(f"job{number}", "train", state, {"name": "planted-name"}, 1, 1, error="planted error"))
     chain = ChainWatch(lambda: int(time.time()) - 30)
     chain.look()
     probes = [lambda: well("disk space", "/planted/home"), lambda: failed("peer network", "planted detail", "fix")]

@@ -8,7 +8,8 @@ import pytest
 
 from viz_node.errors import StorageError
 from viz_node.storage.database import Database
-from viz_node.storage.store import MIGRATIONS, Store
+from viz_node.storage.schema import MIGRATIONS
+from viz_node.storage.store import Store
 
 FIRST = "CREATE TABLE t (id INTEGER PRIMARY KEY, text TEXT NOT NULL) STRICT"
 

@@ -15,7 +15,8 @@ from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.storage.database import Database
-from viz_node.storage.store import MIGRATIONS, Store
+from viz_node.storage.schema import MIGRATIONS
+from viz_node.storage.store import Store
 
 A, B = "a" * 64, "ab" * 32
 
@@ -61,95 +62,95 @@ def entry(tx_hash: str, nonce: int, state: str = "signed", kind: str = "buy") ->
 
 
 def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
-    store.add_work(work(A), "/sealed/a")
-    store.add_job(job("j1"))
-    store.save_adapter(adapter("one", A))
-    store.save_announcement(A, 1, 100, b"raw")
-    store.add_outbox(entry("0x1", 4))
-    store.save_federation(new_federation("f1"))
-    store.set_setting("chain", "dev")
+    store.works.add_work(work(A), "/sealed/a")
+    store.jobs.add_job(job("j1"))
+    store.adapters.save_adapter(adapter("one", A))
+    store.announcements.save_announcement(A, 1, 100, b"raw")
+    store.outbox.add_outbox(entry("0x1", 4))
+    store.federations.save_federation(new_federation("f1"))
+    store.settings.set_setting("chain", "dev")
     store.close()
 
     store = Store(path)
-    assert store.list_works() == [work(A)]
-    assert store.list_jobs() == [job("j1")]
-    assert store.list_adapters() == [adapter("one", A)]
-    assert store.list_announcements(1) == [b"raw"]
-    assert store.pending_outbox() == [entry("0x1", 4)]
-    assert store.list_federations() == [new_federation("f1")] == [store.find_federation("f1")]
-    assert store.get_setting("chain") == "dev"
-    assert store.get_setting("other") is None
+    assert store.works.list_works() == [work(A)]
+    assert store.jobs.list_jobs() == [job("j1")]
+    assert store.adapters.list_adapters() == [adapter("one", A)]
+    assert store.announcements.list_announcements(1) == [b"raw"]
+    assert store.outbox.pending_outbox() == [entry("0x1", 4)]
+    assert store.federations.list_federations() == [new_federation("f1")] == [store.federations.find_federation("f1")]
+    assert store.settings.get_setting("chain") == "dev"
+    assert store.settings.get_setting("other") is None
     assert path.stat().st_mode & 0o077 == 0
 
 
 def test_find_work__prefix__must_be_unique(store: Store) -> None:
-    store.add_work(work(A), "/a")
-    store.add_work(work(B), "/b")
-    assert store.find_work("aa") == work(A)
-    assert store.find_work(B) == work(B)
+    store.works.add_work(work(A), "/a")
+    store.works.add_work(work(B), "/b")
+    assert store.works.find_work("aa") == work(A)
+    assert store.works.find_work(B) == work(B)
     with pytest.raises(UsageError):
-        store.find_work("a")
+        store.works.find_work("a")
     for text in ("", "c", "%", "*", "_a", A + "0"):
         with pytest.raises(NotFoundError):
-            store.find_work(text)
+            store.works.find_work(text)
 
 
 def test_find_job__id_is_prefix_of_another__exact_one_wins(store: Store) -> None:
-    store.add_job(job("j1"))
-    store.add_job(job("j12", 2))
-    assert store.find_job("j1").job_id == "j1"
-    assert [item.job_id for item in store.list_jobs()] == ["j12", "j1"]
+    store.jobs.add_job(job("j1"))
+    store.jobs.add_job(job("j12", 2))
+    assert store.jobs.find_job("j1").job_id == "j1"
+    assert [item.job_id for item in store.jobs.list_jobs()] == ["j12", "j1"]
 
 
 def test_add_work__same_id__refused(store: Store) -> None:
-    store.add_work(work(A), "/a")
+    store.works.add_work(work(A), "/a")
     with pytest.raises(RefusedError):
-        store.add_work(work(A, 9), "/other")
-    assert store.list_works() == [work(A)]
-    assert store.remove_work(A) == Path("/a")
+        store.works.add_work(work(A, 9), "/other")
+    assert store.works.list_works() == [work(A)]
+    assert store.works.remove_work(A) == Path("/a")
 
 
 def test_remove_work__prefix__returns_sealed_path(store: Store) -> None:
-    store.add_work(work(A), "/a")
-    assert store.remove_work("aaa") == Path("/a")
-    assert store.list_works() == []
+    store.works.add_work(work(A), "/a")
+    assert store.works.remove_work("aaa") == Path("/a")
+    assert store.works.list_works() == []
     with pytest.raises(NotFoundError):
-        store.remove_work(A)
+        store.works.remove_work(A)
 
 
 def test_save_job__new_state__replaces(store: Store) -> None:
-    store.add_job(job("j1"))
+    store.jobs.add_job(job("j1"))
     done = replace(job("j1"), state=JobState.DONE, result={"directory": "/x"}, updated=9)
-    store.save_job(done)
-    assert store.list_jobs() == [done]
+    store.jobs.save_job(done)
+    assert store.jobs.list_jobs() == [done]
     with pytest.raises(RefusedError):
-        store.add_job(job("j1"))
+        store.jobs.add_job(job("j1"))
 
 
 def test_find_adapter__name_id_or_prefix__finds(store: Store) -> None:
-    store.save_adapter(adapter("one", A))
-    store.save_adapter(adapter("two", B))
-    store.save_adapter(adapter("draft"))
-    assert store.find_adapter("one").adapter_id == A
-    assert store.find_adapter(B).name == "two"
-    assert store.find_adapter("aba").name == "two"
+    store.adapters.save_adapter(adapter("one", A))
+    store.adapters.save_adapter(adapter("two", B))
+    store.adapters.save_adapter(adapter("draft"))
+    assert store.adapters.find_adapter("one").adapter_id == A
+    assert store.adapters.find_adapter(B).name == "two"
+    assert store.adapters.find_adapter("aba").name == "two"
     with pytest.raises(UsageError):
-        store.find_adapter("a")
+        store.adapters.find_adapter("a")
     with pytest.raises(NotFoundError):
-        store.find_adapter("")
+        store.adapters.find_adapter("")
     with pytest.raises(NotFoundError):
-        store.find_adapter("dra")
+        store.adapters.find_adapter("dra")
 
 
 def test_save_adapter__name_or_id_taken__replaces_or_refuses(store: Store) -> None:
-    store.save_adapter(adapter("one"))
-    store.save_adapter(adapter("one", A))
-    assert store.list_adapters() == [adapter("one", A)]
+    store.adapters.save_adapter(adapter("one"))
+    store.adapters.save_adapter(adapter("one", A))
+    assert store.adapters.list_adapters() == [adapter("one", A)]
     with pytest.raises(RefusedError):
-        store.save_adapter(adapter("two", A))
+        store.adapters.save_adapter(adapter("two", A))
     with pytest.raises(UsageError):
-        store.save_adapter(replace(adapter("three"), origin="stolen"))
-    assert store.list_adapters() == [adapter("one", A)]
+        store.adapters.save_adapter(replace(adapter("three"), origin="stolen"))
+    assert store.adapters.list_adapters() == [adapter("one", A)]
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=6))
@@ -158,9 +159,9 @@ def test_save_announcement__any_order__keeps_highest_sequence(sequences: list[in
     try:
         best = -1
         for sequence in sequences:
-            assert store.save_announcement(A, sequence, 100, str(sequence).encode()) == (sequence > best)
+            assert store.announcements.save_announcement(A, sequence, 100, str(sequence).encode()) == (sequence > best)
             best = max(best, sequence)
-        assert store.list_announcements(1) == [str(max(sequences)).encode()]
+        assert store.announcements.list_announcements(1) == [str(max(sequences)).encode()]
     finally:
         store.close()
         for file in Path("/dev/shm").glob(f"viz-{id(sequences)}.db*"):
@@ -168,25 +169,25 @@ def test_save_announcement__any_order__keeps_highest_sequence(sequences: list[in
 
 
 def test_list_announcements__expired__left_out_and_removable(store: Store) -> None:
-    store.save_announcement(A, 1, 100, b"old")
-    store.save_announcement(B, 1, 200, b"new")
-    assert store.list_announcements(99) == [b"old", b"new"]
-    assert store.list_announcements(100) == [b"new"]
-    assert store.remove_expired_announcements(100) == 1
-    assert store.list_announcements(0) == [b"new"]
+    store.announcements.save_announcement(A, 1, 100, b"old")
+    store.announcements.save_announcement(B, 1, 200, b"new")
+    assert store.announcements.list_announcements(99) == [b"old", b"new"]
+    assert store.announcements.list_announcements(100) == [b"new"]
+    assert store.announcements.remove_expired_announcements(100) == 1
+    assert store.announcements.list_announcements(0) == [b"new"]
 
 
 def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
     for item in (entry("0x3", 3, "unknown"), entry("0x1", 1, "sent"), entry("0x2", 2, "final", "claim")):
-        store.add_outbox(item)
-    store.add_outbox(entry("0x4", 0))
-    store.save_outbox(replace(entry("0x4", 0), state="failed"))
-    assert [item.nonce for item in store.pending_outbox()] == [1, 3]
-    assert len(store.outbox_of("order")) == 4
+        store.outbox.add_outbox(item)
+    store.outbox.add_outbox(entry("0x4", 0))
+    store.outbox.save_outbox(replace(entry("0x4", 0), state="failed"))
+    assert [item.nonce for item in store.outbox.pending_outbox()] == [1, 3]
+    assert len(store.outbox.outbox_of("order")) == 4
     with pytest.raises(RefusedError):
-        store.add_outbox(entry("0x1", 9))
+        store.outbox.add_outbox(entry("0x1", 9))
     with pytest.raises(UsageError):
-        store.save_outbox(entry("0x9", 9, "lost"))
+        store.outbox.save_outbox(entry("0x9", 9, "lost"))
 
 
 def test_store__of_the_version_before__channels_and_their_last_answers_are_kept(path: Path) -> None:
@@ -196,9 +197,9 @@ def test_store__of_the_version_before__channels_and_their_last_answers_are_kept(
         database.execute("INSERT INTO channels VALUES (?, ?)", (key, json.dumps(body)))
     database.close()
     store = Store(path)
-    assert (store.find_channel("earn:7"), store.answer_of("earn:7")) == ({"uses": 2}, "sealed")
-    assert store.find_channel("pay:j1") == {"uses": 3, "asked": {}, "kept": {}}
-    assert store.answer_of("pay:j1") is None
+    assert (store.channels.find_channel("earn:7"), store.channels.answer_of("earn:7")) == ({"uses": 2}, "sealed")
+    assert store.channels.find_channel("pay:j1") == {"uses": 3, "asked": {}, "kept": {}}
+    assert store.channels.answer_of("pay:j1") is None
 
 
 def test_store__works_of_earlier_versions__listed_without_notes_whatever_their_titles_hold(path: Path) -> None:
@@ -208,5 +209,5 @@ def test_store__works_of_earlier_versions__listed_without_notes_whatever_their_t
     values = (A, 1, "/sealed", json.dumps(body | {"work_id": A}))
     database.execute("INSERT INTO works VALUES (?, ?, ?, ?)", values)
     database.close()
-    (work,) = Store(path).list_works()
+    (work,) = Store(path).works.list_works()
     assert (work.title, work.notes) == ("gr\udcfcn", ())

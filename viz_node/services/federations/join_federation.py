@@ -33,7 +33,7 @@ from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.ports.keys import Keys
 from viz_node.ports.network import Invitations, Requests
-from viz_node.ports.state import Store
+from viz_node.ports.state import FederationRecords
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop
@@ -46,9 +46,15 @@ class Federations:
     """What was agreed is kept in the store; what runs is a durable job of kind `federate`."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: Invitations, jobs: JobRunner, works: WorkShelf, workshop: Workshop
+        self,
+        rows: FederationRecords,
+        keys: Keys,
+        network: Invitations,
+        jobs: JobRunner,
+        works: WorkShelf,
+        workshop: Workshop,
     ) -> None:
-        self._store = store
+        self._rows = rows
         self._keys = keys
         self._network = network
         self._jobs = jobs
@@ -60,7 +66,7 @@ class Federations:
     ) -> dict[str, str]:
         """Propose a federated adapter; its id and invitation. Raises: UsageError, InvalidSplitError, NotFoundError."""
         self._workshop.check_new_name(name)
-        known = self._store.list_federations()
+        known = self._rows.list_federations()
         if any(item.name == name and item.role is Role.COORDINATOR for item in known):
             raise UsageError(f"there is already a federation {name}", "choose another name")
         if not 2 <= members <= MAX_MEMBERS or not 1 <= rounds <= MAX_ROUNDS:
@@ -81,7 +87,7 @@ class Federations:
             run_seed=secrets.token_hex(16),
         )
         federation = self._new(secrets.token_hex(16), Role.COORDINATOR, terms, content)
-        self._store.save_federation(federation)
+        self._rows.save_federation(federation)
         return {"federation_id": federation.federation_id, "invite": self._invite(federation)}
 
     async def join(self, invite: str, content: list[str]) -> FederationStatus:
@@ -93,7 +99,7 @@ class Federations:
         asked = parse_invite(invite)
         if asked.peer_id == self._keys.peer_id:
             raise UsageError("this node coordinates that federation", "send the invitation to the other members")
-        if any(item.federation_id == asked.federation_id for item in self._store.list_federations()):
+        if any(item.federation_id == asked.federation_id for item in self._rows.list_federations()):
             known = f"viz-node federation status {asked.federation_id[:12]}"
             raise UsageError("this node is already a member", known)
         answer = await request_terms(self._network, asked.peer_id, asked.addresses, asked.federation_id)
@@ -110,7 +116,7 @@ class Federations:
 
     def run(self, federation: str) -> Job:
         """Start the rounds of a full federation that this node created. Raises: NotFoundError, UsageError."""
-        found = self._store.find_federation(federation)
+        found = self._rows.find_federation(federation)
         if found.role is not Role.COORDINATOR:
             raise UsageError("another node runs this federation", "see `viz-node federation status`")
         if found.missing > 0:
@@ -125,12 +131,12 @@ class Federations:
 
     def status(self, federation: str) -> FederationStatus:
         """One federation. Raises: NotFoundError."""
-        found = self._store.find_federation(federation)
+        found = self._rows.find_federation(federation)
         return self._describe(found, self._job_of(found))
 
     def list_all(self) -> list[FederationStatus]:
         """All federations, the oldest first."""
-        return [self._describe(item, self._job_of(item)) for item in self._store.list_federations()]
+        return [self._describe(item, self._job_of(item)) for item in self._rows.list_federations()]
 
     async def on_terms(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for the terms of a federation of this node."""
@@ -151,7 +157,7 @@ class Federations:
             raise RefusedError("these are not the terms of the federation", "ask for a new invitation")
         admitted = federation.admit(peer_id, account)
         if admitted is not federation:
-            self._store.save_federation(admitted)
+            self._rows.save_federation(admitted)
         return write_message(JoinAnswer(joined=len(admitted.joined)))
 
     def _new(self, federation_id: str, role: Role, terms: FederationTerms, content: list[str]) -> Federation:
@@ -165,17 +171,17 @@ class Federations:
         )
 
     def _coordinated(self, federation_id: str) -> Federation:
-        for item in self._store.list_federations():
+        for item in self._rows.list_federations():
             if item.federation_id == federation_id and item.role is Role.COORDINATOR:
                 return item
         raise NotFoundError("no such federation here")
 
     def _submit(self, federation: Federation) -> tuple[Federation, Job]:
         # Saved before, too: a job that outlives a crash here must find its federation.
-        self._store.save_federation(federation)
+        self._rows.save_federation(federation)
         job = self._jobs.submit("federate", {"name": federation.name, "federation": federation.federation_id})
         federation = federation.under(job.job_id)
-        self._store.save_federation(federation)
+        self._rows.save_federation(federation)
         return federation, job
 
     def _job_of(self, federation: Federation) -> Job | None:

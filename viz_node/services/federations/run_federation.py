@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.federation import Federation, Role
 from viz_node.domain.job import Job
@@ -21,7 +21,7 @@ from viz_node.errors import (
 )
 from viz_node.ports.keys import Keys
 from viz_node.ports.network import Tunnels
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithFederations
 from viz_node.ports.workers import RoundsRunner
 from viz_node.services.federations.join_federation import request_terms
 from viz_node.services.library.look_up import adapter_named
@@ -33,11 +33,21 @@ _PATIENCE_SECONDS = 120.0
 _OWN_PATIENCE_SECONDS = 86_400.0
 
 
+class RoundsState(WithFederations, WithAdapters, Protocol):
+    """The agreed terms, and the adapters that come of them."""
+
+
 class Rounds:
     """The coordinator runs Flower and a member of its own; other members reach it through a tunnel of the network."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: Tunnels, workshop: Workshop, directory: Path, runner: RoundsRunner
+        self,
+        store: RoundsState,
+        keys: Keys,
+        network: Tunnels,
+        workshop: Workshop,
+        directory: Path,
+        runner: RoundsRunner,
     ) -> None:
         self._store = store
         self._keys = keys
@@ -48,7 +58,7 @@ class Rounds:
 
     async def federate(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: take this node's part until the federation is done."""
-        federation = self._store.find_federation(str(job.order["federation"]))
+        federation = self._store.federations.find_federation(str(job.order["federation"]))
         if federation.role is Role.COORDINATOR:
             return await self._coordinate(federation, job, report)
         while True:
@@ -80,7 +90,7 @@ class Rounds:
 
     async def _coordinate(self, federation: Federation, job: Job, report: Report) -> dict[str, Any]:
         name, federation_id, base = federation.name, federation.federation_id, federation.terms.base
-        existing = adapter_named(self._store, name)
+        existing = adapter_named(self._store.adapters, name)
         if existing is not None:
             if existing.training.get("federation") == federation_id:
                 return describe_adapter(existing)
@@ -100,7 +110,7 @@ class Rounds:
             evaluation=dict(saved.evaluation),
             created=job.created,
         )
-        self._store.save_adapter(record)
+        self._store.adapters.save_adapter(record)
         return describe_adapter(record)
 
     async def _run_rounds(self, federation: Federation, out: Path, report: Report) -> tuple[int, AdapterTrained]:

@@ -13,7 +13,7 @@ from typing import Any
 
 from viz_node.domain.job import Job, JobState, check_transition
 from viz_node.errors import UsageError, VizNodeError, describe_error, disk_full
-from viz_node.ports.state import Store
+from viz_node.ports.state import Jobs
 from viz_node.services.part import Handler
 
 log = logging.getLogger(__name__)
@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 class JobRunner:
     """Runs jobs by kind; kinds of the same lane never run at the same time."""
 
-    def __init__(self, store: Store, now: Callable[[], int]) -> None:
-        self._store = store
+    def __init__(self, rows: Jobs, now: Callable[[], int]) -> None:
+        self._rows = rows
         self._now = now
         self._kinds: dict[str, tuple[asyncio.Lock, Handler]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
@@ -39,7 +39,7 @@ class JobRunner:
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run what was queued or running when the process ended, the oldest first."""
         self._group = group
-        for job in reversed(self._store.list_jobs()):
+        for job in reversed(self._rows.list_jobs()):
             if job.state is JobState.RUNNING:
                 self._save(replace(job, state=JobState.QUEUED))
             if job.state in {JobState.QUEUED, JobState.RUNNING}:
@@ -56,7 +56,7 @@ class JobRunner:
     def submit(self, kind: str, order: dict[str, Any]) -> Job:
         """Store a job and run it."""
         job = Job(secrets.token_hex(8), kind, JobState.QUEUED, order, self._now(), self._now())
-        self._store.add_job(job)
+        self._rows.add_job(job)
         self._launch(job.job_id)
         return job
 
@@ -86,7 +86,7 @@ class JobRunner:
 
     def undo(self, job_id: str, message: str) -> None:
         """A job that was done is not any more; it can be resumed. Unknown jobs are passed over."""
-        job = next((job for job in self._store.list_jobs() if job.job_id == job_id), None)
+        job = next((job for job in self._rows.list_jobs() if job.job_id == job_id), None)
         if job is not None and job.state is JobState.DONE:
             self._save(replace(job, state=JobState.FAILED, error=message))
 
@@ -103,11 +103,11 @@ class JobRunner:
 
     def find(self, job_id: str) -> Job:
         """The job with this id or unique prefix. Raises: NotFoundError."""
-        return self._store.find_job(job_id)
+        return self._rows.find_job(job_id)
 
     def list_jobs(self) -> list[Job]:
         """All jobs, the newest first."""
-        return self._store.list_jobs()
+        return self._rows.list_jobs()
 
     def _launch(self, job_id: str) -> None:
         if self._group is None:
@@ -142,7 +142,7 @@ class JobRunner:
 
     def _save(self, job: Job) -> Job:
         saved = replace(job, updated=self._now())
-        self._store.save_job(saved)
+        self._rows.save_job(saved)
         if job.job_id in self._watchers:
             self._watchers[job.job_id](saved)
         return saved

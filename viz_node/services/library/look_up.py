@@ -1,35 +1,35 @@
 """Look-ups in the adapter library that a service may make before it decides."""
 
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
-from viz_node.ports.state import Store
+from viz_node.ports.state import Adapters, Outbox
 
 
-def adapter_named(store: Store, name: str) -> AdapterRecord | None:
+def adapter_named(adapters: Adapters, name: str) -> AdapterRecord | None:
     """The adapter with exactly this name or id."""
-    return next((record for record in store.list_adapters() if name in (record.name, record.adapter_id)), None)
+    return next((record for record in adapters.list_adapters() if name in (record.name, record.adapter_id)), None)
 
 
-def attempts_of(store: Store, order_id: str) -> list[OutboxEntry]:
+def attempts_of(outbox: Outbox, order_id: str) -> list[OutboxEntry]:
     """The attempts at the newest transaction of an order, oldest first; they share a nonce."""
-    entries = store.outbox_of(order_id)
+    entries = outbox.outbox_of(order_id)
     return [entry for entry in entries if entry.nonce == entries[-1].nonce]
 
 
-def entry_of(store: Store, order_id: str) -> OutboxEntry | None:
+def entry_of(outbox: Outbox, order_id: str) -> OutboxEntry | None:
     """The newest transaction of an order: the attempt that is in a block, else the latest."""
-    attempts = attempts_of(store, order_id)
+    attempts = attempts_of(outbox, order_id)
     mined = [entry for entry in attempts if entry.block_hash]
     return (mined or attempts)[-1] if attempts else None
 
 
-def registration_of(store: Store, record: AdapterRecord) -> OutboxEntry | None:
+def registration_of(outbox: Outbox, record: AdapterRecord) -> OutboxEntry | None:
     """The transaction that registers an adapter, unless there is none that can succeed."""
-    entry = entry_of(store, f"publish:{record.adapter_id}") if record.manifest else None
+    entry = entry_of(outbox, f"publish:{record.adapter_id}") if record.manifest else None
     return None if entry is None or entry.state == "failed" else entry
 
 
-def published(store: Store) -> list[AdapterRecord]:
+def published(adapters: Adapters, outbox: Outbox) -> list[AdapterRecord]:
     """The adapters that this node sells."""
-    own = [record for record in store.list_adapters() if record.origin != "fetched"]
-    found = [(record, registration_of(store, record)) for record in own]
+    own = [record for record in adapters.list_adapters() if record.origin != "fetched"]
+    found = [(record, registration_of(outbox, record)) for record in own]
     return [record for record, entry in found if entry is not None and entry.state in DONE_OUTBOX_STATES]

@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import JobState
@@ -13,7 +13,7 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, ImportedWork, ImportFailure, Rights, Work, commit_work
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports.keys import SealBytes
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs, WithWorks
 
 PAGE_CHARACTERS = 1_000_000
 
@@ -22,11 +22,15 @@ _NAMED = ("work_id", "title", "author", "characters", "added")
 ReadTexts = Callable[[list[Path], str], Awaitable[list[ImportedWork | ImportFailure]]]
 
 
+class ShelfState(WithWorks, WithJobs, WithAdapters, Protocol):
+    """The works, and what still needs them."""
+
+
 class WorkShelf:
     """The owner's content: `directory` holds one sealed file per work, and the store its record."""
 
     def __init__(
-        self, store: Store, directory: Path, sealing: SealBytes, read_files: ReadTexts, now: Callable[[], int]
+        self, store: ShelfState, directory: Path, sealing: SealBytes, read_files: ReadTexts, now: Callable[[], int]
     ) -> None:
         self._store = store
         self._directory = directory
@@ -45,7 +49,7 @@ class WorkShelf:
             raise UsageError("the author is missing", "--author NAME")
         added: list[dict[str, Any]] = []
         refused: list[dict[str, str]] = []
-        known = {work.digest: work for work in self._store.list_works()}
+        known = {work.digest: work for work in self._store.works.list_works()}
         for item in await self._read_files([Path(path) for path in paths], encoding):
             if isinstance(item, ImportFailure):
                 refused.append({"path": item.path, "error": item.error})
@@ -59,7 +63,7 @@ class WorkShelf:
 
     def list_works(self) -> list[dict[str, Any]]:
         """All works, the newest last."""
-        return [describe_work(work) for work in self._store.list_works()]
+        return [describe_work(work) for work in self._store.works.list_works()]
 
     def show(self, work: str) -> dict[str, Any]:
         """One work with the first 500 characters of its text. Raises: NotFoundError."""
@@ -83,7 +87,7 @@ class WorkShelf:
             raise UsageError(f"{work!r} is too short to erase by", f"give at least {LEAST_DIGITS} digits of the id")
         adapters = [
             {"name": adapter.name, "adapter_id": adapter.adapter_id, "origin": adapter.origin}
-            for adapter in self._store.list_adapters()
+            for adapter in self._store.adapters.list_adapters()
             if found.work_id in adapter.works
         ]
         body = describe_work(found)
@@ -97,7 +101,7 @@ class WorkShelf:
         """
         plan = self.plan_removal(work)
         self._path(WorkId(plan["work_id"])).unlink(missing_ok=True)
-        self._store.remove_work(plan["work_id"])
+        self._store.works.remove_work(plan["work_id"])
         names = [adapter["name"] for adapter in plan["adapters"]]
         return {"work_id": plan["work_id"], "title": plan["title"], "adapters": names, "jobs": plan["jobs"]}
 
@@ -105,14 +109,14 @@ class WorkShelf:
         waiting = {JobState.QUEUED, JobState.RUNNING}
         return [
             job.job_id
-            for job in self._store.list_jobs()
+            for job in self._store.jobs.list_jobs()
             if job.state in waiting and work.work_id in job.order.get("works", ())
         ]
 
     def select(self, names: list[str]) -> list[Work]:
         """The named works, or for `all` the owner's, without samples. Raises: NotFoundError, UsageError (none)."""
         if names in ([], ["all"]):
-            works = [work for work in self._store.list_works() if work.author != SAMPLE_AUTHOR]
+            works = [work for work in self._store.works.list_works() if work.author != SAMPLE_AUTHOR]
         else:
             works = [self.find(name) for name in names]
         if not works:
@@ -121,7 +125,7 @@ class WorkShelf:
 
     def find(self, work: str) -> Work:
         """The work with this id, unique prefix or unique title. Raises: NotFoundError, UsageError."""
-        return self._store.find_work(work)
+        return self._store.works.find_work(work)
 
     def text(self, work: Work) -> str:
         """The plain text. Raises: VerificationError if the sealed file was changed."""
@@ -154,7 +158,7 @@ class WorkShelf:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        self._store.add_work(work, str(path))
+        self._store.works.add_work(work, str(path))
         return work
 
     def _path(self, work_id: WorkId) -> Path:

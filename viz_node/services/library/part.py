@@ -10,7 +10,7 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.worker import as_body
-from viz_node.ports.state import Store
+from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.remove_adapter import Removals
@@ -57,13 +57,13 @@ class ModelOperations:
 
     def __init__(
         self,
-        store: Store,
+        adapters: Adapters,
         jobs: JobRunner,
         library: "Library",
         published: Published,
         export_files: ExportFiles,
     ) -> None:
-        self._store, self._jobs = store, jobs
+        self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
         self.published, self._export_files = published, export_files
 
@@ -104,7 +104,7 @@ class ModelOperations:
     async def adapters_list(self) -> Rows:
         """The library."""
         published = {record.name for record in self.published()}
-        rows = [describe_adapter(record) for record in self._store.list_adapters()]
+        rows = [describe_adapter(record) for record in self._adapters.list_adapters()]
         return [row | {"published": row["name"] in published} for row in rows]
 
     async def adapters_remove(self, *, adapter: str) -> Answer:

@@ -9,21 +9,25 @@ import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.job import JobState
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import RefusedError, StorageError
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs, WithOutbox
 from viz_node.services.library.look_up import entry_of
 
 ASIDE = ".removed-"
 
 
+class RemovalState(WithAdapters, WithJobs, WithOutbox, Protocol):
+    """The adapters, and what still needs them."""
+
+
 class Removals:
     """`directory` holds the folders of adapters and bundles; `unshare` ends the serving of an adapter's files."""
 
-    def __init__(self, store: Store, directory: Path, unshare: Callable[[AdapterRecord], None]) -> None:
+    def __init__(self, store: RemovalState, directory: Path, unshare: Callable[[AdapterRecord], None]) -> None:
         self._store = store
         self._directory = directory
         self._unshare = unshare
@@ -45,7 +49,7 @@ class Removals:
         try:
             self.finish()
             _put_aside(self._directory / "adapters", record.name)
-            self._store.remove_adapter(record.name)
+            self._store.adapters.remove_adapter(record.name)
             await asyncio.to_thread(self.finish)
         except OSError as error:
             raise StorageError(f"cannot remove {error.filename}: {error.strerror}", "check the disk") from error
@@ -56,21 +60,21 @@ class Removals:
         for aside in (self._directory / "adapters").glob(f"{ASIDE}*"):
             name = aside.name.removeprefix(ASIDE)
             if not (self._directory / "adapters" / name).exists():
-                self._store.remove_adapter(name)
+                self._store.adapters.remove_adapter(name)
                 with suppress(FileNotFoundError):
                     shutil.rmtree(self._directory / "bundles" / name)
             shutil.rmtree(aside)
 
     def _removable(self, adapter: str) -> AdapterRecord:
-        record = self._store.find_adapter(adapter)
-        entry = entry_of(self._store, f"publish:{record.adapter_id}") if record.origin != "fetched" else None
+        record = self._store.adapters.find_adapter(adapter)
+        entry = entry_of(self._store.outbox, f"publish:{record.adapter_id}") if record.origin != "fetched" else None
         if entry is not None and entry.state != "failed":
             raise RefusedError(
                 f"{record.name} is published: its licensees get their key and files from this node",
                 f"end its sales instead: viz-node withdraw {record.name}",
             )
         waiting = {JobState.QUEUED, JobState.RUNNING}
-        for job in self._store.list_jobs():
+        for job in self._store.jobs.list_jobs():
             if job.state in waiting and record.name in (job.order.get("adapter"), job.order.get("name")):
                 raise RefusedError(f"a job needs {record.name}", f"viz-node jobs cancel {job.job_id}")
         return record

@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import WorkId
@@ -23,7 +23,7 @@ from viz_node.domain.training import (
 )
 from viz_node.domain.worker import WorkerLine, as_body
 from viz_node.errors import NotFoundError, UsageError
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.ports.workers import Tell, Trainer
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
@@ -35,12 +35,16 @@ _DEFAULT_BASE = "default_base"
 DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 
+class WorkshopState(WithAdapters, WithSettings, Protocol):
+    """The adapters, and the base model of the owner's choice."""
+
+
 class Workshop:
     """Everything that needs a model; all of it happens in `trainer`'s processes."""
 
     def __init__(
         self,
-        store: Store,
+        store: WorkshopState,
         works: WorkShelf,
         directory: Path,
         *,
@@ -77,10 +81,10 @@ class Workshop:
 
     def settle_default(self) -> str | None:
         """The default base model's digest; the first by name is written down as it, once, when none is yet."""
-        digest = self._store.get_setting(_DEFAULT_BASE)
+        digest = self._store.settings.get_setting(_DEFAULT_BASE)
         if digest is None and (installed := self.bases()):
             digest = installed[0].digest
-            self._store.set_setting(_DEFAULT_BASE, digest)
+            self._store.settings.set_setting(_DEFAULT_BASE, digest)
         return digest
 
     def use_base(self, name: str) -> BaseModel:
@@ -88,7 +92,7 @@ class Workshop:
         base = self.find_base(name)
         if not base.digest:
             raise NotFoundError(f"{name} is not installed", f"train with it once: viz-node train NAME --base {name}")
-        self._store.set_setting(_DEFAULT_BASE, base.digest)
+        self._store.settings.set_setting(_DEFAULT_BASE, base.digest)
         return base
 
     def list_bases(self) -> list[tuple[InstalledBase, bool]]:
@@ -105,7 +109,7 @@ class Workshop:
         """Raises: UsageError unless `name` is free and fit for a file name."""
         if not 1 <= len(name) <= 64 or not all(c.isalnum() or c in "-_." for c in name) or name.startswith("."):
             raise UsageError(f"{name!r} is not a name", "use 1 to 64 letters, digits, - _ and .")
-        if adapter_named(self._store, name) is not None:
+        if adapter_named(self._store.adapters, name) is not None:
             raise UsageError(f"there is already an adapter {name}", "choose another name")
 
     async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
@@ -122,7 +126,7 @@ class Workshop:
     async def train(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: train an adapter on works and put it into the library."""
         name = str(job.order["name"])
-        existing = adapter_named(self._store, name)
+        existing = adapter_named(self._store.adapters, name)
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
         train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
@@ -150,7 +154,7 @@ class Workshop:
             evaluation=dict(trained.evaluation),
             created=job.created,
         )
-        self._store.save_adapter(record)
+        self._store.adapters.save_adapter(record)
         shutil.rmtree(checkpoint, ignore_errors=True)
         return describe_adapter(record)
 
@@ -192,7 +196,7 @@ class Workshop:
 
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
-        return self._store.find_adapter(name)
+        return self._store.adapters.find_adapter(name)
 
 
 def tell_as(report: Report) -> Tell:

@@ -16,7 +16,7 @@ from viz_node.errors import LicenseRequiredError, NotFoundError, RefusedError, U
 from viz_node.ports.keys import KeyWrapping
 from viz_node.ports.market import Licenses
 from viz_node.ports.money import Finality
-from viz_node.ports.state import Store
+from viz_node.ports.state import Adapters
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.check_signature import Signatures
 from viz_node.services.market.listings import Catalogue
@@ -94,14 +94,14 @@ class KeyDesk:
 
     def __init__(
         self,
-        store: Store,
+        adapters: Adapters,
         sealing: KeyWrapping,
         catalogue: Catalogue,
         signatures: Signatures,
         rights: KeyRights,
         now: Callable[[], int],
     ) -> None:
-        self._store = store
+        self._adapters = adapters
         self._sealing = sealing
         self._catalogue = catalogue
         self._signatures = signatures
@@ -116,7 +116,7 @@ class KeyDesk:
         account = parse_account(request.account)
         if not await asyncio.to_thread(self._signatures.is_signed, account, request.text(), signature):
             raise VerificationError("the request is not signed by the account that it names")
-        record = adapter_named(self._store, request.adapter_id)
+        record = adapter_named(self._adapters, request.adapter_id)
         if record is None or record.sealed_key is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
         await self._rights.require(record.name, self._catalogue.manifest_of(record), account)

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
+from typing import Protocol
 
 from viz_node.domain.order import Order, OrderState
 from viz_node.domain.records import AdapterRecord
@@ -17,7 +18,7 @@ from viz_node.domain.transaction import Heads
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.ports.market import OrdersToDeliver
 from viz_node.ports.money import SafeSpending
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.seal_bundle import SellerKeys
@@ -32,11 +33,20 @@ PART_OF_WINDOW = 20
 _BLOCKS_BEFORE_ANOTHER_TRY = 50
 
 
+class DeliveryState(WithAdapters, WithOutbox, Protocol):
+    """The adapters, and the transactions that are under way."""
+
+
 class Deliveries:
     """Orders for what this node sells."""
 
     def __init__(
-        self, store: Store, market: OrdersToDeliver, treasury: SafeSpending, keys: SellerKeys, catalogue: Catalogue
+        self,
+        store: DeliveryState,
+        market: OrdersToDeliver,
+        treasury: SafeSpending,
+        keys: SellerKeys,
+        catalogue: Catalogue,
     ) -> None:
         self._store = store
         self._market = market
@@ -54,7 +64,7 @@ class Deliveries:
         now = await asyncio.to_thread(self._market.block_time)
         margin = least_seconds_left((await asyncio.to_thread(self._market.facts)).delivery_window_seconds)
         settled, running = [], set()
-        for record in published(self._store):
+        for record in published(self._store.adapters, self._store.outbox):
             orders = await self._orders(record)
             running |= {order.number for order in orders}
             for order in orders:
@@ -99,7 +109,7 @@ class Deliveries:
 
     async def _settle(self, orders: Sequence[Order]) -> None:
         """Credit the prices. What an earlier batch still does comes first, so that no order stands in two."""
-        if not orders or any(entry.kind == "settle" for entry in self._store.pending_outbox()):
+        if not orders or any(entry.kind == "settle" for entry in self._store.outbox.pending_outbox()):
             return
         batch = orders[:MOST_IN_A_BATCH]
         numbers = [order.number for order in batch]

@@ -17,7 +17,7 @@ from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, VerificationError
 from viz_node.ports.keys import BundleOpening, Keys
 from viz_node.ports.network import Requests, Transfer
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs, WithSettings
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.choose_offer import paid_by_use
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
@@ -103,12 +103,16 @@ class AdapterKeys:
         return key
 
 
+class FetcherState(WithAdapters, WithJobs, WithSettings, Protocol):
+    """The adapters, the jobs that will name one, and the manifests of others."""
+
+
 class Fetcher:
     """Puts what others sell into this node's library."""
 
     def __init__(
         self,
-        store: Store,
+        store: FetcherState,
         sealing: BundleOpening,
         network: Transfer,
         catalogue: Catalogue,
@@ -127,7 +131,7 @@ class Fetcher:
         asked = str(job.order["adapter"])
         listing = await self._catalogue.listing(asked)
         manifest = listing.manifest
-        existing = adapter_named(self._store, listing.adapter_id)
+        existing = adapter_named(self._store.adapters, listing.adapter_id)
         if existing is not None:
             return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
         key = await self._keys.collect(listing)
@@ -141,7 +145,7 @@ class Fetcher:
         for entry in manifest.files:
             await self._network.share(sealed / f"{entry.name}.sealed")
             await self._network.provide(entry.blob_id)
-        self._store.save_adapter(self._record(listing, name, directory, key))
+        self._store.adapters.save_adapter(self._record(listing, name, directory, key))
         return {"name": name, "adapter_id": listing.adapter_id, "directory": str(directory)}
 
     async def _download(self, manifest: AdapterManifest, sealed: Path, report: Report) -> None:
@@ -195,14 +199,14 @@ class Fetcher:
             evaluation=dict(manifest.evaluation),
             parents=manifest.parents,
             sealed_key=self._sealing.seal(key).hex(),
-            manifest=(self._store.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
+            manifest=(self._store.settings.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
             created=self._files.now(),
         )
 
     def _free_name(self, name: str, adapter_id: str) -> str:
         """The listing's name, made fit for a folder, unless something of this node has it or is about to."""
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
-        unfinished = [job for job in self._store.list_jobs() if job.state is not JobState.DONE]
+        unfinished = [job for job in self._store.jobs.list_jobs() if job.state is not JobState.DONE]
         is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
-        is_taken = is_taken or adapter_named(self._store, safe) is not None
+        is_taken = is_taken or adapter_named(self._store.adapters, safe) is not None
         return f"{safe}-{adapter_id[:8]}" if is_taken else safe

@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.announcement import Announcement
 from viz_node.domain.counting import counted
@@ -31,7 +31,7 @@ from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, Veri
 from viz_node.ports.keys import VerifyBytes
 from viz_node.ports.market import Items, Offers
 from viz_node.ports.network import Listening
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.announcements import Announcements
 
@@ -51,13 +51,17 @@ class Listing:
     offer: Offer
 
 
+class CatalogueState(WithAdapters, WithSettings, Protocol):
+    """The own adapters, and the manifests of others."""
+
+
 class Catalogue:
     """The market as this node has verified it."""
 
     def __init__(
         self,
         announcements: Announcements,
-        store: Store,
+        store: CatalogueState,
         network: Listening,
         market: Offers,
         verify: VerifyBytes,
@@ -93,7 +97,7 @@ class Catalogue:
 
         Raises: NotFoundError, VerificationError, UnreachableError.
         """
-        own, digits = adapter_named(self._store, adapter), adapter.lower()
+        own, digits = adapter_named(self._store.adapters, adapter), adapter.lower()
         if own is not None and own.manifest is not None and own.adapter_id is not None:
             return await self._compared(AdapterId(own.adapter_id), self.manifest_of(own))
         if is_hex_digest(digits):
@@ -148,7 +152,9 @@ class Catalogue:
 
     def names(self) -> dict[str, str]:
         """Names by adapter id: those of this node's library, else those that are announced."""
-        own = {str(record.adapter_id): record.name for record in self._store.list_adapters() if record.adapter_id}
+        own = {
+            str(record.adapter_id): record.name for record in self._store.adapters.list_adapters() if record.adapter_id
+        }
         return {str(item.adapter_id): item.name for item in reversed(self.announcements.living())} | own
 
     async def manifest(self, adapter_id: AdapterId, sources: Sequence[Announcement]) -> AdapterManifest:
@@ -157,10 +163,10 @@ class Catalogue:
         Whoever announces an adapter need not have it: the manifest's own signature says whose it is.
         Raises: UnreachableError, DeadlineError, VerificationError.
         """
-        own, key = adapter_named(self._store, adapter_id), f"manifest:{adapter_id}"
+        own, key = adapter_named(self._store.adapters, adapter_id), f"manifest:{adapter_id}"
         if own is not None and own.manifest is not None:
             return self.open_envelope(adapter_id, own.manifest)
-        cached = self._store.get_setting(key)
+        cached = self._store.settings.get_setting(key)
         if cached is not None:
             return self.open_envelope(adapter_id, cached.encode())
         failures: list[VizNodeError] = []
@@ -173,7 +179,7 @@ class Catalogue:
             except VizNodeError as error:
                 failures.append(error)
                 continue
-            self._store.set_setting(key, raw.decode())
+            self._store.settings.set_setting(key, raw.decode())
             return manifest
         away = [error for error in failures if isinstance(error, UnreachableError | DeadlineError)]
         raise (away or failures or [_not_announced(adapter_id)])[0]

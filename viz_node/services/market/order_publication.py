@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
 from viz_node.domain.offer import OfferTerms
@@ -18,15 +18,21 @@ from viz_node.domain.royalty import (
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
 from viz_node.ports.market import Publications
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
 from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.listings import Catalogue
+
+
+class OrderedPublications(WithAdapters, WithFederations, WithOutbox, Protocol):
+    """The adapters, the federations that share in them, and the transactions that published them."""
 
 
 class PublicationOrders:
     """What an owner may ask for when offering an adapter."""
 
-    def __init__(self, store: Store, market: Publications, catalogue: Catalogue, account: Account) -> None:
+    def __init__(
+        self, store: OrderedPublications, market: Publications, catalogue: Catalogue, account: Account
+    ) -> None:
         self._store = store
         self._market = market
         self._catalogue = catalogue
@@ -56,7 +62,7 @@ class PublicationOrders:
 
         Raises: NotFoundError, UsageError, InvalidSplitError.
         """
-        record = self._store.find_adapter(adapter)
+        record = self._store.adapters.find_adapter(adapter)
         shares = self._split(record, asked.split)
         rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
         terms = asdict(asked.offer()) | rest | {"parents": list(parents)}
@@ -65,7 +71,7 @@ class PublicationOrders:
 
     def check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
         """Raises: UsageError (published with others), DeadlineError (about to be)."""
-        entry = registration_of(self._store, record)
+        entry = registration_of(self._store.outbox, record)
         if entry is None or entry.detail["terms"] == terms:
             return
         if entry.state not in DONE_OUTBOX_STATES:
@@ -80,8 +86,8 @@ class PublicationOrders:
 
         Raises: NotFoundError, ChainUnavailableError.
         """
-        record = self._store.find_adapter(adapter)
-        entry = registration_of(self._store, record)
+        record = self._store.adapters.find_adapter(adapter)
+        entry = registration_of(self._store.outbox, record)
         if entry is None or entry.state not in DONE_OUTBOX_STATES or record.adapter_id is None:
             return
         digest, account = bytes.fromhex(record.adapter_id), self._account
@@ -95,7 +101,9 @@ class PublicationOrders:
         asked = parse_split(text) if text else None
         if record.origin != "federated":
             return asked or split_from_shares({self._account: BasisPoints(WHOLE)})
-        agreed = split_from_shares(self._store.find_federation(str(record.training["federation"])).agreed_shares())
+        agreed = split_from_shares(
+            self._store.federations.find_federation(str(record.training["federation"])).agreed_shares()
+        )
         if asked not in (None, agreed):
             raise UsageError(f"the members of {record.name} agreed to another split", "leave --split out")
         return agreed

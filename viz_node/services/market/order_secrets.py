@@ -2,22 +2,22 @@
 
 from viz_node.domain.order import Delivery
 from viz_node.ports.keys import KeyDelivery, SealBytes
-from viz_node.ports.state import Store
+from viz_node.ports.state import Settings
 
 
 class OrderSecrets:
     """Secrets by the order's reference, and keys by their hash."""
 
-    def __init__(self, store: Store, sealing: SealBytes, delivery: KeyDelivery) -> None:
-        self._store = store
+    def __init__(self, settings: Settings, sealing: SealBytes, delivery: KeyDelivery) -> None:
+        self._settings = settings
         self._sealing = sealing
         self._delivery = delivery
 
     def new_point(self, order_ref: bytes) -> bytes:
         """The point of a secret that is kept from now on; the same again for the same reference."""
         name = f"order-secret:{order_ref.hex()}"
-        if self._store.get_setting(name) is None:
-            self._store.set_setting(name, self._sealing.seal(self._delivery.new_order_secret()).hex())
+        if self._settings.get_setting(name) is None:
+            self._settings.set_setting(name, self._sealing.seal(self._delivery.new_order_secret()).hex())
         return self._delivery.point_of(self.secret(order_ref) or b"")
 
     def secret(self, order_ref: bytes) -> bytes | None:
@@ -30,18 +30,18 @@ class OrderSecrets:
 
     def has_key(self, key_hash: str) -> bool:
         """Whether an order has brought it."""
-        return self._store.get_setting(f"order-key:{key_hash}") is not None
+        return self._settings.get_setting(f"order-key:{key_hash}") is not None
 
     def take_key(self, secret: bytes, delivered: Delivery, key_hash: bytes) -> None:
         """Open what was delivered, and keep it. Raises: VerificationError (it is another key)."""
         key = self._delivery.open_delivery(secret, delivered.key, key_hash)
         if not self.has_key(key_hash.hex()):
-            self._store.set_setting(f"order-key:{key_hash.hex()}", self._sealing.seal(key).hex())
+            self._settings.set_setting(f"order-key:{key_hash.hex()}", self._sealing.seal(key).hex())
 
     def shared_point(self, secret: bytes, delivered: Delivery) -> bytes:
         """What proves to the market that another key was delivered."""
         return self._delivery.prove_wrong_key(secret, delivered.key).shared
 
     def _opened(self, name: str) -> bytes | None:
-        sealed = self._store.get_setting(name)
+        sealed = self._settings.get_setting(name)
         return None if sealed is None else self._sealing.open(bytes.fromhex(sealed))

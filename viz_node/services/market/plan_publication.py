@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import Account, format_amount, format_coin
 from viz_node.domain.manifest import LicenseTerms
@@ -13,16 +13,20 @@ from viz_node.domain.royalty import with_platform
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Quotes
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
 from viz_node.services.market.order_publication import offer_of, shared_split
 from viz_node.services.market.plan_purchase import parts_of
 
 
+class PublicationState(WithAdapters, WithOutbox, Protocol):
+    """The adapters, and the transactions that published them."""
+
+
 class PublicationPlans:
     """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
 
-    def __init__(self, store: Store, market: Publications, quotes: Quotes, account: Account) -> None:
+    def __init__(self, store: PublicationState, market: Publications, quotes: Quotes, account: Account) -> None:
         self._store = store
         self._market = market
         self._quotes = quotes
@@ -33,8 +37,8 @@ class PublicationPlans:
 
         Raises: TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
         """
-        record = self._store.find_adapter(adapter)
-        if any(other.name == record.name for other in published(self._store)):
+        record = self._store.adapters.find_adapter(adapter)
+        if any(other.name == record.name for other in published(self._store.adapters, self._store.outbox)):
             return []
         facts = await asyncio.to_thread(self._market.facts)
         split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), offer_of(terms)

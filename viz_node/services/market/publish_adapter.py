@@ -1,7 +1,7 @@
 """Offer an adapter: seal its files, sign the manifest, register it on the chain and announce it."""
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import format_amount
 from viz_node.domain.job import Job
@@ -13,7 +13,7 @@ from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Spending
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.order_publication import PublicationOrders, offer_of
 from viz_node.services.market.seal_bundle import Bundles
@@ -21,12 +21,16 @@ from viz_node.services.market.serve_adapters import Storefront
 from viz_node.services.part import Report
 
 
+class PublisherState(WithAdapters, WithOutbox, Protocol):
+    """The adapters, and the transactions that published them."""
+
+
 class Publisher:
     """The seller's side of the market."""
 
     def __init__(
         self,
-        store: Store,
+        store: PublisherState,
         market: Publications,
         treasury: Spending,
         orders: PublicationOrders,
@@ -42,14 +46,14 @@ class Publisher:
 
     async def publish(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: seal, sign, register and announce; every step can be repeated."""
-        record = self._store.find_adapter(str(job.order["adapter"]))
+        record = self._store.adapters.find_adapter(str(job.order["adapter"]))
         if record.origin == "fetched":
             raise NotFoundError(f"there is no adapter {job.order['adapter']!r} of yours", "see `viz-node adapters`")
         terms = dict(job.order["terms"])
         await self._orders.require_known(record.name)
         self._orders.check_same_terms(record, terms)
         report({"phase": "seal", "step": 1, "steps": 3})
-        if registration_of(self._store, record) is None:
+        if registration_of(self._store.outbox, record) is None:
             record = await asyncio.to_thread(self._bundles.prepare, record, terms)
         manifest = self._storefront.manifest_of(record)
         report({"phase": "register", "step": 2, "steps": 3})

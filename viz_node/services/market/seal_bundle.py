@@ -22,7 +22,7 @@ from viz_node.domain.royalty import (
 )
 from viz_node.ports.keys import BundleSealing, KeyDelivery, Keys
 from viz_node.ports.market import Publications
-from viz_node.ports.state import Store
+from viz_node.ports.state import Adapters
 from viz_node.services.market.listings import seal_envelope
 from viz_node.services.market.order_publication import shared_split
 
@@ -47,8 +47,8 @@ class BundleFiles:
 class Bundles:
     """Makes signed, sealed bundles."""
 
-    def __init__(self, store: Store, market: Publications, keys: SellerKeys, files: BundleFiles) -> None:
-        self._store = store
+    def __init__(self, adapters: Adapters, market: Publications, keys: SellerKeys, files: BundleFiles) -> None:
+        self._adapters = adapters
         self._market = market
         self._keys = keys
         self._files = files
@@ -61,7 +61,7 @@ class Bundles:
         envelope = seal_envelope(manifest, sealing.sign(SIGNING_CONTEXT + manifest.payload()))
         sealed_key = sealing.seal(key).hex()
         prepared = replace(record, adapter_id=manifest.adapter_id(), manifest=envelope, sealed_key=sealed_key)
-        self._store.save_adapter(prepared)
+        self._adapters.save_adapter(prepared)
         return prepared
 
     def _seal_files(self, record: AdapterRecord, key: bytes) -> tuple[ManifestFile, ...]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 from viz_node.domain import announcement as wire
 from viz_node.domain.announcement import Announcement, SignedAnnouncement
@@ -13,7 +14,7 @@ from viz_node.domain.manifest import (
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import NotFoundError
 from viz_node.ports.network import Publishing
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import adapter_named, published
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.seal_bundle import SellerKeys
@@ -21,12 +22,16 @@ from viz_node.services.market.seal_bundle import SellerKeys
 _LIFETIME_SECONDS = 24 * 3600
 
 
+class StorefrontState(WithAdapters, WithOutbox, Protocol):
+    """The adapters, and the transactions that published them."""
+
+
 class Storefront:
     """What peers see of this node's library."""
 
     def __init__(
         self,
-        store: Store,
+        store: StorefrontState,
         keys: SellerKeys,
         network: Publishing,
         catalogue: Catalogue,
@@ -73,10 +78,10 @@ class Storefront:
 
     async def serve_library(self) -> None:
         """Serve and announce again what this node sells, and serve what it has fetched: the network forgets."""
-        for record in self._store.list_adapters():
+        for record in self._store.adapters.list_adapters():
             if record.origin == "fetched":
                 await self.share(record)
-        for record in published(self._store):
+        for record in published(self._store.adapters, self._store.outbox):
             await self.share(record)
             await self.announce(record)
 
@@ -86,7 +91,7 @@ class Storefront:
 
     async def on_manifest(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for a manifest by adapter id."""
-        record = adapter_named(self._store, payload.decode("ascii", "replace"))
+        record = adapter_named(self._store.adapters, payload.decode("ascii", "replace"))
         if record is None or record.manifest is None:
             raise NotFoundError("no such adapter here")
         return record.manifest

@@ -18,7 +18,7 @@ from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import NotFoundError, RefusedError
 from viz_node.ports.market import Offers, Pricing
 from viz_node.ports.money import Quotes, Spending
-from viz_node.ports.state import Store
+from viz_node.ports.state import Adapters
 from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
 from viz_node.services.market.order_publication import offer_of
 from viz_node.services.market.plan_purchase import parts_of
@@ -33,15 +33,15 @@ _LOOKS = 3
 class OwnOffers:
     """The offers of an adapter that this node sells."""
 
-    def __init__(self, store: Store, market: Offers, catalogue: Catalogue, account: Account) -> None:
-        self._store = store
+    def __init__(self, adapters: Adapters, market: Offers, catalogue: Catalogue, account: Account) -> None:
+        self._adapters = adapters
         self._market = market
         self._catalogue = catalogue
         self.account = account
 
     async def find(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
         """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
-        record = self._store.find_adapter(adapter)
+        record = self._adapters.find_adapter(adapter)
         manifest = self._catalogue.manifest_of(record)
         if manifest.account != self.account:
             raise RefusedError(f"{record.name} is another's to sell", "see `viz-node adapters`")

@@ -18,15 +18,17 @@ from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import DeadlineError
 from viz_node.ports.money import Allowing, Spending
-from viz_node.ports.state import Store
+from viz_node.ports.state import Outbox
 from viz_node.services.money.sign_permit import MakeCall, Permits
 
 
 class Payments:
     """Every way in which this account pays into the market."""
 
-    def __init__(self, store: Store, market: Allowing, treasury: Spending, permits: Permits, account: Account) -> None:
-        self._store = store
+    def __init__(
+        self, outbox: Outbox, market: Allowing, treasury: Spending, permits: Permits, account: Account
+    ) -> None:
+        self._outbox = outbox
         self._market = market
         self._treasury = treasury
         self._permits = permits
@@ -57,9 +59,9 @@ class Payments:
 
     async def _allow(self, amount: TokenAmount, detail: dict[str, Any]) -> None:
         """Let the market take `amount`. It can be repeated after a crash: each step looks at the chain first."""
-        store, market = self._store, self._market
+        outbox, market = self._outbox, self._market
         for order_id in dict.fromkeys(
-            entry.order_id for entry in store.pending_outbox() if _is_unmined_approval(entry)
+            entry.order_id for entry in outbox.pending_outbox() if _is_unmined_approval(entry)
         ):
             await self._treasury.finish(order_id)
         left = await asyncio.to_thread(market.allowance, self._account)
@@ -76,7 +78,7 @@ class Payments:
 
     def _require_settled(self) -> None:
         """Two permits in no block yet would have the same number, and the second payment would be refused."""
-        for entry in self._store.pending_outbox():
+        for entry in self._outbox.pending_outbox():
             if entry.detail.get("permit") and not entry.block_hash:
                 raise DeadlineError(
                     f"transaction {entry.tx_hash} of an earlier payment is in no block yet", "try again when it is"

@@ -26,7 +26,7 @@ from viz_node.errors import (
     TransactionRevertedError,
 )
 from viz_node.ports.money import TransactionSender
-from viz_node.ports.state import Store
+from viz_node.ports.state import Outbox
 from viz_node.services.library.look_up import attempts_of, entry_of
 
 log = logging.getLogger(__name__)
@@ -60,13 +60,13 @@ class Treasury:
 
     def __init__(
         self,
-        store: Store,
+        outbox: Outbox,
         sender: TransactionSender,
         now: Callable[[], int],
         patience: Patience | None = None,
         on_undone: Callable[[OutboxEntry], None] = lambda entry: None,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._sender = sender
         self._now = now
         self._patience = patience or Patience()
@@ -88,12 +88,12 @@ class Treasury:
         Raises: TransactionRevertedError (it would be refused now), InsufficientFundsError, ChainUnavailableError.
         """
         if not await self._sign_once(order_id, make_call, detail):
-            return attempts_of(self._store, order_id)[-1]
+            return attempts_of(self._outbox, order_id)[-1]
         return await self._step(order_id)
 
     async def finish(self, order_id: str) -> OutboxEntry | None:
         """Bring what was signed for this order to its success; None if nothing was. Raises: as `execute`."""
-        entry = entry_of(self._store, order_id)
+        entry = entry_of(self._outbox, order_id)
         return None if entry is None or entry.state == "failed" else await self._settle(order_id)
 
     async def heads(self) -> Heads:
@@ -102,7 +102,7 @@ class Treasury:
 
     async def recover(self) -> None:
         """Take every open order one step on. Raises: ChainUnavailableError."""
-        for order_id in dict.fromkeys(entry.order_id for entry in self._store.pending_outbox()):
+        for order_id in dict.fromkeys(entry.order_id for entry in self._outbox.pending_outbox()):
             entry = await self._step(order_id)
             if entry.state in _NOT_IN_A_BLOCK:  # it may have been sent just now, and be mined at once
                 await self._step(order_id)
@@ -110,7 +110,7 @@ class Treasury:
     async def _sign_once(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> bool:
         """Sign unless what was signed before may still succeed; whether it did."""
         async with self._lock:
-            entry = entry_of(self._store, order_id)
+            entry = entry_of(self._outbox, order_id)
             if entry is not None and entry.state != "failed":
                 return False
             await self._sign(order_id, make_call, detail)
@@ -119,7 +119,7 @@ class Treasury:
     async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> None:
         call = await asyncio.to_thread(make_call)
         chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
-        nonce = max([chain_nonce, *(entry.nonce + 1 for entry in self._store.pending_outbox())])
+        nonce = max([chain_nonce, *(entry.nonce + 1 for entry in self._outbox.pending_outbox())])
         signed = await asyncio.to_thread(self._sender.sign, call, nonce)
         entry = OutboxEntry(
             order_id=order_id,
@@ -132,7 +132,7 @@ class Treasury:
             created=self._now(),
             updated=self._now(),
         )
-        self._store.add_outbox(entry)
+        self._outbox.add_outbox(entry)
 
     async def _settle(self, order_id: str) -> OutboxEntry:
         """Steps until the order is shown. Polls, because a thread that waits could not be cancelled at a stop."""
@@ -161,8 +161,8 @@ class Treasury:
     async def _step(self, order_id: str) -> OutboxEntry:
         """Look what became of the order's transaction, and do the next thing about it."""
         async with self._lock:
-            attempts = attempts_of(self._store, order_id)
-            known = entry_of(self._store, order_id) or attempts[-1]
+            attempts = attempts_of(self._outbox, order_id)
+            known = entry_of(self._outbox, order_id) or attempts[-1]
             if known.state in _ENDS:
                 return known
             heads = await asyncio.to_thread(self._sender.heads)
@@ -182,7 +182,7 @@ class Treasury:
             if known.block_hash:
                 log.warning("block %s with transaction %s (%s) is gone", known.block, known.tx_hash, order_id)
                 self._save(known, state="sent", block=heads.latest, block_hash="")
-                attempts = attempts_of(self._store, order_id)
+                attempts = attempts_of(self._outbox, order_id)
             return await self._send(attempts[-1], heads, attempts)
 
     async def _find(self, attempts: Sequence[OutboxEntry]) -> tuple[OutboxEntry, Receipt] | None:
@@ -251,14 +251,14 @@ class Treasury:
             log.warning("transaction %s waits at its price: %s", entry.tx_hash, error.message)
             return entry
         attempt = replace(entry, state="signed", raw=signed.raw, tx_hash=signed.tx_hash, block=heads.latest)
-        self._store.add_outbox(attempt)
+        self._outbox.add_outbox(attempt)
         log.info("transaction %s is replaced by %s with higher fees", entry.tx_hash, attempt.tx_hash)
         await asyncio.to_thread(self._sender.broadcast, attempt.raw)
         return self._save(attempt, state="sent")
 
     async def _fill_gap(self, first: int, end: int) -> None:
         """Send again the transactions that the chain has forgotten below one that waits for them."""
-        below = {entry.nonce: entry for entry in self._store.pending_outbox() if first <= entry.nonce < end}
+        below = {entry.nonce: entry for entry in self._outbox.pending_outbox() if first <= entry.nonce < end}
         if len(below) < end - first:
             raise ChainUnavailableError(
                 "the chain does not know earlier transactions of this account: it was reset, or is still catching up",
@@ -272,7 +272,7 @@ class Treasury:
         if changed == entry:
             return entry
         saved = replace(changed, updated=self._now())
-        self._store.save_outbox(saved)
+        self._outbox.save_outbox(saved)
         return saved
 
 

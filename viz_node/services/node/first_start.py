@@ -7,12 +7,12 @@ cancels one of its jobs is not asked again.
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithSettings, WithWorks
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.part import Library, ModelOperations
@@ -27,12 +27,16 @@ _WANTED, _OVER = "wanted", "over"
 Tell = Callable[[Job], None]
 
 
+class FirstStartState(WithWorks, WithAdapters, WithSettings, Protocol):
+    """What is there already, and how far the sample came."""
+
+
 class FirstStart:
     """Brings a new development node to something that can be searched, licensed and used."""
 
     def __init__(
         self,
-        store: Store,
+        store: FirstStartState,
         jobs: JobRunner,
         library: Library,
         models: ModelOperations,
@@ -61,24 +65,24 @@ class FirstStart:
                 job_id = job.job_id
             job = await self._jobs.follow(job_id, tell)
             if job.state is JobState.CANCELLED:
-                self._store.set_setting(_SETTING, _OVER)
+                self._store.settings.set_setting(_SETTING, _OVER)
             if job.state is not JobState.DONE:
                 return None
-        if not with_sample or self._store.get_setting(_SETTING) != _WANTED:
+        if not with_sample or self._store.settings.get_setting(_SETTING) != _WANTED:
             return None
-        self._store.set_setting(_SETTING, _OVER)
+        self._store.settings.set_setting(_SETTING, _OVER)
         return self._describe()
 
     def _stages(self, with_sample: bool) -> Iterator[str]:
         """What is left, decided anew after every stage."""
-        if with_sample and self._store.get_setting(_SETTING) is None:
-            is_new = not self._store.list_works() and not self._store.list_adapters()
-            self._store.set_setting(_SETTING, _WANTED if is_new else _OVER)
+        if with_sample and self._store.settings.get_setting(_SETTING) is None:
+            is_new = not self._store.works.list_works() and not self._store.adapters.list_adapters()
+            self._store.settings.set_setting(_SETTING, _WANTED if is_new else _OVER)
         if not self._library.workshop.bases():
             yield "base_build"
-        if not with_sample or self._store.get_setting(_SETTING) != _WANTED:
+        if not with_sample or self._store.settings.get_setting(_SETTING) != _WANTED:
             return
-        if adapter_named(self._store, SAMPLE_NAME) is None:
+        if adapter_named(self._store.adapters, SAMPLE_NAME) is None:
             yield "train"
         if SAMPLE_NAME not in {record.name for record in self._models.published()}:
             yield "publish"
@@ -103,10 +107,10 @@ class FirstStart:
         """The works, which a start before this one may have taken in already."""
         paths = [FilePath(str(path)) for path in self._write_samples()]
         await self._library.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
-        return [str(work.work_id) for work in self._store.list_works() if work.author == SAMPLE_AUTHOR]
+        return [str(work.work_id) for work in self._store.works.list_works() if work.author == SAMPLE_AUTHOR]
 
     def _describe(self) -> dict[str, Any]:
-        record = self._store.find_adapter(SAMPLE_NAME)
+        record = self._store.adapters.find_adapter(SAMPLE_NAME)
         return {"name": record.name, "price": SAMPLE_PRICE, "evaluation": dict(record.evaluation)}
 
 

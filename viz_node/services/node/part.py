@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from viz_node.domain.ids import format_amount
 from viz_node.errors import UnreachableError
 from viz_node.ports.keys import Keys
 from viz_node.ports.node import Neighbours, Purse
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs, WithWorks
 from viz_node.services.part import Answer, Rows
 
 
@@ -37,11 +38,15 @@ class Views:
     describe_config: Callable[[], Rows]
 
 
+class NodeState(WithWorks, WithAdapters, WithJobs, Protocol):
+    """What the node counts."""
+
+
 class NodeOperations:
     """What people ask of the node as a whole."""
 
     def __init__(
-        self, store: Store, keys: Keys, network: Neighbours, market: Purse, facts: NodeFacts, views: Views
+        self, store: NodeState, keys: Keys, network: Neighbours, market: Purse, facts: NodeFacts, views: Views
     ) -> None:
         self._store, self._keys, self._network, self._market = store, keys, network, market
         self._facts, self._views = facts, views
@@ -59,9 +64,9 @@ class NodeOperations:
             chain |= {"ok": False, "block": None, "error": error.message}
             money = {"token": "unknown", "gas": "unknown"}
         counts = {
-            "works": len(self._store.list_works()),
-            "adapters": len(self._store.list_adapters()),
-            "jobs": sum(job.state in {"queued", "running"} for job in self._store.list_jobs()),
+            "works": len(self._store.works.list_works()),
+            "adapters": len(self._store.adapters.list_adapters()),
+            "jobs": sum(job.state in {"queued", "running"} for job in self._store.jobs.list_jobs()),
             "peers": sum(bool(peer["connected"]) for peer in await self._network.peers()),
         }
         identity = await self.id()

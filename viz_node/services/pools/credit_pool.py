@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin
 from viz_node.domain.job import Job
@@ -27,7 +27,7 @@ from viz_node.errors import (
 )
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.pools import PoolCredits
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithOutbox, WithPoolRecords
 from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import PoolDesk
 
@@ -49,10 +49,14 @@ class Due:
     until: int
 
 
+class DuesState(WithPoolRecords, WithOutbox, Protocol):
+    """The pools that were joined, and the transactions that are under way."""
+
+
 class PoolDues:
     """What own splits are not credited yet; sends nothing."""
 
-    def __init__(self, desk: PoolDesk, store: Store, market: PoolCredits, account: Account) -> None:
+    def __init__(self, desk: PoolDesk, store: DuesState, market: PoolCredits, account: Account) -> None:
         self._desk = desk
         self._store = store
         self._market = market
@@ -61,7 +65,7 @@ class PoolDues:
 
     def on_its_way(self) -> dict[tuple[int, ...], str]:
         """The orders of claims that may be in a block soon."""
-        orders = [entry for entry in self._store.pending_outbox() if entry.kind == _CREDIT]
+        orders = [entry for entry in self._store.outbox.pending_outbox() if entry.kind == _CREDIT]
         return {tuple(name): entry.order_id for entry in orders for name in entry.detail["claims"]}
 
     async def find(self, is_patient: bool = True) -> list[Due]:
@@ -70,7 +74,7 @@ class PoolDues:
         Data that is not here is fetched, which may take a while, unless the caller has no patience.
         """
         market, account = self._market, self._account
-        joined = {int(key.split("/")[1]) for key in self._store.pool_records_with("joined/")}
+        joined = {int(key.split("/")[1]) for key in self._store.pool_records.pool_records_with("joined/")}
         run = {pool.number for pool in await asyncio.to_thread(market.pools_of, account)}
         shares = {row.split_id: row.share for row in await asyncio.to_thread(market.royalties_of, account)}
         now, found = await self._desk.now(), list[Due]()

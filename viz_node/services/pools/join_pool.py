@@ -20,7 +20,7 @@ from viz_node.errors import (
 from viz_node.ports.keys import AccountSigning
 from viz_node.ports.money import Spending
 from viz_node.ports.pools import PoolCredits
-from viz_node.ports.state import Store
+from viz_node.ports.state import PoolRecords
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.pools.pool_desk import JOIN_METHOD, PoolDesk, for_each
 
@@ -42,14 +42,14 @@ class PoolMembers:
     def __init__(
         self,
         desk: PoolDesk,
-        store: Store,
+        records: PoolRecords,
         market: PoolCredits,
         treasury: Spending,
         catalogue: Catalogue,
         signer: PoolSigner,
     ) -> None:
         self._desk = desk
-        self._store = store
+        self._records = records
         self._market = market
         self._treasury = treasury
         self._catalogue = catalogue
@@ -67,7 +67,7 @@ class PoolMembers:
         member = await asyncio.to_thread(PoolMember(*place).signed, self._signer.signing.sign_as_account)
         key = f"joined/{number}/{listing.adapter_number}"
         record = {"row": member.row(), "told": [], "adapter_id": listing.adapter_id}
-        self._store.save_pool_record(key, record)
+        self._records.save_pool_record(key, record)
         told = await self._tell(pool, key, record)
         return {"pool": number, "adapter": listing.manifest.name, "split": listing.offer.split_id, "told": len(told)}
 
@@ -75,10 +75,10 @@ class PoolMembers:
         """Give nobody the key any more for being a subscriber; what they have stays, and its uses are still paid."""
         listing = await self._catalogue.listing(adapter)
         key = f"joined/{number}/{listing.adapter_number}"
-        record = self._store.find_pool_record(key)
+        record = self._records.find_pool_record(key)
         if record is None or record.get("left"):
             raise NotFoundError(f"{listing.manifest.name} is not in pool {number}", f"viz-node pool show {number}")
-        self._store.save_pool_record(key, record | {"left": True})
+        self._records.save_pool_record(key, record | {"left": True})
         return {"pool": number, "adapter": listing.manifest.name}
 
     async def granted_in(self, adapter_number: int, account: Account) -> list[int | None]:
@@ -86,7 +86,7 @@ class PoolMembers:
 
         Raises: ChainUnavailableError.
         """
-        joined = self._store.pool_records_with("joined/")
+        joined = self._records.pool_records_with("joined/")
         keys = [key.split("/") for key, record in joined.items() if not record.get("left")]
         now, blocks = await self._desk.now(), list[int | None]()
         for number in [int(pool) for _, pool, adapter in keys if int(adapter) == adapter_number]:
@@ -100,7 +100,7 @@ class PoolMembers:
 
         Raises: VizNodeError.
         """
-        joined = self._store.pool_records_with("joined/")
+        joined = self._records.pool_records_with("joined/")
         await for_each(joined, lambda key: self._attend(key, joined[key]))
 
     async def _attend(self, key: str, record: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ class PoolMembers:
                 except VizNodeError:  # the watch says it again
                     continue
                 told.append(peer_id)
-        self._store.save_pool_record(key, record | {"told": told})
+        self._records.save_pool_record(key, record | {"told": told})
         return told
 
     async def _say(self, pool: Pool, peer_id: PeerId, row: dict[str, Any]) -> None:

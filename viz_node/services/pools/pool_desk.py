@@ -26,7 +26,7 @@ from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, VerificationError, VizNodeError
 from viz_node.ports.money import Quotes
 from viz_node.ports.pools import PoolReading
-from viz_node.ports.state import Store
+from viz_node.ports.state import PoolRecords
 from viz_node.services.market.check_signature import Signatures
 from viz_node.services.pools.division_data import DivisionData
 from viz_node.services.pools.pool_peers import PoolPeers
@@ -74,7 +74,7 @@ class PoolDesk:
 
     def __init__(
         self,
-        store: Store,
+        records: PoolRecords,
         peers: PoolPeers,
         chain: PoolChain,
         signatures: Signatures,
@@ -88,7 +88,7 @@ class PoolDesk:
         self.peer_id = peers.peer_id
         self.ask = peers.ask
         self.parties = peers.parties
-        self._store = store
+        self._records = records
         self._peers = peers
         self._chain = chain
 
@@ -110,12 +110,12 @@ class PoolDesk:
 
     def members(self, pool: Pool) -> list[PoolMember]:
         """The memberships that this node knows, each verified when it was taken in."""
-        records = self._store.pool_records_with(f"member/{pool.number}/")
+        records = self._records.pool_records_with(f"member/{pool.number}/")
         return [parse_member(record["row"], pool.place) for record in records.values()]
 
     def statements(self, pool: Pool, periods: Sequence[int]) -> list[UseStatement]:
         """The statements of these periods that this node knows, each verified when it was taken in."""
-        records = [self._store.pool_records_with(f"uses/{pool.number}/{period}/") for period in periods]
+        records = [self._records.pool_records_with(f"uses/{pool.number}/{period}/") for period in periods]
         return [parse_statement(row["row"], pool.place) for found in records for row in found.values()]
 
     async def take_member(self, pool: Pool, body: Any) -> PoolMember:
@@ -127,13 +127,13 @@ class PoolDesk:
         if fault:
             raise VerificationError(fault)
         key = f"member/{pool.number}/{member.adapter}"
-        self._store.save_pool_record(key, {"row": member.row()})
+        self._records.save_pool_record(key, {"row": member.row()})
         return member
 
     def keep_statement(self, pool: Pool, statement: UseStatement) -> None:
         """Remember a verified statement; the newest of a subscriber counts."""
         key = f"uses/{pool.number}/{statement.period}/{statement.holder}"
-        self._store.save_pool_record(key, {"row": statement.row()})
+        self._records.save_pool_record(key, {"row": statement.row()})
 
     async def refresh_members(self, pool: Pool, rules: PoolRules) -> list[PoolMember]:
         """The memberships, with those that operator or challenger know besides. Raises: ChainUnavailableError."""
@@ -153,7 +153,7 @@ class PoolDesk:
         """A peer asks for a page of memberships."""
         body = parse_row(payload)
         number = body.get("pool")
-        records = self._store.pool_records_with(f"member/{number}/") if type(number) is int else {}
+        records = self._records.pool_records_with(f"member/{number}/") if type(number) is int else {}
         return page_of([record["row"] for record in records.values()], body.get("after"))
 
     async def rows(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> list[Any]:

@@ -11,7 +11,7 @@ from viz_node.domain.pool import (
     parse_rules,
 )
 from viz_node.errors import NotFoundError, VizNodeError
-from viz_node.ports.state import Store
+from viz_node.ports.state import PoolRecords
 from viz_node.services.pools.pool_peers import PoolPeers
 
 RULES_METHOD = "pool-rules"
@@ -21,14 +21,14 @@ _MOST_ASKED, _ASK_AGAIN_SECONDS = 8, 20
 class RuleBook:
     """Rules that this node has, and those that its peers have."""
 
-    def __init__(self, store: Store, peers: PoolPeers) -> None:
-        self._store = store
+    def __init__(self, records: PoolRecords, peers: PoolPeers) -> None:
+        self._records = records
         self._peers = peers
         self._asked_at: dict[bytes, int] = {}
 
     def keep(self, rules: PoolRules) -> None:
         """Remember rules, and answer who asks for them."""
-        self._store.save_pool_record(f"rules/{rules.digest().hex()}", {"text": rules.payload().decode()})
+        self._records.save_pool_record(f"rules/{rules.digest().hex()}", {"text": rules.payload().decode()})
 
     async def of(self, pool: Pool) -> PoolRules:
         """The rules with the chain's digest, from the store or any peer that has them. Raises: NotFoundError."""
@@ -49,7 +49,7 @@ class RuleBook:
 
     def known(self, pool: Pool) -> PoolRules | None:
         """The rules, if they are here."""
-        record = self._store.find_pool_record(f"rules/{pool.rules.hex()}")
+        record = self._records.find_pool_record(f"rules/{pool.rules.hex()}")
         return None if record is None else parse_rules(record["text"].encode())
 
     async def ask_for(self, pools: Iterable[Pool]) -> None:
@@ -68,12 +68,12 @@ class RuleBook:
 
     async def on_rules(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for rules by their digest."""
-        record = self._store.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
+        record = self._records.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
         if record is None:
             raise NotFoundError("no such rules here")
         return str(record["text"]).encode()
 
     async def provide_all(self) -> None:
         """Tell the network again what is here: it forgets."""
-        for key in self._store.pool_records_with("rules/"):
+        for key in self._records.pool_records_with("rules/"):
             await self._peers.network.provide(key.removeprefix("rules/"))

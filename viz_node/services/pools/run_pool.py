@@ -29,7 +29,7 @@ from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VizNodeError
 from viz_node.ports.money import SafeSpending
 from viz_node.ports.pools import PoolDivisions
-from viz_node.ports.state import Store
+from viz_node.ports.state import PoolRecords
 from viz_node.services.part import Report
 from viz_node.services.pools.due_division import DueDivisions
 from viz_node.services.pools.pool_desk import PoolDesk, for_each, page_of
@@ -47,14 +47,14 @@ class PoolOperator:
     def __init__(
         self,
         desk: PoolDesk,
-        store: Store,
+        records: PoolRecords,
         due: DueDivisions,
         market: PoolDivisions,
         treasury: SafeSpending,
         account: Account,
     ) -> None:
         self._desk = desk
-        self._store = store
+        self._records = records
         self._due = due
         self._market = market
         self._treasury = treasury
@@ -75,14 +75,14 @@ class PoolOperator:
             peer_id = (await self._desk.rule_book.of(pool)).challenger_peer
             if peer_id != self._desk.peer_id:
                 raise RefusedError(f"statements of pool {number} go to another node, {peer_id}", "watch it there")
-            self._store.save_pool_record(key, {})
+            self._records.save_pool_record(key, {})
         else:
-            self._store.remove_pool_record(key)
+            self._records.remove_pool_record(key)
         return {"pool": number, "watched": wanted}
 
     def is_watched(self, number: int) -> bool:
         """Whether this node is the challenger of the pool, and has said that it wants to be."""
-        return self._store.find_pool_record(f"{_WATCHED}{number}") is not None
+        return self._records.find_pool_record(f"{_WATCHED}{number}") is not None
 
     # What others send.
 
@@ -149,7 +149,7 @@ class PoolOperator:
         now, market = await self._desk.now(), self._market
         self._window = (await asyncio.to_thread(market.facts)).veto_window_seconds
         own = [pool.number for pool in await asyncio.to_thread(market.pools_of, self._account)]
-        watched = [int(key.removeprefix(_WATCHED)) for key in self._store.pool_records_with(_WATCHED)]
+        watched = [int(key.removeprefix(_WATCHED)) for key in self._records.pool_records_with(_WATCHED)]
         await for_each([*own, *watched], lambda number: self._run(number, now))
 
     async def _run(self, number: int, now: int) -> None:
@@ -182,7 +182,7 @@ class PoolOperator:
     async def _check(self, pool: Pool, roots: Sequence[PostedRoot], now: int) -> None:
         """Derive the posted root again, once, and strike it out if it is wrong or its data stays away."""
         key = f"checked/{pool.number}/{len(roots)}/{roots[-1].root.hex()}"
-        if self._store.find_pool_record(key) is not None:
+        if self._records.find_pool_record(key) is not None:
             return
         faults = await self._faults(pool, roots)
         if faults is None and now < roots[-1].adoptable_at - self._window // 2:
@@ -190,7 +190,7 @@ class PoolOperator:
         if faults != []:
             log.error("pool %d: %s", pool.number, "; ".join(faults or ["its data cannot be had"])[:500])
             await self._execute("veto", pool, roots, lambda: self._market.prepare_veto(pool.number))
-        self._store.save_pool_record(key, {"faults": (faults or [])[:10]})
+        self._records.save_pool_record(key, {"faults": (faults or [])[:10]})
 
     async def _faults(self, pool: Pool, roots: Sequence[PostedRoot]) -> list[str] | None:
         """What is wrong with the newest root; None while its data cannot be had."""

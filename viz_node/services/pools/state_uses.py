@@ -22,7 +22,7 @@ from viz_node.domain.pool import (
 from viz_node.errors import VizNodeError
 from viz_node.ports.money import Spending
 from viz_node.ports.pools import PoolSubscriptions
-from viz_node.ports.state import Store
+from viz_node.ports.state import PoolRecords
 from viz_node.services.pools.join_pool import PoolSigner
 from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, for_each
 from viz_node.services.pools.use_pool import PoolUses
@@ -38,14 +38,14 @@ class UseStatements:
     def __init__(
         self,
         desk: PoolDesk,
-        store: Store,
+        records: PoolRecords,
         market: PoolSubscriptions,
         treasury: Spending,
         uses: PoolUses,
         signer: PoolSigner,
     ) -> None:
         self._desk = desk
-        self._store = store
+        self._records = records
         self._market = market
         self._treasury = treasury
         self._uses = uses
@@ -90,14 +90,14 @@ class UseStatements:
 
     async def _state(self, pool: Pool, period: int) -> None:
         key = f"stated/{pool.number}/{period}"
-        record = self._store.find_pool_record(key) or await self._new_statement(pool, period, key)
+        record = self._records.find_pool_record(key) or await self._new_statement(pool, period, key)
         rules = await self._desk.rule_book.of(pool)
         parties = [rules.operator_peer, rules.challenger_peer]
         missing = [peer for peer in parties if peer not in record["told"]] if record["row"] else []
         for peer_id in missing:
             if await self._tell(pool, peer_id, record["row"]):
                 record["told"].append(peer_id)
-        self._store.save_pool_record(key, record)
+        self._records.save_pool_record(key, record)
         if not record["row"] or len(record["told"]) == len(parties):
             self._stated.add((pool.number, period))
 
@@ -109,7 +109,7 @@ class UseStatements:
             statement = UseStatement(pool.place, period, self._signer.account, uses)
             row = (await asyncio.to_thread(statement.signed, self._signer.signing.sign_as_account)).row()
         record: dict[str, Any] = {"row": row, "told": []}
-        self._store.save_pool_record(key, record)
+        self._records.save_pool_record(key, record)
         return record
 
     async def _tell(self, pool: Pool, peer_id: PeerId, row: dict[str, Any]) -> bool:

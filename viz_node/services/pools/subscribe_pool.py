@@ -14,7 +14,7 @@ from viz_node.domain.pool import (
 from viz_node.domain.transaction import Call
 from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError
 from viz_node.ports.pools import PoolSubscriptions
-from viz_node.ports.state import Store
+from viz_node.ports.state import Outbox
 from viz_node.services.library.look_up import entry_of
 from viz_node.services.money.pay_price import Payments
 from viz_node.services.money.quote_payment import PaymentQuotes
@@ -106,9 +106,9 @@ class SubscriptionPlans:
 class Subscriptions:
     """Pays periods of pools."""
 
-    def __init__(self, desk: PoolDesk, store: Store, choice: PeriodChoice, payments: Payments) -> None:
+    def __init__(self, desk: PoolDesk, outbox: Outbox, choice: PeriodChoice, payments: Payments) -> None:
         self._desk = desk
-        self._store = store
+        self._outbox = outbox
         self._choice = choice
         self._payments = payments
 
@@ -123,7 +123,7 @@ class Subscriptions:
         if job.order.get("terms", terms) != terms:
             raise RefusedError(f"pool {number} is not the one that was ordered", f"viz-node pool show {number}")
         pool, wanted, skipped = await self._choice.check(number, periods, int(job.order["max_price"]))
-        failed = entry_of(self._store, order_id)
+        failed = entry_of(self._outbox, order_id)
         if failed is not None:  # the same periods again, so that the contract refuses what was paid after all
             wanted, skipped = failed.detail["wanted"], failed.detail["skipped"]
         fee = TokenAmount(pool.fee * len(wanted))

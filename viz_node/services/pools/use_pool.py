@@ -5,7 +5,7 @@ Uses are counted from the finished jobs of this node, so nothing is counted twic
 
 import asyncio
 from collections import Counter
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.ids import Account, AdapterId, is_hex_digest
 from viz_node.domain.job import Job, JobState
@@ -14,18 +14,22 @@ from viz_node.domain.pool import (
 )
 from viz_node.errors import VizNodeError
 from viz_node.ports.pools import PoolSubscriptions
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithJobs
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.part import Handler, Report
 from viz_node.services.pools.pool_desk import PoolDesk
 
 
+class PoolUsesState(WithAdapters, WithJobs, Protocol):
+    """The adapters, and the jobs that used them."""
+
+
 class PoolUses:
     """What this account may use as a subscriber, and what it has used."""
 
     def __init__(
-        self, desk: PoolDesk, store: Store, market: PoolSubscriptions, catalogue: Catalogue, account: Account
+        self, desk: PoolDesk, store: PoolUsesState, market: PoolSubscriptions, catalogue: Catalogue, account: Account
     ) -> None:
         self._desk = desk
         self._store = store
@@ -53,7 +57,7 @@ class PoolUses:
         """
 
         async def handle(job: Job, report: Report) -> dict[str, Any]:
-            record = adapter_named(self._store, str(job.order["adapter"]))
+            record = adapter_named(self._store.adapters, str(job.order["adapter"]))
             used = record.adapter_id if record is not None and record.origin == "fetched" else None
             result = await generate(job, report) | {"used": used}
             try:
@@ -67,7 +71,7 @@ class PoolUses:
     async def uses(self, pool: Pool, period: int) -> dict[int, int]:
         """How often the pool's adapters, as fetched, were used in the period, by their numbers on the chain."""
         start, end = pool.end_of(period - 1), pool.end_of(period)
-        done = [job for job in self._store.list_jobs() if (job.kind, job.state) == ("generate", JobState.DONE)]
+        done = [job for job in self._store.jobs.list_jobs() if (job.kind, job.state) == ("generate", JobState.DONE)]
         results = ((job.result or {}, str(job.order["adapter"])) for job in done)
         names = Counter(
             result.get("used", name) for result, name in results if start <= int(result.get("chain_time", 0)) < end
@@ -82,7 +86,7 @@ class PoolUses:
 
     async def _number_of(self, name: str) -> int:
         """The chain's number of a fetched adapter by its id, or by its name as results before this version have it."""
-        record = adapter_named(self._store, name)
+        record = adapter_named(self._store.adapters, name)
         if record is None and is_hex_digest(name):
             manifest = await self._catalogue.manifest(AdapterId(name), ())
         elif record is None or record.origin != "fetched" or record.manifest is None:

@@ -11,7 +11,7 @@ from viz_node.errors import (
     TransactionRevertedError,
 )
 from viz_node.ports.money import Spending
-from viz_node.ports.state import Store
+from viz_node.ports.state import Channels
 from viz_node.ports.uses import ChannelCalls
 from viz_node.services.market.listings import item_of
 from viz_node.services.money.pay_price import Payments
@@ -24,14 +24,14 @@ class ChannelJobs:
 
     def __init__(
         self,
-        store: Store,
+        rows: Channels,
         market: ChannelCalls,
         payments: Payments,
         treasury: Spending,
         channels: PaidChannels,
         keys: UseKeys,
     ) -> None:
-        self._store = store
+        self._rows = rows
         self._market = market
         self._payments = payments
         self._treasury = treasury
@@ -41,7 +41,7 @@ class ChannelJobs:
     async def open(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: lock the deposit; the session key is kept before anything is signed."""
         key = f"{PAID}{job.job_id}"
-        body = self._store.find_channel(key) or await self._begin(key, job)
+        body = self._rows.find_channel(key) or await self._begin(key, job)
         deposit = TokenAmount(int(job.order["deposit"]))
         report({"phase": "open", "step": 1, "steps": 1})
         wanted = NewChannel(
@@ -77,7 +77,7 @@ class ChannelJobs:
             "asked": {},
             "kept": {},
         }
-        self._store.save_channel(key, body)
+        self._rows.save_channel(key, body)
         return body
 
     async def top_up(self, job: Job, report: Report) -> dict[str, Any]:

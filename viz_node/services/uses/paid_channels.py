@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.channel import Channel
 from viz_node.domain.ids import Account, TokenAmount, format_amount
@@ -15,7 +15,7 @@ from viz_node.errors import (
     UsageError,
 )
 from viz_node.ports.keys import SessionSealing, VerifyBytes, VoucherSigning
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithChannels, WithJobs
 from viz_node.ports.uses import PaidUses
 from viz_node.services.market.listings import Catalogue, Listing
 
@@ -62,10 +62,14 @@ class UseKeys:
     verify: VerifyBytes
 
 
+class PaidChannelState(WithChannels, WithJobs, Protocol):
+    """What is kept of paid channels, and the jobs whose answers they hold."""
+
+
 class PaidChannels:
     """The channels that this node pays for."""
 
-    def __init__(self, store: Store, market: PaidUses, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, store: PaidChannelState, market: PaidUses, catalogue: Catalogue, account: Account) -> None:
         self._store = store
         self._market = market
         self._catalogue = catalogue
@@ -104,12 +108,12 @@ class PaidChannels:
         by_session = {str(channel.session_account): channel for channel in opened}
         found = []
         # From here on nothing waits, so that no use in progress is written over.
-        for key, body in self._store.channels_with(PAID).items():
+        for key, body in self._store.channels.channels_with(PAID).items():
             channel = by_session.pop(body["session"], None)
             if channel is not None and body["number"] != channel.number:
                 # A voucher names the number: those from before a reorganisation that changed it are worth nothing.
                 body |= {"number": channel.number, "uses": 0, "tree": [], "asked": {}}
-                self._store.save_channel(key, body)
+                self._store.channels.save_channel(key, body)
             found.append(PaidChannel(key, body, channel, channel.close_at - ends_from if channel else 0))
         return found + [PaidChannel("", {}, item, item.close_at - ends_from) for item in by_session.values()]
 
@@ -128,7 +132,7 @@ class PaidChannels:
         """One channel with its receipts; `kept` are jobs whose answers wait for them. Raises: NotFoundError."""
         paid = await self.find(number)
         kept = sorted(self.unfinished(paid.body.get("kept", {})))
-        return _row(paid) | {"kept": kept, "receipts": self._store.receipts_of(paid.key)}
+        return _row(paid) | {"kept": kept, "receipts": self._store.channels.receipts_of(paid.key)}
 
     async def over(self) -> list[int]:
         """The numbers of those whose rest can be taken back. Raises: ChainUnavailableError."""
@@ -138,7 +142,7 @@ class PaidChannels:
 
     def unfinished(self, kept: dict[str, str]) -> dict[str, str]:
         """Without the answers that their jobs have taken."""
-        done = {job.job_id for job in self._store.list_jobs() if job.state is JobState.DONE} if kept else set()
+        done = {job.job_id for job in self._store.jobs.list_jobs() if job.state is JobState.DONE} if kept else set()
         return {job_id: answer for job_id, answer in kept.items() if job_id not in done}
 
 

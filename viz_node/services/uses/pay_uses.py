@@ -19,7 +19,7 @@ from viz_node.errors import (
     VerificationError,
 )
 from viz_node.ports.network import Requests
-from viz_node.ports.state import Store
+from viz_node.ports.state import Channels
 from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.part import Report
 from viz_node.services.uses.paid_channels import PAID, PaidChannel, PaidChannels, UseKeys
@@ -32,9 +32,9 @@ class Metered:
     """Uses through channels that this node pays for."""
 
     def __init__(
-        self, store: Store, channels: PaidChannels, catalogue: Catalogue, network: Requests, keys: UseKeys
+        self, rows: Channels, channels: PaidChannels, catalogue: Catalogue, network: Requests, keys: UseKeys
     ) -> None:
-        self._store = store
+        self._rows = rows
         self._channels = channels
         self._catalogue = catalogue
         self._network = network
@@ -59,7 +59,7 @@ class Metered:
                 return kept
 
     def _kept(self, job: Job) -> dict[str, Any] | None:
-        for body in self._store.channels_with(PAID).values():
+        for body in self._rows.channels_with(PAID).values():
             if job.job_id in body["kept"]:
                 result: dict[str, Any] = json.loads(self._keys.sealing.open(bytes.fromhex(body["kept"][job.job_id])))
                 return result
@@ -75,7 +75,7 @@ class Metered:
         voucher = Voucher(request.channel, request.uses * channel.price, request.uses, tree.root())
         signature = self._keys.vouchers.sign(self._keys.sealing.open(bytes.fromhex(body["key"])), voucher)
         body["asked"] |= {request.digest(): job_id}
-        self._store.save_channel(key, body)
+        self._rows.save_channel(key, body)
         raw = await self._network.request(
             manifest.peer_id, USE_METHOD, request.to_bytes(signature), timeout_seconds=_ANSWER_SECONDS
         )
@@ -86,7 +86,7 @@ class Metered:
         after = PaidChannel(key, body, channel, paid.seconds_left)
         result = self._sealed_result(answer, after, manifest)
         body["kept"] = self._channels.unfinished(body["kept"]) | {paid.body["asked"][answer.receipt.request]: result}
-        self._store.save_channel(key, body, receipt_row(answer))
+        self._rows.save_channel(key, body, receipt_row(answer))
         return after
 
     def _sealed_result(self, answer: UseAnswer, after: PaidChannel, manifest: AdapterManifest) -> str:

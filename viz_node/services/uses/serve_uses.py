@@ -12,7 +12,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from viz_node.domain.channel import Channel
 from viz_node.domain.ids import Account, PeerId, TokenAmount
@@ -29,7 +29,7 @@ from viz_node.domain.usage import (
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VerificationError
 from viz_node.ports.keys import PeerSigning, VoucherSigning
 from viz_node.ports.money import SafeSpending
-from viz_node.ports.state import Store
+from viz_node.ports.state import WithAdapters, WithChannels, WithOutbox
 from viz_node.ports.uses import EarnedUses
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.listings import Catalogue
@@ -70,12 +70,16 @@ class HolderKeys:
     vouchers: VoucherSigning
 
 
+class MeterState(WithChannels, WithAdapters, WithOutbox, Protocol):
+    """What is kept of channels that earn, the adapters that they use, and what is sent."""
+
+
 class Meter:
     """Serves uses of this node's metered adapters, one after another, and redeems what they earned."""
 
     def __init__(
         self,
-        store: Store,
+        store: MeterState,
         market: EarnedUses,
         treasury: SafeSpending,
         catalogue: Catalogue,
@@ -131,10 +135,10 @@ class Meter:
     def _kept(self, peer_id: PeerId, request: UseRequest) -> bytes | None:
         """The answer to the last use, if it is asked for once more."""
         key = f"{EARNED}{request.channel}"
-        account = self._store.find_channel(key) or {}
+        account = self._store.channels.find_channel(key) or {}
         if (request.uses, peer_id) != (account.get("uses"), account.get("peer_id")):
             return None
-        return self._keys.sealing.open(bytes.fromhex(self._store.answer_of(key) or ""))
+        return self._keys.sealing.open(bytes.fromhex(self._store.channels.answer_of(key) or ""))
 
     async def _check(self, request: UseRequest, signature: bytes) -> _Next:
         """The next use, if this is it and is paid. Raises: VerificationError, RefusedError, NotFoundError."""
@@ -157,13 +161,13 @@ class Meter:
 
     def _account_of(self, channel: Channel) -> dict[str, Any] | None:
         """What is kept of the channel, unless a reorganisation gave its number to another one."""
-        account = self._store.find_channel(f"{EARNED}{channel.number}")
+        account = self._store.channels.find_channel(f"{EARNED}{channel.number}")
         session = channel.session_account
         return account if account and account.get("session", session) == session else None
 
     async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
         """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
-        record = self._store.find_adapter(self._own_adapter(request.adapter_id))
+        record = self._store.adapters.find_adapter(self._own_adapter(request.adapter_id))
         owner = self._catalogue.manifest_of(record).account
         heads = await self._treasury.heads()
         await asyncio.to_thread(self._compare, request, channel, owner, (cumulative, heads.shown))
@@ -180,7 +184,7 @@ class Meter:
             raise RefusedError(f"the deposit of channel {channel.number} is not safe yet", "try again in some minutes")
 
     def _own_adapter(self, adapter_id: str) -> str:
-        record = adapter_named(self._store, adapter_id)
+        record = adapter_named(self._store.adapters, adapter_id)
         if record is None or record.manifest is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
         return record.name
@@ -210,13 +214,13 @@ class Meter:
             "signature": use.signature.hex(),
             "tree": use.tree.state,
         }
-        self._store.save_channel(key, body, receipt_row(answer), self._keys.sealing.seal(raw).hex())
+        self._store.channels.save_channel(key, body, receipt_row(answer), self._keys.sealing.seal(raw).hex())
         return raw
 
     async def watch(self) -> None:
         """Redeem what is worth it, or is about to close. Raises: ChainUnavailableError, InsufficientFundsError."""
         due = await asyncio.to_thread(self._due)
-        sent = [entry for entry in self._store.pending_outbox() if entry.kind == "redeem"]
+        sent = [entry for entry in self._store.outbox.pending_outbox() if entry.kind == "redeem"]
         under_way = {number for entry in sent if not entry.block_hash for number, _ in entry.detail["channels"]}
         refused = {number for entry in sent if entry.state == "reverted" for number, _ in entry.detail["channels"]}
         due = [item for item in due if item[0].channel not in under_way]
@@ -241,7 +245,7 @@ class Meter:
                 await self._redeem([item])
 
     def _due(self) -> list[Signed]:
-        market, bodies = self._market, self._store.channels_with(EARNED)
+        market, bodies = self._market, self._store.channels.channels_with(EARNED)
         numbers = [int(key.removeprefix(EARNED)) for key in bodies]
         ends_from = market.block_time() + market.facts().close_window_seconds if bodies else 0
         due = []

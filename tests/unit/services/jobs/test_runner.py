@@ -27,7 +27,7 @@ class Shop:
         self.runner = self.new_runner()
 
     def new_runner(self) -> JobRunner:
-        runner = JobRunner(self.store, lambda: 1)
+        runner = JobRunner(self.store.jobs, lambda: 1)
         for kind, lane in LANES.items():
             runner.register(kind, lane, self.work)
         runner.start(self.group)

@@ -61,8 +61,8 @@ async def test_show_text__long_work__all_of_it_by_pages(shelf: WorkShelf, monkey
 async def test_remove__needed_by_a_waiting_job__names_it(shelf: WorkShelf) -> None:
     (added,) = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"]
     for job_id, state in (("waits", JobState.QUEUED), ("over", JobState.DONE)):
-        shelf._store.add_job(Job(job_id, "train", state, {"works": [added["work_id"]]}, 1, 1))
-    shelf._store.add_job(Job("other", "train", JobState.QUEUED, {"works": []}, 1, 1))
+        shelf._store.jobs.add_job(Job(job_id, "train", state, {"works": [added["work_id"]]}, 1, 1))
+    shelf._store.jobs.add_job(Job("other", "train", JobState.QUEUED, {"works": []}, 1, 1))
     assert shelf.remove(added["work_id"][:8])["jobs"] == ["waits"]
 
 
@@ -75,7 +75,7 @@ async def test_add__without_rights_or_author__is_refused_before_reading(shelf: W
 
 async def test_remove__used_by_an_adapter__erases_text_and_names_the_adapter(shelf: WorkShelf, tmp_path: Path) -> None:
     added = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"][0]
-    shelf._store.save_adapter(AdapterRecord("elsin", None, "b", "d", "/d", "trained", (added["work_id"],)))
+    shelf._store.adapters.save_adapter(AdapterRecord("elsin", None, "b", "d", "/d", "trained", (added["work_id"],)))
     assert shelf.remove(added["work_id"])["adapters"] == ["elsin"]
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(NotFoundError):
@@ -106,7 +106,9 @@ async def test_text__sealed_file_changed_or_gone__is_a_verification_error(shelf:
 
 async def test_plan_removal__names_what_is_lost_and_erases_nothing(shelf: WorkShelf) -> None:
     (added,) = (await shelf.add(["one.txt"], "owned", "Elsin"))["added"]
-    shelf._store.save_adapter(AdapterRecord("poems", None, "b", "", "/d", "trained", works=(added["work_id"],)))
+    shelf._store.adapters.save_adapter(
+        AdapterRecord("poems", None, "b", "", "/d", "trained", works=(added["work_id"],))
+    )
     plan = shelf.plan_removal(added["work_id"][:8])
     assert (plan["work_id"], plan["title"], plan["characters"]) == (added["work_id"], "one", added["characters"])
     assert plan["adapters"] == [{"name": "poems", "adapter_id": None, "origin": "trained"}]

@@ -28,11 +28,15 @@ class Shelf:
                 place = directory / folder / name
                 place.mkdir(parents=True)
                 (place / "weights").write_text("x")
-            self.store.save_adapter(AdapterRecord(name, None, "b", "", str(directory / "adapters" / name), origin))
+            self.store.adapters.save_adapter(
+                AdapterRecord(name, None, "b", "", str(directory / "adapters" / name), origin)
+            )
 
     def publish(self, state: str) -> None:
-        self.store.save_adapter(replace(self.store.find_adapter("poems"), adapter_id=ID, manifest=b"{}"))
-        self.store.add_outbox(OutboxEntry(f"publish:{ID}", "publish", state, b"", "0x1", 0))
+        self.store.adapters.save_adapter(
+            replace(self.store.adapters.find_adapter("poems"), adapter_id=ID, manifest=b"{}")
+        )
+        self.store.outbox.add_outbox(OutboxEntry(f"publish:{ID}", "publish", state, b"", "0x1", 0))
 
     def left(self) -> list[str]:
         return sorted(str(path.relative_to(self.directory)) for path in self.directory.glob("*/*"))
@@ -46,7 +50,7 @@ def shelf(tmp_path: Path) -> Shelf:
 async def test_remove__trained__record_and_files_go_and_nothing_else(shelf: Shelf) -> None:
     assert shelf.removals.plan("poems")["loses"].startswith("its weights, for good")
     assert (await shelf.removals.remove("poems"))["name"] == "poems"
-    assert [record.name for record in shelf.store.list_adapters()] == ["prose"]
+    assert [record.name for record in shelf.store.adapters.list_adapters()] == ["prose"]
     assert shelf.left() == ["adapters/prose", "bundles/prose"]
     assert shelf.unshared == ["poems"]
     with pytest.raises(NotFoundError):
@@ -78,7 +82,7 @@ async def test_remove__publishing_failed__goes(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize(("kind", "order"), [("generate", {"adapter": "poems"}), ("train", {"name": "poems"})])
 async def test_remove__a_job_needs_it__refused(shelf: Shelf, kind: str, order: dict[str, str]) -> None:
-    shelf.store.add_job(Job("j1", kind, JobState.QUEUED, order, 1, 1))
+    shelf.store.jobs.add_job(Job("j1", kind, JobState.QUEUED, order, 1, 1))
     with pytest.raises(RefusedError, match="a job needs poems"):
         await shelf.removals.remove("poems")
 
@@ -100,14 +104,14 @@ async def test_remove__killed_at_any_step__the_next_start_leaves_all_or_nothing(
 
     with monkeypatch.context() as patch:
         if step in ("folder", "record"):
-            patch.setattr(*((Path, "rename") if step == "folder" else (shelf.store, "remove_adapter")), dies)
+            patch.setattr(*((Path, "rename") if step == "folder" else (shelf.store.adapters, "remove_adapter")), dies)
         else:
             patch.setattr("shutil.rmtree", dies)
         with pytest.raises(Killed):
             await shelf.removals.remove("poems")
     Removals(shelf.store, shelf.directory, lambda _: None).finish()
     gone = step != "folder"
-    names = {record.name for record in shelf.store.list_adapters()}
+    names = {record.name for record in shelf.store.adapters.list_adapters()}
     assert names == ({"prose"} if gone else {"prose", "poems"})
     rest = ["adapters/prose", "bundles/prose"]
     assert shelf.left() == (rest if gone else sorted([*rest, "adapters/poems", "bundles/poems"]))
@@ -117,7 +121,7 @@ async def test_remove__files_are_lost_already__the_record_goes(shelf: Shelf) -> 
     shutil.rmtree(shelf.directory / "adapters" / "poems")
     await shelf.removals.remove("poems")
     assert shelf.left() == ["adapters/prose", "bundles/prose"]
-    assert len(shelf.store.list_adapters()) == 1
+    assert len(shelf.store.adapters.list_adapters()) == 1
 
 
 async def test_finish__another_adapter_has_got_the_name__stays(shelf: Shelf) -> None:
@@ -126,4 +130,4 @@ async def test_finish__another_adapter_has_got_the_name__stays(shelf: Shelf) -> 
     shelf.removals.finish()
     assert not aside.exists()
     assert "adapters/poems" in shelf.left()
-    assert shelf.store.find_adapter("poems")
+    assert shelf.store.adapters.find_adapter("poems")

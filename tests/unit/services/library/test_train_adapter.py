@@ -62,7 +62,7 @@ async def test_train__two_works__worker_gets_their_texts_and_the_library_the_ada
     assert (order.texts, order.eval_texts) == (("the text of one", "the text of two"), ("5",))
     assert (order.base, order.recipe) == (SMALL, Recipe(seed=5, rank=16))
     assert bench.told == [{"event": "progress", "phase": "train", "step": 1, "steps": 3, "loss": 2.5}]
-    record = bench.store.find_adapter("elsin")
+    record = bench.store.adapters.find_adapter("elsin")
     assert (record.works, record.origin) == (tuple(work.work_id for work in bench.works.select([])), "trained")
     assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "job": "j1"})
     assert (shown["works"], shown["published"]) == (2, False)
@@ -80,7 +80,7 @@ async def test_train__worker_fails__nothing_is_in_the_library_and_the_checkpoint
     bench.trainer.failure = TrainingError("killed")
     with pytest.raises(TrainingError):
         await bench.train()
-    assert (bench.store.list_adapters(), checkpoint.exists()) == ([], True)
+    assert (bench.store.adapters.list_adapters(), checkpoint.exists()) == ([], True)
     bench.trainer.failure = None
     await bench.train()
     assert not checkpoint.exists()
@@ -110,7 +110,7 @@ async def test_train__hub_model_not_installed__installed_once_and_pinned_by_its_
         await bench.train(name, name=name, base=msgspec.to_builtins(bench.shop.find_base(HUB_NAME)))
     assert [type(order) for order in bench.trainer.orders] == [InstallBase, Train, Train]
     assert all(order.base.digest == "dd" * 32 for order in bench.trainer.orders[1:])
-    assert bench.store.find_adapter("first").base_digest == "dd" * 32
+    assert bench.store.adapters.find_adapter("first").base_digest == "dd" * 32
 
 
 def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:

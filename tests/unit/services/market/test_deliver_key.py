@@ -51,7 +51,7 @@ async def sale(tmp_path: Path) -> Sale:
 
 async def test_on_key__licensee__gets_the_key(sale: Sale) -> None:
     key = await sale.ask()
-    sealed = sale.holder.store.find_adapter("elsin").sealed_key
+    sealed = sale.holder.store.adapters.find_adapter("elsin").sealed_key
     assert sealed is not None
     assert Sealing(sale.holder.keys).open(bytes.fromhex(sealed)) == key
 

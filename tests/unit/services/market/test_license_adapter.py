@@ -69,9 +69,9 @@ async def test_fetch__killed_at_every_call__ends_with_the_files(tmp_path: Path) 
 
         assert all(job.state is JobState.DONE for job in jobs), (number, fuse.calls[-1], jobs)
         if len(jobs) == 2:
-            record = peer.store.find_adapter(adapter_id)
+            record = peer.store.adapters.find_adapter(adapter_id)
             for name in FILE_NAMES:
-                source = Path(holder.store.find_adapter("elsin").directory) / name
+                source = Path(holder.store.adapters.find_adapter("elsin").directory) / name
                 assert (Path(record.directory) / name).read_bytes() == source.read_bytes()
             assert len(peer.network.blobs) == len(peer.network.provided) == len(FILE_NAMES)
         assert peer.tokens == MONEY - PRICE
@@ -145,7 +145,7 @@ async def test_license__too_little_money__fails_and_is_resumed_with_money(tmp_pa
     (job,) = await peer.live(orders(adapter_id)[0])
     assert job.error.startswith("InsufficientFundsError")
     world.chain.state.tokens[peer.keys.account] = PRICE
-    peer.store.save_job(replace(job, state=JobState.QUEUED))
+    peer.store.jobs.save_job(replace(job, state=JobState.QUEUED))
     peer.start()
     (job,) = await peer.live()
     assert (job.state, peer.tokens) == (JobState.DONE, 0)
@@ -186,12 +186,12 @@ async def test_fetch__sealed_files_are_there_from_a_fetch_that_failed__loads_the
 
 async def test_fetch__holder_answers_with_a_wrong_key__fails_and_leaves_nothing(tmp_path: Path) -> None:
     _, holder, peer, adapter_id = await market(tmp_path)
-    record = holder.store.find_adapter("elsin")
+    record = holder.store.adapters.find_adapter("elsin")
     forged = replace(record, sealed_key=holder.sealing.seal(b"\x01" * 32).hex())
-    holder.store.save_adapter(forged)
+    holder.store.adapters.save_adapter(forged)
     fetched, _ = await peer.live(*orders(adapter_id))
     assert fetched.error.startswith("VerificationError")
-    assert peer.store.list_adapters() == []
+    assert peer.store.adapters.list_adapters() == []
     assert not (peer.home / "adapters" / "elsin").exists()
 
 
@@ -211,9 +211,9 @@ async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tm
 
 async def test_fetch__own_training_of_the_same_name_is_unfinished__takes_another_name(tmp_path: Path) -> None:
     _, _, peer, adapter_id = await market(tmp_path)
-    peer.store.save_job(Job("t1", "train", JobState.FAILED, {"name": "elsin"}, 1, 1))
+    peer.store.jobs.save_job(Job("t1", "train", JobState.FAILED, {"name": "elsin"}, 1, 1))
     training = peer.home / "adapters" / "elsin"
     training.mkdir()
     await peer.live(*orders(adapter_id))
-    assert peer.store.find_adapter(adapter_id).name == f"elsin-{adapter_id[:8]}"
+    assert peer.store.adapters.find_adapter(adapter_id).name == f"elsin-{adapter_id[:8]}"
     assert training.exists()

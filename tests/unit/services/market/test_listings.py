@@ -68,7 +68,7 @@ async def test_check_announcement__changed_or_forged__is_refused(world: World) -
 
 async def test_listing__holder_serves_another_manifest__is_refused_and_left_out(world: World) -> None:
     holder, peer, item = await sold(world)
-    envelope = holder.store.find_adapter("elsin").manifest
+    envelope = holder.store.adapters.find_adapter("elsin").manifest
     assert envelope is not None
     payload = json.loads(envelope)["payload"]
     forged = payload.replace('"name":"elsin"', '"name":"other"')

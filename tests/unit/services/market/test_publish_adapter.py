@@ -45,7 +45,8 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
             assert jobs[0].result["adapter_id"] == adapter.manifest.hex()
             assert list(world.hub.announcements) == [adapter.manifest.hex()]
             assert set(holder.network.blobs) == {
-                entry.blob_id for entry in holder.catalogue.manifest_of(holder.store.find_adapter("elsin")).files
+                entry.blob_id
+                for entry in holder.catalogue.manifest_of(holder.store.adapters.find_adapter("elsin")).files
             }
 
 
@@ -58,7 +59,7 @@ async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothin
     assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
     assert "sold at 5.00 until withdrawn" in row["consequence"]
     assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}
-    assert (holder.store.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
+    assert (holder.store.adapters.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
     await holder.live(order(holder, split=f"{OTHER}=100"))
     assert await plans.publish("elsin", asked["terms"]) == []
 
@@ -137,14 +138,14 @@ async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> 
     await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}), ("fetch", {"adapter": adapter_id}))
     failed, *_ = await peer.live(order(peer))
     assert failed.error.startswith("NotFoundError")
-    assert published(peer.store) == []
+    assert published(peer.store.adapters, peer.store.outbox) == []
 
 
 def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) -> None:
     record = holder.add_adapter("duo")
     shares = {holder.keys.account: 5000, OTHER: 5000}
-    holder.store.save_federation(new_federation("f1", shares))
-    holder.store.save_adapter(
+    holder.store.federations.save_federation(new_federation("f1", shares))
+    holder.store.adapters.save_adapter(
         record.__class__(**vars(record) | {"origin": "federated", "training": {"federation": "f1"}})
     )
     assert order(holder, "duo")[1]["terms"]["split"] == shares

@@ -98,7 +98,7 @@ async def test_execute__approval_is_in_no_block_yet__is_waited_for_before_anothe
     for _ in range(2):
         with pytest.raises(DeadlineError):
             await payer.pay()
-    assert len(peer.store.pending_outbox()) == 1
+    assert len(peer.store.outbox.pending_outbox()) == 1
     world.chain.mines = True
     world.chain.mine()
     await payer.pay()
@@ -208,7 +208,7 @@ async def test_execute__earlier_payment_is_in_no_block_yet__waits_and_signs_noth
         await payer.pay()
     with pytest.raises(DeadlineError, match="earlier payment"):
         await payer.pay("another")
-    assert len(peer.store.pending_outbox()) == 1
+    assert len(peer.store.outbox.pending_outbox()) == 1
 
 
 async def test_execute__block_with_the_payment_is_reorganised_away__is_sent_again_and_paid_once(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
         "the seller": "4.85",
         "the platform: 3 %, fixed permanently": "0.15",
     }
-    assert (sent(world, peer), world.chain.state.permits, peer.store.pending_outbox()) == (0, {}, [])
+    assert (sent(world, peer), world.chain.state.permits, peer.store.outbox.pending_outbox()) == (0, {}, [])
     if not is_escrowed:
         assert "answers now" in pay["consequence"]
         holder.network.is_up = False

@@ -88,7 +88,7 @@ async def test_claim__somebody_else_claims_part_of_it_before_it_is_mined__the_re
     early.apply(world.chain.state, stranger.account, 0)
     world.chain.mines = True
     world.chain.mine()
-    holder.store.save_job(replace(job, state=JobState.QUEUED))
+    holder.store.jobs.save_job(replace(job, state=JobState.QUEUED))
     holder.start()
     job = next(job for job in await holder.live() if job.kind == "claim")
     assert (job.state, len(job.result["tx_hashes"]), holder.tokens) == (JobState.DONE, 1, 9_700_000)

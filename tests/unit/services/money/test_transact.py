@@ -29,7 +29,7 @@ class Desk:
 
     def start(self, fuse: Fuse | None = None) -> None:
         fuse = fuse or Fuse()
-        store, sender = Fused(self.store, fuse), Fused(self.sender, fuse)
+        store, sender = Fused(self.store.outbox, fuse), Fused(self.sender, fuse)
         patience = Patience(mined_seconds=0.1, shown_seconds=0.1, doubt_seconds=0)
         self.treasury = Treasury(store, sender, lambda: 1, patience, self.undone.append)
 
@@ -51,10 +51,10 @@ class Desk:
         self.chain.pool = waiting
 
     def states(self) -> dict[str, str]:
-        return {entry.order_id: entry.state for entry in self.store._outbox.values()}
+        return {entry.order_id: entry.state for entry in self.store.outbox.rows.values()}
 
     def attempts(self) -> list[str]:
-        return [entry.state for entry in self.store._outbox.values()]
+        return [entry.state for entry in self.store.outbox.rows.values()]
 
     @property
     def paid(self) -> int:
@@ -90,7 +90,7 @@ async def test_execute__same_order_again__is_sent_once(desk: Desk) -> None:
 
 async def test_execute__before_the_chain_hears_of_it__stands_in_the_outbox(desk: Desk, monkeypatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(desk.chain, "take", lambda raw: seen.append(desk.store.pending_outbox()[0]))
+    monkeypatch.setattr(desk.chain, "take", lambda raw: seen.append(desk.store.outbox.pending_outbox()[0]))
     await desk.pay_in_vain("a")
     assert (seen[0].state, seen[0].nonce, desk.states()) == ("signed", 0, {"a": "unknown"})
 
@@ -187,7 +187,7 @@ async def test_execute__another_order_is_open__takes_the_next_nonce_and_both_are
     desk.chain.mines = False
     await desk.pay_in_vain("a")
     await desk.pay_in_vain("b")
-    assert [entry.nonce for entry in desk.store.pending_outbox()] == [0, 1]
+    assert [entry.nonce for entry in desk.store.outbox.pending_outbox()] == [0, 1]
     desk.chain.mine()
     await desk.treasury.recover()
     assert (desk.paid, desk.states()) == (2, {"a": "final", "b": "final"})
@@ -214,11 +214,11 @@ async def test_step__not_mined_for_some_blocks__is_replaced_with_higher_fees_and
     desk.mine(1)
     await desk.treasury.recover()
     assert desk.attempts() == ["unknown", "sent"]
-    assert [entry.nonce for entry in desk.store._outbox.values()] == [0, 0]
+    assert [entry.nonce for entry in desk.store.outbox.rows.values()] == [0, 0]
     desk.mine(1)
     await desk.treasury.recover()
     assert (desk.paid, desk.attempts()) == (1, ["replaced", "final"])
-    assert await desk.pay("a") == list(desk.store._outbox)[1]
+    assert await desk.pay("a") == list(desk.store.outbox.rows)[1]
 
 
 async def test_step__killed_at_every_call_of_a_replacement__pays_exactly_once() -> None:
@@ -257,7 +257,7 @@ async def test_step__the_cheaper_attempt_is_mined_after_all__wins(desk: Desk) ->
     desk.mine(1)
     await desk.treasury.recover()
     assert (desk.paid, desk.attempts()) == (1, ["final", "replaced"])
-    assert await desk.pay("a") == next(iter(desk.store._outbox))
+    assert await desk.pay("a") == next(iter(desk.store.outbox.rows))
 
 
 async def test_settle__nonce_was_spent_elsewhere__fails_and_the_next_try_pays(desk: Desk) -> None:
@@ -365,14 +365,14 @@ async def test_settle__reorganisation__is_sent_again_as_it_was_and_booked_where_
     await slow.pay_in_vain("a")
     slow.mine(SHOWN)
     first = await slow.pay("a")
-    (before,) = slow.store.outbox_of("a")
+    (before,) = slow.store.outbox.outbox_of("a")
     slow.chain.mines = False
     slow.chain.undo(3)
     await slow.treasury.recover()
     assert (slow.paid, slow.states()) == (0, {"a": "sent"})
     slow.mine(1)
     await slow.treasury.recover()
-    (after,) = slow.store.outbox_of("a")
+    (after,) = slow.store.outbox.outbox_of("a")
     assert (slow.paid, after.state, after.tx_hash) == (1, "mined", first)
     assert (after.block, after.block_hash) != (before.block, before.block_hash)
     slow.mine(BOOKED)

@@ -40,18 +40,18 @@ class World:
         return self.installed
 
     def published(self) -> list[AdapterRecord]:
-        return [self.store.find_adapter(name) for name in self.offered]
+        return [self.store.adapters.find_adapter(name) for name in self.offered]
 
     async def add(self, paths: list[str], rights: str, author: str) -> None:
-        known = {work.title for work in self.store.list_works()}
+        known = {work.title for work in self.store.works.list_works()}
         for path in set(paths) - known:
-            self.store.add_work(make_work(path, author, rights), path)
+            self.store.works.add_work(make_work(path, author, rights), path)
 
     async def base_build(self, *, seed: int) -> dict[str, Any]:
         return {"job_id": self.jobs.submit("base_build", {"name": f"base-{seed}"}).job_id}
 
     async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> dict[str, Any]:
-        assert [self.store.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
+        assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
         return {"job_id": self.jobs.submit("train", {"name": name}).job_id}
 
     async def publish(self, *, adapter: str, price: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class World:
         if job.kind == "base_build":
             self.installed.append("base-0")
         elif job.kind == "train":
-            self.store.save_adapter(AdapterRecord(SAMPLE_NAME, None, "base-0", "0" * 64, "d", "trained"))
+            self.store.adapters.save_adapter(AdapterRecord(SAMPLE_NAME, None, "base-0", "0" * 64, "d", "trained"))
         else:
             self.offered.append(SAMPLE_NAME)
         return {}
@@ -84,7 +84,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def make_world(store: Store, **state: Any) -> World:
-    return World(store, JobRunner(store, lambda: 1), **state)
+    return World(store, JobRunner(store.jobs, lambda: 1), **state)
 
 
 async def run(world: World, with_sample: bool = True, until: Any = None) -> tuple[Any, list[tuple[str, str]]]:
@@ -132,8 +132,8 @@ async def test_run__killed_in_a_stage__next_start_goes_on_and_publishes_once(sto
     result, _ = await run(second)
     assert result is not None
     assert first.done + second.done == ["base_build", "train", "publish"]
-    assert len(store.list_jobs()) == 3
-    assert len(store.list_works()) == 2
+    assert len(store.jobs.list_jobs()) == 3
+    assert len(store.works.list_works()) == 2
 
 
 async def test_run__a_stage_fails__ends_and_the_next_start_tries_again(store: Store) -> None:
@@ -162,7 +162,7 @@ async def test_run__own_works_already_or_no_sample_wanted__base_only(store: Stor
     unwanted = make_world(store)
     assert (await run(unwanted, with_sample=False))[0] is None
     assert unwanted.done == ["base_build"]
-    store.add_work(make_work("mine", "Me", "owned"), "mine")
+    store.works.add_work(make_work("mine", "Me", "owned"), "mine")
     owner = make_world(store)
     assert (await run(owner))[0] is None
     assert owner.done == ["base_build"]

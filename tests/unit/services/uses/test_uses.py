@@ -56,23 +56,23 @@ class Pair:
         return (await self.payer.live(self.use_order(prompt)))[0]
 
     async def resume(self, job: Job) -> Job:
-        self.payer.store.save_job(replace(job, state=JobState.QUEUED, error=""))
+        self.payer.store.jobs.save_job(replace(job, state=JobState.QUEUED, error=""))
         await self.payer.live()
-        return self.payer.store.find_job(job.job_id)
+        return self.payer.store.jobs.find_job(job.job_id)
 
     @property
     def body(self) -> dict[str, Any]:
-        (body,) = self.payer.store.channels_with(PAID).values()
+        (body,) = self.payer.store.channels.channels_with(PAID).values()
         return body
 
     @property
     def signed_uses(self) -> int:
         """How many uses the holder could redeem now."""
-        bodies = self.holder.store.channels_with(EARNED).values()
+        bodies = self.holder.store.channels.channels_with(EARNED).values()
         return max((body["uses"] for body in bodies), default=0)
 
     def jobs(self, kind: str = "use") -> list[Job]:
-        return [job for job in self.payer.store.list_jobs() if job.kind == kind]
+        return [job for job in self.payer.store.jobs.list_jobs() if job.kind == kind]
 
     def texts(self) -> list[str]:
         return sorted(job.result["text"] for job in self.jobs() if job.state is JobState.DONE)
@@ -90,9 +90,9 @@ class Pair:
 
     def signed(self, request: UseRequest, receipts: int | None = None, price: int = PRICE) -> bytes:
         """The payer's request with a voucher over that many of its receipts, by default all before it."""
-        key, body = next(iter(self.payer.store.channels_with(PAID).items()))
+        key, body = next(iter(self.payer.store.channels.channels_with(PAID).items()))
         tree = UsageTree()
-        rows = self.payer.store.receipts_of(key)
+        rows = self.payer.store.channels.receipts_of(key)
         for row in rows[: request.uses - 1 if receipts is None else receipts]:
             tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
         session = self.payer.sealing.open(bytes.fromhex(body["key"]))
@@ -229,7 +229,7 @@ async def test_use__payer_killed_at_every_call_and_asks_something_else_first__bo
         pair.payer.start()
         left = [job for job in pair.jobs() if job.state in {JobState.QUEUED, JobState.RUNNING}]
         for job in left:  # another job comes first, and the interrupted one is resumed by hand
-            pair.payer.store.save_job(replace(job, state=JobState.FAILED))
+            pair.payer.store.jobs.save_job(replace(job, state=JobState.FAILED))
         assert (await pair.use("second")).result["text"] == "second … 8", fuse.calls[-1]
         for job in left:
             resumed = await pair.resume(job)
@@ -287,7 +287,7 @@ async def test_use__earlier_answer_was_lost__is_kept_for_its_job_and_shown(pair:
     assert (second.result["text"], second.result["uses_left"]) == ("second … 8", 3)
     shown = await pair.payer.channels.show(1)
     assert (shown["kept"], shown["uses_left"], len(shown["receipts"])) == ([first.job_id], 3, 2)
-    assert "first" not in str(pair.payer.store.channels_with(PAID))
+    assert "first" not in str(pair.payer.store.channels.channels_with(PAID))
     pair.holder.network.is_up = False
     resumed = await pair.resume(first)
     assert (resumed.result["text"], resumed.result["paid"]) == ("first … 8", "0.01")
@@ -375,7 +375,7 @@ async def test_use__reorganisation_gave_the_channel_another_number__begins_anew(
     job = await pair.use("third")
     assert (job.result["channel"], job.result["uses_left"]) == (7, 4)
     for member in (pair.payer, pair.holder):
-        files = ReceiptFiles(member.store, member.keys)
+        files = ReceiptFiles(member.store.channels, member.keys)
         assert files.write(7, str(tmp_path / member.keys.peer_id))["receipts"] == 1
 
 
@@ -427,7 +427,7 @@ async def test_open__failed_and_mined_later__is_adopted_and_comes_back_in_the_en
     with suppress(BaseExceptionGroup):
         await pair.payer.live(pair.open_order())
     (job,) = pair.jobs("channel")
-    pair.payer.store.save_job(replace(job, state=JobState.FAILED))
+    pair.payer.store.jobs.save_job(replace(job, state=JobState.FAILED))
     pair.payer.start()
     assert pair.body["number"] is None
     assert (await pair.use("first")).result["channel"] == 1
@@ -468,7 +468,9 @@ async def test_watch__while_a_use_is_asked__takes_no_receipt_away(pair: Pair) ->
         return answer
 
     pair.holder.network.serve("use", slowly)
-    pair.payer.store.save_channel(next(iter(pair.payer.store.channels_with(PAID))), pair.body | {"number": None})
+    pair.payer.store.channels.save_channel(
+        next(iter(pair.payer.store.channels.channels_with(PAID))), pair.body | {"number": None}
+    )
     await pair.use("first")
     await pair.use("second")
     assert (pair.body["uses"], pair.body["number"]) == (2, 1)
@@ -478,12 +480,12 @@ async def several(pair: Pair, count: int) -> None:
     """That many channels with one use each, and in their last window."""
     await pair.use("first")
     for _ in range(count - 1):
-        used = {key: body | {"uses": 5} for key, body in pair.payer.store.channels_with(PAID).items()}
+        used = {key: body | {"uses": 5} for key, body in pair.payer.store.channels.channels_with(PAID).items()}
         for key, body in used.items():
-            pair.payer.store.save_channel(key, body)
+            pair.payer.store.channels.save_channel(key, body)
         await pair.open()
         assert (await pair.use("other")).state is JobState.DONE
-    assert len(pair.holder.store.channels_with(EARNED)) == count
+    assert len(pair.holder.store.channels.channels_with(EARNED)) == count
     pair.chain.time = pair.chain.state.channels[1].close_at - 5
 
 
@@ -498,7 +500,7 @@ async def test_redeem__vouchers_that_a_reorganisation_made_worthless__do_not_hol
     channels[4] = replace(channels[4], deposit=PRICE - 1)
     await pair.holder.meter.watch()
     assert redeemed(pair) == [0, 1, 1, 0]
-    (entry,) = [entry for entry in pair.holder.store._outbox.values() if entry.kind == "redeem"]
+    (entry,) = [entry for entry in pair.holder.store.outbox.rows.values() if entry.kind == "redeem"]
     assert entry.detail["channels"] == [[2, 1], [3, 1]]
 
 
@@ -529,9 +531,11 @@ async def test_redeem__payer_redeems_a_moment_before__the_others_go_alone(pair: 
 
 async def test_use__reorganisation_gave_the_number_to_another_channel__is_served_from_the_first_use(pair: Pair) -> None:
     await pair.use("first")
-    account = pair.holder.store.find_channel(f"{EARNED}1")
-    pair.holder.store.save_channel(f"{EARNED}1", account | {"session": "0x" + "99" * 20, "peer_id": "another"})
-    pair.payer.store.save_channel(next(iter(pair.payer.store.channels_with(PAID))), pair.body | {"uses": 0, "tree": []})
+    account = pair.holder.store.channels.find_channel(f"{EARNED}1")
+    pair.holder.store.channels.save_channel(f"{EARNED}1", account | {"session": "0x" + "99" * 20, "peer_id": "another"})
+    pair.payer.store.channels.save_channel(
+        next(iter(pair.payer.store.channels.channels_with(PAID))), pair.body | {"uses": 0, "tree": []}
+    )
     assert (await pair.use("again")).result["text"] == "again … 8"
 
 
@@ -546,7 +550,7 @@ async def test_redeem__a_token_is_owed__is_redeemed_at_once_and_once(tmp_path: P
         await pair.holder.meter.watch()
         await pair.holder.treasury.recover()
     assert pair.chain.state.channels[1].uses == 1
-    assert [entry.kind for entry in pair.holder.store._outbox.values()].count("redeem") == 1
+    assert [entry.kind for entry in pair.holder.store.outbox.rows.values()].count("redeem") == 1
 
 
 async def test_use__flood_of_peers__leaves_room_and_forgets_them(pair: Pair) -> None:
