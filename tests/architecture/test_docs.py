@@ -133,7 +133,7 @@ def test_protocol__fields_of_documents__are_all_named() -> None:
     assert _names(Announcement) <= set(re.findall(r"`(\w+)`", announcement))
     key_request = PROTOCOL.split("## Key delivery")[1].split("## ")[0]
     assert set(re.findall(r'"(\w+)"', key_request)) == _names(KeyRequest) | {"signature"}
-    pools = PROTOCOL.split("## Pools")[1].split("\n## ")[0]
+    pools = PROTOCOL.split("## Documents of pools")[1].split("\n## ")[0]
     documents = _names(PoolRules) | (_names(PoolMember) | _names(UseStatement) | _names(Division)) - {"place"}
     assert documents <= set(re.findall(r"`(\w+)`", pools))
     agreed = PROTOCOL.split("## Federation")[1].split("## ")[0]

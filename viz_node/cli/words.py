@@ -8,8 +8,8 @@ from viz_node.domain.ids import FOR_EVER, format_span, format_time
 from viz_node.domain.plain_text import one_line
 
 _UNITS = {
-    "tokens": "allowance price floor ceiling derived paid fee fees deposit spent amount accrued claimed due earned "
-    "taken added divided rest units in_derived in_escrow in_pools balances.token",
+    "tokens": "allowance price max_price floor ceiling derived paid fee fees deposit spent amount accrued claimed due "
+    "earned taken added divided rest units in_derived in_escrow in_pools balances.token",
     "coins": "gas",
     "%": "share adapters_share",
 }

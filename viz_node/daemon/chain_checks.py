@@ -9,7 +9,7 @@ from viz_node.chain.node.endpoints import Endpoints
 from viz_node.daemon.clock import now
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.health import Check, Health, failed, warned, well
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import Account, format_tokens
 from viz_node.errors import ChainUnavailableError, VizNodeError, WrongChainError
 
 ENDPOINT_SECONDS = 3.0
@@ -72,7 +72,7 @@ def _head(market: MarketGateway, is_test: bool) -> Check:
 
 def _money(market: MarketGateway, account: Account) -> Check:
     balances = market.balances(account)
-    detail = f"{balances.gas_wei / 10**18:.4f} coins for gas, {format_amount(balances.token)} tokens"
+    detail = f"{balances.gas_wei / 10**18:.4f} coins for gas, {format_tokens(balances.token)}"
     if balances.gas_wei < market.cost_of(_GAS_OF_A_PURCHASE):
         return warned("gas and tokens", detail, f"send the chain's coin to {account}: a purchase needs gas")
     return well("gas and tokens", detail)

@@ -58,6 +58,11 @@ def format_tokens(amount: int) -> str:
     return f"{format_amount(amount)} tokens"
 
 
+def format_range(low: int, high: int) -> str:
+    """Two amounts in a sentence: `5.00 to 5.50 tokens`; one if they are equal."""
+    return format_tokens(high) if low == high else f"{format_amount(low)} to {format_tokens(high)}"
+
+
 def format_coin(wei: int) -> str:
     """Write wei as coins, without trailing zeros: 1500000000000000 is `0.0015`."""
     whole, fraction = divmod(wei, 10**COIN_DECIMALS)
@@ -67,6 +72,11 @@ def format_coin(wei: int) -> str:
 def format_time(time: int) -> str:
     """Write seconds since 1970 in ISO 8601, UTC; a chain counts on where calendars end."""
     return datetime.fromtimestamp(time, UTC).isoformat() if time < _END_OF_CALENDAR else FOR_EVER
+
+
+def format_moment(time: int) -> str:
+    """A time in a sentence: `2026-12-30 23:03 UTC`."""
+    return format_time(time)[:16].replace("T", " ") + " UTC" if time < _END_OF_CALENDAR else FOR_EVER
 
 
 def format_span(seconds: int) -> str:

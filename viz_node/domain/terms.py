@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from viz_node.domain.ids import WHOLE, TokenAmount, format_amount, parse_amount
+from viz_node.domain.ids import WHOLE, TokenAmount, format_tokens, parse_amount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import Permissions
 from viz_node.errors import UsageError
@@ -55,7 +55,7 @@ def _rise(price: TokenAmount, ceiling: TokenAmount) -> int:
     rise = (ceiling - price) * WHOLE // max(price, 1)
     if rise < 1:
         raise UsageError(
-            f"the ceiling {format_amount(ceiling)} is not 0.01 percent above the price {format_amount(price)}",
+            f"the ceiling {format_tokens(ceiling)} is not 0.01 percent above the price {format_tokens(price)}",
             "--ceiling 5.50 --target 20",
         )
     return rise

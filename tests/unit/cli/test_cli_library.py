@@ -29,9 +29,9 @@ def terminal(tmp_path: Path) -> Terminal:
 
 
 def test_adapters__alone__lists_as_list_does(terminal: Terminal, capsys: pytest.CaptureFixture[str]) -> None:
-    adapters_command.main([], obj=terminal, standalone_mode=False)
+    adapters_command.main([], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
     alone = capsys.readouterr().out
-    adapters_command.main(["list"], obj=terminal, standalone_mode=False)
+    adapters_command.main(["list"], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
     assert "elsin" in alone
     assert alone == capsys.readouterr().out
 
@@ -41,5 +41,7 @@ def test_generate__empty_answer__says_that_the_model_ended_at_once(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, is_told: bool
 ) -> None:
     monkeypatch.setattr(Terminal, "run_job", lambda *_: {"job_id": "j1", "result": {"text": text}})
-    generate_command.main(["elsin", "The end."], obj=terminal, standalone_mode=False)
+    generate_command.main(
+        ["elsin", "The end."], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"]
+    )
     assert ("ended at once" in capsys.readouterr().err) is is_told

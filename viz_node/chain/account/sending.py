@@ -48,7 +48,7 @@ def require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
     if missing > 0:
         raise InsufficientFundsError(
             f"{account} has {format_coin(balance)} coins and the gas may cost {format_coin(fees.cost_wei())}",
-            f"send the account {format_coin(missing)} for gas",
+            f"send the account {format_coin(missing)} coins for gas",
         )
 
 

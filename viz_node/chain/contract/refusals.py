@@ -2,9 +2,11 @@
 
 from viz_node.chain.contract.artifact import load_artifact
 from viz_node.chain.node.rpc import RpcRefusedError
-from viz_node.domain.ids import format_amount
+from viz_node.domain.ids import format_moment, format_tokens
 from viz_node.errors import ChainUnavailableError, InsufficientFundsError, TransactionRevertedError, VizNodeError
 
+_OF_MONEY = {"AllocationExceeded", "AmountMismatch", "CapExceeded", "PriceAboveMax"}
+_OF_TIME = {"PausedTooRecently", "RootPending", "TooEarly", "TooLate", "VetoTooLate"}
 _HINTS = {
     "AlreadyLicensed": "the license is held already; fetch the adapter",
     "AlreadyRegistered": "the adapter is published already",
@@ -30,12 +32,12 @@ def translate_refusal(error: RpcRefusedError) -> VizNodeError:
     if found is not None and found[0] == "ERC20InsufficientBalance":
         _, has, needs = found[1]
         return InsufficientFundsError(
-            f"the account has {format_amount(has)} tokens and needs {format_amount(needs)}",
-            f"add {format_amount(needs - has)} payment tokens",
+            f"the account has {format_tokens(has)} and needs {format_tokens(needs)}",
+            f"send the account {format_tokens(needs - has)} of the payment token",
         )
     if found is not None:
         name, values = found
-        shown = ", ".join(str(value) for value in values)
+        shown = ", ".join(_shown(name, value) for value in values)
         return TransactionRevertedError(f"the contract refused: {name}({shown})", _HINTS.get(name, ""))
     text = error.message.lower()
     if "insufficient funds" in text:
@@ -43,3 +45,10 @@ def translate_refusal(error: RpcRefusedError) -> VizNodeError:
     if "revert" in text or error.data:
         return TransactionRevertedError(f"the contract refused: {error.message}")
     return ChainUnavailableError(f"the chain refused the request: {error.message}", "try again")
+
+
+def _shown(name: str, value: object) -> str:
+    """A value of a contract's error: units as tokens, seconds as a time."""
+    if isinstance(value, int) and name in _OF_TIME:
+        return format_moment(value)
+    return format_tokens(value) if isinstance(value, int) and name in _OF_MONEY else str(value)

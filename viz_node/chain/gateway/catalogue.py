@@ -6,7 +6,7 @@ from viz_node.chain.contract.items import ESCROWED, METERED, NO_KEY, SUSPENDED, 
 from viz_node.chain.contract.ledger import EntryKind
 from viz_node.chain.gateway.reader import NOBODY
 from viz_node.chain.gateway.royalties import SPLIT_BITS, RoyaltyGateway
-from viz_node.domain.ids import Account, BasisPoints, TokenAmount, format_amount
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount, format_tokens
 from viz_node.domain.market import ChainAdapter
 from viz_node.domain.offer import Offer, OfferTerms
 from viz_node.domain.royalty import RoyaltySplit
@@ -63,7 +63,7 @@ class CatalogueGateway(RoyaltyGateway):
 
         `key_hash` is that of the adapter's key, which an escrowed offer names. Raises: UsageError if it names none.
         """
-        description = f"publish adapter {digests[0].hex()[:12]} for {format_amount(terms.price)}"
+        description = f"publish adapter {digests[0].hex()[:12]} for {format_tokens(terms.price)}"
         return self._to_market(description, "publish", *digests, *_columns(split), _fields(0, terms, key_hash))
 
     def prepare_register(self, digests: tuple[bytes, bytes, bytes]) -> Call:
@@ -76,7 +76,7 @@ class CatalogueGateway(RoyaltyGateway):
 
     def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms, key_hash: bytes = NO_KEY) -> Call:
         """Create another offer for an adapter of the sender. Raises: as `prepare_publish`."""
-        description = f"offer adapter {adapter_number} for {format_amount(terms.price)}"
+        description = f"offer adapter {adapter_number} for {format_tokens(terms.price)}"
         return self._to_market(description, "createOffer", adapter_number, _fields(split_id, terms, key_hash))
 
     def prepare_withdraw(self, adapter_number: int, offer_ids: Sequence[int]) -> Call:

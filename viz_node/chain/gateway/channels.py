@@ -17,7 +17,7 @@ from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.channel import Channel
 from viz_node.domain.counting import counted
-from viz_node.domain.ids import Account, TokenAmount, format_amount
+from viz_node.domain.ids import Account, TokenAmount, format_tokens
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError
@@ -92,12 +92,12 @@ class ChannelsGateway(MarketReader):
     def prepare_open_channel(self, channel: NewChannel) -> Call:
         """Open a channel out of the sender's allowance."""
         values = channel.item, channel.session_account, channel.deposit
-        description = f"open a channel for offer {number_of(channel.item)} with {format_amount(channel.deposit)}"
+        description = f"open a channel for offer {number_of(channel.item)} with {format_tokens(channel.deposit)}"
         return self._to_market(description, "openChannel", *values, channel.lifetime_seconds, channel.max_price)
 
     def prepare_top_up(self, number: int, session_account: Account, amount: TokenAmount) -> Call:
         """Add to the deposit of the open channel with this session key, out of the sender's allowance."""
-        description = f"add {format_amount(amount)} to channel {number}"
+        description = f"add {format_tokens(amount)} to channel {number}"
         return self._to_market(description, "topUp", number, session_account, amount)
 
     def prepare_redeem(self, vouchers: Sequence[tuple[Voucher, bytes]]) -> Call:

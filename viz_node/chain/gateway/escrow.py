@@ -22,7 +22,7 @@ from viz_node.chain.gateway.reader import NOBODY, MarketReader
 from viz_node.chain.node.logs import Log, read_logs
 from viz_node.chain.node.rpc import to_hex, to_int
 from viz_node.domain.counting import counted
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import Account, format_tokens
 from viz_node.domain.order import Delivery, Order, OrderState, OrderTerms
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.transaction import Call
@@ -140,7 +140,7 @@ class EscrowGateway(MarketReader):
     def prepare_order(self, order: NewOrder) -> Call:
         """Pay for a license that is granted with the key, out of the sender's allowance."""
         values = order.item, order.holder, order.max_price, _point(order.point), order.order_ref
-        description = f"order offer {number_of(order.item)} for at most {format_amount(order.max_price)}"
+        description = f"order offer {number_of(order.item)} for at most {format_tokens(order.max_price)}"
         return self._to_market(description, "order", *values)
 
     def prepare_deliver(self, order: Order, point: bytes, wrapped: bytes) -> Call:

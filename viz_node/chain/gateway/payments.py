@@ -22,7 +22,7 @@ from viz_node.chain.encoding.abi import decode, encode
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.gateway.reader import MarketReader
 from viz_node.chain.node.rpc import RpcRefusedError, to_bytes, to_hex
-from viz_node.domain.ids import TokenAmount, format_amount
+from viz_node.domain.ids import TokenAmount, format_tokens
 from viz_node.domain.purchase import Purchase
 from viz_node.domain.transaction import Call
 from viz_node.errors import VerificationError
@@ -73,7 +73,7 @@ class PaymentsGateway(MarketReader):
     def prepare_approve(self, amount: TokenAmount) -> Call:
         """Let the market take up to `amount` from the sender."""
         values = self.deployment.market, amount
-        description = f"allow the market to take {format_amount(amount)}"
+        description = f"allow the market to take {format_tokens(amount)}"
         return LazyCall(self.deployment.token, description, lambda: encode_call("TestToken", "approve", values))
 
     def prepare_with_permit(self, call: Call, permit: dict[str, Any], signature: bytes) -> Call:
@@ -89,7 +89,7 @@ class PaymentsGateway(MarketReader):
         """Buy with a payment that `payment_to_sign` made; anyone may send it, and the signer pays."""
         message = payment["message"]
         packed = message["from"], message["validAfter"], message["validBefore"], *signature_parts(signature)
-        description = f"buy offer {number_of(purchase.item)} for at most {format_amount(purchase.max_price)}"
+        description = f"buy offer {number_of(purchase.item)} for at most {format_tokens(purchase.max_price)}"
         bound = purchase.item, purchase.holder, purchase.max_price, purchase.order_ref
         return self._to_market(description, "buyWithAuthorization", *bound, packed)
 

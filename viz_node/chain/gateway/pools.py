@@ -6,7 +6,7 @@ from typing import Any
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.encoding.hashing import pool_terms, split_root
 from viz_node.chain.gateway.reader import NOBODY, MarketReader
-from viz_node.domain.ids import TokenAmount, format_amount
+from viz_node.domain.ids import TokenAmount, format_tokens
 from viz_node.domain.pool import Pool, pool_place
 from viz_node.domain.royalty import RoyaltySplit
 from viz_node.domain.transaction import Call
@@ -54,7 +54,7 @@ class PoolsGateway(MarketReader):
 
     def prepare_create_pool(self, challenger: str, fee: TokenAmount, period_seconds: int, rules: bytes) -> Call:
         """Open a pool of which the sender is the operator; `rules` is the digest of its rule of division."""
-        description = f"open a pool for {format_amount(fee)} per period"
+        description = f"open a pool for {format_tokens(fee)} per period"
         return self._to_market(description, "createPool", challenger, fee, period_seconds, rules)
 
 

@@ -6,7 +6,7 @@ from viz_node.chain.contract.items import item_of, number_of
 from viz_node.chain.contract.ledger import EntryKind, LedgerEntry
 from viz_node.chain.gateway.catalogue import CatalogueGateway
 from viz_node.chain.gateway.royalties import SPLIT_BITS
-from viz_node.domain.ids import Account, TokenAmount, format_amount
+from viz_node.domain.ids import Account, TokenAmount, format_tokens
 from viz_node.domain.market import Balances
 from viz_node.domain.offer import Grant, Offer, Sale, Sold
 from viz_node.domain.transaction import Call
@@ -106,7 +106,7 @@ class SalesGateway(CatalogueGateway):
 
     def prepare_buy(self, item: int, holder: str, max_price: TokenAmount, order_ref: bytes) -> Call:
         """Pay for a license of `holder`, out of the sender's allowance."""
-        description = f"buy offer {number_of(item)} for at most {format_amount(max_price)}"
+        description = f"buy offer {number_of(item)} for at most {format_tokens(max_price)}"
         return self._to_market(description, "buy", item, holder, max_price, order_ref)
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict
 
 from viz_node.cli.demo.verdict import Check, Facts
 from viz_node.cli.output import Output
-from viz_node.domain.ids import format_amount
+from viz_node.domain.ids import format_amount, format_tokens
 
 
 def print_closing(output: Output, facts: Facts, checks: Sequence[Check], seconds: float) -> None:
@@ -15,7 +15,7 @@ def print_closing(output: Output, facts: Facts, checks: Sequence[Check], seconds
         rows = [asdict(check) for check in checks]
         output.document({"verified": is_verified, "seconds": round(seconds, 1), **asdict(facts), "checks": rows})
         return
-    output.heading(f"Sold: one license for {facts.adapter} at {format_amount(facts.price)}. Who received what:")
+    output.heading(f"Sold: one license for {facts.adapter} at {format_tokens(facts.price)}. Who received what:")
     output.table(
         ("account", "share", "earned", "claimed", "due"),
         [

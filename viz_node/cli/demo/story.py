@@ -14,7 +14,7 @@ from viz_node.cli.output import Output
 from viz_node.content.samples import HARBOUR, ORCHARD, write_samples
 from viz_node.daemon.audit import run_audit
 from viz_node.daemon.bootstrap import copy_base
-from viz_node.domain.ids import TokenAmount, format_amount, parse_account, parse_amount
+from viz_node.domain.ids import TokenAmount, format_tokens, parse_account, parse_amount
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import VizNodeError
 from viz_node.services.library.train_adapter import base_name
@@ -117,7 +117,7 @@ class Story:
         money = _balance(peer)
         peer.finish("license", adapter=ADAPTER, max_price=PRICE)
         paid = TokenAmount(money - _balance(peer))
-        self._output.line(f"   paid {format_amount(paid)}")
+        self._output.line(f"   paid {format_tokens(paid)}")
         fetched = peer.finish("fetch", adapter=ADAPTER)
         promised = {str(file["name"]): str(file["digest"]) for file in _manifest(peer)["files"]}
         text = str(peer.finish("generate", adapter=ADAPTER, prompt=PROMPT)["text"])
