@@ -222,11 +222,12 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     desk = _desk(stage, signatures, tools.directory / "pools", choices.coin_price)
     dues = PoolDues(desk, store, ports.market, account)
     pools = _pools(stage, desk, dues)
+    credit_plans = CreditPlans(dues, ports.market, paying.quotes, catalogue.payers_of)
     money = Money(
         treasury,
         paying.payments,
         Royalties(ports.market, treasury, account, pools.credits),
-        RoyaltyPlans(ports.market, paying.quotes, account, CreditPlans(dues, ports.market, paying.quotes)),
+        RoyaltyPlans(ports.market, paying.quotes, account, credit_plans, catalogue.payers_of),
         Allowances(ports.market, treasury, account),
         AllowancePlans(ports.market, paying.quotes, account),
     )
@@ -244,7 +245,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
         Part(operations_of(node)),
         jobs_part(jobs),
         library.part(models, pools.uses.timed(library.workshop.generate)),
-        money.part(MoneyOperations(money, jobs, catalogue.name_of, facts.is_test_chain, facts.market)),
+        money.part(MoneyOperations(money, jobs, catalogue.names_on_chain, facts.is_test_chain, facts.market)),
         market.part(selling, Buying(market, jobs)),
         pools_part(pools, jobs),
         uses.part(jobs),

@@ -17,8 +17,8 @@ from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
 from viz_node.errors import UsageError
 from viz_node.files import read_toml
 
-LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", "paid", "order", "order_state",
-                   "order_until", "adapter_id")  # fmt: skip
+LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", "paid", "in_escrow", "order",
+                   "order_state", "order_until", "adapter_id")  # fmt: skip
 
 SHOWN_FACTS = ("name", "adapter_id", "base_model", "license", "expires", "is_open", "account", "peer_id", "evaluation")
 DELIVERIES = {

@@ -70,12 +70,13 @@ def _license(grant: Grant | None, what: Sold, now: int) -> dict[str, Any]:
 
 
 def _order(order: Order | None) -> dict[str, Any]:
-    """The newest order; `order_until` is when the money comes back, or from when the seller may take it."""
+    """The newest order; `order_until` is when `in_escrow` comes back, or from when the seller may take it."""
     if order is None:
-        return {"order": None, "order_state": None, "order_until": None}
+        return {"order": None, "order_state": None, "order_until": None, "in_escrow": None}
     until = order.terms.deadline if order.state is OrderState.ORDERED else order.disputable_until
     moment = None if until is None else format_time(until)
-    return {"order": order.number, "order_state": str(order.state), "order_until": moment}
+    held = None if until is None else format_amount(order.terms.price)
+    return {"order": order.number, "order_state": str(order.state), "order_until": moment, "in_escrow": held}
 
 
 def _state(row: dict[str, Any]) -> str:

@@ -7,14 +7,13 @@ signed it; an offer when the chain's adapter has the manifest's digest, base, te
 import asyncio
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from viz_node.domain.announcement import Announcement
-from viz_node.domain.counting import counted
-from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, is_hex_digest
+from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, format_span, format_tokens, is_hex_digest
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
@@ -26,7 +25,6 @@ from viz_node.domain.manifest import (
 from viz_node.domain.offer import Offer
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
-from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, VerificationError, VizNodeError
 from viz_node.ports.keys import VerifyBytes
 from viz_node.ports.market import Items, Offers
@@ -149,6 +147,32 @@ class Catalogue:
     def name_of(self, adapter_number: int) -> str:
         """The name under which an adapter of the chain was listed here; empty if it was not yet."""
         return self._name_by_number.get(adapter_number, "")
+
+    def payers_of(self, split_ids: Collection[int]) -> dict[int, str]:
+        """The adapters that pay into each split, by name; the split's number where none does.
+
+        Raises: ChainUnavailableError.
+        """
+        found = self._market.adapters_paid_into(split_ids)
+        names = self.names_on_chain({number for numbers in found.values() for number in numbers})
+        named = {
+            split: ", ".join(names.get(number, f"adapter {number}") for number in found.get(split, ()))
+            for split in split_ids
+        }
+        return {split: told or f"split {split}" for split, told in named.items()}
+
+    def names_on_chain(self, numbers: Collection[int]) -> dict[int, str]:
+        """What this node calls the adapters with these numbers on the chain, without those that it knows no name of.
+
+        Raises: ChainUnavailableError.
+        """
+        if unnamed := [number for number in numbers if not self.name_of(number)]:
+            names = self.names()
+            offers = [offer.offer_id for number in unnamed for offer in self._market.offers_of(number)[:1]]
+            for sold in self._market.sold_by(offers).values():
+                if sold.adapter_id in names:
+                    self._name_by_number[sold.adapter_number] = names[sold.adapter_id]
+        return {number: self.name_of(number) for number in numbers if self.name_of(number)}
 
     def names(self) -> dict[str, str]:
         """Names by adapter id: those of this node's library, else those that are announced."""
@@ -287,15 +311,13 @@ def moves_of(offer: Offer) -> str:
     """How the price of an offer moves, in words."""
     if not offer.max_rise:
         return "fixed"
-    rise = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_amount(offer.floor)}"
+    rise = f"up to {offer.max_rise * 100 / WHOLE:g} % above {format_tokens(offer.floor)}"
     return f"{rise} while more than {offer.target} new licensees come per day"
 
 
 def _expiry(license_terms: LicenseTerms) -> str:
-    days = license_terms.duration_seconds // DAY_SECONDS
-    return {"perpetual": "never", "metered": "with each use"}.get(
-        license_terms.kind, f"{counted(days, 'day')} after each payment"
-    )
+    after = f"{format_span(license_terms.duration_seconds)} after each payment"
+    return {"perpetual": "never", "metered": "with each use"}.get(license_terms.kind, after)
 
 
 def _is_promised(offer: Offer, manifest: AdapterManifest) -> bool:

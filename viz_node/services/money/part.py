@@ -1,6 +1,7 @@
 """The money's part: what this account earns, and what the market may take from it."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from viz_node.domain.statement import parse_period
@@ -11,26 +12,28 @@ from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans
 from viz_node.services.money.transact import Treasury
 from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
 
+NamesOf = Callable[[Collection[int]], Mapping[int, str]]
+
 
 class MoneyOperations:
-    """What people ask of their money; `name_of` an adapter's number, empty where no name is known."""
+    """What people ask of their money; `names_of` gives the names of adapters by their numbers, where known."""
 
-    def __init__(
-        self, money: "Money", jobs: JobRunner, name_of: Callable[[int], str], is_test_gas: bool, market: str
-    ) -> None:
+    def __init__(self, money: "Money", jobs: JobRunner, names_of: NamesOf, is_test_gas: bool, market: str) -> None:
         self._royalties, self._allowances, self._jobs = money.royalties, money.allowances, jobs
         self._royalty_plans, self._allowance_plans = money.royalty_plans, money.allowance_plans
-        self._name_of, self._is_test_gas, self._market = name_of, is_test_gas, market
+        self._names_of, self._is_test_gas, self._market = names_of, is_test_gas, market
 
     async def royalties(self) -> Answer:
         """What this account earns."""
         answer = await self._royalties.show()
-        sales = [sale | {"name": self._name_of(sale["adapter"])} for sale in answer["sales"]]
-        return answer | {"sales": sales, "rows": self._with_names(answer["rows"])}
+        names = await asyncio.to_thread(self._names_of, {sale["adapter"] for sale in answer["sales"]})
+        sales = [sale | {"name": names.get(sale["adapter"], "")} for sale in answer["sales"]]
+        return answer | {"sales": sales, "rows": await self._with_names(answer["rows"])}
 
     async def royalties_statement(self, *, period: str | None = None) -> Rows:
         """Every sale, share and claim, by ledger entry."""
-        return self._with_names(await self._royalties.statement(None if period is None else parse_period(period)))
+        lines = await self._royalties.statement(None if period is None else parse_period(period))
+        return await self._with_names(lines)
 
     async def royalties_claim(self) -> Answer:
         """Take what is due."""
@@ -52,9 +55,10 @@ class MoneyOperations:
         """Take it back."""
         return self._jobs.order("revoke", {"name": "allowance"})
 
-    def _with_names(self, rows: Rows) -> Rows:
+    async def _with_names(self, rows: Rows) -> Rows:
         """Rows of splits with the names of the adapters that are paid into them; a number where no name is known."""
-        return [row | {"adapters": [self._name_of(n) or f"#{n}" for n in row["adapters"]]} for row in rows]
+        names = await asyncio.to_thread(self._names_of, {number for row in rows for number in row["adapters"]})
+        return [row | {"adapters": [names.get(n, f"#{n}") for n in row["adapters"]]} for row in rows]
 
 
 @dataclass(frozen=True)

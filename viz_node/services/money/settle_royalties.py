@@ -1,7 +1,7 @@
 """What this account earns: read from the chain, claimed through the outbox."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
@@ -16,6 +16,10 @@ from viz_node.services.part import Report
 
 # About sixty thousand gas each: a full transaction fits several times into any chain's block.
 MOST_CLAIMS = 50
+
+
+PayersOf = Callable[[Collection[int]], Mapping[int, str]]
+"""The names of the adapters that pay into each split."""
 
 
 class PoolMoney(Protocol):
@@ -126,11 +130,14 @@ class Royalties:
 class RoyaltyPlans:
     """What claiming would bring and cost."""
 
-    def __init__(self, market: Earnings, quotes: Quotes, account: Account, pools: PoolPlans) -> None:
+    def __init__(
+        self, market: Earnings, quotes: Quotes, account: Account, pools: PoolPlans, payers_of: PayersOf
+    ) -> None:
         self._market = market
         self._quotes = quotes
         self._account = account
         self._pools = pools
+        self._payers_of = payers_of
 
     async def claim(self) -> list[dict[str, Any]]:
         """What each split brings and would cost if it were claimed alone, and what all of it costs together.
@@ -138,7 +145,9 @@ class RoyaltyPlans:
         Raises: ChainUnavailableError.
         """
         by_split = await _claims(self._market, self._account)
-        rows = [_plan_row(claims, await self._quote_wei(claims)) for claims in by_split.values()]
+        splits = {claim.split_id for claims in by_split.values() for claim in claims}
+        payers = await asyncio.to_thread(self._payers_of, splits)
+        rows = [_plan_row(payers, claims, await self._quote_wei(claims)) for claims in by_split.values()]
         if len(rows) > 1:
             claims = _in_order(by_split)
             rows.append(
@@ -178,13 +187,13 @@ def _in_order(by_split: Mapping[int, Sequence[Claim]]) -> list[Claim]:
     return list(dict.fromkeys(claim for claims in by_split.values() for claim in claims))
 
 
-def _plan_row(claims: Sequence[Claim], wei: int) -> dict[str, Any]:
+def _plan_row(payers: Mapping[int, str], claims: Sequence[Claim], wei: int) -> dict[str, Any]:
     *passed, own = claims
-    consequence = "your part of what was paid into it"
+    consequence = "your part of what was paid for it"
     if passed:
-        sources = ", ".join(dict.fromkeys(str(claim.split_id) for claim in passed))
-        consequence += f", and of what split {sources} of a derived adapter passes on"
-    row = {"what": f"claim from split {own.split_id}", "amount": f"+{format_amount(own.amount)}"}
+        sources = ", ".join(dict.fromkeys(payers[claim.split_id] for claim in passed))
+        consequence += f", and what is passed on for {sources}, derived from it"
+    row = {"what": f"claim from {payers[own.split_id]}", "amount": f"+{format_amount(own.amount)}"}
     return row | {"gas": format_coin(wei), "consequence": consequence}
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any, Protocol
 
-from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, Account, format_coin, format_tokens
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import ADOPTED, Pool, PoolClaim, PostedRoot
@@ -28,6 +28,7 @@ from viz_node.errors import (
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.pools import PoolCredits
 from viz_node.ports.state import WithOutbox, WithPoolRecords
+from viz_node.services.money.settle_royalties import PayersOf
 from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import PoolDesk
 
@@ -158,22 +159,24 @@ class Credits:
 class CreditPlans:
     """What crediting would bring and cost."""
 
-    def __init__(self, dues: PoolDues, market: PoolCredits, quotes: Quotes) -> None:
+    def __init__(self, dues: PoolDues, market: PoolCredits, quotes: Quotes, payers_of: PayersOf) -> None:
         self._dues = dues
         self._market = market
         self._quotes = quotes
+        self._payers_of = payers_of
 
     async def credits(self) -> list[dict[str, Any]]:
         """What crediting own splits from pools brings and costs. Raises: ChainUnavailableError."""
-        rows = []
-        for due in await self._dues.find():
-            call = self._market.prepare_claim_pool([due.claim])
+        rows, dues = [], await self._dues.find()
+        payers = await asyncio.to_thread(self._payers_of, {due.claim.split_id for due in dues})
+        for due in dues:
+            call, claim = self._market.prepare_claim_pool([due.claim]), due.claim
             rows.append(
                 {
-                    "what": f"credit split {due.claim.split_id} from pool {due.claim.pool}, period {due.claim.through}",
+                    "what": f"credit {payers[claim.split_id]} from pool {claim.pool}, up to period #{claim.through}",
                     "amount": "",
                     "gas": format_coin(await self._quotes.quote_wei(call)),
-                    "consequence": f"{format_amount(due.claim.units)} are added to what the split pays",
+                    "consequence": f"{format_tokens(claim.units)} are added to what it pays its recipients",
                 }
             )
         return rows

@@ -118,8 +118,8 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     plan = await holder.royalty_plans.claim()
     # A tenth of what the platform leaves, and 97 percent of that.
     brought = 9_700_000 + 5_000_000 * 970 // 10_000 * 9700 // 10_000
-    assert [row["what"] for row in plan][:2] == ["claim from split 1", "claim from split 2"]
-    assert "what split 3 of a derived adapter passes on" in plan[0]["consequence"]
+    assert [row["what"] for row in plan][:2] == ["claim from one", "claim from two"]
+    assert "what is passed on for adapter 3, derived from it" in plan[0]["consequence"]
     assert "derived" not in plan[1]["consequence"]
     assert plan[-1]["amount"] == "+" + format_amount(brought)
     shown = await holder.royalties.show()
