@@ -25,9 +25,7 @@ Losses = tuple[str, Sequence[str]]
 def spending_options(command: Command) -> Command:
     """Add `--yes` and `--dry-run`, passed on as `yes` and `dry_run`."""
     asked = click.option("--yes", "-y", is_flag=True, help="Spend without asking.")(command)
-    return click.option("--dry-run", is_flag=True, help="Show what it costs and what follows, and spend nothing.")(
-        asked
-    )
+    return click.option("--dry-run", is_flag=True, help="Show the cost and the effects without spending.")(asked)
 
 
 def may_spend(

@@ -11,9 +11,10 @@ from viz_node.cli.words import cell
 @json_option
 @click.pass_context
 def allowance_command(ctx: click.Context) -> None:
-    """What the market may take from this account; `allowance revoke` takes it back.
+    """Show how much the market may take from this account; `allowance revoke` sets it to zero.
 
-    A purchase allows exactly its price. Something is left over when it fails half way, in a token without permits.
+    A purchase allows exactly its price. Some allowance remains if a purchase in a token without
+    permits fails half way.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -34,7 +35,7 @@ def allowance_command(ctx: click.Context) -> None:
 @json_option
 @pass_terminal
 def revoke(terminal: Terminal, detach: bool, yes: bool, dry_run: bool) -> None:
-    """Take back what the market may take; what was paid stays paid."""
+    """Set the market's allowance to zero; past payments stay."""
     if not may_spend(
         terminal, lambda: terminal.client.call_list("plan_allowance_revoke"), yes, dry_run, is_gas_only=True
     ):

@@ -35,7 +35,7 @@ class AuditCommand(click.Command):
     multiple=True,
     type=RpcUrl(),
     metavar="URL",
-    help="Any node of the chain; its answers are checked. Give two or more, and they must name the same block.",
+    help="Any node of the chain; its answers are checked. Two or more must agree on the block.",
 )
 @click.option(
     "--deployment",
@@ -53,7 +53,7 @@ class AuditCommand(click.Command):
     multiple=True,
     type=click.Path(exists=True, path_type=Path),
     metavar="PATH",
-    help="Published data of pools, a folder or a file, to derive their roots again: viz-node pool data POOL --out DIR.",
+    help="Published data of pools (folder or file) to derive their roots again: viz-node pool data POOL --out DIR.",
 )
 @click.option(
     "--receipts",
@@ -67,13 +67,13 @@ class AuditCommand(click.Command):
     "--since",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Read only what is new since the checkpoint in FILE, and take its signer's word for what came before.",
+    help="Read only entries after the checkpoint in FILE, and trust its signer for earlier ones.",
 )
 @click.option(
     "--checkpoint",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a signed checkpoint for a later --since, if the audit holds; an older one in FILE is replaced.",
+    help="If the audit holds, write a signed checkpoint for a later --since, replacing an older one in FILE.",
 )
 @click.option(
     "--signer",
@@ -87,7 +87,7 @@ class AuditCommand(click.Command):
     "--key",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Key that signs reports and checkpoints. Checkpoints are signed by a key of your own if this is not given.",
+    help="Key that signs reports and checkpoints.  [default: your own key, for checkpoints only]",
 )
 @json_option
 @pass_terminal
@@ -137,7 +137,7 @@ def _check_options(report: Path | None, checkpoint: Path | None, key: Path | Non
 @json_option
 @pass_terminal
 def verify_command(terminal: Terminal, file: Path) -> None:
-    """Check a report of `audit --report` again, without any network."""
+    """Check a report of `audit --report` again, without a network."""
     terminal.failure_status.append(NOT_RUN_STATUS)
     from viz_node.daemon.audit import verify_report
 

@@ -19,7 +19,7 @@ def base_command() -> None:
 @json_option
 @pass_terminal
 def list_bases(terminal: Terminal) -> None:
-    """The base models on this machine."""
+    """List the base models on this machine."""
     rows = terminal.client.call_list("base_list")
     columns = [name for name in rows[0] if not isinstance(rows[0][name], dict | list)] if rows else []
     terminal.output.rows(rows, columns, "no base model yet; build the small one: viz-node base build")
@@ -30,7 +30,7 @@ def list_bases(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show(terminal: Terminal, name: str) -> None:
-    """The base model NAME and where it comes from."""
+    """Show the base model NAME and its origin."""
     terminal.output.body(_found(terminal, name))
 
 
@@ -51,7 +51,7 @@ def _found(terminal: Terminal, name: str) -> dict[str, Any]:
 @json_option
 @pass_terminal
 def use(terminal: Terminal, name: str) -> None:
-    """Make NAME, or the one with this digest, the base model that `train` takes without `--base`."""
+    """Make NAME (or the model with this digest) the default base model of `train`."""
     base = terminal.client.call("base_use", base=str(_found(terminal, name).get("digest") or name))
     if terminal.output.is_json:
         terminal.output.document(base)
@@ -59,12 +59,14 @@ def use(terminal: Terminal, name: str) -> None:
 
 
 @base_command.command("build")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Same seed, same model.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same model."
+)
 @detach_option
 @json_option
 @pass_terminal
 def build(terminal: Terminal, seed: int, detach: bool) -> None:
-    """Make the small base model here, from generated text under CC0, with a provenance record."""
+    """Build the small base model from generated text under CC0, with a provenance record."""
     job = terminal.run_job(terminal.client.call("base_build", seed=seed), detach)
     if job is not None:
         terminal.output.result(job)

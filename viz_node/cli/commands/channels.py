@@ -14,13 +14,15 @@ COLUMNS = ("channel", "adapter_id", "price", "uses", "uses_left", "spent", "depo
 
 @click.group("channel")
 def channel_command() -> None:
-    """Pay for an adapter by use: open a channel, then `generate ADAPTER PROMPT --metered`."""
+    """Pay for an adapter per use: open a channel, then `generate ADAPTER PROMPT --metered`."""
 
 
 @channel_command.command("open")
 @click.argument("adapter")
-@click.option("--deposit", required=True, metavar="TOKENS", help="The most that the channel can pay.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="How long it stays open.")
+@click.option("--deposit", required=True, metavar="TOKENS", help="Maximum that the channel can pay.")
+@click.option(
+    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days that the channel stays open."
+)
 @spending_options
 @detach_option
 @json_option
@@ -28,7 +30,7 @@ def channel_command() -> None:
 def open_channel(
     terminal: Terminal, /, adapter: str, deposit: str, days: int, yes: bool, dry_run: bool, detach: bool
 ) -> None:
-    """Lock a deposit for uses of ADAPTER; what is not used comes back."""
+    """Lock a deposit for uses of ADAPTER; the unused part comes back."""
     parse_amount(deposit)
     order = {"adapter": adapter, "deposit": deposit, "days": days}
     if may_spend(terminal, lambda: terminal.client.call_list("plan_channel", **order), yes, dry_run):
@@ -40,7 +42,7 @@ def open_channel(
 @json_option
 @pass_terminal
 def list_channels(terminal: Terminal) -> None:
-    """Channels that this account pays for, with what is left of them."""
+    """List the channels that this account pays for, and their balances."""
     empty = "no channels yet; open one: viz-node channel open ADAPTER --deposit 2.00"
     terminal.output.rows(terminal.client.call_list("channel_list"), COLUMNS, empty)
 
@@ -50,7 +52,7 @@ def list_channels(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show_channel(terminal: Terminal, channel: int) -> None:
-    """One channel, with its receipts in JSON, and the jobs whose answers wait for `viz-node jobs resume`."""
+    """Show a channel, and jobs whose answers wait for `viz-node jobs resume`; --json includes its receipts."""
     shown = terminal.client.call("channel_show", channel=channel)
     terminal.output.body(shown if terminal.output.is_json else shown | {"receipts": len(shown["receipts"])})
     for job_id in shown["kept"]:
@@ -63,7 +65,7 @@ def show_channel(terminal: Terminal, channel: int) -> None:
 @json_option
 @pass_terminal
 def channel_receipts(terminal: Terminal, channel: int, out: Path) -> None:
-    """Write the receipts of CHANNEL, paid or earned, to FILE, for `viz-node audit --receipts`; digests, no texts."""
+    """Write CHANNEL's receipts (digests, no texts) to FILE for `viz-node audit --receipts`, as payer or owner."""
     terminal.output.body(terminal.client.call("channel_receipts", channel=channel, path=str(out.absolute())))
 
 
@@ -90,7 +92,7 @@ def top_up(terminal: Terminal, /, channel: int, amount: str, yes: bool, dry_run:
 @json_option
 @pass_terminal
 def close_channel(terminal: Terminal, channel: int, yes: bool, dry_run: bool, detach: bool) -> None:
-    """Ask for the close of CHANNEL; after the close window this node takes back what was not used."""
+    """Ask to close CHANNEL; after the close window this node takes back the unused deposit."""
     if may_spend(terminal, lambda: terminal.client.call_list("plan_close", channel=channel), yes, dry_run):
         job = terminal.run_job(terminal.client.call("channel_close", channel=channel), detach)
         print_job(terminal, job, "viz-node channel list")

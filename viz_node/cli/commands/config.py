@@ -8,17 +8,17 @@ from viz_node.errors import NodeNotRunningError, NotFoundError
 
 @click.group("config")
 def config_command() -> None:
-    """The node's configuration: each value with its origin, and commented examples."""
+    """Show the node's configuration, or print commented examples."""
 
 
 @config_command.command("show")
 @json_option
 @pass_terminal
 def show(terminal: Terminal) -> None:
-    """Every option, its value and where that comes from: default, file and line, environment or command line.
+    """Show every option with its value and source: default, file and line, environment or command line.
 
-    While the node runs, these are the values that it uses; else those that the next start would. Keys in addresses and
-    tokens are not shown.
+    These are the values of the running node, or those that the next start would use. Keys in addresses and tokens are
+    not shown.
     """
     try:
         rows = terminal.client.call_list("config")

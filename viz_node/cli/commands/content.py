@@ -22,23 +22,23 @@ COLUMNS = ("work_id", "title", "author", "rights", "media_type", "characters")
 
 @click.group("content")
 def content_command() -> None:
-    """The works that you own: add, list, show, remove."""
+    """Manage your works: add, list, show, remove."""
 
 
 @content_command.command("add")
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--rights", type=click.Choice(RIGHTS), required=True, help="Why you may license what is learnt from it.")
-@click.option("--author", required=True, metavar="NAME", help="Who wrote it.")
 @click.option(
-    "--encoding", default="", metavar="NAME", help="Encoding of texts, where the files' own is wrong or none."
+    "--rights", type=click.Choice(RIGHTS), required=True, help="Your right to license what a model learns from it."
 )
+@click.option("--author", required=True, metavar="NAME", help="Author of the works.")
+@click.option("--encoding", default="", metavar="NAME", help="Encoding of texts that declare none or a wrong one.")
 @json_option
 @pass_terminal
 def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, encoding: str) -> None:
     """Read txt, text, md, markdown, html, htm, xhtml, pdf, docx, odt, rtf, epub and jsonl files; a folder recursively.
 
-    Texts are stored encrypted in the node's home. A file that cannot be read for certain is listed with the reason; the
-    rest goes in. What was guessed or left out is noted with the work. A jsonl file is one work: the fields "text" (or
+    Texts are stored encrypted in the node's home. Files that cannot be read reliably are listed with the reason;
+    the others are added, with notes on anything guessed or left out. A jsonl file is one work: the fields "text" (or
     "content") of its lines.
     """
     output = terminal.output
@@ -85,7 +85,7 @@ def _add_in_steps(terminal: Terminal, paths: tuple[Path, ...], options: dict[str
 @json_option
 @pass_terminal
 def list_works(terminal: Terminal) -> None:
-    """The works in this node."""
+    """List the works in this node."""
     empty = "no works yet; add some: viz-node content add PATH… --rights owned --author NAME"
     works = terminal.client.call_list("content_list")
     if not terminal.output.is_json:
@@ -95,11 +95,11 @@ def list_works(terminal: Terminal) -> None:
 
 @content_command.command("show")
 @click.argument("work")
-@click.option("--text", "with_text", is_flag=True, help="All of the text that was taken.")
+@click.option("--text", "with_text", is_flag=True, help="Print the whole text.")
 @json_option
 @pass_terminal
 def show(terminal: Terminal, work: str, with_text: bool) -> None:
-    """What the node knows of WORK (its id, or the id's first digits)."""
+    """Show WORK (its id, or the id's first digits), its notes and the beginning of its text."""
     if not with_text:
         terminal.output.body(terminal.client.call("content_show", work=work))
     elif terminal.output.is_json:
@@ -132,9 +132,9 @@ def _print_text(terminal: Terminal, work: str) -> None:
 @json_option
 @pass_terminal
 def remove(terminal: Terminal, work: str, yes: bool) -> None:
-    """Erase WORK's text, key and salt, for good; outside, only noise is left of it.
+    """Permanently erase WORK's text, key and salt; elsewhere, only random-looking digests remain.
 
-    WORK is its id, or at least the id's first 8 digits. Adapters that learnt from it stay.
+    WORK is its id, or at least the id's first 8 digits. Adapters trained on it stay.
     """
     work_id = may_lose(terminal, lambda: terminal.client.call("plan_content_remove", work=work), _losses, yes)
     answer = terminal.client.call("content_remove", work=work_id)

@@ -18,7 +18,7 @@ _WINDOWS = {
     "close": "Minutes to redeem vouchers after a channel is asked to close.",
     "delivery": "Minutes for a seller to deliver the key of an order.",
     "dispute": "Minutes for a buyer to prove that a delivered key is wrong.",
-    "veto": "Minutes for a challenger to strike out a pool's division.",
+    "veto": "Minutes for a challenger to veto a pool's division.",
 }
 _NOTHING = "0x" + "00" * 20
 
@@ -43,10 +43,10 @@ def window_options(command: Command) -> Command:
 
 @market_command.command("deploy")
 @rpc_option
-@click.option("--token", required=True, metavar="ACCOUNT", help="The payment token, of 6 decimals, as USDC has.")
+@click.option("--token", required=True, metavar="ACCOUNT", help="Payment token with 6 decimals, such as USDC.")
 @click.option("--platform", metavar="ACCOUNT", help="Account that receives the platform's fee.  [default: no fee]")
-@click.option("--platform-fee", metavar="PERCENT", help="Share of every payment, at most 10; goes with --platform.")
-@click.option("--steward", metavar="ACCOUNT", help="Account that may stop sales.  [default: nobody, for good]")
+@click.option("--platform-fee", metavar="PERCENT", help="Share of every payment, at most 10; requires --platform.")
+@click.option("--steward", metavar="ACCOUNT", help="Account that may stop sales.  [default: nobody, permanently]")
 @window_options
 @click.option(
     "--out",
@@ -62,7 +62,7 @@ def window_options(command: Command) -> Command:
 def deploy_command(terminal: Terminal, /, rpc_url: str, out: Path, yes: bool, dry_run: bool, **asked: Any) -> None:
     """Deploy a market with this home's account, verify its code, and write the file that nodes and auditors need.
 
-    A deployment that was interrupted is completed by the same command.
+    To complete an interrupted deployment, run the same command again.
     """
     setup = _setup(**asked)
     from viz_node.daemon.market_care import open_deployer
@@ -81,7 +81,7 @@ def deploy_command(terminal: Terminal, /, rpc_url: str, out: Path, yes: bool, dr
 @json_option
 @pass_terminal
 def check_command(terminal: Terminal, file: Path, rpc_url: str) -> None:
-    """Hold every statement of a deployment FILE against the chain. Exit status 1 if one does not hold."""
+    """Compare a deployment FILE with the chain. Exit status 1 if anything differs."""
     from viz_node.daemon.market_care import check_market
 
     findings, terms = check_market(file, rpc_url)

@@ -30,14 +30,16 @@ def federation_command() -> None:
 @federation_command.command("create")
 @click.argument("name")
 @content_option
-@click.option("--members", type=click.IntRange(2, 64), default=2, show_default=True, help="Nodes, with this one.")
+@click.option(
+    "--members", type=click.IntRange(2, 64), default=2, show_default=True, help="Number of nodes, including this one."
+)
 @click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True)
 @click.option(
     "--split",
     default="equal",
     show_default=True,
     metavar="ACCOUNT=PERCENT,…",
-    help="Who is paid what for the adapter; every member agrees to it by joining.",
+    help="Division of the adapter's revenue; members agree to it by joining.",
 )
 @click.option("--base", metavar="NAME", help="Base model.  [default: the node's]")
 @json_option
@@ -45,7 +47,7 @@ def federation_command() -> None:
 def create(
     terminal: Terminal, name: str, content: tuple[str, ...], members: int, rounds: int, split: str, base: str | None
 ) -> None:
-    """Propose the federated adapter NAME; prints the invitation for the other members."""
+    """Propose the federated adapter NAME and print the invitation for the other members."""
     if split != "equal":
         from viz_node.domain.royalty import parse_split
 
@@ -72,7 +74,7 @@ def create(
 @json_option
 @pass_terminal
 def join(terminal: Terminal, invite: str, content: tuple[str, ...]) -> None:
-    """Accept INVITE with works of your own; by this you agree to its terms and split."""
+    """Accept INVITE with your own works, and agree to its terms and split."""
     answer = terminal.client.call("federation_join", invite=invite, content=selected_works(terminal, content))
     terminal.output.body(answer)
     terminal.output.news(PLAIN_UPDATES)
@@ -95,7 +97,7 @@ def run(terminal: Terminal, federation: str, detach: bool) -> None:
 @json_option
 @pass_terminal
 def status(terminal: Terminal, federation: str | None) -> None:
-    """Members, rounds and state of FEDERATION (its id or name), or of all."""
+    """Show members, rounds and state of FEDERATION (its id or name), or of all federations."""
     if federation is not None:
         terminal.output.body(terminal.client.call("federation_status", federation=federation))
         return

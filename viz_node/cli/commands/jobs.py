@@ -8,14 +8,14 @@ from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_ter
 
 @click.group("jobs")
 def jobs_command() -> None:
-    """Durable jobs: list, show, cancel, resume."""
+    """Manage durable jobs: list, show, cancel, resume."""
 
 
 @jobs_command.command("list")
 @json_option
 @pass_terminal
 def list_jobs(terminal: Terminal) -> None:
-    """Every job, with its state."""
+    """List every job with its state."""
     rows = terminal.client.call_list("jobs_list")
     if not terminal.output.is_json:
         rows = [row | {"progress": describe_progress(row.get("progress") or {})} for row in rows]
@@ -24,11 +24,11 @@ def list_jobs(terminal: Terminal) -> None:
 
 @jobs_command.command("show")
 @click.argument("job")
-@click.option("--follow", is_flag=True, help="Watch it until it ends.")
+@click.option("--follow", is_flag=True, help="Watch the job until it ends.")
 @json_option
 @pass_terminal
 def show(terminal: Terminal, job: str, follow: bool) -> None:
-    """What JOB did so far, its result or its error."""
+    """Show the progress of JOB, and its result or error."""
     if follow:
         terminal.output.body(terminal.run_job({"job_id": job}, False) or {})
     else:
@@ -40,7 +40,7 @@ def show(terminal: Terminal, job: str, follow: bool) -> None:
 @json_option
 @pass_terminal
 def cancel(terminal: Terminal, job: str) -> None:
-    """Stop JOB; its checkpoint stays."""
+    """Stop JOB and keep its checkpoint."""
     answer = terminal.client.call("jobs_cancel", job=job)
     if terminal.output.is_json:
         terminal.output.document(answer)
@@ -53,7 +53,7 @@ def cancel(terminal: Terminal, job: str) -> None:
 @json_option
 @pass_terminal
 def resume(terminal: Terminal, job: str, detach: bool) -> None:
-    """Go on with a failed or cancelled JOB where it stopped."""
+    """Continue a failed or cancelled JOB where it stopped."""
     answer = terminal.client.call("jobs_resume", job=job)
     ended = terminal.run_job({"job_id": job, **answer}, detach)
     if ended is not None:

@@ -13,19 +13,19 @@ _FILE = click.Path(dir_okay=False, path_type=Path)
 
 @click.group("keys")
 def keys_command() -> None:
-    """The node's keys: show, back up, restore, another passphrase. Only `backup` and `show` work while it runs."""
+    """Show, back up or restore the node's keys. While the node runs, only `backup` and `show` work."""
 
 
 def passphrase_option(command: Command) -> Command:
     """Add `--passphrase-file`; without it a person is asked."""
     return click.option(
-        "--passphrase-file", type=_FILE, metavar="FILE", help="Its first line, instead of asking for a passphrase."
+        "--passphrase-file", type=_FILE, metavar="FILE", help="Read the passphrase from the first line of FILE."
     )(command)
 
 
 def force_option(command: Command) -> Command:
     """Add `--force`."""
-    return click.option("--force", is_flag=True, help="Put keys that are there aside, into keys.old-N.")(command)
+    return click.option("--force", is_flag=True, help="Move existing keys to keys.old-N.")(command)
 
 
 def asked(source: Path | None, question: str, twice: bool) -> str:
@@ -43,7 +43,7 @@ def asked(source: Path | None, question: str, twice: bool) -> str:
 @json_option
 @pass_terminal
 def show(terminal: Terminal) -> None:
-    """Account and peer id of the keystore; no secret is shown."""
+    """Show the keystore's account and peer id, but no secrets."""
     from viz_node.daemon import key_care
 
     account, peer_id = key_care.names(terminal.home)
@@ -56,7 +56,7 @@ def show(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def backup(terminal: Terminal, file: Path, passphrase_file: Path | None) -> None:
-    """Write the four keys to FILE under a passphrase of your own, of at least 12 characters."""
+    """Write the four keys to FILE under a passphrase of at least 12 characters."""
     from viz_node.daemon import key_care
 
     keys = key_care.back_up(terminal.home, file, asked(passphrase_file, "Passphrase of the backup", twice=True))
@@ -71,7 +71,7 @@ def backup(terminal: Terminal, file: Path, passphrase_file: Path | None) -> None
 @json_option
 @pass_terminal
 def restore(terminal: Terminal, file: Path, passphrase_file: Path | None, force: bool) -> None:
-    """Make the keys of the backup FILE those of this home, which has none yet."""
+    """Restore the keys of the backup FILE into this home, which must have none yet."""
     from viz_node.daemon import key_care
 
     opening = asked(passphrase_file, "Passphrase of the backup", twice=False)
@@ -84,7 +84,7 @@ def restore(terminal: Terminal, file: Path, passphrase_file: Path | None, force:
 @json_option
 @pass_terminal
 def change_passphrase(terminal: Terminal, passphrase_file: Path | None) -> None:
-    """Lock the keystore with a passphrase of your own; the node then reads it from VIZ_NODE_PASSPHRASE_FILE."""
+    """Lock the keystore with your own passphrase, which the node then reads from VIZ_NODE_PASSPHRASE_FILE."""
     from viz_node.daemon import key_care
 
     key_care.change_passphrase(terminal.home, asked(passphrase_file, "New passphrase", twice=True))
@@ -113,7 +113,7 @@ def export_account(terminal: Terminal, file: Path, passphrase_file: Path | None)
 @json_option
 @pass_terminal
 def import_account(terminal: Terminal, file: Path, passphrase_file: Path | None, force: bool) -> None:
-    """Make the account of the Web3 keystore FILE that of this home; its other keys stay."""
+    """Use the account of the Web3 keystore FILE in this home; keep the other keys."""
     from viz_node.daemon import key_care
 
     opening = asked(passphrase_file, "Passphrase of the wallet file", twice=False)

@@ -24,7 +24,7 @@ def adapters_command(ctx: click.Context) -> None:
 @json_option
 @pass_terminal
 def list_adapters(terminal: Terminal) -> None:
-    """Adapters that were trained here or fetched."""
+    """List the adapters that were trained here or fetched."""
     _list_adapters(terminal)
 
 
@@ -40,7 +40,7 @@ def _list_adapters(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def remove_adapter(terminal: Terminal, adapter: str, yes: bool) -> None:
-    """Remove ADAPTER, trained here and not published, or fetched, from this node."""
+    """Remove an unpublished or fetched ADAPTER from this node."""
 
     def losses(plan: Mapping[str, Any]) -> tuple[str, list[str]]:
         return str(plan["name"]), [f"{plan['name']} is {plan['origin']} and loses {plan['loses']}."]
@@ -56,7 +56,7 @@ def remove_adapter(terminal: Terminal, adapter: str, yes: bool) -> None:
 @click.argument("adapter")
 @click.argument("prompt")
 @click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=64, show_default=True)
-@click.option("--metered", is_flag=True, help="On its holder's node, for the price of one use of an open channel.")
+@click.option("--metered", is_flag=True, help="Run on the owner's node, paid as one use of an open channel.")
 @json_option
 @pass_terminal
 def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_tokens: int, metered: bool) -> None:

@@ -8,18 +8,18 @@ MOST_LINES = 100_000
 
 
 @click.command("logs")
-@click.option("--follow", "-f", is_flag=True, help="Go on with new lines until Ctrl-C.")
+@click.option("--follow", "-f", is_flag=True, help="Print new lines until Ctrl-C.")
 @click.option(
     "--lines",
     "-n",
     type=click.IntRange(0, MOST_LINES),
     default=50,
     show_default=True,
-    help="How many lines to begin with.",
+    help="Number of lines to print first.",
 )
 @pass_terminal
 def logs_command(terminal: Terminal, follow: bool, lines: int) -> None:
-    """The end of the node's log, also while no node runs. It lies in HOME/logs and is rotated at 8 MiB."""
+    """Print the end of the node's log, even if the node is off. The log is in HOME/logs and rotates at 8 MiB."""
     from viz_node.daemon import logs
 
     for line in logs.last_lines(terminal.home, lines):

@@ -39,14 +39,16 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
 
 @click.command("publish")
 @click.argument("adapter")
-@click.option("--price", required=True, metavar="TOKENS", help="As 5.00; at most 6 decimals.")
+@click.option("--price", required=True, metavar="TOKENS", help="Price, such as 5.00; at most 6 decimals.")
 @click.option(
     "--split",
     metavar="ACCOUNT=70,ACCOUNT=30",
-    help="Percent each, of what the platform fee leaves.  [default: all of that to this account]",
+    help="Percentages of revenue, after the platform fee.  [default: all to this account]",
 )
 @click.option("--license", "kind", type=click.Choice(LICENSE_KINDS), default="perpetual", show_default=True)
-@click.option("--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription.  [default: 30]")
+@click.option(
+    "--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription license.  [default: 30]"
+)
 @price_rule_options
 @click.option(
     "--parent",
@@ -60,7 +62,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     "terms_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.toml",
-    help="What licensees may do; examples in configs/terms/.",
+    help="Terms for licensees; examples in configs/terms/.",
 )
 @click.option(
     "--escrow/--direct",
@@ -105,7 +107,7 @@ def _read_terms(path: Path) -> dict[str, Any]:
 @json_option
 @pass_terminal
 def search_command(terminal: Terminal, text: str) -> None:
-    """Adapters that peers announce, by TEXT in their names; verified, with price and terms from the chain."""
+    """Find adapters with TEXT in their names that peers announce; verify them, with price and terms from the chain."""
     columns = ("adapter_id", "name", "base_model", "price", "range", "license", "delivery", "terms", "licensed")
     empty = "nothing found; are there peers? viz-node peers"
     rows = terminal.client.call_list("search", text=text)
@@ -133,7 +135,7 @@ def price_of(answer: Mapping[str, Any]) -> str:
 @json_option
 @pass_terminal
 def show_command(terminal: Terminal, adapter: str) -> None:
-    """What is known of ADAPTER: price, terms in words, who is paid, and the manifest."""
+    """Show ADAPTER's price, terms, payees and manifest."""
     answer = terminal.client.call("show", adapter=adapter)
     output = terminal.output
     if output.is_json:
@@ -171,7 +173,7 @@ def license_command() -> None:
 
 def purchase_options(command: Command) -> Command:
     """What buying and renewing share."""
-    limit = click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this.")
+    limit = click.option("--max-price", required=True, metavar="TOKENS", help="Maximum to pay.")
     common = spending_options(detach_option(json_option(command)))
     return click.argument("adapter")(limit(common))
 
@@ -180,7 +182,7 @@ def purchase_options(command: Command) -> Command:
 @purchase_options
 @pass_terminal
 def buy(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: bool, dry_run: bool) -> None:
-    """Buy a license for ADAPTER; it is paid once, however often this is interrupted."""
+    """Buy a license for ADAPTER, and pay once even if this is interrupted."""
     order = {"adapter": adapter, "max_price": max_price, "renew": False}
     _purchase(terminal, order, detach, yes, dry_run)
 
@@ -189,17 +191,17 @@ def buy(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: boo
 @purchase_options
 @pass_terminal
 def renew(terminal: Terminal, adapter: str, max_price: str, detach: bool, yes: bool, dry_run: bool) -> None:
-    """Extend the subscription for ADAPTER that this account has, at its offer."""
+    """Extend this account's subscription license for ADAPTER under the same offer."""
     order = {"adapter": adapter, "max_price": max_price, "renew": True}
     _purchase(terminal, order, detach, yes, dry_run)
 
 
 @license_command.command("list")
-@click.option("--sold", is_flag=True, help="Who holds what of this account's adapters.")
+@click.option("--sold", is_flag=True, help="List licensees of this account's adapters.")
 @json_option
 @pass_terminal
 def list_licenses(terminal: Terminal, sold: bool) -> None:
-    """Licenses of this account, and its orders in escrow, as the chain has them."""
+    """List this account's licenses and orders in escrow, as recorded on the chain."""
     empty = "nothing is sold yet" if sold else "no licenses yet; find adapters: viz-node search"
     columns = ("holder", *LICENSE_COLUMNS) if sold else LICENSE_COLUMNS
     terminal.output.rows(terminal.client.call_list("license_list", sold=sold), columns, empty)
@@ -219,7 +221,7 @@ def _purchase(terminal: Terminal, order: dict[str, Any], detach: bool, yes: bool
 @json_option
 @pass_terminal
 def withdraw_command(terminal: Terminal, adapter: str, yes: bool, dry_run: bool, detach: bool) -> None:
-    """End the sales of ADAPTER at once; what its licensees hold stays."""
+    """End sales of ADAPTER now; existing licenses stay valid."""
     if may_spend(terminal, lambda: terminal.client.call_list("plan_withdraw", adapter=adapter), yes, dry_run):
         job = terminal.run_job(terminal.client.call("withdraw", adapter=adapter), detach)
         print_job(terminal, job, f"viz-node pricing set {adapter} --price 5.00, to sell it again")
@@ -231,6 +233,6 @@ def withdraw_command(terminal: Terminal, adapter: str, yes: bool, dry_run: bool,
 @json_option
 @pass_terminal
 def fetch_command(terminal: Terminal, adapter: str, detach: bool) -> None:
-    """Download ADAPTER from any peer that has it, get its key from the holder, verify every digest."""
+    """Download ADAPTER from any peer that has it, get its key from the owner, and verify every digest."""
     answer = terminal.client.call("fetch", adapter=adapter)
     print_job(terminal, terminal.run_job(answer, detach), f'viz-node generate {adapter} "…"')

@@ -18,23 +18,25 @@ FAILED_CHECK_STATUS = 1
 
 @click.command("start")
 @click.option(
-    "--dev", is_flag=True, help="Also a local chain with the contracts, test money, the small base model, and a sample."
+    "--dev",
+    is_flag=True,
+    help="Also set up a local chain with the contracts, test money, a small base model and a sample.",
 )
 @click.option(
     "--join",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="HOME",
-    help="Use the chain of the node on this home and know it as a peer.",
+    help="Use the chain of the node in this home, and add that node as a peer.",
 )
 @click.option(
-    "--port", type=click.IntRange(1, 65535), help="Port of the dashboard and local API.  [default: that of last time]"
+    "--port", type=click.IntRange(1, 65535), help="Port of the dashboard and local API.  [default: the last one]"
 )
-@click.option("--listen", metavar="MULTIADDR", help="Where to listen for peers, as /ip4/0.0.0.0/tcp/4001.")
-@click.option("--sample/--no-sample", default=True, help="Whether a first --dev start publishes a sample adapter.")
+@click.option("--listen", metavar="MULTIADDR", help="Address to listen on for peers, such as /ip4/0.0.0.0/tcp/4001.")
+@click.option("--sample/--no-sample", default=True, help="Publish a sample adapter on the first --dev start.")
 @click.option(
     "--fetch-anvil",
     is_flag=True,
-    help="Have npm fetch the local chain's program into HOME/tools if it is missing.",
+    help="Let npm download the local chain's program into HOME/tools if it is missing.",
 )
 @pass_terminal
 def start_command(
@@ -46,7 +48,7 @@ def start_command(
     sample: bool,
     fetch_anvil: bool,
 ) -> None:
-    """Run the node until a signal. The first start makes keys, configuration and database without asking anything."""
+    """Run the node until it is stopped. The first start creates keys, configuration and database without questions."""
     from viz_node.cli.screen import StartScreen
     from viz_node.daemon.run import start
 
@@ -93,7 +95,7 @@ def wait_command(terminal: Terminal, timeout: float) -> None:
 @json_option
 @pass_terminal
 def status_command(terminal: Terminal) -> None:
-    """The node at a glance: identity, chain, money, what it holds."""
+    """Show the node at a glance: identity, chain, money, works and adapters."""
     terminal.output.body(terminal.client.call("status"))
 
 
@@ -101,7 +103,7 @@ def status_command(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def peers_command(terminal: Terminal) -> None:
-    """Peers that this node knows."""
+    """List the peers that this node knows."""
     empty = f"no peers yet; a second node: viz-node --home OTHER start --dev --join {quote(str(terminal.home))}"
     terminal.output.rows(terminal.client.call_list("peers"), ("peer_id", "connected", "addresses"), empty)
 
@@ -110,7 +112,7 @@ def peers_command(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def id_command(terminal: Terminal) -> None:
-    """This node's peer id, account and addresses."""
+    """Show this node's peer id, account and addresses."""
     terminal.output.body(terminal.client.call("id"))
 
 
@@ -124,7 +126,7 @@ def id_command(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def doctor_command(terminal: Terminal, report: Path | None) -> None:
-    """Check everything the node needs, running or not; each finding comes with its fix. Exit status 1 if one fails."""
+    """Check everything the node needs, running or not, and print fixes. Exit status 1 if a check fails."""
     try:
         checks = terminal.client.ask_soon("doctor")
     except (NodeNotRunningError, DeadlineError, StorageError):
@@ -155,15 +157,15 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 
 
 @click.command("demo")
-@click.option("--keep", is_flag=True, help="Keep the nodes' homes and logs; they stay anyway when a step fails.")
+@click.option("--keep", is_flag=True, help="Keep the nodes' homes and logs; after a failed step they are always kept.")
 @json_option
 @pass_terminal
 def demo_command(terminal: Terminal, keep: bool) -> None:
-    """Two holders who train together, a peer and an auditor: real processes run the whole story.
+    """Run the whole story in real processes: two owners train together, a peer buys, an auditor checks.
 
-    A small base model that the node of this home has built is used again; nothing else of the home is touched.
+    The demo reuses a small base model that this home's node has built, and touches nothing else in the home.
 
-    Exit status 0 only if every step was verified.
+    Exit status 0 means that every step was verified.
     """
     from viz_node.cli.demo import run_demo
 

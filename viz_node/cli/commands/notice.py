@@ -18,7 +18,7 @@ _text = click.argument("text", type=click.Path(exists=True, dir_okay=False, path
 
 @click.group("notice")
 def notice_command() -> None:
-    """Complaints about adapters, and their owners' answers: the digest of a text, on record permanently."""
+    """Record complaints about adapters, and owners' answers, permanently on the chain as digests of texts."""
 
 
 @notice_command.command("show")
@@ -26,7 +26,7 @@ def notice_command() -> None:
 @json_option
 @pass_terminal
 def show(terminal: Terminal, adapter: str) -> None:
-    """What is on record about ADAPTER."""
+    """Show the notices on record about ADAPTER."""
     rows = terminal.client.call_list("notice_show", adapter=adapter)
     terminal.output.rows(rows, ("notice", "answers", "sender", "digest"), "nothing is on record")
 
@@ -38,7 +38,7 @@ def show(terminal: Terminal, adapter: str) -> None:
 @json_option
 @pass_terminal
 def file(terminal: Terminal, adapter: str, text: Path, yes: bool, dry_run: bool) -> None:
-    """Put the digest of TEXT, a complaint about ADAPTER, on record; keep the file and send it to the owner."""
+    """Record the digest of TEXT, a complaint about ADAPTER; keep the file and send it to the owner."""
     _file(terminal, {"adapter": adapter, "digest": _digest(text), "answers": None}, yes, dry_run)
 
 
@@ -50,7 +50,7 @@ def file(terminal: Terminal, adapter: str, text: Path, yes: bool, dry_run: bool)
 @json_option
 @pass_terminal
 def counter(terminal: Terminal, adapter: str, number: int, text: Path, yes: bool, dry_run: bool) -> None:
-    """Put the digest of TEXT, the owner's answer to notice NUMBER about ADAPTER, on record."""
+    """Record the digest of TEXT, the owner's answer to notice NUMBER about ADAPTER."""
     _file(terminal, {"adapter": adapter, "digest": _digest(text), "answers": number}, yes, dry_run)
 
 

@@ -32,7 +32,7 @@ _pool = click.argument("pool", type=PoolNumber(1))
 
 @click.group("pool")
 def pool_command() -> None:
-    """Catalogue subscriptions: many adapters for one fee per period, divided among them by what is used.
+    """Manage catalogue subscriptions: many adapters for one fee per period, divided among them by use.
 
     POOL is a pool's number on the chain: `pool list` shows it.
     """
@@ -42,7 +42,7 @@ def pool_command() -> None:
 @json_option
 @pass_terminal
 def list_pools(terminal: Terminal) -> None:
-    """The pools of the market."""
+    """List the pools of the market."""
     empty = "no pools yet; open one: viz-node pool create NAME --fee 9.99 --challenger ACCOUNT@PEER"
     terminal.output.rows(terminal.client.call_list("pool_list"), COLUMNS, empty)
 
@@ -52,7 +52,7 @@ def list_pools(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show_pool(terminal: Terminal, pool: int) -> None:
-    """One POOL: rules, adapters, how past periods were divided, and your own uses."""
+    """Show POOL: rules, adapters, divisions of past periods, and your own uses."""
     body = terminal.client.call("pool_show", pool=pool)
     if terminal.output.is_json:
         terminal.output.document(body)
@@ -76,10 +76,12 @@ def show_pool(terminal: Terminal, pool: int) -> None:
     help="Account and peer that check each division and can veto it; `viz-node id` on that node shows both.",
 )
 @click.option("--rule", type=click.Choice([str(rule) for rule in RULES_OF_POOLS]), default="user-centric",
-              show_default=True, help="How a period is divided; see docs/explanation/economics.md.")  # fmt: skip
-@click.option("--share", default="70", show_default=True, metavar="PERCENT", help="For adapters; the rest is yours.")
+              show_default=True, help="Rule for dividing a period; see docs/explanation/economics.md.")  # fmt: skip
+@click.option(
+    "--share", default="70", show_default=True, metavar="PERCENT", help="Share of fees for adapters; the rest is yours."
+)
 @click.option("--grace-hours", type=click.IntRange(0, 720), default=24, show_default=True,
-              help="How long statements of uses are awaited after a period.")  # fmt: skip
+              help="Hours to wait for statements of uses after a period.")  # fmt: skip
 @spending_options
 @detach_option
 @json_option
@@ -95,7 +97,7 @@ def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, *
 
 @pool_command.command("watch")
 @_pool
-@click.option("--stop", is_flag=True, help="Watch it no more.")
+@click.option("--stop", is_flag=True, help="Stop watching.")
 @json_option
 @pass_terminal
 def watch_pool(terminal: Terminal, pool: int, stop: bool) -> None:
@@ -109,7 +111,7 @@ def watch_pool(terminal: Terminal, pool: int, stop: bool) -> None:
 @json_option
 @pass_terminal
 def join_pool(terminal: Terminal, pool: int, adapter: str) -> None:
-    """Give POOL's subscribers your ADAPTER, for its part of their fees."""
+    """Offer your ADAPTER to POOL's subscribers for its share of their fees."""
     terminal.output.body(terminal.client.call("pool_join", pool=pool, adapter=adapter))
 
 
@@ -119,14 +121,14 @@ def join_pool(terminal: Terminal, pool: int, adapter: str) -> None:
 @json_option
 @pass_terminal
 def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
-    """Give ADAPTER to no more subscribers of POOL; uses of those who have it are still paid."""
+    """Stop giving ADAPTER to new subscribers of POOL; uses by current subscribers are still paid."""
     terminal.output.body(terminal.client.call("pool_leave", pool=pool, adapter=adapter))
 
 
 @pool_command.command("subscribe")
 @_pool
 @click.option("--periods", type=click.IntRange(1, 24), default=1, show_default=True)
-@click.option("--max-price", required=True, metavar="TOKENS", help="Pay no more than this in all.")
+@click.option("--max-price", required=True, metavar="TOKENS", help="Maximum to pay in total.")
 @spending_options
 @detach_option
 @json_option

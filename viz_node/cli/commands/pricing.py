@@ -22,22 +22,26 @@ def price_rule_options(command: Command) -> Command:
     target = click.option(
         "--target", type=click.IntRange(1, 32767), help="New licensees per day above which the price rises."
     )
-    ceiling = click.option("--ceiling", metavar="TOKENS", help="The price moves between --price and this.")
+    ceiling = click.option(
+        "--ceiling", metavar="TOKENS", help="Highest price; the price moves between --price and this."
+    )
     return ceiling(target(command))
 
 
 @click.group("pricing")
 def pricing_command() -> None:
-    """What an adapter costs, how its price moves, and another price from now on."""
+    """Show an adapter's prices, or set a new price."""
 
 
 @pricing_command.command("show")
 @click.argument("adapter")
-@click.option("--at", metavar="TIME", help="Also the price then, if nobody buys before: 2026-12-31T18:00, in UTC.")
+@click.option(
+    "--at", metavar="TIME", help="Also show the price at TIME if nobody buys before, such as 2026-12-31T18:00 (UTC)."
+)
 @json_option
 @pass_terminal
 def show(terminal: Terminal, adapter: str, at: str | None) -> None:
-    """The offers of ADAPTER, and every price that was paid, each derived again from the ledger by its rule."""
+    """Show ADAPTER's offers and every price paid, each derived again from the ledger."""
     if at is not None:
         parse_time(at)
     answer, output = terminal.client.call("pricing_show", adapter=adapter, at=at), terminal.output
@@ -73,14 +77,14 @@ def plot(curve: Sequence[Mapping[str, Any]]) -> list[str]:
 
 @pricing_command.command("set")
 @click.argument("adapter")
-@click.option("--price", required=True, metavar="TOKENS", help="As 5.00; the lowest one if the price moves.")
+@click.option("--price", required=True, metavar="TOKENS", help="Price, such as 5.00; the lowest price if it moves.")
 @price_rule_options
 @spending_options
 @detach_option
 @json_option
 @pass_terminal
 def set_price(terminal: Terminal, /, detach: bool, yes: bool, dry_run: bool, **asked: Any) -> None:
-    """Sell ADAPTER at another price from now on: a new offer, and the older ones are withdrawn."""
+    """Sell ADAPTER at a new price: make a new offer and withdraw the older ones."""
     for text in (asked["price"], asked["ceiling"]):
         if text is not None:
             parse_amount(text)

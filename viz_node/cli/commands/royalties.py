@@ -23,7 +23,7 @@ _ELSEWHERE = {
 @json_option
 @click.pass_context
 def royalties_command(ctx: click.Context) -> None:
-    """What is owed to this account; `royalties claim` takes it."""
+    """Show royalties due to this account; `royalties claim` collects them."""
     if ctx.invoked_subcommand is not None:
         return
     terminal = ctx.ensure_object(Terminal)
@@ -48,13 +48,15 @@ def royalties_command(ctx: click.Context) -> None:
 
 
 @royalties_command.command("claim")
-@click.option("--coin-price", metavar="TOKENS", help="What a coin of the chain is worth: marks claims that cost more.")
+@click.option(
+    "--coin-price", metavar="TOKENS", help="Value of the chain's coin; marks claims that cost more than they pay."
+)
 @spending_options
 @detach_option
 @json_option
 @pass_terminal
 def claim(terminal: Terminal, coin_price: str | None, detach: bool, yes: bool, dry_run: bool) -> None:
-    """Take everything that is due, to this node's account."""
+    """Collect all royalties due to this node's account."""
     worth = Decimal(0) if coin_price is None else Decimal(format_amount(parse_amount(coin_price)))
 
     def plan() -> list[dict[str, Any]]:
@@ -77,7 +79,7 @@ def claim(terminal: Terminal, coin_price: str | None, detach: bool, yes: bool, d
 @json_option
 @pass_terminal
 def show_statement(terminal: Terminal, period: str | None, is_csv: bool) -> None:
-    """Every sale and use that paid you, your part, and every claim, each with its entry of the ledger."""
+    """List every sale and use that paid you, your share, and every claim, with ledger entries."""
     rows = terminal.client.call_list("royalties_statement", period=period)
     if is_csv and not terminal.output.is_json:
         terminal.output.csv(STATEMENT_COLUMNS, rows)

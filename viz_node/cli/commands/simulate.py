@@ -19,7 +19,7 @@ NAMES = ("fraud", "pricing", "market")
 @click.command("simulate")
 @click.argument("experiment", type=click.Choice([*NAMES, "all"]), default="all")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed, the same figures."
+    "--seed", type=click.IntRange(min=0), default=1, show_default=True, help="The same seed gives the same figures."
 )
 @click.option(
     "--repeats", type=click.IntRange(min=2, max=10_000), default=60, show_default=True, help="Populations per band."
@@ -34,7 +34,7 @@ NAMES = ("fraud", "pricing", "market")
 @json_option
 @pass_terminal
 def simulate_command(terminal: Terminal, experiment: str, seed: int, repeats: int, out: Path) -> None:
-    """Compare payout and pricing rules for holders, developers, users and attackers.
+    """Compare payout and pricing rules for owners, developers, users and attackers.
 
     fraud: paying bots against three ways to divide a catalogue's fees. pricing: self-buying against five price rules,
     and honest sellers under demand shocks. market: everybody at once. docs/explanation/economics.md explains them.

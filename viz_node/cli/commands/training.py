@@ -54,7 +54,10 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
 @content_option
 @click.option("--base", metavar="NAME", help="Base model, or hf:<repo>@<revision>.  [default: see `base list`]")
 @click.option(
-    "--recipe", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="TOML; see configs/training/."
+    "--recipe",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Recipe in TOML; see configs/training/.",
 )
 @detach_option
 @json_option
