@@ -3,8 +3,8 @@
 Run: python benchmarks/gas.py [--all]. Ours: contracts/snapshots/*.json, written by `forge test`, which fails above the
 limits. The others were measured once with Foundry on a local chain (base cost of 21,000 included, storage that was
 touched before): 0xSplits v2 at splits-contracts-monorepo 71f09d3, with the payment of 34,500 into its wallet
-in sales, and no licence recorded; Story at protocol-core-v1 1e80201 (v1.3.2), the licence not included. The floor is a
-hand-written contract that only moves the token, writes one licence slot and one accumulator, and logs one event.
+in sales, and no license recorded; Story at protocol-core-v1 1e80201 (v1.3.2), the license not included. The floor is a
+hand-written contract that only moves the token, writes one license slot and one accumulator, and logs one event.
 """
 
 import json
