@@ -8,7 +8,7 @@ VizNodeError
 ├── RefusedError               a rule of this node or of the offer says no
 │   ├── PassphraseError        the keystore does not open
 │   ├── PriceAboveLimitError   the offer costs more than `--max-price`
-│   └── LicenseRequiredError   the account holds no valid licence
+│   └── LicenseRequiredError   the account holds no valid license
 ├── UnreachableError           a peer or a chain did not answer; try again
 │   ├── PeerUnreachableError
 │   └── ChainUnavailableError

@@ -138,7 +138,7 @@ def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> Non
 
 
 async def _read_body(request: web.Request) -> bytes:
-    """The whole body, in time: a caller that dribbles must not hold a connection for ever."""
+    """The whole body, in time: a caller that dribbles must not hold a connection open."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()

@@ -24,7 +24,7 @@ PERPETUAL_TERM, LIMITED_TERM, NO_TERM = "perpetual", "limited", "none"
 class AuditSale(NamedTuple):
     """One payment into a split from outside the splits.
 
-    `account` is the holder of the license, the payer of the channel, or whoever had a pool credited. `term` is
+    `account` is the licensee, the payer of the channel, or the account that had a pool credited. `term` is
     `perpetual`, `limited` (until `expiry`) or `none`, where no license was given. What does not exist is None.
     """
 

@@ -46,7 +46,7 @@ def _files_of(path: Path) -> Iterator[tuple[Path, str]]:
 def read_regular_file(path: Path, limit_bytes: int) -> bytes:
     """The bytes of a regular file of at most the limit. Raises: VerificationError."""
     try:
-        # O_NONBLOCK so that a named pipe cannot hold the reader for ever
+        # O_NONBLOCK so that a named pipe cannot block the reader
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())

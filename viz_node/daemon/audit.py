@@ -2,7 +2,7 @@
 
 A report file holds the evidence and what was concluded from it. Its digest covers both; its root is that of a Merkle
 tree over the concluded rows, so that one payout can be shown to somebody without the rest. Who signs it says "this is
-what I saw": checking it needs no trust in him but for what cannot be repeated, the contract's own answers (C13).
+what I saw": a check trusts the signer only for what cannot be repeated, the contract's own answers (C13).
 """
 
 import hashlib

@@ -5,9 +5,9 @@ n subscribers pay the same fee F; a share a of it is for the adapters. w_ij is h
 
 * user-centric (the default): subscriber i directs aF, in proportion to w_ij. One subscriber's use moves no other's fee.
 * ScaledUserProp (Ghosh et al., arXiv 2511.04465): subscriber i directs min(g w_i, F), with g such that all together
-  direct anF. Whoever uses little directs little. Where fewer than an subscribers used anything, no g exists; then every
+  direct anF. A light user directs little. Where fewer than an subscribers used anything, no g exists; then every
   active one directs the whole fee F, which is the limit for g without bound.
-* pro-rata: anF in proportion to all uses. It pays whoever runs bots, and stands here to be compared with, not chosen.
+* pro-rata: anF in proportion to all uses. It pays owners of bots, and is here for comparison only.
 
 What nobody directs goes to the reserve, never to those who were active: otherwise a paying bot would be worth more than
 its fee wherever many subscribers are idle. So under the first two rules a set of accounts never moves more money than

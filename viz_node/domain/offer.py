@@ -15,7 +15,7 @@ MAX_DURATION_SECONDS = 2**32 - 1
 class OfferTerms:
     """What an owner offers; `price` is the lowest one if it moves, and that of one use if it is metered.
 
-    `duration_seconds` 0 = for ever. The price rises by at most `max_rise` basis points of itself, while more than
+    `duration_seconds` 0 = perpetual. The price rises by at most `max_rise` basis points of itself, while more than
     `target` new licensees come per day; both are 0 for a fixed price. Raises: UsageError for terms that the market
     refuses.
     """

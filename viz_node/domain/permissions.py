@@ -1,6 +1,6 @@
 """What a licensee may do with an adapter, as a document that machines read; its digest stands on the chain.
 
-The fields can be compared with those of other machine-readable licences: commercial use, attribution, derivatives and
+The fields can be compared with those of other machine-readable licenses: commercial use, attribution, derivatives and
 the share of their income, territory, training use, a link to a longer text. All of them are in every document.
 """
 

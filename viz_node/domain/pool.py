@@ -2,7 +2,7 @@
 
 A pool's money is divided by what its subscribers say that they used. Nobody has to be believed about anybody else: a
 statement is signed by its subscriber's account, and under the rules that a pool may have (`distribution.py`) it directs
-no more than his own fee. Adapters are named by their numbers on the chain, which have one owner each: anybody could
+no more than their own fee. Adapters are named by their numbers on the chain, which have one owner each: anybody could
 register the digest of another's manifest. How totals follow from these documents stands in `division.py`.
 """
 
@@ -33,7 +33,7 @@ MAX_AHEAD = 24
 MAX_RANGE = 64
 MAX_GRACE_SECONDS = 30 * 86_400
 RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
-"""Pro-rata pays whoever runs bots; it is there to be compared with, not to be chosen."""
+"""Pro-rata pays owners of bots; it is here for comparison only."""
 
 PENDING, VETOED, ADOPTED, LAPSED = "pending", "vetoed", "adopted", "lapsed"
 """Where a posted root stands."""
@@ -45,7 +45,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class PoolRules:
-    """How a pool divides; fixed for ever by its digest on the chain.
+    """How a pool divides; fixed permanently by its digest on the chain.
 
     `reserve_split` gets what is not for adapters and what nobody directs. Both peers take statements and memberships,
     for `grace_seconds` after a period.
@@ -71,7 +71,7 @@ class PoolRules:
 
 @dataclass(frozen=True)
 class PoolMember:
-    """An owner's word that subscribers get his adapter's key, and the split to credit; `place` as `pool_place`."""
+    """An owner's promise that subscribers get the adapter's key, and the split to credit; `place` as `pool_place`."""
 
     place: str
     adapter: int

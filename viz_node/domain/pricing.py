@@ -1,6 +1,6 @@
 """The moving price of an offer, step by step as the contract computes it.
 
-Theory, and why a seller cannot gain by buying from himself: contracts/src/libraries/Pricing.sol. Both sides take the
+Theory, and why sellers cannot gain by buying from themselves: contracts/src/libraries/Pricing.sol. Both sides take the
 steps of contracts/test/vectors/pricing.json. Integers only: a price that differs by one unit is another price.
 """
 
@@ -29,7 +29,7 @@ class PriceRule:
 
     @property
     def step(self) -> int:
-        """What one licensee above the target adds to the credit: at most what his payment lost to the platform."""
+        """What one licensee above the target adds to the credit: at most the platform's part of their payment."""
         return self.floor * self.fee // WHOLE
 
     @property
@@ -64,7 +64,7 @@ class PriceState:
 
 
 def quote(rule: PriceRule, state: PriceState, time: int) -> TokenAmount:
-    """The price of the next licence."""
+    """The price of the next license."""
     return TokenAmount(rule.floor + state.at(time).credit // rule.target)
 
 

@@ -40,8 +40,8 @@ class OutboxEntry:
     `tx_hash` identifies it; `order_id` names the intent. Several entries with one order and one nonce are attempts at
     the same transaction with rising fees, of which the chain takes one.
 
-    `signed → sent → mined → confirmed → final`: in a block, in one that is shown, in one that is booked for ever.
-    `unknown` is what was sent and not mined in time. `reverted` is in a block as refused, `failed` is refused for ever
+    `signed → sent → mined → confirmed → final`: in a block, in one that is shown, in one that is booked permanently.
+    `unknown` is what was sent and not mined in time. `reverted` is in a block as refused, `failed` is refused finally
     or can never be mined, and `replaced` when another attempt is final. `block` is that of the first sending, and once
     there is a `block_hash` that of the transaction.
     """

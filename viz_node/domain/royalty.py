@@ -81,8 +81,8 @@ def split_from_shares(shares: Mapping[Account, BasisPoints]) -> RoyaltySplit:
 def with_platform(split: RoyaltySplit, platform: Account | None, fee: BasisPoints) -> RoyaltySplit:
     """The split that gives the platform at least its fee, the others in the proportions that they have.
 
-    What rounding leaves over goes one by one to whoever is farthest below his part, and what it lacks, because nobody
-    falls below 0.01 percent, comes from whoever is farthest above; ties by account. Raises: InvalidSplitError.
+    What rounding leaves over goes one by one to the account farthest below its part, and what it lacks, because nobody
+    falls below 0.01 percent, comes from the account farthest above; ties by account. Raises: InvalidSplitError.
     """
     shares = dict(split.shares)
     if platform is None or shares.get(platform, 0) >= fee:

@@ -1,6 +1,6 @@
 """A royalty statement: every payment into the splits of an account, its part of each, and every payment out.
 
-Each line names its ledger entry, so that whoever replays the ledger can check it. A part is what the contract's
+Each line names its ledger entry, so that a replay of the ledger can check it. A part is what the contract's
 rounded-down total grows by with this payment, so that the parts add up to what can be claimed.
 """
 

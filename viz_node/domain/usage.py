@@ -74,7 +74,7 @@ class UseRequest:
 
 @dataclass(frozen=True)
 class UseReceipt:
-    """What the holder signs for a use: digests of request and answer; `market` is the domain of its vouchers."""
+    """What the owner's peer signs for a use: digests of request and answer; `market` is the domain of its vouchers."""
 
     market: str
     channel: int
@@ -104,7 +104,7 @@ class UseAnswer:
 
 @dataclass(frozen=True)
 class PublishedReceipts:
-    """The receipts of a channel from its first use on, signed by the holder's peer; they hold digests, no texts."""
+    """The receipts of a channel from its first use on, signed by the owner's peer; they hold digests, no texts."""
 
     peer_id: str
     receipts: tuple[UseReceipt, ...]

@@ -98,7 +98,7 @@ def run_market(seed: int, repeats: int, advance: Callable[[], None]) -> Comparis
 
 
 def sell_licenses(market: Market, arrivals: Any, rule: Callable[[OfferTerms], PriceRule]) -> Sales:
-    """Every user, when he arrives, buys the adapters that are worth more than they cost, best first, within budget."""
+    """Every user, on arrival, buys the adapters that are worth more than they cost, best first, within budget."""
     offers = [rule(LICENSE_TERMS) for _ in range(ADAPTERS)]
     paid = np.zeros(ADAPTERS)
     surplus = 0.0
@@ -146,7 +146,7 @@ def without_copies(market: Market) -> Market:
 
 
 def _buy_for(market: Market, user: int, offers: list[PriceRule], paid: Any) -> float:
-    """Buy for one user; the cheaper one where he knows an original and its copy. Returns his surplus."""
+    """Buy for one user; the cheaper one if the user knows an original and its copy. Returns the surplus."""
     budget, surplus, factor = float(market.budget[user]), 0.0, 1.0
     owned: set[int] = set()
     known = np.flatnonzero(market.is_known[user])

@@ -15,7 +15,7 @@ from viz_node.economics.pump import FEES, Pump
 from viz_node.economics.tables import Band
 
 matplotlib.use("Agg")
-# Verdana is named for whoever looks at the SVG; that it is missing here is no news.
+# Verdana is named for readers of the SVG; that it is missing here is no news.
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
 from matplotlib import pyplot as plt  # noqa: E402  the backend has to be chosen first
 

@@ -87,7 +87,7 @@ class NaiveStep:
 class CappedStep(NaiveStep):
     """The step on first licenses, capped by `floor + credit / target`, where the credit halves in idle epochs.
 
-    Bounded in total, but not at the margin: whoever triggers the step spends the credit that others built up.
+    Bounded in total, but not at the margin: the attacker who triggers the step spends the credit that others built up.
     """
 
     counts_renewals = False

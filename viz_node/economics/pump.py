@@ -1,4 +1,4 @@
-"""The pump: a seller buys from himself to raise the price that honest buyers pay, under each price rule."""
+"""The pump: sellers buy from themselves to raise the price that honest buyers pay, under each price rule."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -95,7 +95,7 @@ def profits(name: str, fee: float, crowd: Buyers) -> list[tuple[float, Attack]]:
 
 
 def seller_income(rule: PriceRule, terms: OfferTerms, crowd: Buyers, attack: Attack) -> float:
-    """The seller's income net of the fees on his own purchases; a buyer buys if the price is within the valuation."""
+    """The seller's income net of the fees on self-purchases; a buyer buys if the price is within the valuation."""
     income = 0.0
     for epoch, valuations in enumerate(crowd):
         for _ in range(attack.buys(epoch)):
@@ -124,7 +124,7 @@ def textbook_pump(fee: float) -> tuple[float, float, float]:
 
 
 def _best(gains_by_crowd: list[list[float]]) -> Band:
-    """The band of the attack that earns most on average: the seller must choose before he sees the buyers."""
+    """The band of the attack that earns most on average: the seller must choose before seeing the buyers."""
     gains = np.array(gains_by_crowd)
     return band(gains[:, int(np.argmax(gains.mean(axis=0)))])
 

@@ -1,6 +1,6 @@
 """The four keys in one file to keep elsewhere: sealed under a person's passphrase, with a checksum against bad copies.
 
-The checksum needs no passphrase, so that whoever keeps the file can tell a damaged copy from a wrong passphrase.
+The checksum needs no passphrase, so that its keeper can tell a damaged copy from a wrong passphrase.
 """
 
 import hashlib

@@ -1,7 +1,6 @@
 """Deploying a market on a chain that exists: fit or refused, priced, signed once, and believed only after a look.
 
-A signed creation is the whole memory: whoever keeps its bytes can send them again after a crash, and the chain takes
-them once.
+A signed creation is the whole memory: its bytes can be sent again after a crash, and the chain takes them once.
 """
 
 from dataclasses import dataclass, replace

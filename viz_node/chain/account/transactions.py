@@ -64,7 +64,7 @@ class TransactionSender:
         return self._count("latest")
 
     def booked_nonce(self) -> int:
-        """How many are in blocks that are booked: every lower nonce is spent for ever."""
+        """How many are in blocks that are booked: every lower nonce is spent permanently."""
         policy, heads = self._confirmations.book, self.heads()
         return self._count(policy if isinstance(policy, str) else max(0, heads.booked))
 

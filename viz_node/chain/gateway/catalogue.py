@@ -85,7 +85,7 @@ class CatalogueGateway(RoyaltyGateway):
         return self._to_market(f"withdraw offers {shown}", "withdraw", adapter_number, list(offer_ids))
 
     def prepare_retire(self, adapter_number: int) -> Call:
-        """Refuse all further offers of an adapter of the sender, for ever."""
+        """Permanently refuse all further offers of an adapter of the sender."""
         return self._to_market(f"retire adapter {adapter_number}", "retire", adapter_number)
 
     def _offers(self, offer_ids: Sequence[int], adapter_number: int) -> list[Offer]:

@@ -57,5 +57,5 @@ class NoticesGateway(MarketReader):
         return self._to_market("take over as steward", "acceptStewardship")
 
     def prepare_resign_stewardship(self) -> Call:
-        """Leave the market without a steward, for ever."""
+        """Leave the market permanently without a steward."""
         return self._to_market("leave the market without a steward", "resignStewardship")

@@ -63,12 +63,12 @@ class SubscriptionsGateway(MarketReader):
         )
 
     def prepare_refund_period(self, number: int, period: int, holder: str) -> Call:
-        """Send the fee of a period that was never allocated back to whoever paid it."""
+        """Send the fee of a period that was never allocated back to its payer."""
         description = f"refund period {period} of pool {number} for {holder}"
         return self._to_market(description, "refundPeriod", number, period, holder)
 
     def prepare_refund_rest(self, number: int, through: int, period: int, holder: str) -> Call:
-        """Send a fee's part of what no split claimed from an adopted root back to whoever paid it."""
+        """Send a fee's part of what no split claimed from an adopted root back to its payer."""
         description = f"refund the rest of period {period} of pool {number} for {holder}"
         return self._to_market(description, "refundRest", number, through, period, holder)
 

@@ -1,4 +1,4 @@
-"""The story: two holders train one adapter together and sell it, a peer uses it, an auditor re-derives the money."""
+"""The story: two owners train one adapter together and sell it, a peer uses it, an auditor re-derives the money."""
 
 import hashlib
 from collections.abc import Iterator
@@ -40,24 +40,24 @@ class Story:
     def tell(self) -> Facts:
         """All steps, and what was seen. Raises: VizNodeError."""
         with self._nodes:
-            with self._telling("the first holder starts a node, a test chain and the small base model"):
+            with self._telling("the first owner starts a node, a test chain and the small base model"):
                 self._copy_base()
                 harbour = self._start("harbour", "--no-sample")
                 harbour.finish("base_build", seed=BASE_SEED)
-            with self._telling("a second holder and a peer join; each holder adds the texts of its archive"):
+            with self._telling("a second owner and a peer join; each owner adds the texts of its archive"):
                 orchard, peer = (self._start(name, "--join", str(harbour.home)) for name in ("orchard", "peer"))
                 self._add_works(harbour, orchard)
             accounts = [str(node.ask("id")["account"]) for node in (harbour, orchard)]
             split = f"{accounts[0]}=60,{accounts[1]}=40"
             with self._telling(f"they agree on 60 / 40 and train one adapter in {ROUNDS} rounds; no text leaves home"):
                 seen = self._train_together(harbour, orchard, split)
-            with self._telling(f"the first holder publishes it for {PRICE}; a buyer's money will wait for the key"):
+            with self._telling(f"the first owner publishes it for {PRICE}; a buyer's money will wait for the key"):
                 harbour.finish("publish", adapter=ADAPTER, price=PRICE)
             with self._telling("the peer licenses, fetches and uses it"):
                 seen |= self._use(peer)
             with self._telling("the test chain's clock is turned on until nobody can dispute the key any more"):
                 self._pass_time(harbour)
-            with self._telling("both holders claim, and an auditor re-derives everything from the chain alone"):
+            with self._telling("both owners claim, and an auditor re-derives everything from the chain alone"):
                 seen |= self._settle(harbour, orchard)
         return Facts(
             adapter=ADAPTER,
@@ -134,7 +134,7 @@ class Story:
         waiting = str(harbour.ask("royalties")["in_escrow"])
         pass_time(_rpc_url(harbour), DEV_WINDOW_SECONDS + 1)
         due = harbour.until("royalties", lambda answer: answer["in_escrow"] == "0.00")["due"]
-        self._output.line(f"   {waiting} of the first holder in escrow before, {due} due after")
+        self._output.line(f"   {waiting} of the first owner in escrow before, {due} due after")
 
     def _settle(self, harbour: DemoNode, orchard: DemoNode) -> dict[str, Any]:
         for node in (harbour, orchard):

@@ -50,7 +50,7 @@ def check_facts(facts: Facts) -> list[Check]:
             f"{facts.perplexity_before:.2f} before, {facts.perplexity_after:.2f} after",
         ),
         Check(
-            "both holders trained in every round",
+            "both owners trained in every round",
             facts.rounds > 0 and len(trained) == 2 and set(trained.values()) == {facts.rounds},
             ", ".join(f"{name} {count} of {facts.rounds}" for name, count in trained.items()),
         ),
@@ -84,12 +84,12 @@ def _money_checks(facts: Facts) -> list[Check]:
     holders = {account: earned.get(account, 0) for account in facts.agreed_shares}
     return [
         Check(
-            "each holder earned its share to the unit, and the shares are the whole price",
+            "each owner earned its share to the unit, and the shares are the whole price",
             earned == _expected_split(facts).allocate(facts.price) and sum(earned.values()) == facts.price,
             " + ".join(map(str, earned.values())) + f" of {facts.price}",
         ),
         Check(
-            "each holder claimed all of it",
+            "each owner claimed all of it",
             {account: facts.claimed.get(account) for account in holders} == holders
             and not any(facts.due.get(account) for account in holders),
             f"{sum(facts.claimed.values())} claimed, {sum(facts.due.get(account, 0) for account in holders)} due",

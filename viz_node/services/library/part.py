@@ -135,7 +135,7 @@ class Library:
     removals: Removals
 
     def part(self, models: ModelOperations, generate: Handler) -> Part:
-        """`generate` is the workshop's, with the uses counted for whoever is paid by them."""
+        """`generate` is the workshop's, with the uses counted for the owners paid by them."""
         handlers = on_lane(Lane.COMPUTE, {"base_build": self.workshop.build_base, "train": self.workshop.train})
         handlers |= on_lane(Lane.INFERENCE, {"generate": generate})
         return Part(operations_of(WorkOperations(self.works), models), handlers)

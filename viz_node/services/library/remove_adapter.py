@@ -37,7 +37,7 @@ class Removals:
         record = self._removable(adapter)
         is_fetched = record.origin == "fetched"
         if is_fetched:
-            loss = "its files; the license stays, and the holder's node can give it again"
+            loss = "its files; the license stays, and the owner's node can give it again"
         else:
             loss = "its weights, for good; the works stay, and another training gives another adapter"
         return {"name": record.name, "adapter_id": record.adapter_id, "origin": record.origin, "loses": loss}

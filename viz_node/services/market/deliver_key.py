@@ -1,6 +1,6 @@
 """Hand out the key of an adapter to those whom the chain names as its licensees, in a block that is shown as safe.
 
-A key is told for ever, also when a reorganisation takes the payment back.
+A key stays revealed, even if a reorganisation takes the payment back.
 """
 
 import asyncio

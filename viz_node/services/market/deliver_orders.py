@@ -2,8 +2,8 @@
 
 Like the buyer's side it needs no memory but the chain's, and waits for no transaction: each look sends what is due, and
 the next one sees what came of it. An order is delivered only when the block of its payment is shown as safe, because a
-delivery tells the buyer the key for ever, also when a reorganisation takes the payment back; and only while there is
-time, because one that comes too late is refused by the market and tells the key all the same.
+delivered key stays revealed, even if a reorganisation takes the payment back; and only while there is time, because the
+market refuses a late one, which reveals the key all the same.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Fetch a licensed adapter: take sealed files from anyone, the key from the holder or the order, check all."""
+"""Fetch a licensed adapter: take sealed files from anyone, the key from the owner or the order, check all."""
 
 import asyncio
 import hashlib
@@ -46,7 +46,7 @@ class AdapterFiles:
 
 
 class KeyRequests:
-    """Asks holders for keys."""
+    """Asks owners' nodes for keys."""
 
     def __init__(self, keys: Keys, sealing: BundleOpening, network: Requests, now: Callable[[], int]) -> None:
         self._keys = keys
@@ -69,12 +69,12 @@ class KeyRequests:
         try:
             wrapped = bytes.fromhex(parse_json(reply)["wrapped"])
         except (ValueError, KeyError, TypeError) as error:
-            raise VerificationError("the holder's answer to the key request is malformed") from error
+            raise VerificationError("the owner's answer to the key request is malformed") from error
         return self._sealing.unwrap_key(wrapped, request.text().encode())
 
 
 class AdapterKeys:
-    """The key of an adapter that this account may use: brought by an order, or asked of its holder."""
+    """The key of an adapter that this account may use: brought by an order, or asked of its owner."""
 
     def __init__(
         self, catalogue: Catalogue, orders: KeyOrders, requests: KeyRequests, coverage: Coverage, account: Account
@@ -86,7 +86,7 @@ class AdapterKeys:
         self._account = account
 
     async def collect(self, listing: Listing) -> bytes | None:
-        """The key that an order has brought, or brings soon; None if the holder is to be asked.
+        """The key that an order has brought, or brings soon; None if the owner's node is to be asked.
 
         Raises: LicenseRequiredError, RefusedError (paid by use), DeadlineError.
         """

@@ -184,7 +184,7 @@ class Catalogue:
     async def manifest(self, adapter_id: AdapterId, sources: Sequence[Announcement]) -> AdapterManifest:
         """The verified manifest, kept here or from the first of these peers that has it.
 
-        Whoever announces an adapter need not have it: the manifest's own signature says whose it is.
+        A peer that announces an adapter need not have it: the manifest's own signature says whose it is.
         Raises: UnreachableError, DeadlineError, VerificationError.
         """
         own, key = adapter_named(self._store.adapters, adapter_id), f"manifest:{adapter_id}"

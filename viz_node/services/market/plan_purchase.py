@@ -22,7 +22,7 @@ from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.sign_permit import MakeCall
 
 _ANSWER_SECONDS = 5.0
-"""How long a person waits to hear whether the holder's node is there."""
+"""How long a person waits to hear whether the owner's node is there."""
 
 
 @dataclass(frozen=True)

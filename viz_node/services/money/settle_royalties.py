@@ -96,7 +96,7 @@ class Royalties:
         return [_line(line) | {"adapters": list(adapters[line.movement.split_id])} for line in lines]
 
     async def claim(self, job: Job, report: Report) -> dict[str, Any]:
-        """Job: claim everything that is due, in as few transactions as it takes; whoever else claims does no harm.
+        """Job: claim everything that is due, in as few transactions as it takes; claims by others do no harm.
 
         What pools give to own splits is credited first.
         """

@@ -2,7 +2,7 @@
 
 An order has one transaction at a time: attempts that share a nonce, each with higher fees than the one before, of which
 the chain takes at most one. `_step` looks what became of them and does the next thing: send, send again, replace, book.
-It can be killed at any instruction and repeated for ever, by the caller that waits for the order, by the task in the
+It can be killed at any instruction and repeated any time, by the caller that waits for the order, by the task in the
 background, and after a restart.
 
 States of an entry are told in `domain/records.py`. An order is signed anew only when its transaction can never succeed:
@@ -55,7 +55,7 @@ class Patience:
 class Treasury:
     """Sends the node's transactions; the only owner of the account's nonces. What plans may ask is `GasQuotes`.
 
-    `on_undone` hears of an order whose success was shown, and that a reorganisation has undone for ever.
+    `on_undone` hears of an order whose success was shown, and that a reorganisation has undone permanently.
     """
 
     def __init__(
@@ -218,7 +218,7 @@ class Treasury:
         return self._save(entry, state=state, detail=detail, **place)
 
     def _abandon(self, known: OutboxEntry, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
-        """Another transaction has this nonce for ever."""
+        """Another transaction has this nonce permanently."""
         self._tell_undone(known, attempts)
         for entry in attempts:
             self._save(entry, state="failed", block_hash="")

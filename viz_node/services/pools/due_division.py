@@ -76,7 +76,7 @@ class DueDivisions:
         return False
 
     async def _ask_challenger(self, pool: Pool, rules: PoolRules, facts: PoolFacts) -> None:
-        """Take in the statements that only the challenger has; he may be away."""
+        """Take in the statements that only the challenger has, who may be away."""
         question = {"pool": pool.number, "first": min(facts.subscribers), "through": max(facts.subscribers)}
         try:
             rows = await self._desk.rows(rules.challenger_peer, STATEMENTS_METHOD, question)

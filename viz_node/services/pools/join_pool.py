@@ -111,7 +111,7 @@ class PoolMembers:
         if roots and roots[-1].state == PENDING and now >= roots[-1].adoptable_at + _MEMBERS_TURN:
             await self._adopt(pool, len(roots))
         missing = [root for root in roots if root.state == ADOPTED and now < root.until]
-        # Whoever is paid by a root keeps its data.
+        # An owner paid by a root keeps its data.
         await for_each(
             [root for root in missing if not self._desk.data.has(root)], partial(self._desk.data.division, pool)
         )

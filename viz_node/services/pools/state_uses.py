@@ -57,7 +57,7 @@ class UseStatements:
     async def watch(self) -> None:
         """State the uses of periods that are over, and call back fees of those that nobody divided in time.
 
-        Only of what this account has paid: whoever gives a subscription shall not learn what the reader uses, nor have
+        Only of what this account has paid: a giver of a subscription shall not learn what the reader uses, nor have
         it spend gas. Raises: VizNodeError.
         """
         now, account = await self._desk.now(), self._signer.account

@@ -1,1 +1,1 @@
-"""Uses that are paid one by one: payer and holder."""
+"""Uses that are paid one by one: payer and owner."""

@@ -94,7 +94,7 @@ class ChannelJobs:
         return {"channel": number, "added": format_amount(amount), "tx_hash": tx_hash}
 
     async def close(self, job: Job, report: Report) -> dict[str, Any]:
-        """Job: ask for the close; `watch` takes the rest back when the holder has had his time."""
+        """Job: ask for the close; `watch` takes the rest back after the owner's close window."""
         number, order_id = int(job.order["channel"]), f"ask-close:{job.job_id}"
         report({"phase": "ask", "step": 1, "steps": 1})
         asked = await self._treasury.finish(order_id)

@@ -55,7 +55,7 @@ class PaidChannel:
 
 @dataclass(frozen=True)
 class UseKeys:
-    """What signs vouchers and keeps their keys, and what checks the holder's receipts."""
+    """What signs vouchers and keeps their keys, and what checks the owner's receipts."""
 
     sealing: SessionSealing
     vouchers: VoucherSigning

@@ -44,7 +44,7 @@ class ChannelOperations:
         self._channels, self._plans, self._receipts, self._jobs = uses.channels, uses.plans, uses.receipts, jobs
 
     async def generate_metered(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Answer:
-        """Have the holder's node write, for the price of one use."""
+        """Have the owner's node write, for the price of one use."""
         order = {"adapter": adapter, "prompt": prompt, "max_new_tokens": max_new_tokens}
         return self._jobs.order("use", order)
 

@@ -1,7 +1,7 @@
 """The payer's side of metered use: open a channel, ask with a voucher per use, keep the receipts, take the rest back.
 
 The next voucher follows from what is kept (uses, receipts and the sealed session key), so that after a crash the same
-voucher is sent again, never another for the same use. Which job asks what is noted before it is asked. The holder
+voucher is sent again, never another for the same use. Which job asks what is noted before it is asked. The owner
 answers one question per voucher; when that is an earlier job's, whose answer was lost on its way, the answer is kept
 for that job, sealed, in the same step as its receipt. No answer that is paid for is lost.
 `tests/unit/services/uses/test_uses.py`.
@@ -41,7 +41,7 @@ class Metered:
         self._keys = keys
 
     async def use(self, job: Job, report: Report) -> dict[str, Any]:
-        """Job: have the holder's node write on from a prompt, for the price of one use."""
+        """Job: have the owner's node write on from a prompt, for the price of one use."""
         kept = self._kept(job)
         if kept is not None:
             return kept
@@ -103,9 +103,9 @@ class Metered:
         receipt = answer.receipt
         said = receipt.market, receipt.channel, receipt.uses, receipt.adapter_id
         if said != (self._keys.vouchers.domain.hex(), request.channel, request.uses, request.adapter_id):
-            raise VerificationError("the holder's receipt is for another use")
+            raise VerificationError("the owner's receipt is for another use")
         if receipt.request not in asked:
-            raise VerificationError("the holder's receipt is for something that was not asked")
+            raise VerificationError("the owner's receipt is for something that was not asked")
         self._keys.verify(manifest.peer_id, RECEIPT_CONTEXT + receipt.payload(), answer.signature)
 
     async def _channel_for(self, listing: Listing, job: Job) -> PaidChannel:

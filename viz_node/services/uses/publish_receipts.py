@@ -1,4 +1,4 @@
-"""Write the receipts of a channel to a file, for auditors; payer and holder have the same ones."""
+"""Write the receipts of a channel to a file, for auditors; payer and owner have the same ones."""
 
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,7 @@
-"""The holder's side of metered use: check the voucher, write, keep voucher and answer, answer; redeem by itself.
+"""The owner's side of metered use: check the voucher, write, keep voucher and answer, answer; redeem automatically.
 
 A voucher is kept in the same step as the answer it pays for, before the answer is sent: a crash before that step costs
-the payer nothing and the holder one answer's work, after it the payer gets the same answer again for the same voucher.
+the payer nothing and the owner one answer's work, after it the payer gets the same answer again for the same voucher.
 Only who holds a voucher for the next use waits for the model. A channel in its last close window is not served any more
 but redeemed, so that this node may be off for nearly as long as that window. `tests/unit/services/uses/test_uses.py`.
 """
@@ -224,7 +224,7 @@ class Meter:
         under_way = {number for entry in sent if not entry.block_hash for number, _ in entry.detail["channels"]}
         refused = {number for entry in sent if entry.state == "reverted" for number, _ in entry.detail["channels"]}
         due = [item for item in due if item[0].channel not in under_way]
-        # A payer can redeem his own voucher a moment before and so have the whole batch refused: then each goes alone.
+        # A payer can redeem their own voucher a moment before and have the whole batch refused: then each goes alone.
         alone = [[item] for item in due if item[0].channel in refused]
         rest = [item for item in due if item[0].channel not in refused]
         batches = [rest[at : at + _MOST_REDEEMED_AT_ONCE] for at in range(0, len(rest), _MOST_REDEEMED_AT_ONCE)]
