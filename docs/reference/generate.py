@@ -19,7 +19,7 @@ NOTE = "Written by `make docs` from the code; a test fails when it is stale.\n"
 def commands_page() -> str:
     """Every command with its arguments and options, as `--help` has them."""
     parts = ["# Commands\n", NOTE, "Exit statuses: [exit-codes.md](exit-codes.md). "]
-    parts.append("Before every command stands `viz-node [--home DIR]`; without it, VIZ_NODE_HOME or `~/.viz-node`.\n")
+    parts.append("Put `viz-node [--home DIR]` before every command. The default is VIZ_NODE_HOME or `~/.viz-node`.\n")
     context = click.Context(viz_node, info_name="viz-node", terminal_width=100, help_option_names=["-h", "--help"])
     parts += [_section(context, command) for command in _commands(context, viz_node)]
     return "\n".join(parts)
@@ -34,7 +34,7 @@ def options_page() -> str:
         if field.name in node:
             parts.append(f"| `{field.name}` | `{_plain(field.default)}` | {node[field.name]} |")
     parts.append("\n## Recipe: `viz-node train --recipe FILE`\n")
-    parts.append("Example: `configs/training/small.toml`; the values stand under `[recipe]`.\n")
+    parts.append("Example: `configs/training/small.toml`; put the values under `[recipe]`.\n")
     parts.append("| value | default | meaning |\n| --- | --- | --- |")
     text = (CONFIGS / "training" / "small.toml").read_text()
     said = dict(re.findall(r"^(\w+) = .*?# (.*)$", text, re.MULTILINE))
