@@ -39,7 +39,7 @@ def hostile_operations() -> Operations:
     async def adapters_list() -> list[dict[str, Any]]:
         evaluation = {"perplexity_before": XSS, "perplexity_after": XSS}
         return [{"name": XSS, "adapter_id": XSS, "base": XSS, "origin": XSS, "evaluation": evaluation,
-                 "published": True, "price": XSS}]  # fmt: skip
+                 "published": True, "state": XSS, "price": XSS}]  # fmt: skip
 
     async def search(text: str = "") -> list[dict[str, Any]]:
         row = {"adapter_id": "cd" * 32, "name": XSS, "base_model": XSS, "peer_id": XSS, "price": "2.50",

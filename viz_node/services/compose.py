@@ -236,9 +236,8 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     uses = _uses(stage, library.workshop.write)
     federations = Federations(store.federations, ports.keys, ports.network, jobs, library.works, library.workshop)
     rounds = Rounds(store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
-    models = ModelOperations(
-        store.adapters, jobs, library, lambda: published(store.adapters, store.outbox), tools.export_files
-    )
+    selling_now, states_of = (lambda: published(store.adapters, store.outbox)), market.prices.states
+    models = ModelOperations(store.adapters, jobs, library, selling_now, states_of, tools.export_files)
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(store, ports.keys, ports.network, ports.market, facts, views)
     parts = (
@@ -321,10 +320,10 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         catalogue=catalogue,
         storefront=stage.storefront,
         publication_orders=publications,
-        publication_plans=PublicationPlans(store, market, paying.quotes, account),
+        publication_plans=PublicationPlans(store, market, paying.quotes, catalogue, account),
         publisher=Publisher(store, market, treasury, publications, bundles, stage.storefront),
-        price_plans=PricePlans(market, paying.quotes, own),
-        prices=Prices(market, treasury, catalogue, own),
+        price_plans=PricePlans(market, paying.quotes, catalogue, own),
+        prices=Prices(market, treasury, catalogue, own, ports.now),
         notice_plans=NoticePlans(market, paying.quotes, catalogue),
         notices=Notices(market, treasury, catalogue),
         purchase_plans=PurchasePlans(market, paying.payment_quotes, ports.delivery, catalogue, choice, asking),

@@ -29,7 +29,7 @@ def list_adapters(terminal: Terminal) -> None:
 
 
 def _list_adapters(terminal: Terminal) -> None:
-    columns = ("name", "adapter_id", "base", "origin", "evaluation", "published")
+    columns = ("name", "adapter_id", "base", "origin", "evaluation", "state")
     empty = "no adapters yet; train one: viz-node train NAME --content all"
     terminal.output.rows(terminal.client.call_list("adapters_list"), columns, empty)
 

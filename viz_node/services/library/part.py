@@ -1,7 +1,7 @@
 """The library's part: works, base models, adapters, and what the node trains and writes with them."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop, ba
 from viz_node.services.part import Answer, Handler, Lane, Part, Rows, on_lane, operations_of
 
 Published = Callable[[], list[AdapterRecord]]
+StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
 ExportFiles = Callable[[str, str], object]
 
 
@@ -61,11 +62,12 @@ class ModelOperations:
         jobs: JobRunner,
         library: "Library",
         published: Published,
+        states_of: StatesOf,
         export_files: ExportFiles,
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
-        self.published, self._export_files = published, export_files
+        self.published, self._states_of, self._export_files = published, states_of, export_files
 
     async def base_list(self) -> Rows:
         """Installed base models."""
@@ -103,9 +105,9 @@ class ModelOperations:
 
     async def adapters_list(self) -> Rows:
         """The library."""
-        published = {record.name for record in self.published()}
-        rows = [describe_adapter(record) for record in self._adapters.list_adapters()]
-        return [row | {"published": row["name"] in published} for row in rows]
+        states = await self._states_of([record.name for record in self.published()])
+        rows = [describe_adapter(record, states) for record in self._adapters.list_adapters()]
+        return [row | {"published": row["name"] in states} for row in rows]
 
     async def adapters_remove(self, *, adapter: str) -> Answer:
         """Remove an adapter of this library that is not published."""

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from viz_node.domain.hub import is_hub_name, parse_hub_model
@@ -213,7 +214,7 @@ def base_name(seed: int) -> str:
     return f"viz-base-small-{seed}"
 
 
-def describe_adapter(record: AdapterRecord) -> dict[str, Any]:
+def describe_adapter(record: AdapterRecord, states: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
     """The adapter as people and machines see it."""
     return {
         "name": record.name,
@@ -221,6 +222,7 @@ def describe_adapter(record: AdapterRecord) -> dict[str, Any]:
         "base": record.base_name,
         "base_digest": record.base_digest,
         "origin": record.origin,
+        "state": states.get(record.name, "licensed" if record.origin == "fetched" else "private"),
         "works": len(record.works),
         "training": dict(record.training),
         "evaluation": dict(record.evaluation),

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import Account, format_amount, format_tokens
 from viz_node.domain.offer import Offer
 from viz_node.domain.order import is_awaited
 from viz_node.errors import LicenseRequiredError, PriceAboveLimitError, RefusedError, UsageError
@@ -68,6 +68,6 @@ def require_price(name: str, offer: Offer, limit: int) -> None:
     """Raises: PriceAboveLimitError."""
     if offer.price > limit:
         raise PriceAboveLimitError(
-            f"{name} costs {format_amount(offer.price)}, more than {format_amount(limit)}",
+            f"{name} costs {format_tokens(offer.price)}, more than {format_tokens(limit)}",
             f"viz-node license {name} --max-price {format_amount(offer.price)}",
         )

@@ -5,18 +5,18 @@ import secrets
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from viz_node.domain.ids import Account, format_amount, format_coin
+from viz_node.domain.ids import Account, format_coin, format_range, format_span
 from viz_node.domain.manifest import LicenseTerms
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.domain.royalty import with_platform
-from viz_node.domain.terms import DAY_SECONDS
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Quotes
 from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
+from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.order_publication import offer_of, shared_split
-from viz_node.services.market.plan_purchase import parts_of
+from viz_node.services.market.plan_purchase import parents_in, parts_of
 
 
 class PublicationState(WithAdapters, WithOutbox, Protocol):
@@ -26,10 +26,13 @@ class PublicationState(WithAdapters, WithOutbox, Protocol):
 class PublicationPlans:
     """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
 
-    def __init__(self, store: PublicationState, market: Publications, quotes: Quotes, account: Account) -> None:
+    def __init__(
+        self, store: PublicationState, market: Publications, quotes: Quotes, catalogue: Catalogue, account: Account
+    ) -> None:
         self._store = store
         self._market = market
         self._quotes = quotes
+        self._catalogue = catalogue
         self._account = account
 
     async def publish(self, adapter: str, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -47,14 +50,15 @@ class PublicationPlans:
         # The manifest's digest and the key come with the sealing; any others of their length cost the same.
         digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
         call = self._market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
-        price = format_amount(offer.price) + (f" to {format_amount(offer.ceiling)}" if offer.max_rise else "")
+        price = format_range(offer.price, offer.ceiling if offer.max_rise else offer.price)
+        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(split.shares))
         return [
             {
                 "what": f"publish {record.name}",
                 "amount": "",
                 "gas": format_coin(await self._quotes.quote_wei(call)),
                 "consequence": f"name, terms and split are public permanently; sold at {price} until withdrawn",
-                "paid_to": parts_of(offer.price, split.shares, self._account, facts),
+                "paid_to": parts_of(offer.price, split.shares, self._account, facts, payers),
             },
             {"what": "license", "amount": "", "gas": "", "consequence": _license_in_words(str(terms["kind"]), offer)},
             {"what": "terms", "amount": "", "gas": "", "consequence": _terms_in_words(permissions)},
@@ -62,7 +66,7 @@ class PublicationPlans:
 
 
 def _license_in_words(kind: str, offer: OfferTerms) -> str:
-    days = f", {offer.duration_seconds // DAY_SECONDS} days per payment" if offer.duration_seconds else ""
+    days = f", {format_span(offer.duration_seconds)} per payment" if offer.duration_seconds else ""
     way = "through a channel" if offer.is_metered else "held in escrow" if offer.is_escrowed else "paid out at once"
     return f"{kind}{days}; payments {way}"
 

@@ -2,16 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin, format_span
 from viz_node.domain.market import MarketFacts
 from viz_node.domain.offer import Offer
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
-from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import VizNodeError
 from viz_node.ports.keys import KeyDelivery, Keys
 from viz_node.ports.market import Purchases
@@ -63,12 +62,13 @@ class PurchasePlans:
         is_order = await self._choice.is_ordered(offer)
         quote = await self._quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
         facts = await asyncio.to_thread(self._market.facts)
+        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offer.shares))
         pay = {
             "what": f"{'order' if is_order else 'buy'} {name}",
             "amount": format_amount(offer.price),
             "gas": format_coin(quote.call_wei),
             "consequence": await self._consequence(listing, offer, is_order, facts) + await self._disputable(offer),
-            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts),
+            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts, payers),
         }
         if not quote.approval_wei:
             return [pay]
@@ -87,10 +87,10 @@ class PurchasePlans:
         return lambda: market.prepare_order(order)
 
     async def _consequence(self, listing: Listing, offer: Offer, is_order: bool, facts: MarketFacts) -> str:
-        days = offer.duration_seconds // DAY_SECONDS
-        given = f"a license for {days} days" if days else "a perpetual license"
+        span = offer.duration_seconds
+        given = f"a license for {format_span(span)}" if span else "a perpetual license"
         if is_order:
-            window = _span(facts.delivery_window_seconds)
+            window = format_span(facts.delivery_window_seconds)
             return f"{given}, once the key is delivered; the money comes back if that takes longer than {window}"
         state = "answers now" if await self._is_there(listing) else "does not answer now"
         return f"{given}; the money is the seller's at once, the key comes from the seller's node, which {state}"
@@ -104,7 +104,7 @@ class PurchasePlans:
         for order in orders:
             until = order.disputable_until
             if order.terms.holder == holder and until is not None and now <= until:
-                left = _span(max(60, (until - now) // 60 * 60))
+                left = format_span(max(60, (until - now) // 60 * 60))
                 taken = "takes back what is left of its time, and nothing of what is paid now"
                 return f"; order {order.number} can be disputed for {left} more: that {taken}"
         return ""
@@ -120,8 +120,17 @@ class PurchasePlans:
         return True
 
 
+def parents_in(shares: Sequence[tuple[Account, BasisPoints]]) -> list[int]:
+    """The splits among those that share: an adapter's parents are paid so."""
+    return [number for number in (int(account, 16) for account, _ in shares) if number < SPLIT_NUMBERS]
+
+
 def parts_of(
-    price: int, shares: Sequence[tuple[Account, BasisPoints]], seller: Account, facts: MarketFacts
+    price: int,
+    shares: Sequence[tuple[Account, BasisPoints]],
+    seller: Account,
+    facts: MarketFacts,
+    payers: Mapping[int, str],
 ) -> list[dict[str, str]]:
     """Who is credited how much of one payment, each part rounded down as the contract does."""
     roles = {seller: "the seller"}
@@ -130,15 +139,7 @@ def parts_of(
     rows = []
     for account, share in shares:
         number = int(account, 16)
-        who = f"those who share in split {number}" if number < SPLIT_NUMBERS else roles.get(account, "")
+        who = f"the recipients of {payers[number]}" if number < SPLIT_NUMBERS else roles.get(account, "")
         part = {"account": account, "share": f"{share / 100:g} %", "who": who}
         rows.append(part | {"amount": format_amount(price * share // WHOLE)})
     return rows
-
-
-def _span(seconds: int) -> str:
-    """A time span in its largest whole unit."""
-    for size, unit in ((DAY_SECONDS, "days"), (3600, "hours"), (60, "minutes")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} seconds"

@@ -5,27 +5,30 @@ were bought stay as they are.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_time
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_range, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.offer import Offer
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
-from viz_node.errors import NotFoundError, RefusedError
+from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, VerificationError
 from viz_node.ports.market import Offers, Pricing
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
 from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
 from viz_node.services.market.order_publication import offer_of
-from viz_node.services.market.plan_purchase import parts_of
+from viz_node.services.market.plan_purchase import parents_in, parts_of
 from viz_node.services.part import Report
 
 CURVE_STEPS = 59
 """One less than the points of the curve, which a terminal shows in one line."""
+_LOOK_SECONDS = 2.0
+"""How long a list of adapters waits for the chain."""
+_LOOK_AGAIN_SECONDS = 30
 _LOOKS = 3
 """A block between two questions changes a price; a lie stays."""
 
@@ -56,11 +59,15 @@ class OwnOffers:
 class Prices:
     """An owner's changes to the offers of an adapter, and everybody's view of them."""
 
-    def __init__(self, market: Pricing, treasury: Spending, catalogue: Catalogue, own: OwnOffers) -> None:
+    def __init__(
+        self, market: Pricing, treasury: Spending, catalogue: Catalogue, own: OwnOffers, now: Callable[[], int]
+    ) -> None:
         self._market = market
         self._treasury = treasury
         self._catalogue = catalogue
         self._own = own
+        self._now = now
+        self._look_from = 0
 
     async def show(self, adapter: str, at: int | None = None) -> dict[str, Any]:
         """The offers of an adapter, newest first; every payment with the price that its rule derives from the ledger;
@@ -87,6 +94,29 @@ class Prices:
         market = self._market
         offers = market.offers_of(number)
         return offers, *market.price_history([offer.offer_id for offer in offers]), market.block_time()
+
+    async def states(self, names: Sequence[str]) -> dict[str, str]:
+        """Whether each of these published adapters is `for sale`, `withdrawn`, or `unknown` without the chain.
+
+        A chain that did not answer is not waited for again until `_LOOK_AGAIN_SECONDS` later.
+        """
+        states = dict.fromkeys(names, "unknown")
+        if self._now() < self._look_from:
+            return states
+        try:
+            async with asyncio.timeout(_LOOK_SECONDS):
+                for name in names:
+                    states[name] = await self._state(name)
+        except (TimeoutError, ChainUnavailableError):
+            self._look_from = self._now() + _LOOK_AGAIN_SECONDS
+        return states
+
+    async def _state(self, name: str) -> str:
+        try:
+            *_, offers = await self._own.find(name)
+        except (NotFoundError, RefusedError, VerificationError):
+            return "unknown"
+        return "for sale" if any(offer.is_open for offer in offers) else "withdrawn"
 
     async def set(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
@@ -124,9 +154,10 @@ class Prices:
 class PricePlans:
     """Orders for other prices, and what they cost and mean."""
 
-    def __init__(self, market: Pricing, quotes: Quotes, own: OwnOffers) -> None:
+    def __init__(self, market: Pricing, quotes: Quotes, catalogue: Catalogue, own: OwnOffers) -> None:
         self._market = market
         self._quotes = quotes
+        self._catalogue = catalogue
         self._own = own
 
     async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
@@ -145,18 +176,19 @@ class PricePlans:
         key_hash = bytes.fromhex(manifest.key_hash)
         terms, market, quotes = offer_of(order["terms"]), self._market, self._quotes
         facts = await asyncio.to_thread(market.facts)
-        price = f"{format_amount(terms.price)}{f' to {format_amount(terms.ceiling)}' if terms.max_rise else ''}"
+        price = format_range(terms.price, terms.ceiling if terms.max_rise else terms.price)
+        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offers[0].shares))
         offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
         row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
         row |= {"consequence": "what is sold from then on costs this"}
         rows: list[dict[str, Any]] = [
-            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._own.account, facts)}
+            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._own.account, facts, payers)}
         ]
         ids = [offer.offer_id for offer in offers if offer.is_open]
         if ids:
             gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
             consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
-            rows.append({"what": f"withdraw offers {', '.join(map(str, ids))}", "amount": "", "gas": gas,
+            rows.append({"what": _withdrawn(name, ids, "earlier "), "amount": "", "gas": gas,
                          "consequence": consequence})  # fmt: skip
         return rows
 
@@ -168,8 +200,11 @@ class PricePlans:
             return []
         gas = format_coin(await self._quotes.quote_wei(self._market.prepare_withdraw(number, ids)))
         consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
-        what = f"withdraw {name}: offers {', '.join(map(str, ids))}"
-        return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
+        return [{"what": _withdrawn(name, ids), "amount": "", "gas": gas, "consequence": consequence}]
+
+
+def _withdrawn(name: str, ids: Sequence[int], which: str = "") -> str:
+    return f"withdraw the {which}{'offer' if len(ids) == 1 else 'offers'} of {name}"
 
 
 def _curve(paths: Sequence[PricePath], now: int) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothin
     assert kind["consequence"] == "perpetual; payments paid out at once"
     assert "commercial use allowed; attribution" in terms["consequence"]
     assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
-    assert "sold at 5.00 until withdrawn" in row["consequence"]
+    assert "sold at 5.00 tokens until withdrawn" in row["consequence"]
     assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}
     assert (holder.store.adapters.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
     await holder.live(order(holder, split=f"{OTHER}=100"))

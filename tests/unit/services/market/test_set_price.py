@@ -47,7 +47,10 @@ async def test_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path:
     world, holder, _, _ = await market(tmp_path)
     before = world.chain.block
     offer, withdraw = await holder.price_plans.change((await change(holder))[1])
-    assert (offer["what"], withdraw["what"]) == ("offer elsin at 7.00 to 7.70", "withdraw offers 1")
+    assert (offer["what"], withdraw["what"]) == (
+        "offer elsin at 7.00 to 7.70 tokens",
+        "withdraw the earlier offer of elsin",
+    )
     assert [part["amount"] for part in offer["paid_to"]] == ["6.79", "0.21"]
     assert "licenses that were bought stay" in withdraw["consequence"]
     assert (world.chain.block, all(row["gas"] for row in (offer, withdraw))) == (before, True)
