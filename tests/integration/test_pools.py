@@ -186,11 +186,11 @@ async def test_subscribe__more_periods__follow_each_other_and_stay_within_the_li
     with pytest.raises(UsageError):
         await plans.plan(1, 25, MONEY * 10)
     (row,) = await plans.plan(1, 2, 2 * FEE)
-    assert (row["amount"], "period 1 to 2" in row["what"]) == ("20.00", True)
+    assert (row["amount"], "period #1 to #2, until 20" in row["what"]) == ("20.00", True)
     result = await done(rita, "subscribe", {"pool": 1, "periods": 2, "max_price": 2 * FEE})
     assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2], [], "20.00")
     assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0, 1, 2]}
-    with pytest.raises(RefusedError, match="paid up to"):
+    with pytest.raises(RefusedError, match="paid until 20"):
         await plans.plan(1, 24, 24 * FEE)
 
 
@@ -204,7 +204,7 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
         await rita.pools.subscription_plans.plan(1, 6, 4 * FEE - 1)
     (row,) = await rita.pools.subscription_plans.plan(1, 6, 4 * FEE)
-    assert (row["amount"], "period 1 to 6, without 4, 6, paid already" in row["what"]) == ("40.00", True)
+    assert (row["amount"], "period #1 to #6, without #4, #6, paid already" in row["what"]) == ("40.00", True)
     before = made.world.tokens(rita)
     order = await rita.pools.choice.order(1, 6, 4 * FEE)
     result = await done(rita, "subscribe", order)

@@ -13,8 +13,9 @@ from typing import Any
 from viz_node.domain.division import Division, PoolFacts, parse_division, place_of, statement_fault
 from viz_node.domain.ids import (
     Account,
-    format_amount,
     format_coin,
+    format_moment,
+    format_tokens,
 )
 from viz_node.domain.pool import (
     MAX_RANGE,
@@ -122,6 +123,7 @@ class DivisionPlans:
         call = self._market.prepare_post_root(number, through, division.totals, bytes(32), "viz-blob:" + 75 * "0")
         gas = format_coin(await self._quotes.quote_wei(call))
         added = sum(division.totals.values())
-        what = f"divide {format_amount(added)} among {len(division.totals)} splits, up to period {through}"
+        until = format_moment(pool.end_of(through))
+        what = f"divide {format_tokens(added)}, paid until {until}, among {len(division.totals)} splits"
         consequence = "the challenger can strike it out; then splits are credited"
         return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]

@@ -10,8 +10,9 @@ from viz_node.domain.ids import (
     Account,
     BasisPoints,
     TokenAmount,
-    format_amount,
     format_coin,
+    format_span,
+    format_tokens,
     parse_account,
     parse_peer_id,
 )
@@ -86,7 +87,7 @@ class PoolOpeningPlans:
         if await asyncio.to_thread(market.find_split, split) is None:
             wei += await self._quotes.quote_wei(market.prepare_split(split))
         consequence = "its fee, period, rule and challenger never change; you divide each period, or it is refunded"
-        what = f"open pool {asked.name}: {format_amount(asked.fee)} per {asked.days} days"
+        what = f"open pool {asked.name}: {format_tokens(asked.fee)} per {format_span(asked.days * DAY_SECONDS)}"
         return [{"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}]
 
 

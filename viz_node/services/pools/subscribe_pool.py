@@ -5,7 +5,15 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
-from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import (
+    Account,
+    TokenAmount,
+    format_amount,
+    format_coin,
+    format_moment,
+    format_time,
+    format_tokens,
+)
 from viz_node.domain.job import Job
 from viz_node.domain.pool import (
     MAX_AHEAD,
@@ -55,15 +63,16 @@ class PeriodChoice:
         row = range(first, first + periods)
         if row.stop > current + MAX_AHEAD:
             raise RefusedError(
-                f"pool {number} is paid up to period {first - 1}, and period {row[-1]} is too far ahead",
+                f"pool {number} is paid until {format_moment(pool.end_of(first - 1))}; "
+                f"{format_moment(pool.end_of(row[-1]))} is too far ahead",
                 f"viz-node pool show {number}",
             )
         wanted, skipped = [period for period in row if period not in paid], [period for period in row if period in paid]
         if pool.fee * len(wanted) > limit:
-            fee = format_amount(pool.fee * len(wanted))
+            cost = pool.fee * len(wanted)
             raise PriceAboveLimitError(
-                f"{len(wanted)} periods of pool {number} cost {fee}, more than {format_amount(limit)}",
-                f"viz-node pool subscribe {number} --periods {periods} --max-price {fee}",
+                f"{len(wanted)} periods of pool {number} cost {format_tokens(cost)}, more than {format_tokens(limit)}",
+                f"viz-node pool subscribe {number} --periods {periods} --max-price {format_amount(cost)}",
             )
         return pool, wanted, skipped
 
@@ -86,9 +95,11 @@ class SubscriptionPlans:
         rules, fee = await self._desk.rule_book.of(pool), TokenAmount(pool.fee * len(wanted))
         quote = await self._quotes.quote(fee, lambda: self._choice.call(pool, wanted, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
-        what = f"subscribe to {rules.name} (pool {number}), period {wanted[0]}"
-        what += f" to {max(wanted[-1], *paid)}" if paid else f" to {wanted[-1]}" if periods > 1 else ""
-        what += f", without {', '.join(map(str, paid))}, paid already" if paid else ""
+        last = max(wanted[-1], *paid) if paid else wanted[-1]
+        what = f"subscribe to {rules.name} (pool {number}), period #{wanted[0]}"
+        what += f" to #{last}" if last > wanted[0] else ""
+        what += f", without {', '.join(f'#{period}' for period in paid)}, paid already" if paid else ""
+        what += f", until {format_moment(pool.end_of(last))}"
         consequence = (
             f"{len(members)} adapters to fetch while it runs; {rules.adapters_share / 100:g} % go to what you use, "
             "which your node states, signed, when a period is over"
@@ -130,6 +141,7 @@ class Subscriptions:
         report({"phase": "subscribe", "step": 1, "steps": 1})
         reference = hashlib.sha256(job.job_id.encode()).digest()
         detail = {"kind": "subscribe", "pool": number, "wanted": wanted, "skipped": skipped, "paid": fee}
+        detail["until"] = pool.end_of(wanted[-1])
         call = self._choice.call(pool, wanted, reference)
         tx_hash = await self._payments.execute(order_id, fee, lambda: call, detail | {"job": job.job_id})
         return _result(detail, tx_hash)
@@ -137,4 +149,5 @@ class Subscriptions:
 
 def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
     told = {"pool": detail["pool"], "periods": detail["wanted"], "skipped": detail["skipped"]}
+    told |= {"until": format_time(detail["until"])} if "until" in detail else {}
     return told | {"paid": format_amount(detail["paid"]), "tx_hash": tx_hash}
