@@ -385,14 +385,14 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
     table = pair.payer.services.operations
     (opening,) = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
     assert (opening["what"], opening["amount"]) == ("deposit for elsin", "0.05")
-    assert opening["consequence"] == "5 uses at 0.01 within 29 days; what is not used comes back"
+    assert opening["consequence"] == "5 uses at 0.01 tokens within 29 days; what is not used comes back"
     number = await pair.open()
     await pair.use("first")
     (more,) = await table["plan_top_up"](channel=number, amount="0.02")
-    assert (more["what"], more["amount"]) == (f"deposit for channel {number}", "0.02")
-    assert more["consequence"] == "6 uses left at 0.01; it closes no later for it"
+    assert (more["what"], more["amount"]) == (f"deposit for channel {number}, elsin", "0.02")
+    assert more["consequence"] == "6 uses left at 0.01 tokens; it closes no later for it"
     (closing,) = await table["plan_close"](channel=number)
-    assert closing["consequence"] == "no further uses; 0.04 comes back automatically after 10 minutes"
+    assert closing["consequence"] == "no further uses; 0.04 tokens come back automatically after 10 minutes"
     assert all(float(row["gas"]) > 0 for row in (opening, more, closing))
     await pair.run(pair.payer, "channel_close", channel=number)
     assert await table["plan_close"](channel=number) == []

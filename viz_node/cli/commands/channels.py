@@ -9,7 +9,7 @@ from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
 
-COLUMNS = ("channel", "adapter_id", "price", "uses", "uses_left", "spent", "deposit", "days_left", "state")
+COLUMNS = ("channel", "adapter", "price", "uses", "uses_left", "spent", "deposit", "days_left", "state", "adapter_id")
 
 
 @click.group("channel")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from viz_node.domain.channel import Channel
-from viz_node.domain.ids import Account, TokenAmount, format_amount
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_span, format_tokens
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import (
@@ -84,12 +84,12 @@ class PaidChannels:
         if not offer.is_open:
             raise RefusedError(f"{name} is not sold any more", "viz-node search")
         if deposit < offer.price:
-            price = format_amount(offer.price)
-            raise UsageError(f"one use of {name} costs {price}", f"viz-node channel open {name} --deposit {price}")
+            hint = f"viz-node channel open {name} --deposit {format_amount(offer.price)}"
+            raise UsageError(f"one use of {name} costs {format_tokens(offer.price)}", hint)
         window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
         if days * DAY_SECONDS <= window:
             least = window // DAY_SECONDS + 1
-            raise UsageError(f"a channel is not served in its last {window} s", f"--days {least}, or more")
+            raise UsageError(f"a channel is not served in its last {format_span(window)}", f"--days {least}, or more")
         return listing
 
     async def check_top_up(self, number: int) -> PaidChannel:
@@ -126,13 +126,19 @@ class PaidChannels:
 
     async def rows(self) -> list[dict[str, Any]]:
         """The channels of this account, as people see them."""
-        return [_row(paid) for paid in await self.channels()]
+        return [_row(paid) | {"adapter": self.name_of(paid)} for paid in await self.channels()]
+
+    def name_of(self, paid: PaidChannel) -> str:
+        """The name of the adapter that the channel pays for, as far as this node knows it."""
+        adapter_id = str(paid.body.get("adapter_id", ""))
+        return self._catalogue.names().get(adapter_id, adapter_id[:12])
 
     async def show(self, number: int) -> dict[str, Any]:
         """One channel with its receipts; `kept` are jobs whose answers wait for them. Raises: NotFoundError."""
         paid = await self.find(number)
         kept = sorted(self.unfinished(paid.body.get("kept", {})))
-        return _row(paid) | {"kept": kept, "receipts": self._store.channels.receipts_of(paid.key)}
+        receipts = self._store.channels.receipts_of(paid.key)
+        return _row(paid) | {"adapter": self.name_of(paid), "kept": kept, "receipts": receipts}
 
     async def over(self) -> list[int]:
         """The numbers of those whose rest can be taken back. Raises: ChainUnavailableError."""

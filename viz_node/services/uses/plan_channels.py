@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_span, format_tokens
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.domain.transaction import Call
@@ -12,7 +12,7 @@ from viz_node.ports.money import Quotes
 from viz_node.ports.uses import ChannelPlanning
 from viz_node.services.market.listings import item_of
 from viz_node.services.money.quote_payment import PaymentQuotes
-from viz_node.services.uses.paid_channels import PaidChannels
+from viz_node.services.uses.paid_channels import PaidChannel, PaidChannels
 
 Rows = list[dict[str, Any]]
 
@@ -36,7 +36,7 @@ class ChannelPlans:
         window = (await asyncio.to_thread(market.facts)).close_window_seconds
         served = (days * DAY_SECONDS - window) // DAY_SECONDS
         uses = deposit // offer.price
-        consequence = f"{uses} uses at {format_amount(offer.price)} within {served} days; what is not used comes back"
+        consequence = f"{uses} uses at {format_tokens(offer.price)} within {served} days; what is not used comes back"
         item = item_of(self._market, listing.manifest, offer)
         # Any account will do for the session key of a simulation.
         new = NewChannel(item, self._account, deposit, days * DAY_SECONDS, offer.price)
@@ -48,8 +48,9 @@ class ChannelPlans:
         paid = await self._channels.check_top_up(number)
         price = int(paid.body["price"])
         more = (int(paid.rest) + amount) // price
-        consequence = f"{more} uses left at {format_amount(price)}; it closes no later for it"
-        row = {"what": f"deposit for channel {number}", "amount": format_amount(amount), "consequence": consequence}
+        consequence = f"{more} uses left at {format_tokens(price)}; it closes no later for it"
+        what = f"deposit for {self._called(paid)}"
+        row = {"what": what, "amount": format_amount(amount), "consequence": consequence}
         call = self._market.prepare_top_up(number, Account(paid.body["session"]), amount)
         return await self._paying(row, amount, call)
 
@@ -62,13 +63,14 @@ class ChannelPlans:
             return []
         window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
         gas = await self._quotes.quote_wei(self._market.prepare_ask_close(number))
-        consequence = f"no further uses; {format_amount(paid.rest)} comes back automatically after {_span(window)}"
-        return [{"what": f"close channel {number}", "amount": "", "gas": format_coin(gas), "consequence": consequence}]
+        consequence = f"no further uses; {format_tokens(paid.rest)} come back automatically after {format_span(window)}"
+        what = f"close {self._called(paid)}"
+        return [{"what": what, "amount": "", "gas": format_coin(gas), "consequence": consequence}]
+
+    def _called(self, paid: PaidChannel) -> str:
+        name = self._channels.name_of(paid)
+        return f"channel {paid.number}, {name}" if name else f"channel {paid.number}"
 
     async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call) -> Rows:
         quote = await self._payments.quote(amount, lambda: call)
         return [row | {"gas": format_coin(quote.approval_wei + quote.call_wei)}]
-
-
-def _span(seconds: int) -> str:
-    return f"{seconds // DAY_SECONDS} days" if seconds >= 2 * DAY_SECONDS else f"{-(-seconds // 60)} minutes"
