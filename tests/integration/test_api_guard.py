@@ -213,6 +213,20 @@ async def test_page__empty_node__says_what_to_do_first() -> None:
 
 
 @pytest.mark.asyncio
+async def test_page__no_sale_yet_but_money_in_escrow__says_that_it_waits() -> None:
+    operations = hostile_operations()
+
+    async def royalties() -> dict[str, Any]:
+        return {"due": "0.00", "in_escrow": "4.85", "rows": [], "sales": []}
+
+    operations["royalties"] = royalties
+    async with ApiNode(operations) as node:
+        text = await (await node.ask("GET", "/fragments/earnings", headers=BEARER)).text()
+        assert "4.85 tokens wait in escrow" in text
+        assert "No sales yet" not in text
+
+
+@pytest.mark.asyncio
 async def test_page__no_session__explains_the_login_link() -> None:
     async with ApiNode(hostile_operations()) as node:
         response = await node.ask("GET", "/", headers={"Accept": "text/html"})

@@ -47,6 +47,7 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
     assert [row["expires"] for row in rows][::2] == ["forever", None]
     assert rows[1]["expires"].startswith("2027-03-")
     assert rows[2]["order_until"].startswith("2027-01-15T08:")
+    assert [row["in_escrow"] for row in rows] == [None, None, "5.00"]
     assert await licenses(holder).sold() == rows
     assert {row["holder"] for row in rows} == {peer.keys.account}
     assert (await licenses(holder).held(), await licenses(peer).sold()) == ([], [])
@@ -58,8 +59,10 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
         ("monthly", "subscription", "expired", 0, "10.00", None),
         ("fair", "perpetual", "held", None, "5.00", "delivered"),
     ]
+    assert rows[2]["in_escrow"] == "5.00", "it can be disputed still"
     await holder.deliveries.watch()
-    assert (await licenses(peer).held())[2]["order_state"] == "settled"
+    settled = (await licenses(peer).held())[2]
+    assert (settled["order_state"], settled["in_escrow"]) == ("settled", None)
 
 
 async def test_list__order_that_was_not_delivered__is_paid_back(tmp_path: Path) -> None:

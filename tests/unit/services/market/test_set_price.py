@@ -10,7 +10,7 @@ from tests.fakes.chain import MemoryMarket
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import AskedTerms
-from viz_node.errors import NotFoundError, UsageError
+from viz_node.errors import ChainUnavailableError, NotFoundError, UsageError
 
 MONEY = 50_000_000
 
@@ -103,6 +103,34 @@ async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp
     other.hear()
     (refused,) = await other.live(("license", order))
     assert (refused.error.split(":")[0], other.tokens) == ("RefusedError", MONEY)
+
+
+async def test_states__withdrawn_or_for_sale__is_told_and_what_is_not_on_the_chain_is_unknown(tmp_path: Path) -> None:
+    _, holder, _, _ = await market(tmp_path)
+    await holder.sell("other")
+    await holder.live(("withdraw", {"adapter": "elsin"}))
+    states = await holder.prices.states(["elsin", "other", "missing"])
+    assert states == {"elsin": "withdrawn", "other": "for sale", "missing": "unknown"}
+
+
+async def test_states__chain_that_does_not_answer__is_unknown_and_asked_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, holder, _, _ = await market(tmp_path)
+    asked: list[bytes] = []
+
+    def away(_market: MemoryMarket, digest: bytes, _owner: str) -> None:
+        asked.append(digest)
+        raise ChainUnavailableError("no answer", "try again")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MemoryMarket, "find_adapter", away)
+        for _ in range(3):
+            assert await holder.prices.states(["elsin"]) == {"elsin": "unknown"}
+    assert len(asked) == 1
+    assert await holder.prices.states(["elsin"]) == {"elsin": "unknown"}
+    holder.now += 30
+    assert await holder.prices.states(["elsin"]) == {"elsin": "for sale"}
 
 
 async def test_renew__never_held__is_refused_and_held_is_extended(tmp_path: Path) -> None:
