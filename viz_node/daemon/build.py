@@ -59,7 +59,7 @@ class Node:
     login_link: Callable[[], str]
     """Of the dashboard; it works once."""
     chain_watch: health.ChainWatch
-    find_problems: Callable[[], list[Check]]
+    find_unwell: Callable[[], list[Check]]
     read_metrics: Callable[[], Awaitable[bytes]]
 
 
@@ -109,10 +109,11 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         check_health=lambda peers: doctor.check(
             home, doctor.Running(config, chain, keys.account, probes, peers, network.addresses)
         ),
-        find_problems=lambda: [item.to_row() for item in health.problems_of(probes)],
+        find_unwell=lambda: health.unwell_of(probes),
         describe_config=lambda: describe_config(config),
     )
     services = compose(ports, _tools(home), facts, views, Choices(coin_price=parse_amount(config.coin_price)))
+    probes += services.checks
     services.library.workshop.settle_default()
     services.library.removals.finish()
     metrics = Metrics(store, probes, chain_watch, now)
@@ -128,7 +129,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         token,
         views.dashboard,
         chain_watch,
-        lambda: health.problems_of(probes),
+        views.find_unwell,
         lambda: metrics.read(network.peers),
     )
 

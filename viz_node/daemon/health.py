@@ -80,9 +80,9 @@ def run_checks(probes: Sequence[Probe]) -> list[Check]:
     return [_run(probe) for probe in probes]
 
 
-def problems_of(probes: Sequence[Probe]) -> list[Check]:
-    """Those that fail now."""
-    return [check for check in run_checks(probes) if check.state is Health.FAIL]
+def unwell_of(probes: Sequence[Probe]) -> list[Check]:
+    """Those that are not well now."""
+    return [check for check in run_checks(probes) if check.state is not Health.OK]
 
 
 def _run(probe: Probe) -> Check:

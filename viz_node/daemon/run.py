@@ -23,7 +23,7 @@ from viz_node.daemon.metrics import CONTENT_TYPE
 from viz_node.daemon.processes import raise_descriptor_limit
 from viz_node.daemon.secrets import shield_process, unlock
 from viz_node.daemon.signers import with_account
-from viz_node.domain.health import Check
+from viz_node.domain.health import Check, Health
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.files import write_whole
@@ -126,15 +126,15 @@ async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> str:
     """Serve the local API until the stack ends; its address."""
     hosts = set[str]()
     scrape = Scrape(node.read_metrics, CONTENT_TYPE)
-    app = make_app(node.services.operations, node.sessions, hosts, lambda: _names_of(node.find_problems()), scrape)
+    app = make_app(node.services.operations, node.sessions, hosts, lambda: _problems(node.find_unwell()), scrape)
     port = await stack.enter_async_context(serve(app, config.api_port))
     hosts |= {f"127.0.0.1:{port}", f"localhost:{port}"}
     return f"http://127.0.0.1:{port}"
 
 
-def _names_of(problems: Sequence[Check]) -> list[str]:
+def _problems(unwell: Sequence[Check]) -> list[str]:
     """What keeps this node from doing its work now, for those who may know no more."""
-    return [check.name for check in problems]
+    return [check.name for check in unwell if check.state is Health.FAIL]
 
 
 def _stop_signals() -> asyncio.Event:

@@ -1,5 +1,6 @@
 """One finding about a node's health, as `doctor`, `status` and `/readyz` show it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -40,3 +41,12 @@ def warned(name: str, detail: str, fix: str) -> Check:
 def failed(name: str, detail: str, fix: str) -> Check:
     """It keeps the node from doing what it is for."""
     return Check(name, Health.FAIL, detail, fix)
+
+
+def sentences(checks: Iterable[Check]) -> dict[str, list[str]]:
+    """What is not well, in words: `problems` that fail, and `warnings`."""
+    told: dict[str, list[str]] = {"problems": [], "warnings": []}
+    for check in checks:
+        if check.state is not Health.OK:
+            told["problems" if check.state is Health.FAIL else "warnings"].append(f"{check.name}: {check.detail}")
+    return told

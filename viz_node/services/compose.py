@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from viz_node.domain.health import Check
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.ports import keys as keys_ports
 from viz_node.ports import market as market_ports
@@ -207,6 +208,11 @@ class Services:
     def watchers(self) -> list[Watcher]:
         """What takes open matters one step on."""
         return [watch for part in self.parts for watch in part.watchers]
+
+    @property
+    def checks(self) -> list[Callable[[], Check]]:
+        """What the stages know of how they do."""
+        return [check for part in self.parts for check in part.checks]
 
 
 def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices: Choices | None = None) -> Services:

@@ -1,7 +1,8 @@
 """What one stage of a node brings to it: a `Part`. A new command touches one Part, its command and its page.
 
 Operations are what people ask for, by the local API's names; handlers carry out jobs, those of one lane one after
-another; answers go to peers, by method; watchers take what is open one step on, again and again.
+another; answers go to peers, by method; watchers take what is open one step on, again and again; checks tell at once
+what the watchers found to be not well.
 """
 
 import inspect
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from viz_node.domain.health import Check
 from viz_node.domain.job import Job
 from viz_node.ports.node import AnswerPeer
 
@@ -40,6 +42,7 @@ class Part:
     handlers: Mapping[str, tuple[Lane, Handler]] = field(default_factory=dict)
     answers: Mapping[str, AnswerPeer] = field(default_factory=dict)
     watchers: tuple[Watcher, ...] = ()
+    checks: tuple[Callable[[], Check], ...] = ()
 
 
 def operations_of(*desks: object) -> dict[str, Operation]:

@@ -18,7 +18,7 @@ from viz_node.errors import UsageError
 from viz_node.files import read_toml
 
 LICENSE_COLUMNS = ("adapter", "offer", "kind", "state", "expires", "days_left", "paid", "in_escrow", "order",
-                   "order_state", "order_until", "adapter_id")  # fmt: skip
+                   "order_state", "order_until", "note", "adapter_id")  # fmt: skip
 
 SHOWN_FACTS = ("name", "adapter_id", "base_model", "license", "expires", "is_open", "account", "peer_id", "evaluation")
 DELIVERIES = {

@@ -9,9 +9,10 @@ from viz_node.domain.offer import Grant, Sold
 from viz_node.domain.order import Order, OrderState
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.ports.market import LicenseBook
+from viz_node.services.market.deliver_orders import least_seconds_left
 from viz_node.services.market.listings import Catalogue
 
-_ENDED = {"refunded", "disputed"}
+_ENDED = {OrderState.REFUNDED, OrderState.DISPUTED}
 Place = tuple[int, Account]
 
 
@@ -45,6 +46,7 @@ class LicenseList:
         places = list(dict.fromkeys([*grant_at, *order_at]))
         sold = self._market.sold_by(sorted({offer_id for offer_id, _ in places}))
         names, now = self._catalogue.names(), self._market.block_time()
+        safely = now + least_seconds_left(self._market.facts().delivery_window_seconds) if order_at else now
         rows = []
         for place in places:
             what = sold[place[0]]
@@ -53,7 +55,7 @@ class LicenseList:
                 "adapter_id": what.adapter_id,
             }
             row |= {"offer": place[0], "holder": place[1]}
-            rows.append(row | _license(grant_at.get(place), what, now) | _order(order_at.get(place)))
+            rows.append(row | _license(grant_at.get(place), what, now) | _order(order_at.get(place), safely))
         for row in rows:
             row["state"] = _state(row)
         return rows
@@ -69,21 +71,31 @@ def _license(grant: Grant | None, what: Sold, now: int) -> dict[str, Any]:
     return row | {"expires": expires, "days_left": days} | paid
 
 
-def _order(order: Order | None) -> dict[str, Any]:
-    """The newest order; `order_until` is when `in_escrow` comes back, or from when the seller may take it."""
+def _order(order: Order | None, safely: int) -> dict[str, Any]:
+    """The newest order; `order_until` is when `in_escrow` comes back, or from when the seller may take it.
+
+    No key is delivered for a deadline before `safely`; `note` tells what that means, and what became of the money.
+    """
     if order is None:
-        return {"order": None, "order_state": None, "order_until": None, "in_escrow": None}
+        return {"order": None, "order_state": None, "order_until": None, "in_escrow": None, "note": None}
     until = order.terms.deadline if order.state is OrderState.ORDERED else order.disputable_until
     moment = None if until is None else format_time(until)
     held = None if until is None else format_amount(order.terms.price)
-    return {"order": order.number, "order_state": str(order.state), "order_until": moment, "in_escrow": held}
+    note = {
+        OrderState.REFUNDED: "the key was not delivered in time; the money went back to the buyer",
+        OrderState.DISPUTED: "the delivered key was wrong; the money went back to the buyer",
+    }.get(order.state)
+    if order.state is OrderState.ORDERED and order.terms.deadline <= safely:
+        note = f"the key was not delivered in time; the money goes back to the buyer at {moment}, nothing is to be done"
+    row = {"order": order.number, "order_state": str(order.state), "order_until": moment}
+    return row | {"in_escrow": held, "note": note}
 
 
 def _state(row: dict[str, Any]) -> str:
     if row["is_valid"]:
         return "held"
-    if row["order_state"] == "ordered":
-        return "on order"
+    if row["order_state"] == OrderState.ORDERED:
+        return "not delivered" if row["note"] else "on order"
     if row["expires"] is not None:
         return "expired"
     return "paid back" if row["order_state"] in _ENDED else "none"

@@ -62,6 +62,7 @@ class Market:
             on_lane(Lane.MARKET, handlers) | on_lane(Lane.TRANSFER, {"fetch": self.fetcher.fetch}),
             {MANIFEST_METHOD: self.storefront.on_manifest, KEY_METHOD: self.key_desk.on_key},
             (self.key_orders.watch, self.deliveries.watch),
+            (self.deliveries.check,),
         )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from viz_node.domain.health import Check, sentences
 from viz_node.domain.ids import format_amount
 from viz_node.errors import UnreachableError
 from viz_node.ports.keys import Keys
@@ -34,7 +35,7 @@ class Views:
     """A login link."""
     check_health: Callable[[Rows], Rows]
     """Every check of the doctor; takes the peers' rows, and blocks."""
-    find_problems: Callable[[], Rows]
+    find_unwell: Callable[[], list[Check]]
     describe_config: Callable[[], Rows]
 
 
@@ -73,7 +74,7 @@ class NodeOperations:
         return identity | {
             "version": facts.version, "dashboard": self._views.dashboard(), "chain": chain, "balances": money,
             "counts": counts, "started": facts.started, "home": facts.home,
-            "problems": [f"{row['check']}: {row['detail']}" for row in self._views.find_problems()],
+            **sentences(self._views.find_unwell()),
         }  # fmt: skip
 
     async def id(self) -> Answer:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tests.fakes.chain import WINDOW_SECONDS
 from tests.fakes.world import Member, World
+from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT
 from viz_node.services.market.list_licenses import LicenseList
 
 DAY = 86_400
@@ -66,11 +67,19 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
 
 
 async def test_list__order_that_was_not_delivered__is_paid_back(tmp_path: Path) -> None:
-    world, _, peer = await market(tmp_path)
+    world, holder, peer = await market(tmp_path)
     await buy(peer, "fair")
-    world.chain.time += WINDOW_SECONDS + 1
+    assert [row["note"] for row in await licenses(holder).sold()] == [None]
+    world.chain.time += WINDOW_SECONDS - LEAST_SECONDS_LEFT
+    (row,) = await licenses(holder).sold()
+    assert told([row]) == [("fair", "perpetual", "not delivered", None, "0.00", "ordered")]
+    assert row["note"].endswith(f"the money goes back to the buyer at {row['order_until']}, nothing is to be done")
+    assert await licenses(peer).held() == [row]
+    world.chain.time += LEAST_SECONDS_LEFT + 1
     await peer.orders.watch()
-    assert told(await licenses(peer).held()) == [("fair", "perpetual", "paid back", None, "0.00", "refunded")]
+    (row,) = await licenses(peer).held()
+    assert told([row]) == [("fair", "perpetual", "paid back", None, "0.00", "refunded")]
+    assert "the money went back to the buyer" in row["note"]
 
 
 async def test_list__adapter_that_nobody_announces_any_more__has_its_id(tmp_path: Path) -> None:

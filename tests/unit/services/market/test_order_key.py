@@ -11,8 +11,10 @@ from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.domain.health import Health
 from viz_node.domain.job import JobState
 from viz_node.domain.order import OrderState
+from viz_node.errors import InsufficientFundsError
 from viz_node.identity import delivery
 from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT, least_seconds_left
 
@@ -180,9 +182,64 @@ async def test_deliver__almost_too_late__is_left_to_the_refund(
         await holder.deliveries.watch()
     assert states(world) == [OrderState.ORDERED]
     assert len([row for row in caplog.records if "goes back to its buyer" in row.message]) == 1
+    assert holder.deliveries.check().state is Health.WARN
     world.chain.time -= 1
     await holder.deliveries.watch()
     assert states(world) == [OrderState.DELIVERED]
+    await holder.deliveries.watch()
+    assert holder.deliveries.check().state is Health.OK
+
+
+async def test_deliver__missed__the_seller_is_told_why_and_what_happens_for_a_week(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await holder.deliveries.watch()
+    assert holder.deliveries.check().state is Health.OK
+    await peer.live(license_of(adapter_id))
+    holder.confirm_after(2)
+    await holder.deliveries.watch()
+    assert holder.deliveries.check().state is Health.OK
+    world.chain.time = world.chain.state.orders[0].terms.deadline - LEAST_SECONDS_LEFT
+    await holder.deliveries.watch()
+    found = holder.deliveries.check()
+    assert found.state is Health.WARN
+    assert "1 paid order was not delivered in time" in found.detail
+    assert "order 1 for elsin: the block of its payment was not shown as safe in time" in found.detail
+    assert "nothing is to be done" in found.fix and "2027-" in found.fix
+    world.chain.time += LEAST_SECONDS_LEFT + 1
+    await peer.orders.watch()
+    assert states(world) == [OrderState.REFUNDED]
+    await holder.deliveries.watch()
+    assert holder.deliveries.check() == found
+    world.chain.time += 7 * 86_400
+    await holder.deliveries.watch()
+    assert holder.deliveries.check().state is Health.OK
+
+
+async def test_deliver__node_was_away_until_the_refund__is_told_after_its_start(tmp_path: Path) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+    world.chain.time += WINDOW_SECONDS + 1
+    await peer.orders.watch()
+    holder.start()
+    await holder.deliveries.watch()
+    found = holder.deliveries.check()
+    assert (found.state, "did not run in time" in found.detail) == (Health.WARN, True)
+
+
+async def test_deliver__no_money_for_gas__is_the_cause_that_is_told(tmp_path: Path, monkeypatch) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path)
+    await peer.live(license_of(adapter_id))
+
+    async def refuse(*_: object) -> None:
+        raise InsufficientFundsError("the account has 0 coins")
+
+    with monkeypatch.context() as poor:
+        poor.setattr(holder.treasury, "submit", refuse)
+        with pytest.raises(InsufficientFundsError):
+            await holder.deliveries.watch()
+    world.chain.time = world.chain.state.orders[0].terms.deadline - 1
+    await holder.deliveries.watch()
+    assert holder.deliveries.check().detail.endswith("order 1 for elsin: the account has 0 coins")
 
 
 async def test_deliver__an_earlier_delivery_is_in_no_block_yet__does_not_wait_for_it(tmp_path: Path) -> None:
