@@ -52,6 +52,7 @@ class Start:
     def fails(self, status: int, cause: str, *options: str) -> str:
         """Start, and check exit status and cause; the whole of stderr is one line with the cause, one with the hint."""
         # A node that starts after all would run for ever.
+        before = sorted(self.home.iterdir())
         stop = threading.Timer(30, os.kill, (os.getpid(), signal.SIGTERM))
         stop.start()
         try:
@@ -63,6 +64,8 @@ class Start:
         assert first.startswith("error: ") and cause in first, printed.err
         assert rest.startswith("next: ") and rest.count("\n") == 1, printed.err
         assert printed.out == ""
+        if self.home / "keys" not in before:
+            assert sorted(self.home.iterdir()) == before
         assert not (self.home / "api.json").exists()
         return rest
 
@@ -74,6 +77,19 @@ def start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Start:
 
 def test_start__no_chain_configured__usage_error(start: Start) -> None:
     assert "--dev" in start.fails(2, "no chain is configured")
+
+
+def test_start__fails_on_a_home_that_is_not_there__nothing_is_made(tmp_path: Path) -> None:
+    assert run(["--home", str(tmp_path / "a" / "b"), "start"]) == 2
+    assert run(["--home", str(tmp_path / "a" / "b"), "start", "--listen", "nonsense"]) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_start__fails_on_a_home_with_keys__they_stay(start: Start) -> None:
+    (start.home / "keys").mkdir(mode=0o700)
+    account = unlock(start.home).account
+    start.fails(2, "no chain is configured")
+    assert unlock(start.home).account == account
 
 
 def test_start__chain_down__says_where(start: Start, chain: tuple[str, Deployment]) -> None:
@@ -192,7 +208,8 @@ def test_start__wrong_passphrase__refused_and_keystore_untouched(
     right.write_text("the right one\n")
     wrong.write_text("another one\n")
     monkeypatch.setenv("VIZ_NODE_PASSPHRASE_FILE", str(right))
-    start.fails(5, "does not answer")
+    (start.home / "keys").mkdir(mode=0o700)
+    unlock(start.home)
     kept = (start.home / "keys" / "keystore.json").read_bytes()
     monkeypatch.setenv("VIZ_NODE_PASSPHRASE_FILE", str(wrong))
     start.fails(4, "the passphrase is wrong")

@@ -26,6 +26,7 @@ from viz_node.chain.node.endpoints import verify_endpoint
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_int
 from viz_node.cli.main import run
 from viz_node.daemon.market_care import Deployer
+from viz_node.daemon.secrets import unlock
 from viz_node.domain.deployment import Deployment, parse_deployment
 from viz_node.domain.ids import Account
 from viz_node.domain.purchase import Purchase
@@ -115,6 +116,22 @@ def test_deploy_and_check__another_chain__file_that_nodes_and_auditors_take(
     verify_endpoint(chain, parse_deployment(out.read_bytes()))
     assert command(home, "deploy", *asked, "--yes") == 4
     assert "exists already" in capsys.readouterr().err
+
+
+def test_deploy__dry_run_in_a_new_home__says_that_keys_would_be_made_and_writes_nothing(
+    chain: JsonRpc, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home, out = tmp_path / "home", tmp_path / "deployment.json"
+    asked = ["--rpc-url", chain.url, "--token", token(chain, "UsdcLike"), "--out", str(out), "--json", "--dry-run"]
+    assert command(home, "deploy", *asked) == 0
+    assert "from an account whose keys are made then" in json.loads(capsys.readouterr().out)[0]["consequence"]
+    assert list(tmp_path.iterdir()) == []
+    (home / "keys").mkdir(parents=True)
+    account = unlock(home).account
+    held = sorted(home.rglob("*"))
+    assert command(home, "deploy", *asked) == 0
+    assert f"from {account};" in json.loads(capsys.readouterr().out)[0]["consequence"]
+    assert sorted(home.rglob("*")) == held
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,15 @@ from viz_node.daemon.secrets import KEYSTORE, MACHINE_MADE, has_passphrase
 from viz_node.domain.health import Check, failed, warned, well
 from viz_node.domain.ids import Account
 from viz_node.domain.job import JobState
-from viz_node.errors import INSTALL_THE_REST, VizNodeError
+from viz_node.errors import (
+    INSTALL_THE_REST,
+    InsufficientFundsError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+    VizNodeError,
+    class_named,
+)
 from viz_node.identity.keystore import read_names
 from viz_node.models.bases import list_bases
 from viz_node.storage.home import flags_of_last_start, peek_pid
@@ -36,6 +44,8 @@ _CLOCK_SLACK_SECONDS = 120
 # Nobody but the owner may read these.
 _PRIVATE = (".", "keys", "works", "keys/keystore.json", "keys/passphrase", "node.db", "api.json")
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
+# What a job ends with when what was asked for cannot be: the person knows, and nothing is to be mended.
+_ANSWERS = (UsageError, RefusedError, NotFoundError, InsufficientFundsError)
 
 
 @dataclass(frozen=True)
@@ -186,14 +196,23 @@ def _base_models(home: Path, state: Glance | None) -> Check:
 
 
 def _jobs(state: Glance | None) -> list[Check]:
+    """Failures that wait for somebody: not those that are old, were done again since, or told a person no."""
     jobs = state.jobs_in(JobState.FAILED) if state else []
-    recent = [job for job in jobs if int(job["updated"] or 0) > now() - _RECENT_SECONDS]
+    recent = [job for job in jobs if state and _needs_attention(state, state.jobs.index(job))]
     if not recent:
-        return [well("jobs", f"none failed in the last week, {len(jobs)} before" if jobs else "none failed")]
+        return [well("jobs", "none needs attention" if jobs else "none failed")]
     latest = recent[0]
     cause = str(latest["error"]).partition("\n")[0][:200]
-    detail = f"{len(recent)} failed in the last week, the latest: {latest['kind']}, {cause}"
+    detail = f"{len(recent)} failed in the last week and not done since, the latest: {latest['kind']}, {cause}"
     return [warned("jobs", detail, f"mend the cause, then: viz-node jobs resume {latest['job_id']}")]
+
+
+def _needs_attention(state: Glance, number: int) -> bool:
+    job, newer = state.jobs[number], state.jobs[:number]
+    if int(job["updated"] or 0) <= now() - _RECENT_SECONDS or issubclass(class_named(job["fault"]) or object, _ANSWERS):
+        return False
+    same = [other for other in newer if (other["kind"], other["subject"]) == (job["kind"], job["subject"])]
+    return not any(other["state"] in (*_OPEN, JobState.DONE) for other in same)
 
 
 def _clock(home: Path) -> Check:

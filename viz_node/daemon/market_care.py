@@ -5,8 +5,9 @@ that is killed at any moment is completed by the same command, and never paid fo
 """
 
 import json
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from viz_node.domain.health import Check, Health
 from viz_node.domain.ids import Account
 from viz_node.errors import RefusedError, StorageError, VerificationError, already_there
 from viz_node.files import write_whole
+from viz_node.identity.keystore import new_keys
 from viz_node.storage.home import open_home, private_directory
 
 WAIT_SECONDS = 300.0
@@ -44,6 +46,8 @@ class Deployer:
     rpc: JsonRpc
     signer: Signer
     out: Path
+    has_keys: bool = True
+    """False for a plan in a home without keys, whose account the deployment will draw."""
 
     @property
     def pending(self) -> Path:
@@ -94,20 +98,23 @@ class Deployer:
 
 
 @contextmanager
-def open_deployer(home: Path, rpc_url: str, out: Path) -> Iterator[Deployer]:
-    """The home's account, made if there is none yet, while no node uses it.
+def open_deployer(home: Path, rpc_url: str, out: Path, is_dry: bool = False) -> Iterator[Deployer]:
+    """The home's account, made if there is none yet, while no node uses it; `is_dry`: only to plan, nothing is written.
 
     Raises: LockedError (a node runs there), RefusedError (`out` exists), and as `unlock` and `with_account`.
     """
     if out.exists():
         raise already_there(out, f"name another --out, or check it: viz-node market check {out} --rpc-url URL")
-    with open_home(home):
+    has_keys = os.path.lexists(home / KEYSTORE)
+    with nullcontext() if is_dry else open_home(home):
         config = load_config(home)
-        private_directory(home, KEYSTORE.parent.name)
-        signer = make_signer(config, with_account(config, unlock(home)))
+        if not is_dry:
+            private_directory(home, KEYSTORE.parent.name)
+        keys = unlock(home) if has_keys or not is_dry else new_keys()
+        signer = make_signer(config, with_account(config, keys))
         rpc = JsonRpc(rpc_url)
         try:
-            yield Deployer(rpc, signer, out)
+            yield Deployer(rpc, signer, out, has_keys or not is_dry or bool(config.signer_url))
         finally:
             rpc.close()
 

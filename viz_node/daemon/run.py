@@ -5,8 +5,8 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,14 +21,22 @@ from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
 from viz_node.daemon.metrics import CONTENT_TYPE
 from viz_node.daemon.processes import raise_descriptor_limit
-from viz_node.daemon.secrets import shield_process, unlock
+from viz_node.daemon.secrets import KEYSTORE, shield_process, unlock
 from viz_node.daemon.signers import with_account
 from viz_node.domain.health import Check, Health
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.files import write_whole
 from viz_node.services.jobs.runner import describe_job
-from viz_node.storage.home import open_home, private_directory, remember_start
+from viz_node.storage.home import (
+    LAST_START,
+    LOCK_NAME,
+    missing_parts,
+    open_home,
+    private_directory,
+    remember_start,
+    take_away,
+)
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +70,10 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
     Raises: VizNodeError (what keeps it from starting).
     """
     home = home.expanduser().resolve()
-    with open_home(home):
+    with _nothing_left_of_a_failed_start(home):
+        config = load_config(home, **flags)
         for name in DIRECTORIES:
             private_directory(home, name)
-        config = load_config(home, **flags)
         write_log(home, config.log_level)
         raise_descriptor_limit()
         try:
@@ -73,6 +81,24 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
         except BaseExceptionGroup as group:
             cause = _first_cause(group)
             raise disk_full(cause) or cause from group
+
+
+@contextmanager
+def _nothing_left_of_a_failed_start(home: Path) -> Iterator[None]:
+    """The home, locked; a start that fails before its node was ready takes away what it made, if there were no keys.
+
+    Nobody has seen the keys that it drew.
+    """
+    missing = missing_parts(home)
+    with open_home(home):
+        present = frozenset(path.name for path in home.iterdir()) - {LOCK_NAME}
+        is_new = not os.path.lexists(home / KEYSTORE) and LAST_START not in present
+        try:
+            yield
+        except BaseException:
+            if is_new and not (home / LAST_START).exists():
+                take_away(home, present, missing)
+            raise
 
 
 def _first_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
@@ -93,7 +119,6 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
         config = keep_api_port(keep_port(await asyncio.to_thread(join_neighbour, config)))
         node = build(config, keys, chain, [keeper.check] if config.dev else [])
         bind_home(config.home, node.store, chain.deployment)
-        remember_start(config.home, config.dev, config.join)
         async with AsyncExitStack() as stack:
             await node.network.runner.start()
             stack.push_async_callback(node.network.runner.stop)
@@ -108,6 +133,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             background.append(group.create_task(_watch_chain(node)))
             _write_api_file(api_file, url, node.token)
             write_addresses(config.home, node.network.runner.local_addresses)
+            remember_start(config.home, config.dev, config.join)
             screen.ready(_facts(config, node))
             if config.dev and config.join is None:
                 background.append(group.create_task(_first_start(node, screen, with_sample)))

@@ -3,7 +3,10 @@
 import fcntl
 import json
 import os
+import shutil
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from shlex import quote
 from types import TracebackType
@@ -86,6 +89,28 @@ def flags_of_last_start(home: Path) -> str:
         return (" --dev" if told["dev"] else "") + (f" --join {quote(str(told['join']))}" if told["join"] else "")
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def missing_parts(home: Path) -> list[Path]:
+    """The folders down to the home that are not there, the innermost first."""
+    return [path for path in (home, *home.parents) if not os.path.lexists(path)]
+
+
+def take_away(home: Path, present: frozenset[str], missing: Sequence[Path]) -> None:
+    """Remove from the home what was not `present` before, and the folders that were `missing`, if nothing is in them.
+
+    Never raises: what cannot be removed stays.
+    """
+    for path in home.iterdir():
+        if path.name not in present:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    path.unlink()
+    for folder in missing:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def private_directory(home: Path, name: str) -> Path:

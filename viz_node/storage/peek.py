@@ -21,7 +21,7 @@ class Glance:
 
     schema: int
     jobs: tuple[dict[str, Any], ...]
-    """Kind, state, error and time of change, the newest first."""
+    """Kind, state, error, its class (`fault`), what it was about (`subject`) and time of change, the newest first."""
     private_words: frozenset[str]
     """Titles and authors of works, and names of adapters."""
 
@@ -44,7 +44,10 @@ def glance(path: Path) -> Glance | None:
                     f"{path} has schema {schema}, this program knows {NEWEST_SCHEMA}",
                     "install the newer version again, or restore a backup",
                 )
-            jobs = [json.loads(row[0]) for row in database.execute("SELECT body FROM jobs ORDER BY created DESC")]
+            jobs = [
+                json.loads(row[0])
+                for row in database.execute("SELECT body FROM jobs ORDER BY created DESC, rowid DESC")
+            ]
             works = [json.loads(row[0]) for row in database.execute("SELECT body FROM works")]
             adapters = [json.loads(row[0]) for row in database.execute("SELECT body FROM adapters")]
     except (sqlite3.Error, ValueError) as error:
@@ -55,4 +58,7 @@ def glance(path: Path) -> Glance | None:
 
 
 def _facts(job: dict[str, Any]) -> dict[str, Any]:
-    return {key: job.get(key, "") for key in ("job_id", "kind", "state", "error", "updated")}
+    facts = {key: job.get(key, "") for key in ("job_id", "kind", "state", "error", "updated")}
+    order = job.get("order") or {}
+    subject = next((order[key] for key in ("name", "adapter", "pool", "channel") if key in order), order)
+    return facts | {"fault": str((job.get("result") or {}).get("error", "")), "subject": subject}

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,11 +39,11 @@ def home(tmp_path: Path) -> Path:
     return path
 
 
-def add_job(home: Path, kind: str, state: JobState, error: str = "") -> None:
-    store = Store(home / "node.db")
-    store.jobs.add_job(
-        Job(f"{kind}-{state}", kind, state, {"name": TITLE}, int(time.time()), int(time.time()), error=error)
-    )
+def add_job(home: Path, kind: str, state: JobState, error: str = "", age: int = 0, name: str = TITLE) -> None:
+    store, moment = Store(home / "node.db"), int(time.time()) - age
+    result = {"error": error.partition(":")[0]} if error else {}
+    job = Job(f"{kind}-{state}", kind, state, {"name": name}, moment, moment, error=error, result=result)
+    store.jobs.add_job(job)
     store.close()
 
 
@@ -85,6 +86,44 @@ def test_check__failed_job__named_with_its_cause_and_the_way_on(home: Path) -> N
     assert row["state"] == "warn"
     assert "train, TrainingError: it ended" in row["detail"]
     assert "jobs resume train-failed" in row["fix"]
+
+
+@pytest.mark.parametrize(
+    "error", ["PriceAboveLimitError: too dear", "UsageError: no", "NotFoundError: no", "InsufficientFundsError: poor"]
+)
+def test_check__job_that_told_a_person_no__needs_no_attention(home: Path, error: str) -> None:
+    add_job(home, "license", JobState.FAILED, error)
+    row = found(home)["jobs"]
+    assert (row["state"], row["detail"]) == ("ok", "none needs attention")
+
+
+def test_check__failed_job_done_again_since__is_forgotten_and_another_is_not(home: Path) -> None:
+    add_job(home, "train", JobState.FAILED, "TrainingError: it ended", age=60)
+    add_job(home, "fetch", JobState.FAILED, "PeerUnreachableError: away", age=50, name="elsin")
+    add_job(home, "train", JobState.DONE)
+    add_job(home, "fetch", JobState.DONE, name="another")
+    row = found(home)["jobs"]
+    assert row["detail"].startswith("1 failed in the last week and not done since, the latest: fetch")
+    assert "jobs resume fetch-failed" in row["fix"]
+
+
+def test_check__failed_job_that_was_done_before__still_needs_attention(home: Path) -> None:
+    add_job(home, "train", JobState.DONE, age=60)
+    add_job(home, "train", JobState.FAILED, "TrainingError: it ended")
+    assert found(home)["jobs"]["state"] == "warn"
+
+
+def test_check__failed_job_of_last_month__is_forgotten(home: Path) -> None:
+    add_job(home, "train", JobState.FAILED, "TrainingError: it ended", age=30 * 86_400)
+    assert found(home)["jobs"]["state"] == "ok"
+
+
+def test_check__job_that_the_chain_has_undone__needs_attention(home: Path) -> None:
+    store = Store(home / "node.db")
+    undone = Job("1", "license", JobState.FAILED, {"adapter": "elsin"}, int(time.time()), int(time.time()))
+    store.add_job(replace(undone, error="a reorganisation of the chain has undone it", result={"paid": "5.00"}))
+    store.close()
+    assert found(home)["jobs"]["state"] == "warn"
 
 
 @pytest.mark.parametrize("name", [".", "keys", "keys/keystore.json", "keys/passphrase", "node.db"])

@@ -67,7 +67,7 @@ def deploy_command(terminal: Terminal, /, rpc_url: str, out: Path, yes: bool, dr
     setup = _setup(**asked)
     from viz_node.daemon.market_care import open_deployer
 
-    with open_deployer(terminal.home, rpc_url, out) as deployer:
+    with open_deployer(terminal.home, rpc_url, out, dry_run) as deployer:
         if not may_spend(terminal, lambda: _plan(deployer, setup), yes, dry_run):
             return
         deployment = deployer.run(setup)
@@ -123,7 +123,8 @@ def _plan(deployer: Any, setup: Any) -> list[dict[str, Any]]:
         said.append(("steward", "nobody can stop sales, and no steward can be named later"))
     windows = [f"{name} {getattr(setup, f'{name}_seconds') // 60} minutes" for name in _WINDOWS]
     said.append(("windows", ", ".join(windows)))
-    first = f"from {deployer.signer.account}; what follows is fixed for good"
+    account = deployer.signer.account if deployer.has_keys else "an account whose keys are made then; it needs gas"
+    first = f"from {account}; what follows is fixed for good"
     rows = [(f"market on chain {planned.chain_id}", first), *said]
     gas = format_coin(planned.gas_wei)
     return [

@@ -11,8 +11,8 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
-from typing import Protocol
 from dataclasses import dataclass
+from typing import Protocol
 
 from viz_node.domain.health import Check, warned, well
 from viz_node.domain.ids import format_time
@@ -125,7 +125,7 @@ class Deliveries:
 
     async def _look_back(self) -> None:
         """Find what was missed and went back while the node was away."""
-        for record in published(self._store):
+        for record in published(self._store.adapters, self._store.outbox):
             offers = await self._escrowed(record)
             ended = await asyncio.to_thread(self._market.orders_ever_for, offers) if offers else []
             for order in ended:
