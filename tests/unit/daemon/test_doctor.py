@@ -121,7 +121,7 @@ def test_check__failed_job_of_last_month__is_forgotten(home: Path) -> None:
 def test_check__job_that_the_chain_has_undone__needs_attention(home: Path) -> None:
     store = Store(home / "node.db")
     undone = Job("1", "license", JobState.FAILED, {"adapter": "elsin"}, int(time.time()), int(time.time()))
-    store.add_job(replace(undone, error="a reorganisation of the chain has undone it", result={"paid": "5.00"}))
+    store.jobs.add_job(replace(undone, error="a reorganisation of the chain has undone it", result={"paid": "5.00"}))
     store.close()
     assert found(home)["jobs"]["state"] == "warn"
 
