@@ -1,7 +1,7 @@
 """The loopback listener of the local API: few connections at once, and little time for each to say what it wants.
 
 A program that opens connections and sends nothing holds one descriptor per connection. Above the most that may be open,
-the oldest one that has shown no token and no session is ended; so whoever has one of them always gets in, and the rest
+the oldest one that has shown no token and no session is ended: a caller with one of them always gets in, and the rest
 of the process keeps its descriptors. Headers must be complete, and the next request must begin, within `IDLE_SECONDS`.
 """
 

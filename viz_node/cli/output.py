@@ -107,7 +107,7 @@ class Output:
     def error(self, name: str, message: str, hint: str) -> None:
         """Why a command failed and what to do next, on stderr.
 
-        On a terminal a long cause is indented: no part of it, whoever wrote it, can look like a line of this program.
+        On a terminal a long cause is indented: no part of it can look like a line of this program.
         """
         hint = self.advice(hint)
         if self.is_json:

@@ -1,4 +1,4 @@
-"""The only way from this program to the terminal and back: texts are made plain here, whoever they come from.
+"""The only way from this program to the terminal and back: texts from all sources are made plain here.
 
 No other module of `cli` prints, asks or draws; `tests/architecture/test_tree.py` keeps it so.
 """

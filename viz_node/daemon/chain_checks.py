@@ -23,7 +23,7 @@ _ANOTHER = "start it, or name another endpoint in rpc_urls"
 
 
 def check_chain(rpc_urls: Sequence[str], deployment: Deployment, account: Account | None) -> list[Check]:
-    """Each endpoint by itself, then what the first good one says; bounded in time."""
+    """Each endpoint alone, then what the first good one says; bounded in time."""
     found, good = [], []
     for url in rpc_urls[:_MOST_ENDPOINTS]:
         endpoint = Endpoints([url], deployment, ENDPOINT_SECONDS)

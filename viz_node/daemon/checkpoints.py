@@ -76,7 +76,7 @@ def check_target(path: Path) -> None:
 
 
 def write_checkpoint(found: Examination, path: Path, key_path: Path) -> dict[str, object]:
-    """Sign and write a checkpoint in one step, over an older one; returns what it says of itself.
+    """Sign and write a checkpoint in one step, over an older one; returns its facts.
 
     Raises: RefusedError (the audit does not hold, or `path` is something else), StorageError, UsageError.
     """

@@ -59,7 +59,7 @@ class Folding(logging.Filter):
 
 
 class _Bounded(logging.Formatter):
-    """Keeps what is logged harmless and short: a message is one line, whoever wrote what stands in it.
+    """Keeps what is logged harmless and short: a message is one line, from any source.
 
     What is too long is cut in the middle: the start says what, the end of a traceback why.
     """

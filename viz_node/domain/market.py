@@ -1,4 +1,4 @@
-"""What the market says of itself, of adapters and of accounts."""
+"""The market's facts about itself, adapters and accounts."""
 
 from dataclasses import dataclass
 

@@ -54,7 +54,7 @@ def choose_placement(hidden_size: int = 0) -> Placement:
 
 
 def load_base(directory: Path, placement: Placement | None = None) -> Any:
-    """The frozen causal model: NF4 with double quantization, guarded; placed by itself if not told where.
+    """The frozen causal model: NF4 with double quantization, guarded; placed automatically by default.
 
     Raises: TrainingError.
     """

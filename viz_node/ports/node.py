@@ -1,4 +1,4 @@
-"""What a node tells of itself, and how peers ask it."""
+"""A node's facts about itself, and how peers ask for them."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol

@@ -26,7 +26,7 @@ PROBES: Mapping[str, bytes] = {
 
 @dataclass(frozen=True)
 class TokenFacts:
-    """What a token says of itself; `has_permits` and `has_payments` mean signatures of ERC-2612 and ERC-3009."""
+    """A token's own facts; `has_permits` and `has_payments` mean signatures of ERC-2612 and ERC-3009."""
 
     account: Account
     symbol: str

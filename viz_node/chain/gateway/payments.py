@@ -59,7 +59,7 @@ class PaymentsGateway(MarketReader):
         return self._token_answer(data) is not None
 
     def payment_to_sign(self, purchase: Purchase, payer: str, valid_before: int) -> dict[str, Any]:
-        """The typed data with which `payer` pays for exactly this purchase, whoever sends it (ERC-3009).
+        """The typed data with which `payer` pays for exactly this purchase; anyone may send it (ERC-3009).
 
         Raises: VerificationError (the token does not tell its domain).
         """

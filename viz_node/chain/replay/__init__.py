@@ -1,6 +1,6 @@
 """Replay a market's ledger from its entries alone and say what does not follow from the rules; no I/O.
 
-The rules are those of the contract: an entry that it could not have written is a finding, whoever invented it.
+The rules are those of the contract: an entry that it could not have written is a finding.
 """
 
 from collections.abc import Callable, Iterable, Mapping
