@@ -4,8 +4,8 @@ Run: python benchmarks/audit.py [--entries 20000] [--new 10000] [--runs 3]. A lo
 adapters, a quarter of the offers with a moving price, whose income 5 or 100 recipients share; then sales to two
 thousand holders (70 % of the entries), uses redeemed from channels (20 %) and claims (10 %), four hundred entries to a
 block. The audit reads every log, replays the ledger, links the blocks and verifies the proofs; web3.py only reads and
-decodes the entries (`contract.events.Entry.get_logs`), verifying nothing. web3.py is installed into an environment of
-its own. The second table times the parts of an audit one by one. The third is of an audit that goes on from a
+decodes the entries (`contract.events.Entry.get_logs`), or only reads the logs (its provider's `make_request`), and
+verifies nothing. The second table times the parts of an audit one by one. The third is of an audit that goes on from a
 checkpoint, after ten thousand entries more: it reads the checkpoint, checks its signature, and audits what is new.
 """
 
@@ -16,12 +16,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import venv
 from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from report import CACHE, ROOT, Row, describe_machine, parser, publish
+from report import ROOT, Row, describe_machine, parser, publish
 
 from viz_node.audit import Evidence, audit, examine
 from viz_node.audit.ancestry import misplaced_logs, read_headers
@@ -57,10 +56,18 @@ import json, sys, time
 from web3 import Web3
 url, market, first, abi = sys.argv[1], sys.argv[2], int(sys.argv[3]), json.load(open(sys.argv[4]))["abi"]
 contract = Web3(Web3.HTTPProvider(url)).eth.contract(Web3.to_checksum_address(market), abi=abi)
-last, seen, began, cpu = contract.w3.eth.block_number, 0, time.perf_counter(), time.process_time()
-for start in range(first, last + 1, 10):
-    seen += len(contract.events.Entry.get_logs(from_block=start, to_block=min(start + 9, last)))
-print(json.dumps([seen, time.perf_counter() - began, time.process_time() - cpu]))
+last, topic, rows = contract.w3.eth.block_number, "0x" + contract.events.Entry().topic.removeprefix("0x"), []
+def decoded(start, end):
+    return contract.events.Entry.get_logs(from_block=start, to_block=end)
+def raw(start, end):
+    place = {"address": market, "topics": [topic], "fromBlock": hex(start), "toBlock": hex(end)}
+    return contract.w3.provider.make_request("eth_getLogs", [place])["result"]
+for read in (decoded, raw):
+    seen, began, cpu = 0, time.perf_counter(), time.process_time()
+    for start in range(first, last + 1, 10):
+        seen += len(read(start, min(start + 9, last)))
+    rows.append([seen, time.perf_counter() - began, time.process_time() - cpu])
+print(json.dumps(rows))
 """
 
 
@@ -99,7 +106,7 @@ def measure_full(filler: "Filler", options: Namespace) -> tuple[list[Row], list[
     row, evidence = min((measure(url, deployment) for _ in range(options.runs)), key=lambda found: found[0]["seconds"])
     rows, stages = [row], measure_stages(url, evidence)
     if not options.without_web3:
-        rows.append(measure_web3(url, deployment))
+        rows += measure_web3(url, deployment)
     return rows, stages
 
 
@@ -267,17 +274,13 @@ def measure_since(filler: Filler, folder: Path, options: Namespace) -> list[Row]
     return [min(rows, key=lambda row: row["seconds"]), whole | {"checkpoint MB": None}]
 
 
-def measure_web3(rpc_url: str, deployment: Deployment) -> Row:
-    folder = CACHE / "web3"
-    python = folder / "bin" / "python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", "web3==8.0.0"], check=True, stdout=sys.stderr)
+def measure_web3(rpc_url: str, deployment: Deployment) -> list[Row]:
+    """In a process of its own: what it loads and leaves is not ours."""
     abi = ROOT / "viz_node/chain/abi/Market.json"
-    command = [str(python), "-c", WEB3, rpc_url, deployment.market, str(deployment.block), str(abi)]
+    command = [sys.executable, "-c", WEB3, rpc_url, deployment.market, str(deployment.block), str(abi)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    seen, wall, busy = json.loads(done.stdout)
-    return _row("web3.py get_logs", seen, wall, busy)
+    names = "web3.py get_logs", "web3.py make_request, undecoded"
+    return [_row(name, *told) for name, told in zip(names, json.loads(done.stdout), strict=True)]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 Run: python benchmarks/startup.py [--runs 25] [--starts 3] [--base DIRECTORY]. The help is compared with
 `python -c "import click"`, turn by turn. The node is started with --dev --no-sample on a home that was initialised
 before, with its base model in place, so that no training runs beside the measurement; memory is read after the node
-answered a status.
+answered a status, and again after a transaction, which loads web3.py: it takes back an allowance that Anvil gave in its
+account's name.
 """
 
 import contextlib
@@ -17,9 +18,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from base_model import small_base
 from report import Row, describe_machine, parser, publish
+
+from viz_node.chain.contract.artifact import load_artifact
+from viz_node.chain.node.rpc import JsonRpc
+from viz_node.domain.deployment import parse_deployment
 
 VIZ_NODE = str(Path(sys.executable).with_name("viz-node"))
 READY_DEADLINE_SECONDS = "60"
@@ -70,6 +76,7 @@ def measure_node(base: Path, starts: int) -> list[Row]:
         ("start until ready", "ready", "s", statistics.median, 5.0),
         ("stop", "stopped", "s", statistics.median, 5.0),
         ("daemon, resident", "daemon", "MB", max, 150.0),
+        ("daemon after a transaction", "transacted", "MB", max, 170.0),
         ("with its children (Anvil)", "tree", "MB", max, None),
     )
     return [
@@ -94,8 +101,11 @@ def run_node(home: Path) -> dict[str, float]:
         subprocess.run([*command, "wait", "--timeout", READY_DEADLINE_SECONDS], check=True, stdout=subprocess.DEVNULL)
         ready = time.perf_counter() - started
         status = subprocess.run([*command, "status", "--json"], check=True, capture_output=True, text=True).stdout
-        assert json.loads(status)
         memory = {pid: resident_bytes(pid) for pid in family(node.pid)}
+        allow(home, json.loads(status))
+        revoked = subprocess.run([*command, "allowance", "revoke", "--yes", "--json"], check=True, capture_output=True)
+        assert json.loads(revoked.stdout)["result"]["tx_hash"]
+        transacted = resident_bytes(node.pid)
     finally:
         stopping = time.perf_counter()
         node.send_signal(signal.SIGTERM)
@@ -104,8 +114,19 @@ def run_node(home: Path) -> dict[str, float]:
         "ready": ready,
         "stopped": time.perf_counter() - stopping,
         "daemon": memory[node.pid] / 1e6,
+        "transacted": transacted / 1e6,
         "tree": sum(memory.values()) / 1e6,
     }
+
+
+def allow(home: Path, status: dict[str, Any]) -> None:
+    """Let the market take a token of the node's account, without the node."""
+    deployment = parse_deployment((home / "chain" / "deployment.json").read_bytes())
+    rpc, account = JsonRpc(status["chain"]["rpc_url"]), status["account"]
+    data = load_artifact("TestToken").call_data("approve", deployment.market, 1)
+    rpc.call("anvil_impersonateAccount", account)
+    rpc.call("eth_sendTransaction", {"from": account, "to": deployment.token, "data": "0x" + data.hex()})
+    rpc.close()
 
 
 def family(pid: int) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired, TypedDict
 
 from msgspec import Meta
 from web3 import Web3
-from web3.exceptions import BlockNotFound, TransactionNotFound, Web3Exception
+from web3.exceptions import TransactionNotFound, Web3Exception
 from web3.providers.base import BaseProvider, JSONBaseProvider
 
 from viz_node.chain.contract.artifact import load_artifact
@@ -54,19 +54,13 @@ class _Receipt(TypedDict):
     logs: Annotated[list[_Log], Meta(max_length=MOST_LOGS)]
 
 
-class _Block(TypedDict):
-    number: _Quantity
-
-
 # No other method is asked for by web3.py.
 _SHAPES: Mapping[str, Any] = {
-    "eth_blockNumber": _Quantity,
     "eth_call": _Data,
     "eth_chainId": _Quantity,
     "eth_estimateGas": _Quantity,
     "eth_feeHistory": _Fees,
     "eth_getBalance": _Wei,
-    "eth_getBlockByNumber": _Block | None,
     "eth_getTransactionCount": _Quantity,
     "eth_getTransactionReceipt": _Receipt | None,
     "eth_sendRawTransaction": _Word,
@@ -102,19 +96,6 @@ class Web3Chain:
         """The chain's id."""
         with _answered("its id"):
             return int(self._eth.chain_id)
-
-    def block_number(self) -> int:
-        """The latest block's."""
-        with _answered("its latest block"):
-            return int(self._eth.block_number)
-
-    def block_of_tag(self, tag: str) -> int | None:
-        """The number of the block that has the tag; None on a chain that has just begun and has no such block."""
-        with _answered(f"its {tag} block"):
-            try:
-                return int(self._eth.get_block(tag)["number"])
-            except BlockNotFound:
-                return None
 
     def balance_wei(self, account: str) -> int:
         """The account's coins now."""

@@ -11,7 +11,7 @@ from viz_node.chain.account.signing import Fees, KeySigner, Signer, fields_of
 from viz_node.chain.contract.ledger import LedgerEntry, entry_of, is_entry
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.chain.node.logs import Log
-from viz_node.chain.node.rpc import to_hex
+from viz_node.chain.node.rpc import ask, to_hex, to_int
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction
 
@@ -69,9 +69,9 @@ class TransactionSender:
         return self._count(policy if isinstance(policy, str) else max(0, heads.booked))
 
     def heads(self) -> Heads:
-        """Where the chain is."""
+        """Where the chain is; asked by nodes that transact nothing, and so without web3.py."""
         policy = self._confirmations
-        latest = chain_of(self._rpc).block_number()
+        latest = to_int(ask(self._rpc, "eth_blockNumber"))
         return Heads(latest, self._number(policy.show, latest), self._number(policy.book, latest))
 
     def sign(self, call: Call, nonce: int) -> SignedTransaction:
@@ -134,8 +134,9 @@ class TransactionSender:
             return latest - policy
         if not isinstance(policy, str):
             return min(latest, policy())
-        number = chain_of(self._rpc).block_of_tag(policy)
-        return -1 if number is None else number
+        block = ask(self._rpc, "eth_getBlockByNumber", policy, False)
+        # A chain that has just begun has no safe block.
+        return to_int(block.get("number")) if isinstance(block, dict) else -1
 
 
 def _log(told: Mapping[str, Any]) -> Log:

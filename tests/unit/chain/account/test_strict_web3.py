@@ -118,11 +118,10 @@ ODD = [None, True, 1, -1, 1.5, "", "0x", "0xzz", "0x1\n", "-0x1", "0x" + "f" * 1
 
 @pytest.mark.parametrize("odd", ODD, ids=lambda odd: repr(odd)[:20])
 def test_questions__answers_of_wrong_types__are_errors_of_the_endpoint(odd: Any) -> None:
-    methods = ("eth_blockNumber", "eth_chainId", "eth_getBalance", "eth_getTransactionCount", "eth_estimateGas")
+    methods = ("eth_chainId", "eth_getBalance", "eth_getTransactionCount", "eth_estimateGas")
     endpoint = Endpoint(**dict.fromkeys(methods, odd), eth_call="0x", eth_sendRawTransaction=odd)
     chain = chain_of(endpoint)
     for ask in (
-        chain.block_number,
         chain.chain_id,
         lambda: chain.balance_wei(ACCOUNT),
         lambda: chain.count(ACCOUNT, "pending"),
