@@ -211,3 +211,23 @@ def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: State)
         "joined/1/12": {"adapter": 12},
         "joined/1/2": {"adapter": 2, "told": True},
     }
+
+
+def test_sealed_order__secret_and_key_of_one_id__are_two_rows(store: State) -> None:
+    orders = store.sealed_orders
+    assert orders.find_order_secret(A) is orders.find_order_key(A) is None
+    orders.save_order_secret(A, "01")
+    assert (orders.find_order_secret(A), orders.find_order_key(A)) == ("01", None)
+    orders.save_order_key(A, "02")
+    orders.save_order_key(B, "03")
+    assert (orders.find_order_secret(A), orders.find_order_key(A), orders.find_order_key(B)) == ("01", "02", "03")
+
+
+def test_manifest_and_first_start__saved_again__are_replaced(store: State) -> None:
+    assert store.manifests.find_manifest(A) is store.first_starts.find_first_start("sample") is None
+    for raw, state in ((b"{}", "wanted"), ("{ü}".encode(), "over")):
+        store.manifests.save_manifest(A, raw)
+        store.first_starts.save_first_start("sample", state)
+    assert store.manifests.find_manifest(A) == "{ü}".encode()
+    assert store.first_starts.find_first_start("sample") == "over"
+    assert store.manifests.find_manifest(A[:9]) is store.settings.get_setting("sample") is None

@@ -189,6 +189,52 @@ class MemoryFederationRecords:
         return [parse_federation(body) for body in self.rows.values()]
 
 
+class MemorySealedOrders:
+    """Fits `ports.state.SealedOrders`."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, str] = {}
+        self.keys: dict[str, str] = {}
+
+    def save_order_secret(self, reference: str, sealed: str) -> None:
+        self.secrets[reference] = sealed
+
+    def find_order_secret(self, reference: str) -> str | None:
+        return self.secrets.get(reference)
+
+    def save_order_key(self, key_hash: str, sealed: str) -> None:
+        self.keys[key_hash] = sealed
+
+    def find_order_key(self, key_hash: str) -> str | None:
+        return self.keys.get(key_hash)
+
+
+class MemoryManifests:
+    """Fits `ports.state.Manifests`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, bytes] = {}
+
+    def save_manifest(self, adapter_id: str, raw: bytes) -> None:
+        self.rows[adapter_id] = raw
+
+    def find_manifest(self, adapter_id: str) -> bytes | None:
+        return self.rows.get(adapter_id)
+
+
+class MemoryFirstStarts:
+    """Fits `ports.state.FirstStarts`."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, str] = {}
+
+    def save_first_start(self, made: str, state: str) -> None:
+        self.rows[made] = state
+
+    def find_first_start(self, made: str) -> str | None:
+        return self.rows.get(made)
+
+
 class MemorySettings:
     """Fits `ports.state.Settings`."""
 
@@ -214,6 +260,9 @@ class MemoryStore:
     channels: MemoryChannels = field(default_factory=MemoryChannels)
     pool_records: MemoryPoolRecords = field(default_factory=MemoryPoolRecords)
     federations: MemoryFederationRecords = field(default_factory=MemoryFederationRecords)
+    sealed_orders: MemorySealedOrders = field(default_factory=MemorySealedOrders)
+    manifests: MemoryManifests = field(default_factory=MemoryManifests)
+    first_starts: MemoryFirstStarts = field(default_factory=MemoryFirstStarts)
     settings: MemorySettings = field(default_factory=MemorySettings)
 
 

@@ -4,6 +4,7 @@ Every call is one transaction. `find_…` with an id raises NotFoundError; jobs 
 one table takes it; one that needs several takes a Protocol made of the `With…` below.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -87,6 +88,29 @@ class FederationRecords(Protocol):
     def list_federations(self) -> list[Federation]: ...
 
 
+class SealedOrders(Protocol):
+    """Secrets of placed orders by reference, and the keys that they brought by hash; sealed, in hex."""
+
+    def save_order_secret(self, reference: str, sealed: str) -> None: ...
+    def find_order_secret(self, reference: str) -> str | None: ...
+    def save_order_key(self, key_hash: str, sealed: str) -> None: ...
+    def find_order_key(self, key_hash: str) -> str | None: ...
+
+
+class Manifests(Protocol):
+    """Signed manifests of other nodes' adapters."""
+
+    def save_manifest(self, adapter_id: str, raw: bytes) -> None: ...
+    def find_manifest(self, adapter_id: str) -> bytes | None: ...
+
+
+class FirstStarts(Protocol):
+    """How far this home's first start came, by what it makes."""
+
+    def save_first_start(self, made: str, state: str) -> None: ...
+    def find_first_start(self, made: str) -> str | None: ...
+
+
 class Settings(Protocol):
     """Single values that belong to the home."""
 
@@ -157,16 +181,40 @@ class WithSettings(Protocol):
     def settings(self) -> Settings: ...
 
 
-class State(
-    WithWorks,
-    WithJobs,
-    WithAdapters,
-    WithAnnouncements,
-    WithOutbox,
-    WithChannels,
-    WithPoolRecords,
-    WithFederations,
-    WithSettings,
-    Protocol,
-):
+class WithSealedOrders(Protocol):
+    """State with this table."""
+
+    @property
+    def sealed_orders(self) -> SealedOrders: ...
+
+
+class WithManifests(Protocol):
+    """State with this table."""
+
+    @property
+    def manifests(self) -> Manifests: ...
+
+
+class WithFirstStarts(Protocol):
+    """State with this table."""
+
+    @property
+    def first_starts(self) -> FirstStarts: ...
+
+
+@dataclass
+class State:
     """All tables; only what puts a node together takes it."""
+
+    works: Works
+    jobs: Jobs
+    adapters: Adapters
+    announcements: AnnouncementRows
+    outbox: Outbox
+    channels: Channels
+    pool_records: PoolRecords
+    federations: FederationRecords
+    settings: Settings
+    sealed_orders: SealedOrders
+    manifests: Manifests
+    first_starts: FirstStarts

@@ -313,7 +313,7 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
     ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
     store, market, account = ports.store, ports.market, ports.keys.account
     own = OwnOffers(store.adapters, market, catalogue, account)
-    secrets = OrderSecrets(store.settings, ports.sealing, ports.delivery)
+    secrets = OrderSecrets(store.sealed_orders, ports.sealing, ports.delivery)
     key_orders = KeyOrders(secrets, market, treasury, account, patience)
     choice = OfferChoice(market, catalogue, account)
     asking = Asking(ports.keys, ports.network)

@@ -36,4 +36,17 @@ UPDATE channels SET body = json_set(body, '$.asked', json('{}'), '$.kept', json(
 _VERSION_5 = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
 # One per adapter and peer; those who announce repeat it.
 _VERSION_6 = "DELETE FROM announcements"
-MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+# What was found by a prefix of its name among the settings has tables of its own.
+_VERSION_7 = """
+CREATE TABLE order_secrets (id TEXT PRIMARY KEY, sealed TEXT NOT NULL) STRICT;
+CREATE TABLE order_keys (id TEXT PRIMARY KEY, sealed TEXT NOT NULL) STRICT;
+CREATE TABLE manifests (id TEXT PRIMARY KEY, raw BLOB NOT NULL) STRICT;
+CREATE TABLE first_start (id TEXT PRIMARY KEY, state TEXT NOT NULL) STRICT;
+INSERT INTO order_secrets SELECT substr(id, 14), value FROM settings WHERE substr(id, 1, 13) = 'order-secret:';
+INSERT INTO order_keys SELECT substr(id, 11), value FROM settings WHERE substr(id, 1, 10) = 'order-key:';
+INSERT INTO manifests SELECT substr(id, 10), CAST(value AS BLOB) FROM settings WHERE substr(id, 1, 9) = 'manifest:';
+INSERT INTO first_start SELECT id, value FROM settings WHERE id = 'sample';
+DELETE FROM settings WHERE id = 'sample' OR substr(id, 1, 13) = 'order-secret:' OR substr(id, 1, 10) = 'order-key:'
+    OR substr(id, 1, 9) = 'manifest:'
+"""
+MIGRATIONS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)

@@ -2,26 +2,32 @@
 
 from pathlib import Path
 
+from viz_node.ports.state import State
 from viz_node.storage import tables
 from viz_node.storage.database import Database
 from viz_node.storage.schema import MIGRATIONS
 
 
-class Store:
+class Store(State):
     """The node's state on one connection; every call of a table is one transaction."""
 
     def __init__(self, path: Path) -> None:
         """Open or create the database file. Raises: StorageError."""
         self._db = database = Database(Path(path), MIGRATIONS)
-        self.works = tables.Works(database)
-        self.jobs = tables.Jobs(database)
-        self.adapters = tables.Adapters(database)
-        self.announcements = tables.AnnouncementRows(database)
-        self.outbox = tables.Outbox(database)
-        self.channels = tables.Channels(database)
-        self.pool_records = tables.PoolRecords(database)
-        self.federations = tables.FederationRecords(database)
-        self.settings = tables.Settings(database)
+        super().__init__(
+            works=tables.Works(database),
+            jobs=tables.Jobs(database),
+            adapters=tables.Adapters(database),
+            announcements=tables.AnnouncementRows(database),
+            outbox=tables.Outbox(database),
+            channels=tables.Channels(database),
+            pool_records=tables.PoolRecords(database),
+            federations=tables.FederationRecords(database),
+            sealed_orders=tables.SealedOrders(database),
+            manifests=tables.Manifests(database),
+            first_starts=tables.FirstStarts(database),
+            settings=tables.Settings(database),
+        )
 
     def close(self) -> None:
         """Close the file."""

@@ -52,6 +52,11 @@ class _Table:
             rows = self._db.query(sql, (len(digits), digits, key))
         return _only(rows, key, noun)
 
+    def _value(self, table: str, column: str, key: str) -> Any:
+        """The column of the row with exactly this id, or None."""
+        rows = self._db.query(f"SELECT {column} FROM {table} WHERE id = ?", (key,))
+        return rows[0][0] if rows else None
+
     def _refuse_second(self, table: str, key: str, noun: str) -> None:
         if self._db.query(f"SELECT 1 FROM {table} WHERE id = ?", (key,)):
             raise RefusedError(f"the {noun} {key[:16]} is there already")
@@ -277,13 +282,56 @@ class FederationRecords(_Table):
         return [parse_federation(row[0]) for row in self._db.query("SELECT body FROM federations ORDER BY rowid")]
 
 
+class SealedOrders(_Table):
+    """Secrets of placed orders, and the keys that they brought; sealed, in hex."""
+
+    def save_order_secret(self, reference: str, sealed: str) -> None:
+        """Insert or replace the secret of the order with this reference."""
+        self._db.execute(_upsert("order_secrets", ("id", "sealed")), (reference, sealed))
+
+    def find_order_secret(self, reference: str) -> str | None:
+        """The secret, if this node placed the order."""
+        return self._value("order_secrets", "sealed", reference)
+
+    def save_order_key(self, key_hash: str, sealed: str) -> None:
+        """Insert or replace the key with this hash."""
+        self._db.execute(_upsert("order_keys", ("id", "sealed")), (key_hash, sealed))
+
+    def find_order_key(self, key_hash: str) -> str | None:
+        """The key, if an order has brought it."""
+        return self._value("order_keys", "sealed", key_hash)
+
+
+class Manifests(_Table):
+    """Signed manifests of other nodes' adapters."""
+
+    def save_manifest(self, adapter_id: str, raw: bytes) -> None:
+        """Insert or replace the adapter's manifest."""
+        self._db.execute(_upsert("manifests", ("id", "raw")), (adapter_id, raw))
+
+    def find_manifest(self, adapter_id: str) -> bytes | None:
+        """The manifest as it came, or None."""
+        return self._value("manifests", "raw", adapter_id)
+
+
+class FirstStarts(_Table):
+    """How far this home's first start came."""
+
+    def save_first_start(self, made: str, state: str) -> None:
+        """Insert or replace the state of what a first start makes."""
+        self._db.execute(_upsert("first_start", ("id", "state")), (made, state))
+
+    def find_first_start(self, made: str) -> str | None:
+        """The state, or None before the first start."""
+        return self._value("first_start", "state", made)
+
+
 class Settings(_Table):
     """Single values that belong to the home."""
 
     def get_setting(self, name: str) -> str | None:
         """The value, or None."""
-        rows = self._db.query("SELECT value FROM settings WHERE id = ?", (name,))
-        return rows[0][0] if rows else None
+        return self._value("settings", "value", name)
 
     def set_setting(self, name: str, value: str) -> None:
         """Insert or replace the value."""

@@ -1,6 +1,8 @@
 """The store gives back what it was given, after a reopen too, and refuses what would lose data."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -211,3 +213,68 @@ def test_store__works_of_earlier_versions__listed_without_notes_whatever_their_t
     database.close()
     (work,) = Store(path).works.list_works()
     assert (work.title, work.notes) == ("gr\udcfcn", ())
+
+
+OLD_SETTINGS = {
+    f"order-secret:{A}": "0a",
+    f"order-key:{B}": "0b",
+    f"manifest:{A}": '{"name":"ü"}',
+    "sample": "wanted",
+    "market": "31337/0x1",
+    "sample-rate": "1",
+}
+KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from viz_node.storage.store import Store
+
+class Deadly(sqlite3.Connection):
+    left = None
+    def execute(self, sql, *values):
+        self.left = int(sys.argv[2]) if sql == "BEGIN IMMEDIATE" else self.left
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left = self.left and self.left - 1
+        return super().execute(sql, *values)
+
+connect = sqlite3.connect
+sqlite3.connect = lambda *values, **options: connect(*values, factory=Deadly, **options)
+Store(Path(sys.argv[1])).close()
+"""
+
+
+def make_home_of_version_6(path: Path) -> None:
+    database = Database(path, MIGRATIONS[:6])
+    for row in OLD_SETTINGS.items():
+        database.execute("INSERT INTO settings VALUES (?, ?)", row)
+    database.close()
+
+
+def check_rows_moved(path: Path) -> None:
+    store = Store(path)
+    assert (store.sealed_orders.find_order_secret(A), store.sealed_orders.find_order_key(B)) == ("0a", "0b")
+    assert store.manifests.find_manifest(A) == '{"name":"ü"}'.encode()
+    assert store.first_starts.find_first_start("sample") == "wanted"
+    left = {name: store.settings.get_setting(name) for name in OLD_SETTINGS}
+    assert {name: value for name, value in left.items() if value} == {"market": "31337/0x1", "sample-rate": "1"}
+    store.close()
+
+
+def test_store__of_version_6__has_what_stood_among_the_settings_in_tables_of_its_own(path: Path) -> None:
+    make_home_of_version_6(path)
+    check_rows_moved(path)
+    check_rows_moved(path)
+
+
+def test_store__killed_at_any_statement_of_the_migration__next_start_has_every_row(path: Path) -> None:
+    killed = 0
+    for statement in range(1, 40):
+        home = path.with_name(f"{statement}.db")
+        make_home_of_version_6(home)
+        ended = subprocess.run([sys.executable, "-c", KILLED, str(home), str(statement)], check=False)
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -9
+        killed += 1
+        check_rows_moved(home)
+    assert killed == 11  # nine statements, the version and the commit

@@ -17,7 +17,7 @@ from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, VerificationError
 from viz_node.ports.keys import BundleOpening, Keys
 from viz_node.ports.network import Requests, Transfer
-from viz_node.ports.state import WithAdapters, WithJobs, WithSettings
+from viz_node.ports.state import WithAdapters, WithJobs, WithManifests
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.choose_offer import paid_by_use
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
@@ -103,7 +103,7 @@ class AdapterKeys:
         return key
 
 
-class FetcherState(WithAdapters, WithJobs, WithSettings, Protocol):
+class FetcherState(WithAdapters, WithJobs, WithManifests, Protocol):
     """The adapters, the jobs that will name one, and the manifests of others."""
 
 
@@ -199,7 +199,7 @@ class Fetcher:
             evaluation=dict(manifest.evaluation),
             parents=manifest.parents,
             sealed_key=self._sealing.seal(key).hex(),
-            manifest=(self._store.settings.get_setting(f"manifest:{listing.adapter_id}") or "").encode(),
+            manifest=self._store.manifests.find_manifest(listing.adapter_id) or b"",
             created=self._files.now(),
         )
 

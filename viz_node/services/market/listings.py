@@ -29,7 +29,7 @@ from viz_node.errors import DeadlineError, NotFoundError, UnreachableError, Veri
 from viz_node.ports.keys import VerifyBytes
 from viz_node.ports.market import Items, Offers
 from viz_node.ports.network import Listening
-from viz_node.ports.state import WithAdapters, WithSettings
+from viz_node.ports.state import WithAdapters, WithManifests
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.announcements import Announcements
 
@@ -49,7 +49,7 @@ class Listing:
     offer: Offer
 
 
-class CatalogueState(WithAdapters, WithSettings, Protocol):
+class CatalogueState(WithAdapters, WithManifests, Protocol):
     """The own adapters, and the manifests of others."""
 
 
@@ -187,12 +187,12 @@ class Catalogue:
         A peer that announces an adapter need not have it: the manifest's own signature says whose it is.
         Raises: UnreachableError, DeadlineError, VerificationError.
         """
-        own, key = adapter_named(self._store.adapters, adapter_id), f"manifest:{adapter_id}"
+        own = adapter_named(self._store.adapters, adapter_id)
         if own is not None and own.manifest is not None:
             return self.open_envelope(adapter_id, own.manifest)
-        cached = self._store.settings.get_setting(key)
+        cached = self._store.manifests.find_manifest(adapter_id)
         if cached is not None:
-            return self.open_envelope(adapter_id, cached.encode())
+            return self.open_envelope(adapter_id, cached)
         failures: list[VizNodeError] = []
         for item in sources[:_MOST_ASKED]:
             try:
@@ -203,7 +203,7 @@ class Catalogue:
             except VizNodeError as error:
                 failures.append(error)
                 continue
-            self._store.settings.set_setting(key, raw.decode())
+            self._store.manifests.save_manifest(adapter_id, raw)
             return manifest
         away = [error for error in failures if isinstance(error, UnreachableError | DeadlineError)]
         raise (away or failures or [_not_announced(adapter_id)])[0]

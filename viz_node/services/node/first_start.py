@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
-from viz_node.ports.state import WithAdapters, WithSettings, WithWorks
+from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.part import Library, ModelOperations
@@ -21,13 +21,13 @@ from viz_node.services.market.part import Selling
 SAMPLE_NAME = "sample-harbour"
 SAMPLE_PRICE = "1.00"
 _RECIPE = {"epochs": 10, "learning_rate": 0.005}
-_SETTING = "sample"
+_SAMPLE = "sample"
 _WANTED, _OVER = "wanted", "over"
 
 Tell = Callable[[Job], None]
 
 
-class FirstStartState(WithWorks, WithAdapters, WithSettings, Protocol):
+class FirstStartState(WithWorks, WithAdapters, WithFirstStarts, Protocol):
     """What is there already, and how far the sample came."""
 
 
@@ -65,22 +65,22 @@ class FirstStart:
                 job_id = job.job_id
             job = await self._jobs.follow(job_id, tell)
             if job.state is JobState.CANCELLED:
-                self._store.settings.set_setting(_SETTING, _OVER)
+                self._store.first_starts.save_first_start(_SAMPLE, _OVER)
             if job.state is not JobState.DONE:
                 return None
-        if not with_sample or self._store.settings.get_setting(_SETTING) != _WANTED:
+        if not with_sample or self._store.first_starts.find_first_start(_SAMPLE) != _WANTED:
             return None
-        self._store.settings.set_setting(_SETTING, _OVER)
+        self._store.first_starts.save_first_start(_SAMPLE, _OVER)
         return self._describe()
 
     def _stages(self, with_sample: bool) -> Iterator[str]:
         """What is left, decided anew after every stage."""
-        if with_sample and self._store.settings.get_setting(_SETTING) is None:
+        if with_sample and self._store.first_starts.find_first_start(_SAMPLE) is None:
             is_new = not self._store.works.list_works() and not self._store.adapters.list_adapters()
-            self._store.settings.set_setting(_SETTING, _WANTED if is_new else _OVER)
+            self._store.first_starts.save_first_start(_SAMPLE, _WANTED if is_new else _OVER)
         if not self._library.workshop.bases():
             yield "base_build"
-        if not with_sample or self._store.settings.get_setting(_SETTING) != _WANTED:
+        if not with_sample or self._store.first_starts.find_first_start(_SAMPLE) != _WANTED:
             return
         if adapter_named(self._store.adapters, SAMPLE_NAME) is None:
             yield "train"

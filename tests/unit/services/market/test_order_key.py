@@ -64,7 +64,7 @@ async def test_license__escrowed_and_killed_at_every_call__is_ordered_once(tmp_p
     fuse = Fuse()
     peer.start(fuse)
     await peer.live(license_of(adapter_id))
-    assert any("set_setting" in name for name in fuse.calls)
+    assert any("save_order_secret" in name for name in fuse.calls)
     for number, deadly in enumerate(every_fuse(len(fuse.calls))):
         world, holder, peer, adapter_id = await market(tmp_path / str(number))
         peer.start(deadly)

@@ -15,7 +15,7 @@ HASH = delivery.key_hash(KEY)
 
 
 def secrets_on(store: MemoryStore) -> OrderSecrets:
-    return OrderSecrets(store.settings, Sealing(keys_of("peer")), delivery)
+    return OrderSecrets(store.sealed_orders, Sealing(keys_of("peer")), delivery)
 
 
 def delivered(point: bytes, key: bytes = KEY) -> Delivery:
@@ -38,7 +38,7 @@ def test_take_key__right_one__is_kept_sealed() -> None:
     assert (secrets.key(HASH.hex()), secrets.has_key(HASH.hex())) == (None, False)
     secrets.take_key(secrets.secret(ORDER) or b"", given, HASH)
     assert (secrets_on(store).key(HASH.hex()), secrets_on(store).has_key(HASH.hex())) == (KEY, True)
-    assert KEY.hex() not in repr(store.settings.rows)
+    assert KEY.hex() not in repr(store.sealed_orders.keys)
 
 
 def test_take_key__wrong_one__is_refused_proven_and_not_kept() -> None:
