@@ -13,7 +13,7 @@ from tests.anvil_market import ANVIL, DIGESTS, AnvilMarket, lively_market
 from viz_node.audit import audit, to_document
 from viz_node.daemon.audit import FORMAT, _digest, _root, verify_report, write_report
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.errors import StorageError, VerificationError
+from viz_node.errors import RefusedError, VerificationError
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 
@@ -31,7 +31,7 @@ def test_report__signed__is_checked_again_without_the_chain(market: AnvilMarket,
     seal = write_report(report, evidence, path, key)
     again, signer = verify_report(path)
     assert (again.ok, again.totals, signer) == (True, report.totals, seal["signer"])
-    with pytest.raises(StorageError, match="exist"):
+    with pytest.raises(RefusedError, match="exist"):
         write_report(report, evidence, path, None)
 
 
