@@ -14,7 +14,7 @@ class Answering:
 
     def call_list(self, operation: str) -> list[dict[str, Any]]:
         assert operation == "adapters_list"
-        return [{"name": "elsin", "adapter_id": None, "base": "small", "origin": "trained", "published": False}]
+        return [{"name": "elsin", "adapter_id": None, "base": "small", "origin": "trained", "state": "private"}]
 
     def call(self, operation: str, **_asked: Any) -> dict[str, Any]:
         assert operation == "generate"
@@ -32,7 +32,7 @@ def test_adapters__alone__lists_as_list_does(terminal: Terminal, capsys: pytest.
     adapters_command.main([], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
     alone = capsys.readouterr().out
     adapters_command.main(["list"], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
-    assert "elsin" in alone
+    assert "elsin" in alone and "private" in alone
     assert alone == capsys.readouterr().out
 
 
