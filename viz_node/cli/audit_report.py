@@ -6,6 +6,7 @@ from typing import Any
 
 from viz_node.cli.output import Output
 from viz_node.cli.words import cell, flattened
+from viz_node.domain.counting import counted
 
 SHORT_DIGITS = 12
 # More rows than a person reads; JSON has them all.
@@ -49,7 +50,9 @@ def print_report(output: Output, body: Mapping[str, Any], names: Mapping[str, st
             ("check", "entry", "message"),
             [[cell(row["check"]), cell(row["sequence"] or None), cell(row["message"])] for row in findings],
         )
-    verdict = "every sale, split and claim holds" if body["ok"] else f"{len(findings)} findings: it does NOT hold"
+    verdict = (
+        "every sale, split and claim holds" if body["ok"] else f"{counted(len(findings), 'finding')}: it does NOT hold"
+    )
     output.heading(f"verdict: {verdict}")
 
 

@@ -14,6 +14,7 @@ import click
 from viz_node.cli import printer
 from viz_node.cli.terminal import Command, Terminal
 from viz_node.cli.words import tokens
+from viz_node.domain.counting import counted
 from viz_node.errors import RefusedError
 
 COLUMNS = ("what", "amount", "gas", "consequence")
@@ -89,7 +90,7 @@ def _show(terminal: Terminal, plan: Plan, empty: str) -> None:
             who = f", {part['who']}" if part["who"] else ""
             terminal.output.line(f"  {tokens(part['amount'])} of {whole}, {part['share']}, to {part['account']}{who}")
         if len(parts) > MOST_PARTS:
-            terminal.output.line(f"  and the rest to {len(parts) - MOST_PARTS} others; --json lists them")
+            terminal.output.line(f"  and the rest to {counted(len(parts) - MOST_PARTS, 'other')}; --json lists them")
 
 
 def rounded_up(gas: str) -> str:

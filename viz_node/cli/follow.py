@@ -48,20 +48,21 @@ def job_error(job: dict[str, Any]) -> VizNodeError:
     (`NotFoundError: no such work`), and carry its hint on a second line.
     """
     resume = f"viz-node jobs resume {job['job_id']}"
+    again = f"mend the cause, then: {resume}"
     if job["state"] == "cancelled":
         return VizNodeError(f"job {job['job_id']} was cancelled", f"go on with it: {resume}")
     result = job.get("result") or {}
     if "error" in result and "message" in result:
         error = error_from(result)
-        error.hint = error.hint or f"then: {resume}"
+        error.hint = error.hint or again
         return error
     message, _, hint = str(job.get("error") or "it gave no reason").partition("\n")
     name, colon, rest = message.partition(": ")
     known = class_named(name) if colon else None
     if known is not None:
-        return known(rest, hint or f"then: {resume}")
+        return known(rest, hint or again)
     cls = TrainingError if job.get("kind") in TRAINING_KINDS else VizNodeError
-    return cls(message, hint or f"then: {resume}")
+    return cls(message, hint or again)
 
 
 def measures_of(progress: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 from viz_node.content.archives import Archive
 from viz_node.content.decoding import decode_html
 from viz_node.content.html_text import text_of_chapter
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import VerificationError
 
 _DC_TITLE = "{http://purl.org/dc/elements/1.1/}title"

@@ -11,7 +11,8 @@ import re
 
 from charset_normalizer import CharsetMatch, from_bytes
 
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import UsageError, VerificationError
 
 _MARKS = (

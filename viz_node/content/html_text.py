@@ -7,7 +7,8 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import VerificationError
 
 # Every other element is a block: what a browser starts on a line of its own must not join two words.

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from xml.etree.ElementTree import Element
 
 from viz_node.content.archives import Archive
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import VerificationError
 
 _WORD = (

@@ -8,7 +8,8 @@ from typing import Any
 
 import pypdf
 
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import VerificationError
 
 MAX_PAGES = 2000
@@ -60,9 +61,11 @@ def _judge(reading: Reading, unknown: Counter[bool], scanned: int, pages: int) -
     if unknown[True]:
         reading.note(f"{counted(unknown[True], 'character')} may be wrong: a font has no character map")
     if scanned * 2 > pages:
-        raise VerificationError(f"{scanned} of its {pages} pages are pictures; they need text recognition (OCR) first")
+        raise VerificationError(
+            f"{scanned} of its {counted(pages, 'page')} are pictures; they need text recognition (OCR) first"
+        )
     if scanned:
-        reading.note(f"left out: {scanned} of {pages} pages, which are pictures without text")
+        reading.note(f"left out: {scanned} of {counted(pages, 'page')}, which are pictures without text")
 
 
 def _counter_of(unknown: Counter[bool]) -> Callable[..., None]:

@@ -4,7 +4,8 @@ import re
 from typing import Any
 
 from viz_node.content.decoding import check_encoding, decode_text
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
 
@@ -73,7 +74,7 @@ def _object(line: str, number: int) -> dict[str, Any]:
     try:
         body = parse_json(line.encode())
     except (ValueError, RecursionError) as error:
-        raise VerificationError(f"line {number} is not JSON: {error}") from error
+        raise VerificationError(f"line {number} is not JSON: {error}".removesuffix(": it is not JSON")) from error
     if not isinstance(body, dict):
         raise VerificationError(f"line {number} is no JSON object")
     return body

@@ -14,7 +14,8 @@ from viz_node.content.decoding import decode_html
 from viz_node.content.html_text import text_of_page
 from viz_node.content.office import read_docx, read_odt
 from viz_node.content.plain import read_jsonl, read_markdown, read_rtf, read_txt
-from viz_node.content.reading import Reading, counted
+from viz_node.content.reading import Reading
+from viz_node.domain.counting import counted
 from viz_node.errors import VerificationError
 
 MAX_FILE_BYTES = 64 << 20
@@ -43,13 +44,16 @@ def read_text(suffix: str, data: bytes, encoding: str = "") -> ReadText:
         raise VerificationError(f"{suffix or 'no suffix'} is not one of {', '.join(sorted(READERS))}")
     if len(data) > MAX_FILE_BYTES:
         raise VerificationError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB")
+    if not data.strip():
+        raise VerificationError("the file is empty")
     media_type, reader = READERS[suffix.lower()]
     reading = Reading(encoding)
     title, text = reader(data, reading)
     cleaned = clean_text(text)
     _note_lost_characters(text, reading)
     if not cleaned:
-        raise VerificationError("there is no text in it (a scanned document needs text recognition first)")
+        hint = " (a scanned document needs text recognition first)" if suffix.lower() == ".pdf" else ""
+        raise VerificationError(f"there is no text in it{hint}")
     return ReadText(clean_title(title), cleaned, media_type, tuple(reading.notes))
 
 

@@ -18,8 +18,3 @@ class Reading:
         line = " ".join(text.split())[:_MOST_CHARACTERS]
         if line not in self.notes and len(self.notes) < _MOST_NOTES:
             self.notes.append(line)
-
-
-def counted(count: int, noun: str) -> str:
-    """`1 footnote`, `2 footnotes`."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import NewType
 
 from viz_node.domain.keccak import keccak
+from viz_node.domain.plain_text import shortened
 from viz_node.errors import UsageError
 
 Account = NewType("Account", str)
@@ -31,7 +32,8 @@ WHOLE = BasisPoints(10_000)
 FOR_EVER = "forever"
 
 _END_OF_CALENDAR = int(datetime.max.replace(tzinfo=UTC).timestamp())
-_AMOUNT = re.compile(r"(\d{1,12})(?:\.(\d{1,6}))?")
+_AMOUNT = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
+_MOST_WHOLE_DIGITS = 12
 _ACCOUNT = re.compile(r"0x[0-9a-fA-F]{40}")
 _PEER_ID = re.compile(r"12D3Koo[1-9A-HJ-NP-Za-km-z]{45}")
 _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -39,10 +41,15 @@ _HEX_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 def parse_amount(text: str) -> TokenAmount:
     """Read `5`, `5.00` or `0.000001` tokens, exactly. Raises: UsageError."""
-    match = _AMOUNT.fullmatch(text.strip())
+    match, how = _AMOUNT.fullmatch(text.strip()), "write it like 5.00"
     if match is None:
-        raise UsageError(f"{text!r} is not an amount", "write it like 5.00, with at most 6 decimals")
+        raise UsageError(f"{shortened(repr(text), 60)} is not an amount", how)
     whole, fraction = match.group(1), match.group(2) or ""
+    if len(fraction) > TOKEN_DECIMALS:
+        raise UsageError(f"{shortened(text, 60)} has more than {TOKEN_DECIMALS} decimals", how)
+    if len(whole) > _MOST_WHOLE_DIGITS:
+        most = f"{how}, with at most {_MOST_WHOLE_DIGITS} digits before the point"
+        raise UsageError(f"{shortened(text, 60)} is more than any amount", most)
     return TokenAmount(int(whole) * 10**TOKEN_DECIMALS + int(fraction.ljust(TOKEN_DECIMALS, "0")))
 
 

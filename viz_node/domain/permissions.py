@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from viz_node.domain.ids import WHOLE
+from viz_node.domain.plain_text import shortened
 from viz_node.errors import UsageError
 
 LONGEST_TEXT = 4000
@@ -93,10 +94,13 @@ class Permissions:
 def parse_permissions(body: object, is_whole: bool = False) -> Permissions:
     """Read a document; what is left out has its default unless it must be whole. Raises: UsageError."""
     known = {field.name for field in fields(Permissions)}
-    if not isinstance(body, Mapping) or set(body) - known:
-        raise UsageError("the terms hold something unknown", f"they may hold {', '.join(sorted(known))}")
+    may_hold = f"they may hold {', '.join(sorted(known))}"
+    if not isinstance(body, Mapping):
+        raise UsageError("the terms are no table of names and values", may_hold)
+    for name in sorted(map(str, set(body) - known)):
+        raise UsageError(f"the terms hold {shortened(repr(name), 60)}, which is unknown", may_hold)
     if is_whole and set(body) != known:
-        raise UsageError("the terms are not complete")
+        raise UsageError(f"the terms do not say {', '.join(sorted(known - set(body)))}")
     values = dict(body)
     if "territories" in values:
         if not isinstance(values["territories"], list) or not all(isinstance(c, str) for c in values["territories"]):

@@ -1,15 +1,18 @@
 """How one payment is divided, exactly, and what brings a recipient its part."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, parse_account
-from viz_node.errors import InvalidSplitError
+from viz_node.domain.plain_text import shortened
+from viz_node.errors import InvalidSplitError, UsageError
 
 MAX_RECIPIENTS = 1000
 # A recipient below this is the number of another split, which nobody can hold the key of.
 SPLIT_NUMBERS = 2**32
+_PERCENT = re.compile(r"([0-9]+)(?:\.([0-9]+))?")
 _HOW = "write --split ACCOUNT=70,ACCOUNT=30"
 
 
@@ -54,7 +57,7 @@ def parse_split(text: str) -> RoyaltySplit:
         name, equals, percent = item.strip().partition("=")
         if not equals:
             raise InvalidSplitError(f"{item.strip()!r} is not ACCOUNT=PERCENT", _HOW)
-        share = parse_percent(percent)
+        share = parse_percent(percent, _HOW)
         account = parse_account(name.strip())
         if int(account, 16) < SPLIT_NUMBERS:
             raise InvalidSplitError(f"{account} names no account: the market takes so low a number for a split", _HOW)
@@ -64,13 +67,26 @@ def parse_split(text: str) -> RoyaltySplit:
     return split_from_shares(shares)
 
 
-def parse_percent(text: str) -> BasisPoints:
-    """Read `70` or `2.5`. Raises: InvalidSplitError."""
-    whole, _, fraction = text.partition(".")
-    is_number = whole.isdecimal() and (fraction or "0").isdecimal() and len(fraction) <= 2
-    if not is_number or len(whole) > 3:
-        raise InvalidSplitError(f"{text!r} is not a percentage with at most two decimals", _HOW)
-    return BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0") or 0))
+def parse_percent(text: str, how: str = "write it like 70 or 2.5") -> BasisPoints:
+    """Read `70` or `2.5`; `how` is the next step if it is none. Raises: InvalidSplitError, with what is wrong."""
+    match, told = _PERCENT.fullmatch(text.strip()), shortened(repr(text), 60)
+    if match is None:
+        raise InvalidSplitError(f"{told} is not a percentage", how)
+    whole, fraction = match.group(1), match.group(2) or ""
+    if len(fraction) > 2:
+        raise InvalidSplitError(f"{told} has more than two decimals: shares are hundredths of a percent", how)
+    if len(whole) > 3 or int(whole) * 100 + int(fraction.ljust(2, "0")) > WHOLE:
+        raise InvalidSplitError(f"{told} is more than 100 percent", how)
+    return BasisPoints(int(whole) * 100 + int(fraction.ljust(2, "0")))
+
+
+def parse_parent(text: str) -> tuple[str, BasisPoints]:
+    """Read `ADAPTER=10`: a parent and the percentage for it. Raises: UsageError, InvalidSplitError."""
+    name, equals, percent = text.rpartition("=")
+    if not equals or not name:
+        parent = shortened(name or percent, 60) or "ADAPTER"
+        raise UsageError(f"{shortened(repr(text), 60)} is not ADAPTER=PERCENT", f"write it like --parent {parent}=10")
+    return name, parse_percent(percent, f"write it like --parent {shortened(name, 60)}=10")
 
 
 def split_from_shares(shares: Mapping[Account, BasisPoints]) -> RoyaltySplit:

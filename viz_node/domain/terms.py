@@ -50,6 +50,16 @@ class AskedTerms:
         return 0
 
 
+def is_escrowed(asked: bool | None, license_kind: str) -> bool:
+    """Money waits for the key unless the seller wants it otherwise; uses of a metered license have a channel.
+
+    Raises: UsageError.
+    """
+    if license_kind == "metered" and asked is not None:
+        raise UsageError("a metered license is paid from a channel", "leave --escrow and --direct out")
+    return license_kind != "metered" if asked is None else asked
+
+
 def _rise(price: TokenAmount, ceiling: TokenAmount) -> int:
     """The whole basis points that fit between price and ceiling. Raises: UsageError."""
     rise = (ceiling - price) * WHOLE // max(price, 1)

@@ -11,6 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
+from viz_node.domain.counting import counted
 from viz_node.domain.names import FilePath
 from viz_node.domain.rounds import Closing, Listening, MemberLoss, Resumed, RoundFacts, RoundsRun
 from viz_node.domain.worker import Progress, WorkerLine
@@ -201,7 +202,7 @@ class _Run:
                 return
             if seconds > self._order.patience_seconds:
                 raise DeadlineError(
-                    f"only {count} of at least {self._order.min_members} members came",
+                    f"only {count} of at least {counted(self._order.min_members, 'member')} came",
                     "start again when they are there",
                 )
             time.sleep(_POLL_SECONDS)

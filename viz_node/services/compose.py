@@ -330,7 +330,7 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         publisher=Publisher(store, market, treasury, publications, bundles, stage.storefront),
         price_plans=PricePlans(market, paying.quotes, catalogue, own),
         prices=Prices(market, treasury, catalogue, own, ports.now),
-        notice_plans=NoticePlans(market, paying.quotes, catalogue),
+        notice_plans=NoticePlans(market, paying.quotes, catalogue, account),
         notices=Notices(market, treasury, catalogue),
         purchase_plans=PurchasePlans(market, paying.payment_quotes, ports.delivery, catalogue, choice, asking),
         buyer=Buyer(market, paying.payments, catalogue, choice, key_orders, account),

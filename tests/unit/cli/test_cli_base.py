@@ -43,6 +43,23 @@ def test_base_list__default__marked(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert second.split()[-1] == "no"
 
 
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ("running", "the small one is being built: viz-node jobs show j7 --follow"),
+        ("queued", "the small one is being built: viz-node jobs show j7 --follow"),
+        ("failed", "build the small one: viz-node base build"),
+    ],
+)
+def test_base_list__none_yet__says_whether_one_is_being_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, state: str, told: str
+) -> None:
+    rows = {"base_list": [], "jobs_list": [{"job_id": "j7", "kind": "base_build", "state": state}]}
+    monkeypatch.setattr(Bases, "call_list", lambda self, operation, **_: rows[operation])
+    run(tmp_path, "list")
+    assert capsys.readouterr().out == f"no base model yet; {told}\n"
+
+
 @pytest.mark.parametrize("name", ["small", "aaaaaa", "aa" * 32])
 def test_base_use__name_or_digest__node_is_told_the_whole_digest(
     tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]

@@ -72,7 +72,7 @@ def test_add__large_folder__goes_in_by_steps_with_progress(
 
 
 def test_add__nothing_there__asks_nobody(terminal: Terminal, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no file went in"):
+    with pytest.raises(UsageError, match="there is no file in"):
         run(terminal, "add", str(tmp_path), "--rights", "owned", "--author", "E")
     assert terminal.__dict__["client"].asked == []
 

@@ -72,7 +72,7 @@ def test_job_error__kinds_of_reasons__class_and_message(
 ) -> None:
     found = job_error({"job_id": "j1", "kind": "train", "state": "failed", **ending})
     assert type(found) is cls
-    assert (found.message, found.hint) == (message, "then: viz-node jobs resume j1")
+    assert (found.message, found.hint) == (message, "mend the cause, then: viz-node jobs resume j1")
 
 
 def test_measures_of__nothing_known__empty() -> None:

@@ -50,7 +50,7 @@ def test_jsonl__texts_of_all_lines__one_work_that_says_its_field(field: str) -> 
         ('{"text": "a", "text": "b"}', "line 1 is not JSON: a key stands twice"),
         ('{"text": "\\ud800"}', "line 1 is not JSON"),
         ("[" * 5000, "line 1 is not JSON"),
-        ("", "no text in it"),
+        ("", "the file is empty"),
     ],
 )
 def test_jsonl__line_that_is_not_what_it_should_be__named(lines: str, cause: str) -> None:

@@ -217,3 +217,18 @@ def test_clean_text__any_text__is_clean_and_stable(text: str) -> None:
 def test_clean_text__invisible_characters__removed() -> None:
     assert clean_text("a\u200bb\u202ec\u00adde\x07\ufeff\U000e0041") == "abcde"
     assert clean_text("می\u200cخواهم") == "می\u200cخواهم"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "data", "why"),
+    [
+        (".txt", b"", "the file is empty"),
+        (".pdf", b" \n", "the file is empty"),
+        (".txt", b"\x01\x02\n", "there is no text in it"),
+        (".html", b"<p></p>", "there is no text in it"),
+    ],
+)
+def test_read_text__nothing_in_it__no_word_of_scans(suffix: str, data: bytes, why: str) -> None:
+    with pytest.raises(VerificationError) as caught:
+        read_text(suffix, data)
+    assert caught.value.message == why

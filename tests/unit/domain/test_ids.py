@@ -48,10 +48,19 @@ def test_parse_amount__exact(text: str, units: int) -> None:
     assert parse_amount(format_amount(units)) == units
 
 
-@pytest.mark.parametrize("text", ["", "-1", "1e3", "0.0000001", "1,5", "NaN", "1" * 13, "5."])
-def test_parse_amount__malformed__refused(text: str) -> None:
-    with pytest.raises(UsageError, match="is not an amount"):
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        *((text, "is not an amount") for text in ("", "-1", "1e3", "1,5", "NaN", "5.", "½", "٣", "x" * 9999)),
+        ("0.0000001", "has more than 6 decimals"),
+        ("1" * 13, "is more than any amount"),
+        ("1" * 9999, "is more than any amount"),
+    ],
+)
+def test_parse_amount__malformed__says_what_is_wrong(text: str, why: str) -> None:
+    with pytest.raises(UsageError, match=why) as caught:
         parse_amount(text)
+    assert (caught.value.hint.startswith("write it like 5.00"), len(caught.value.message) < 130) == (True, True)
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", "a/b@main", f"a/../b@{'0' * 40}", f"a/b@{'0' * 39}", f"a/b@{'A' * 40}"])

@@ -50,7 +50,7 @@ def test_parse__odd_terms__are_refused(body: object) -> None:
 def test_parse__incomplete_terms_of_a_manifest__are_refused() -> None:
     body = Permissions().body()
     del body["uri"]
-    with pytest.raises(UsageError, match="not complete"):
+    with pytest.raises(UsageError, match="do not say uri"):
         parse_permissions(body, is_whole=True)
 
 

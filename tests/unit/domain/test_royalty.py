@@ -9,6 +9,7 @@ from viz_node.domain.royalty import (
     Royalty,
     RoyaltySplit,
     claims_for,
+    parse_parent,
     parse_split,
     split_from_shares,
     split_recipient,
@@ -27,7 +28,9 @@ ONE, TWO = "0x" + "1" * 40, "0x" + "2" * 40
         (f"{ONE}=100,{TWO}=0", "at least 0.01 percent"),
         (f"{ONE}=50,{ONE}=50", "stands twice"),
         (f"{ONE}=-1,{TWO}=101", "is not a percentage"),
-        (f"{ONE}=99.999,{TWO}=0.001", "is not a percentage"),
+        (f"{ONE}=99.999,{TWO}=0.001", "has more than two decimals"),
+        (f"{ONE}=100.01,{TWO}=1", "is more than 100 percent"),
+        (f"{ONE}={'9' * 9999}", "is more than 100 percent"),
         (f"{ONE}=100,", "is not ACCOUNT=PERCENT"),
         (f"{ONE}", "is not ACCOUNT=PERCENT"),
         ("me=100", "is not an account"),
@@ -133,3 +136,23 @@ def test_claims_for__spam_of_splits_that_pass_on__takes_no_longer_than_they_are_
     own = Royalty(1, Account(ONE), BasisPoints(10_000), TokenAmount(0), TokenAmount(0))
     (steps,) = claims_for(Account(ONE), [own, *ladder]).values()
     assert len(steps) == len(ladder) + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("mini", "'mini' is not ADAPTER=PERCENT"),
+        ("=10", "'=10' is not ADAPTER=PERCENT"),
+        ("mini=70.555", "'70.555' has more than two decimals: shares are hundredths of a percent"),
+        ("mini=ten", "'ten' is not a percentage"),
+        ("mini=101", "'101' is more than 100 percent"),
+    ],
+)
+def test_parse_parent__bad__says_what_is_wrong_with_the_value(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_parent(text)
+    assert (caught.value.message, "--split" in caught.value.hint, "=10" in caught.value.hint) == (message, False, True)
+
+
+def test_parse_parent__good__name_and_share() -> None:
+    assert parse_parent("mini=2.5") == ("mini", 250)

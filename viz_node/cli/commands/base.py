@@ -22,7 +22,16 @@ def list_bases(terminal: Terminal) -> None:
     """List the base models on this machine."""
     rows = terminal.client.call_list("base_list")
     columns = [name for name in rows[0] if not isinstance(rows[0][name], dict | list)] if rows else []
-    terminal.output.rows(rows, columns, "no base model yet; build the small one: viz-node base build")
+    terminal.output.rows(rows, columns, "" if rows else _why_none(terminal))
+
+
+def _why_none(terminal: Terminal) -> str:
+    """What comes, or what to do, where no base model is installed yet."""
+    jobs = () if terminal.output.is_json else terminal.client.call_list("jobs_list")
+    for job in jobs:
+        if job["kind"] == "base_build" and job["state"] in ("queued", "running"):
+            return f"no base model yet; the small one is being built: viz-node jobs show {job['job_id']} --follow"
+    return "no base model yet; build the small one: viz-node base build"
 
 
 @base_command.command("show")
@@ -38,7 +47,7 @@ def _found(terminal: Terminal, name: str) -> dict[str, Any]:
     """The base model of that name, or whose digest begins so. Raises: NotFoundError, UsageError (of several)."""
     rows = terminal.client.call_list("base_list")
     named = [row for row in rows if row.get("name") == name]
-    alike = [row for row in rows if len(name) >= _LEAST_DIGITS and str(row.get("digest", "")).startswith(name)]
+    alike = [row for row in rows if len(name) >= _LEAST_DIGITS and str(row.get("digest", "")).startswith(name.lower())]
     if len(named or alike) > 1:
         raise UsageError(f"more than one base model is called {name!r}", "give more digits of its digest")
     for row in named or alike:

@@ -11,6 +11,7 @@ from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.follow import progress_for
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
 from viz_node.content.files import list_files
+from viz_node.domain.counting import counted
 from viz_node.domain.names import readable
 from viz_node.errors import UsageError
 
@@ -42,6 +43,8 @@ def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, e
     "content") of its lines.
     """
     output = terminal.output
+    if not any(True for _ in list_files([path.absolute() for path in paths])):
+        raise UsageError(f"there is no file in {', '.join(map(str, paths))}", f"readable are {READABLE}")
     answer = _add_in_steps(terminal, paths, {"rights": rights, "author": author, "encoding": encoding})
     if output.is_json:
         output.document(answer)
@@ -99,7 +102,7 @@ def list_works(terminal: Terminal) -> None:
 @json_option
 @pass_terminal
 def show(terminal: Terminal, work: str, with_text: bool) -> None:
-    """Show WORK (its id, or the id's first digits), its notes and the beginning of its text."""
+    """Show WORK (by its id, the id's first digits, or its title), its notes and the beginning of its text."""
     if not with_text:
         terminal.output.body(terminal.client.call("content_show", work=work))
     elif terminal.output.is_json:
@@ -134,7 +137,7 @@ def _print_text(terminal: Terminal, work: str) -> None:
 def remove(terminal: Terminal, work: str, yes: bool) -> None:
     """Permanently erase WORK's text, key and salt; elsewhere, only random-looking digests remain.
 
-    WORK is its id, or at least the id's first 8 digits. Adapters trained on it stay.
+    WORK is its id, at least the id's first 8 digits, or its title. Adapters trained on it stay.
     """
     work_id = may_lose(terminal, lambda: terminal.client.call("plan_content_remove", work=work), _losses, yes)
     answer = terminal.client.call("content_remove", work=work_id)
@@ -149,7 +152,7 @@ def remove(terminal: Terminal, work: str, yes: bool) -> None:
 
 def _losses(plan: Mapping[str, Any]) -> tuple[str, list[str]]:
     lines = [
-        f"{plan['title']} by {plan['author']}, {plan['characters']} characters, {plan['work_id']}",
+        f"{plan['title']} by {plan['author']}, {counted(plan['characters'], 'character')}, {plan['work_id']}",
         "Its text, key and salt are erased for good; the file that it was read from stays where it is.",
     ]
     for adapter in plan["adapters"]:

@@ -44,7 +44,10 @@ def cancel(terminal: Terminal, job: str) -> None:
     answer = terminal.client.call("jobs_cancel", job=job)
     if terminal.output.is_json:
         terminal.output.document(answer)
-    terminal.output.line(f"cancelled; go on with it: viz-node jobs resume {job}")
+    told = "cancelled"
+    if answer.get("stopping"):
+        told += ", and what it was doing ends in the next minute: nothing more comes of it"
+    terminal.output.line(f"{told}; to go on with it: viz-node jobs resume {answer.get('job_id', job)}")
 
 
 @jobs_command.command("resume")

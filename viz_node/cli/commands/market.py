@@ -12,7 +12,7 @@ from viz_node.cli.terminal import Command, Terminal, detach_option, json_option,
 from viz_node.cli.words import flattened, tokens
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.permissions import parse_permissions
-from viz_node.domain.royalty import parse_split
+from viz_node.domain.royalty import parse_parent, parse_split
 from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
 from viz_node.errors import UsageError
 from viz_node.files import read_toml
@@ -84,6 +84,8 @@ def publish_command(terminal: Terminal, /, adapter: str, detach: bool, yes: bool
         raise UsageError("the price is zero", "the least is 0.000001")
     if asked["split"] is not None:
         parse_split(asked["split"])
+    for parent in asked["parents"]:
+        parse_parent(parent)
     if days is not None and kind != "subscription":
         raise UsageError("--days needs --license subscription", "a perpetual license does not expire")
     duration = (days or DEFAULT_SUBSCRIPTION_DAYS) if kind == "subscription" else None

@@ -10,6 +10,7 @@ from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.pool import RULES_OF_POOLS
+from viz_node.domain.royalty import parse_percent
 
 COLUMNS = ("pool", "name", "fee", "days", "rule", "adapters_share", "period", "period_ends", "paid_periods", "roles")
 
@@ -89,6 +90,7 @@ def show_pool(terminal: Terminal, pool: int) -> None:
 def create_pool(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, **asked: Any) -> None:
     """Open a pool called NAME; its terms never change."""
     parse_amount(asked["fee"])
+    parse_percent(asked["share"])
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_create", **asked), yes, dry_run):
         job = terminal.run_job(terminal.client.call("pool_create", **asked), detach)
         number = ((job or {}).get("result") or {}).get("pool") or "POOL"

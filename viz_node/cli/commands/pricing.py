@@ -9,6 +9,7 @@ import click
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
 from viz_node.cli.words import cell, tokens
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.pricing import parse_time
 
@@ -60,7 +61,7 @@ def show(terminal: Terminal, adapter: str, at: str | None) -> None:
         output.line(f"at {cell(answer['at']['time'])}: {tokens(price) if price else 'not offered yet'}")
     wrong = [row for row in (*answer["offers"], *answer["sales"]) if not row["matches"]]
     checked = len(answer["offers"]) + len(answer["sales"])
-    output.line(f"{checked} prices derived from the ledger; {len(wrong) or 'none'} of them differ")
+    output.line(f"{counted(checked, 'price')} derived from the ledger; {len(wrong) or 'none'} of them differ")
 
 
 def plot(curve: Sequence[Mapping[str, Any]]) -> list[str]:

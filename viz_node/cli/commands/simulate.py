@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.domain.counting import counted
 from viz_node.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def simulate_command(terminal: Terminal, experiment: str, seed: int, repeats: in
     for table in tables:
         terminal.output.heading(table.title)
         terminal.output.table(table.columns, table.cells())
-    terminal.output.heading(f"{len(written)} files in {out}")
+    terminal.output.heading(f"{counted(len(written), 'file')} in {out}")
 
 
 def _run(terminal: Terminal, names: tuple[str, ...], seed: int, repeats: int) -> list["Result"]:

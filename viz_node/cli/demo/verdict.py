@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount
 from viz_node.domain.royalty import RoyaltySplit, split_from_shares, with_platform
 
@@ -67,7 +68,7 @@ def check_facts(facts: Facts) -> list[Check]:
         Check(
             "the fetched files are byte for byte the published ones",
             bool(facts.promised_digests) and dict(facts.fetched_digests) == dict(facts.promised_digests),
-            f"{len(facts.fetched_digests)} files",
+            f"{counted(len(facts.fetched_digests), 'file')}",
         ),
         Check("the adapter writes", bool(facts.text.strip()), f"{len(facts.text)} characters"),
         *_money_checks(facts),

@@ -6,6 +6,7 @@ is part of them, so that publishing cannot change it later. `equal` is fixed as 
 
 import secrets
 
+from viz_node.domain.counting import counted
 from viz_node.domain.federation import (
     EQUAL,
     MAX_MEMBERS,
@@ -121,7 +122,7 @@ class Federations:
             raise UsageError("another node runs this federation", "see `viz-node federation status`")
         if found.missing > 0:
             raise UsageError(
-                f"{found.missing} of {found.terms.members} members have not joined yet",
+                f"{found.missing} of {counted(found.terms.members, 'member')} not joined yet",
                 "send them the invitation; see `viz-node federation status`",
             )
         job = self._job_of(found)

@@ -19,11 +19,13 @@ class JobOperations:
         return describe_job(self._jobs.find(job))
 
     async def jobs_cancel(self, *, job: str) -> Answer:
-        """Stop a job."""
-        return describe_job(self._jobs.cancel(job))
+        """Stop a job; `stopping` says that what it was doing is not over after a few seconds."""
+        cancelled = self._jobs.cancel(job)
+        return describe_job(cancelled) | {"stopping": not await self._jobs.settled(cancelled.job_id)}
 
     async def jobs_resume(self, *, job: str) -> Answer:
         """Queue a stopped job again."""
+        await self._jobs.settled(job)
         return describe_job(self._jobs.resume(job))
 
 

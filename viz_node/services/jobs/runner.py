@@ -18,6 +18,9 @@ from viz_node.services.part import Handler
 
 log = logging.getLogger(__name__)
 
+STOP_SECONDS = 10.0
+"""How long a caller waits for a job to stop: a child process has three seconds to end before it is killed."""
+
 
 class JobRunner:
     """Runs jobs by kind; kinds of the same lane never run at the same time."""
@@ -74,12 +77,21 @@ class JobRunner:
             task.cancel()
         return cancelled
 
+    async def settled(self, job_id: str, seconds: float = STOP_SECONDS) -> bool:
+        """Whether what a cancelled job was doing is over, which is waited for so long. Raises: NotFoundError."""
+        task = self._tasks.get(self.find(job_id).job_id)
+        if task is None or self.find(job_id).state is not JobState.CANCELLED:
+            return True
+        await asyncio.wait([task], timeout=seconds)
+        return task.done()
+
     def resume(self, job_id: str) -> Job:
         """Queue a failed or cancelled job again. Raises: NotFoundError, UsageError."""
         job = self.find(job_id)
         check_transition(job, JobState.QUEUED)
         if job.job_id in self._tasks:
-            raise UsageError(f"job {job.job_id} is still stopping", "try again in a moment")
+            told = f"job {job.job_id} is cancelled, and what it was doing is not over yet"
+            raise UsageError(told, f"a minute from now: viz-node jobs resume {job.job_id}")
         queued = self._save(replace(job, state=JobState.QUEUED, error=""))
         self._launch(job.job_id)
         return queued

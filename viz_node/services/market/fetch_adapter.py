@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.ids import Account
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.records import AdapterRecord
@@ -19,7 +19,7 @@ from viz_node.ports.keys import BundleOpening, Keys
 from viz_node.ports.network import Requests, Transfer
 from viz_node.ports.state import WithAdapters, WithJobs, WithManifests
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.market.choose_offer import paid_by_use
+from viz_node.services.market.choose_offer import how_to_buy, paid_by_use
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.market.order_key import KeyOrders
@@ -96,10 +96,7 @@ class AdapterKeys:
         if not is_licensed and not await self._coverage.covers(listing.adapter_number):
             if manifest.license.kind == "metered":
                 raise paid_by_use(manifest.name)
-            raise LicenseRequiredError(
-                f"this node holds no license for {manifest.name}",
-                f"viz-node license {manifest.name} --max-price {format_amount(listing.offer.price)}",
-            )
+            raise LicenseRequiredError(f"this node holds no license for {manifest.name}", how_to_buy(listing))
         return key
 
 

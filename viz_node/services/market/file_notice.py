@@ -3,13 +3,13 @@
 import asyncio
 from typing import Any
 
-from viz_node.domain.ids import format_coin, is_hex_digest
+from viz_node.domain.ids import Account, format_coin, is_hex_digest
 from viz_node.domain.job import Job
 from viz_node.domain.transaction import Call
-from viz_node.errors import UsageError
+from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports.market import NoticeBoard
 from viz_node.ports.money import Quotes, Spending
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.part import Report
 
 
@@ -42,17 +42,34 @@ class Notices:
 class NoticePlans:
     """Orders for notices, and what they cost and mean."""
 
-    def __init__(self, market: NoticeBoard, quotes: Quotes, catalogue: Catalogue) -> None:
+    def __init__(self, market: NoticeBoard, quotes: Quotes, catalogue: Catalogue, account: Account) -> None:
         self._market = market
         self._quotes = quotes
         self._catalogue = catalogue
+        self._account = account
 
     async def check(self, adapter: str, digest: str, answers: int | None) -> dict[str, Any]:
-        """The order for a notice, or for the owner's answer to one. Raises: UsageError, as `Catalogue.listing`."""
+        """The order for a notice, or for the owner's answer to one.
+
+        Raises: UsageError, NotFoundError (no such notice), RefusedError (not the owner), as `Catalogue.listing`.
+        """
         if not is_hex_digest(digest):
             raise UsageError("the digest of a notice is the SHA-256 of its text, 64 hex digits")
         listing = await self._catalogue.listing(adapter)
+        if answers is not None:
+            await self._check_answer(listing, answers)
         return {"adapter": adapter, "number": listing.adapter_number, "digest": digest, "answers": answers}
+
+    async def _check_answer(self, listing: Listing, number: int) -> None:
+        rows = await asyncio.to_thread(self._market.notices_of, listing.adapter_number)
+        name = listing.manifest.name
+        if not any(row.number == number and not row.answers for row in rows):
+            raise NotFoundError(f"there is no notice {number} about {name}", f"viz-node notice show {name}")
+        if listing.manifest.account != self._account:
+            raise RefusedError(
+                f"only the owner of {name}, {listing.manifest.account}, may answer a notice about it",
+                f"viz-node notice file {name} TEXT puts a complaint of your own on record",
+            )
 
     async def plan(self, adapter: str, digest: str, answers: int | None) -> list[dict[str, Any]]:
         """What it costs and means. Raises: as `check`, TransactionRevertedError."""

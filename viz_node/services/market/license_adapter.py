@@ -37,16 +37,16 @@ class Buyer:
 
     async def license(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: pay for a license unless the account holds one; repeated after a crash it pays nothing twice."""
-        order_id = f"buy:{job.job_id}"
+        order_id, is_renewal = f"buy:{job.job_id}", bool(job.order.get("renew"))
         paid = await self._payments.finish(order_id)
         if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
             return _result(paid.detail, paid.tx_hash)
         listing = await self._catalogue.listing(str(job.order["adapter"]))
-        offer = await self._choice.choose(listing, bool(job.order.get("renew")))
-        done = await self._choice.already(listing, offer)
+        done = await self._choice.already(listing, is_renewal)
         if done is not None:
             return done
-        require_price(listing.manifest.name, offer, int(job.order["max_price"]))
+        offer = await self._choice.choose(listing, is_renewal)
+        require_price(listing.manifest.name, offer, int(job.order["max_price"]), is_renewal)
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
         # The price that was shown and approved, not the limit: it may have risen since.
         is_order = await self._choice.is_ordered(offer)

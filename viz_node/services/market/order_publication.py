@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, Protocol
 
+from viz_node.domain.compare_terms import differences, next_step
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord
 from viz_node.domain.royalty import (
     RoyaltySplit,
-    parse_percent,
+    parse_parent,
     parse_split,
     split_from_shares,
     with_lineage,
@@ -19,7 +20,7 @@ from viz_node.domain.terms import AskedTerms
 from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
-from viz_node.services.library.look_up import registration_of
+from viz_node.services.library.look_up import registration_of, sold_by_another
 from viz_node.services.market.listings import Catalogue
 
 
@@ -45,41 +46,46 @@ class PublicationOrders:
         """
         parents = []
         for text in texts:
-            name, _, percent = text.partition("=")
-            share = parse_percent(percent)
+            name, share = parse_parent(text)
             listing = await self._catalogue.listing(name)
             allowed = listing.manifest.license.permissions
             if not allowed.derivatives:
                 raise RefusedError(f"the terms of {name} allow no derived adapters", f"viz-node show {name}")
             if share < allowed.derivative_share:
                 least = f"{allowed.derivative_share / 100:g}"
-                raise RefusedError(f"the terms of {name} demand {least} percent", f"--parent {name}={least}")
+                raise RefusedError(f"the terms of {name} demand {least} percent of it", f"--parent {name}={least}")
             parents.append({"adapter_id": listing.adapter_id, "split_id": listing.offer.split_id, "share": share})
         return parents
 
     def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
-        Raises: NotFoundError, UsageError, InvalidSplitError.
+        Raises: NotFoundError, UsageError, InvalidSplitError, RefusedError (it was fetched from its seller).
         """
-        record = self._store.adapters.find_adapter(adapter)
+        record = self.own(adapter)
         shares = self._split(record, asked.split)
         rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
         terms = asdict(asked.offer()) | rest | {"parents": list(parents)}
         self.check_same_terms(record, terms)
         return {"terms": terms}
 
+    def own(self, adapter: str) -> AdapterRecord:
+        """The adapter, unless it was fetched. Raises: NotFoundError, RefusedError."""
+        record = self._store.adapters.find_adapter(adapter)
+        if record.origin == "fetched":
+            raise sold_by_another(record.name)
+        return record
+
     def check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
         """Raises: UsageError (published with others), DeadlineError (about to be)."""
         entry = registration_of(self._store.outbox, record)
         if entry is None or entry.detail["terms"] == terms:
             return
+        other = differences(entry.detail["terms"], terms)
         if entry.state not in DONE_OUTBOX_STATES:
-            told = (
-                f"{record.name} is about to be published with other terms: transaction {entry.tx_hash} is in no block"
-            )
+            told = f"{record.name} is about to be published {other}: transaction {entry.tx_hash} is in no block"
             raise DeadlineError(f"{told} that counts yet", "try again when the chain answers; see `viz-node status`")
-        raise UsageError(f"{record.name} is published with other terms", f"viz-node pricing set {record.name}")
+        raise UsageError(f"{record.name} is published {other}", next_step(record.name, entry.detail["terms"], terms))
 
     async def require_known(self, adapter: str) -> None:
         """What this node's book has as published, the chain knows: a chain that is down or was reset is named.

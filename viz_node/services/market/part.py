@@ -6,7 +6,7 @@ from typing import Any
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.pricing import parse_time
-from viz_node.domain.terms import AskedTerms
+from viz_node.domain.terms import AskedTerms, is_escrowed
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
@@ -88,7 +88,7 @@ class Selling:
             duration_days,
             ceiling,
             target,
-            _is_escrowed(escrow, license),
+            is_escrowed(escrow, license),
             parse_permissions(terms or {}),
         )
         return self._jobs.order("publish", await self._publication(adapter, asked, parents))
@@ -106,7 +106,7 @@ class Selling:
             duration_days,
             ceiling,
             target,
-            _is_escrowed(escrow, license),
+            is_escrowed(escrow, license),
             parse_permissions(terms or {}),
         )
         order = await self._publication(adapter, asked, parents)
@@ -187,8 +187,3 @@ class Buying:
     async def fetch(self, *, adapter: str) -> Answer:
         """Download a licensed adapter."""
         return self._jobs.order("fetch", {"adapter": adapter})
-
-
-def _is_escrowed(asked: bool | None, license_kind: str) -> bool:
-    """Money waits for the key unless the seller wants it otherwise; uses of a metered license have a channel."""
-    return license_kind != "metered" if asked is None else asked

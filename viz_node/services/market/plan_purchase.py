@@ -55,10 +55,11 @@ class PurchasePlans:
     async def license(self, adapter: str, limit: int, is_renewal: bool) -> list[dict[str, Any]]:
         """The transactions of buying or extending a license; none if it is held already. Raises: as the job."""
         listing = await self._catalogue.listing(adapter)
-        offer, name = await self._choice.choose(listing, is_renewal), listing.manifest.name
-        if await self._choice.already(listing, offer) is not None:
+        name = listing.manifest.name
+        if await self._choice.already(listing, is_renewal) is not None:
             return []
-        require_price(name, offer, limit)
+        offer = await self._choice.choose(listing, is_renewal)
+        require_price(name, offer, limit, is_renewal)
         is_order = await self._choice.is_ordered(offer)
         quote = await self._quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
         facts = await asyncio.to_thread(self._market.facts)

@@ -10,7 +10,6 @@ from viz_node.domain.manifest import (
 )
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.transaction import Call
-from viz_node.errors import NotFoundError
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Spending
 from viz_node.ports.state import WithAdapters, WithOutbox
@@ -46,9 +45,7 @@ class Publisher:
 
     async def publish(self, job: Job, report: Report) -> dict[str, Any]:
         """Job: seal, sign, register and announce; every step can be repeated."""
-        record = self._store.adapters.find_adapter(str(job.order["adapter"]))
-        if record.origin == "fetched":
-            raise NotFoundError(f"there is no adapter {job.order['adapter']!r} of yours", "see `viz-node adapters`")
+        record = self._orders.own(str(job.order["adapter"]))
         terms = dict(job.order["terms"])
         await self._orders.require_known(record.name)
         self._orders.check_same_terms(record, terms)

@@ -19,6 +19,7 @@ from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, 
 from viz_node.ports.market import Offers, Pricing
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
+from viz_node.services.library.look_up import sold_by_another
 from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
 from viz_node.services.market.order_publication import offer_of
 from viz_node.services.market.plan_purchase import parents_in, parts_of
@@ -47,11 +48,12 @@ class OwnOffers:
         record = self._adapters.find_adapter(adapter)
         manifest = self._catalogue.manifest_of(record)
         if manifest.account != self.account:
-            raise RefusedError(f"{record.name} is another's to sell", "see `viz-node adapters`")
+            raise sold_by_another(record.name)
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
         if on_chain is None:
-            raise NotFoundError(f"{record.name} is not on the chain yet", f"viz-node publish {record.name}")
+            again = f"viz-node publish {record.name} --price 5.00"
+            raise NotFoundError(f"{record.name} is not on the chain yet", again)
         offers = await asyncio.to_thread(self._market.offers_of, on_chain.number)
         return record.name, manifest, on_chain.number, offers
 

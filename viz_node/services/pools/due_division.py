@@ -10,6 +10,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from viz_node.domain.counting import counted
 from viz_node.domain.division import Division, PoolFacts, parse_division, place_of, statement_fault
 from viz_node.domain.ids import (
     Account,
@@ -124,6 +125,6 @@ class DivisionPlans:
         gas = format_coin(await self._quotes.quote_wei(call))
         added = sum(division.totals.values())
         until = format_moment(pool.end_of(through))
-        what = f"divide {format_tokens(added)}, paid until {until}, among {len(division.totals)} splits"
+        what = f"divide {format_tokens(added)}, paid until {until}, among {counted(len(division.totals), 'split')}"
         consequence = "the challenger can strike it out; then splits are credited"
         return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import (
     Account,
     TokenAmount,
@@ -71,7 +72,8 @@ class PeriodChoice:
         if pool.fee * len(wanted) > limit:
             cost = pool.fee * len(wanted)
             raise PriceAboveLimitError(
-                f"{len(wanted)} periods of pool {number} cost {format_tokens(cost)}, more than {format_tokens(limit)}",
+                f"{counted(len(wanted), 'period')} of pool {number} cost {format_tokens(cost)}, "
+                f"more than {format_tokens(limit)}",
                 f"viz-node pool subscribe {number} --periods {periods} --max-price {format_amount(cost)}",
             )
         return pool, wanted, skipped
@@ -101,7 +103,8 @@ class SubscriptionPlans:
         what += f", without {', '.join(f'#{period}' for period in paid)}, paid already" if paid else ""
         what += f", until {format_moment(pool.end_of(last))}"
         consequence = (
-            f"{len(members)} adapters to fetch while it runs; {rules.adapters_share / 100:g} % go to what you use, "
+            f"{counted(len(members), 'adapter')} to fetch while it runs; "
+            f"{rules.adapters_share / 100:g} % go to what you use, "
             "which your node states, signed, when a period is over"
         )
         return [

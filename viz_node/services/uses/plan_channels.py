@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_span, format_tokens
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
@@ -36,7 +37,8 @@ class ChannelPlans:
         window = (await asyncio.to_thread(market.facts)).close_window_seconds
         served = (days * DAY_SECONDS - window) // DAY_SECONDS
         uses = deposit // offer.price
-        consequence = f"{uses} uses at {format_tokens(offer.price)} within {served} days; what is not used comes back"
+        within = f"within {counted(served, 'day')}; what is not used comes back"
+        consequence = f"{counted(uses, 'use')} at {format_tokens(offer.price)} {within}"
         item = item_of(self._market, listing.manifest, offer)
         # Any account will do for the session key of a simulation.
         new = NewChannel(item, self._account, deposit, days * DAY_SECONDS, offer.price)
@@ -48,7 +50,7 @@ class ChannelPlans:
         paid = await self._channels.check_top_up(number)
         price = int(paid.body["price"])
         more = (int(paid.rest) + amount) // price
-        consequence = f"{more} uses left at {format_tokens(price)}; it closes no later for it"
+        consequence = f"{counted(more, 'use')} left at {format_tokens(price)}; it closes no later for it"
         what = f"deposit for {self._called(paid)}"
         row = {"what": what, "amount": format_amount(amount), "consequence": consequence}
         call = self._market.prepare_top_up(number, Account(paid.body["session"]), amount)

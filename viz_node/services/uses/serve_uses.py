@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from viz_node.domain.channel import Channel
+from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, PeerId, TokenAmount
 from viz_node.domain.usage import (
     RECEIPT_CONTEXT,
@@ -147,7 +148,7 @@ class Meter:
         done = account["uses"] if account else channel.uses
         if request.uses != done + 1 or request.uses <= channel.uses:
             raise VerificationError(
-                f"channel {request.channel} is paid for {done} uses, so that {done + 1} is next",
+                f"channel {request.channel} is paid for {counted(done, 'use')}, so that {done + 1} is next",
                 f"viz-node channel close {request.channel}, and open another",
             )
         tree = UsageTree(account["tree"] if account else None)

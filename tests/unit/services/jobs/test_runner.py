@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -114,6 +115,29 @@ async def test_cancel__running_or_waiting__never_runs_again_unless_resumed(shop:
         shop.runner.cancel(running)
     shop.go.set()
     assert (await shop.ended(shop.runner.resume(running).job_id)).state is JobState.DONE
+
+
+async def test_cancel__what_it_was_doing_does_not_end__says_so_and_when_to_go_on(shop: Shop) -> None:
+    at_work, over = asyncio.Event(), asyncio.Event()
+
+    async def stubborn(job: Job, report: Report) -> dict[str, Any]:
+        at_work.set()
+        while not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+        raise asyncio.CancelledError
+
+    shop.runner.register("quick", "two", stubborn)
+    job_id = shop.submit("quick", "a")
+    await at_work.wait()
+    shop.runner.cancel(job_id)
+    assert not await shop.runner.settled(job_id, 0.01)
+    with pytest.raises(UsageError, match="what it was doing is not over yet") as caught:
+        shop.runner.resume(job_id)
+    assert caught.value.hint == f"a minute from now: viz-node jobs resume {job_id}"
+    over.set()
+    assert await shop.runner.settled(job_id)
+    assert shop.runner.resume(job_id).state is JobState.QUEUED
 
 
 async def test_find__unknown__is_not_found(shop: Shop) -> None:

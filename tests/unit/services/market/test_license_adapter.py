@@ -217,3 +217,35 @@ async def test_fetch__own_training_of_the_same_name_is_unfinished__takes_another
     await peer.live(*orders(adapter_id))
     assert peer.store.adapters.find_adapter(adapter_id).name == f"elsin-{adapter_id[:8]}"
     assert training.exists()
+
+
+@pytest.mark.parametrize("kind", ["perpetual", "subscription"])
+async def test_license__adapter_is_withdrawn__what_is_advised_works(tmp_path: Path, kind: str) -> None:
+    world, holder, peer, adapter_id = await market(tmp_path, kind)
+    stranger = world.node("stranger", MONEY)
+    stranger.hear()
+    await peer.live(orders(adapter_id)[0])
+    assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
+
+    (again, _) = await peer.live(orders(adapter_id)[0])
+    (fetched, *_) = await peer.live(orders(adapter_id)[1])
+    (refused,) = await stranger.live(orders(adapter_id)[0])
+
+    if kind == "perpetual":
+        assert (again.state, again.result["already_licensed"]) == (JobState.DONE, True)
+    else:
+        assert "the license that this account holds stays until it ends" in again.result["message"]
+        assert again.result["hint"] == "viz-node fetch elsin"
+    assert fetched.state is JobState.DONE
+    assert refused.result["message"] == "elsin is withdrawn from sale"
+    assert refused.result["hint"] == "viz-node search shows what is sold"
+    assert peer.tokens == MONEY - PRICE
+
+
+async def test_renewal__without_a_license_or_above_the_limit__names_the_whole_command(tmp_path: Path) -> None:
+    _, _, peer, adapter_id = await market(tmp_path, "subscription")
+    renewal = ("license", {"adapter": adapter_id, "max_price": PRICE - 1, "renew": True})
+    (never,) = await peer.live(renewal)
+    assert never.result["hint"] == "viz-node license elsin --max-price 5.00"
+    jobs = await peer.live(orders(adapter_id)[0], renewal)
+    assert jobs[0].result["hint"] == "viz-node license renew elsin --max-price 5.00"

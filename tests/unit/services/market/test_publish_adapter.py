@@ -9,8 +9,16 @@ from tests.fakes.chain import PLATFORM
 from tests.fakes.federations import new_federation
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import JobState
+from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
-from viz_node.errors import ChainUnavailableError, DeadlineError, InvalidSplitError, NotFoundError, UsageError
+from viz_node.errors import (
+    ChainUnavailableError,
+    DeadlineError,
+    InvalidSplitError,
+    NotFoundError,
+    RefusedError,
+    UsageError,
+)
 from viz_node.services.library.look_up import published
 from viz_node.services.money.transact import Patience
 
@@ -67,9 +75,36 @@ async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothin
 async def test_publish__other_terms_than_before__is_refused(holder: Member) -> None:
     await holder.sell("elsin")
     assert (await holder.live(order(holder)))[0].state is JobState.DONE
-    for change in ({"price": "6.00"}, {"license_kind": "subscription"}, {"split": f"{OTHER}=100"}):
-        with pytest.raises(UsageError, match="other terms"):
+    shown = f"another split .{holder.keys.account}=100."
+    for change, told, step in (
+        ({"price": "6.00"}, r"at another price .5.00.$", "viz-node pricing set elsin --price 6.00"),
+        (
+            {"price": "6.00", "ceiling": "7.00", "target": 3},
+            "another price",
+            "--price 6.00 --ceiling TOKENS --target N",
+        ),
+        ({"license_kind": "subscription"}, r"with another license .perpetual.$", "leave --license as"),
+        ({"split": f"{OTHER}=100"}, f"with {shown}$", "leave --split as"),
+        ({"is_escrowed": True}, r"with another delivery .direct.$", "leave --escrow or --direct as"),
+        ({"permissions": Permissions(derivatives=True)}, r"other license terms .in derivatives.$", "leave --terms as"),
+        ({"price": "6.00", "split": f"{OTHER}=100"}, f"another price .5.00. and with {shown}$", "leave --split as"),
+        ({"license_kind": "metered"}, r"with another license .perpetual.$", "leave --license as"),
+    ):
+        with pytest.raises(UsageError, match=told) as caught:
             order(holder, **change)
+        assert step in caught.value.hint
+        assert ("pricing set" in caught.value.hint) == (set(change) <= {"price", "ceiling", "target"})
+
+
+async def test_publish__adapter_was_fetched__is_refused_before_there_is_a_plan_or_a_job(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    seller, buyer = world.node("seller"), world.node("buyer", 20_000_000)
+    adapter_id = await seller.sell("elsin")
+    buyer.hear()
+    fetched = ("license", {"adapter": adapter_id, "max_price": 6_000_000}), ("fetch", {"adapter": adapter_id})
+    assert all(job.state is JobState.DONE for job in await buyer.live(*fetched))
+    with pytest.raises(RefusedError, match="elsin was fetched from its seller, who alone sells it"):
+        order(buyer)
 
 
 async def test_publish__first_try_is_in_no_block_yet__other_terms_wait_and_are_not_called_published(
@@ -80,7 +115,7 @@ async def test_publish__first_try_is_in_no_block_yet__other_terms_wait_and_are_n
     holder.treasury._patience = Patience(mined_seconds=0.05)
     (job,) = await holder.live(order(holder))
     assert "is in no block after" in job.error
-    with pytest.raises(DeadlineError, match="about to be published with other terms"):
+    with pytest.raises(DeadlineError, match="about to be published at another price"):
         order(holder, price="7.00")
     order(holder)
 
@@ -136,8 +171,10 @@ async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> 
     adapter_id = await holder.sell("elsin")
     peer.hear()
     await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}), ("fetch", {"adapter": adapter_id}))
-    failed, *_ = await peer.live(order(peer))
-    assert failed.error.startswith("NotFoundError")
+    with pytest.raises(RefusedError, match="elsin was fetched from its seller, who alone sells it"):
+        order(peer)
+    failed, *_ = await peer.live(("publish", {"adapter": "elsin", "terms": order(holder)[1]["terms"]}))
+    assert failed.error.startswith("RefusedError")
     assert published(peer.store.adapters, peer.store.outbox) == []
 
 
