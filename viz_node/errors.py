@@ -35,7 +35,7 @@ _FULL = "No space left on device"
 INSTALL_THE_REST = (
     "install the rest: pip install -c constraints.txt 'viz_node-VERSION-py3-none-any.whl[node,train,economics]'"
 )
-_MAKE_ROOM = "free some space (viz-node doctor says how much there is), then do it again; jobs: viz-node jobs resume"
+_MAKE_ROOM = "free some space (viz-node doctor says how much is left), then do it again; jobs: viz-node jobs resume JOB"
 
 
 class VizNodeError(Exception):

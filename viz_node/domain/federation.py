@@ -279,7 +279,7 @@ def parse_invite(invite: str) -> Invitation:
         if not all(map(_is_name, (asked.federation_id, asked.peer_id, asked.name, *asked.addresses))):
             raise ValueError("a field is malformed")
     except (ValueError, VerificationError) as error:
-        raise UsageError("this is not an invitation", "paste all that `viz-node federation create` printed") from error
+        raise UsageError("this is not an invitation", "paste all that the node of its creator printed") from error
     return asked
 
 

@@ -59,7 +59,7 @@ class FederatedTrainer:
         self._documents = tokenize(tokenizer, texts, recipe.max_tokens, recipe.goldfish)
         self._eval_documents = tokenize(tokenizer, eval_texts, recipe.max_tokens)
         if not self._documents:
-            raise UsageError("there is no text to train on", "import works with `viz-node content add`")
+            raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
         model = load_base(base.directory)
         self._peft_model = attach_adapter(model, recipe.rank, recipe.alpha, 0, base.name)
         check_publishable(self._peft_model, base)

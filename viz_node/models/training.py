@@ -75,7 +75,7 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
     documents = tokenize(tokenizer, order.texts, recipe.max_tokens, recipe.goldfish)
     eval_documents = tokenize(tokenizer, order.eval_texts, recipe.max_tokens)
     if not documents:
-        raise UsageError("there is no text to train on", "import works with `viz-node content add`")
+        raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
     model = load_base(order.base.directory)
     peft_model = attach_adapter(model, recipe.rank, recipe.alpha, recipe.seed, order.base.name)
     check_publishable(peft_model, order.base)

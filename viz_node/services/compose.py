@@ -81,7 +81,7 @@ from viz_node.services.uses.plan_channels import ChannelPlans
 from viz_node.services.uses.publish_receipts import ReceiptFiles
 from viz_node.services.uses.serve_uses import HolderKeys, Meter, Write
 
-_UNDONE = "a reorganisation of the chain has undone its transaction; order it again with: viz-node jobs resume"
+_UNDONE = "a reorganisation of the chain has undone its transaction"
 
 
 class Sealing(
@@ -392,4 +392,5 @@ def _uses(stage: _Stage, write: Write) -> Uses:
 
 
 def _undo(jobs: JobRunner, entry: OutboxEntry) -> None:
-    jobs.undo(str(entry.detail.get("job")), _UNDONE)
+    job = str(entry.detail.get("job"))
+    jobs.undo(job, f"{_UNDONE}; order it again with: viz-node jobs resume {job}")

@@ -92,7 +92,8 @@ class Workshop:
         """Make this installed base model the default one. Raises: NotFoundError, UsageError (not pinned)."""
         base = self.find_base(name)
         if not base.digest:
-            raise NotFoundError(f"{name} is not installed", f"train with it once: viz-node train NAME --base {name}")
+            once = f"train with it once: viz-node train NAME --content WORK --base {name}"
+            raise NotFoundError(f"{name} is not installed", once)
         self._store.settings.set_setting(_DEFAULT_BASE, base.digest)
         return base
 

@@ -68,7 +68,8 @@ class KeyRights:
         """Raises: LicenseRequiredError (no), RefusedError (not yet), ChainUnavailableError."""
         blocks = await self._granted_in(manifest, account)
         if not blocks:
-            raise LicenseRequiredError(f"{account} holds no license for {name}", "viz-node license")
+            buy = f"viz-node license {name} --max-price PRICE"
+            raise LicenseRequiredError(f"{account} holds no license for {name}", buy)
         shown = (await self._finality.heads()).shown
         if not any(block is not None and block <= shown for block in blocks):
             raise RefusedError(f"the payment for {name} is not safe yet", "try again in some minutes")

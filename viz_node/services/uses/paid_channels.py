@@ -80,7 +80,8 @@ class PaidChannels:
         listing = await self._catalogue.listing(adapter)
         offer, name = listing.offer, listing.manifest.name
         if not offer.is_metered:
-            raise RefusedError(f"{name} is not paid per use", f"viz-node license {name} --max-price 6.00")
+            buy = f"viz-node license {name} --max-price {format_amount(offer.price)}"
+            raise RefusedError(f"{name} is not paid per use", buy)
         if not offer.is_open:
             raise RefusedError(f"{name} is not sold any more", "viz-node search")
         if deposit < offer.price:
@@ -96,7 +97,8 @@ class PaidChannels:
         """The channel, if more money is of use in it. Raises: NotFoundError, RefusedError."""
         paid = await self.find(number)
         if paid.channel is None or not paid.body or paid.seconds_left <= 0:
-            raise RefusedError(f"channel {number} is closed, about to, or its key is lost", "viz-node channel open")
+            told = f"channel {number} is closed, about to, or its key is lost"
+            raise RefusedError(told, "viz-node channel open ADAPTER --deposit 2.00")
         return paid
 
     async def channels(self) -> list[PaidChannel]:

@@ -180,7 +180,8 @@ class Meter:
         if channel.offer_id not in {offer.offer_id for offer in offers if offer.is_metered}:
             raise RefusedError(f"channel {channel.number} pays for another adapter", "viz-node channel list")
         if channel.close_at - market.block_time() <= market.facts().close_window_seconds:
-            raise RefusedError(f"channel {channel.number} is about to close", "viz-node channel open")
+            another = f"viz-node channel open {request.adapter_id} --deposit 2.00"
+            raise RefusedError(f"channel {channel.number} is about to close", another)
         if cumulative > market.deposit_through(channel.number, shown):
             raise RefusedError(f"the deposit of channel {channel.number} is not safe yet", "try again in some minutes")
 
