@@ -82,7 +82,9 @@ def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
         files = [file for path in paths for file in (sorted(path.glob("*.json")) if path.is_dir() else [path])]
         for file in files:
             raw = read_regular_file(file, MAX_DIVISION_BYTES)
-            found[hashlib.sha256(raw).digest()] = _checked_division(file, raw)
+            digest = hashlib.sha256(raw)
+            # What bears its digest as its name is what was posted, and may be nonsense: that is the auditor's finding.
+            found[digest.digest()] = raw if file.stem == digest.hexdigest() else _checked_division(file, raw)
     except OSError as error:
         raise StorageError(f"cannot read {error.filename}: {error.strerror}", "check --pool-data") from error
     if paths and not found:
