@@ -36,7 +36,7 @@ from viz_node.errors import (
 )
 from viz_node.identity.keystore import read_names
 from viz_node.models.bases import list_bases
-from viz_node.storage.home import flags_of_last_start, peek_pid
+from viz_node.storage.home import flags_of_last_start, peek_pid, was_started
 from viz_node.storage.peek import NEWEST_SCHEMA, Glance, glance
 
 _RECENT_SECONDS = 7 * 24 * 3600
@@ -62,7 +62,7 @@ class Running:
 
 def check(home: Path, running: Running | None = None) -> list[dict[str, Any]]:
     """Rows of `Check.to_row`, `running` being given by the node of this home; never raises for an unwell home."""
-    parts: list[Callable[[], Sequence[Check]]] = [_machine, lambda: [_local_chain(home)]]
+    parts: list[Callable[[], Sequence[Check]]] = [_machine, lambda: _local_chain(home, running)]
     if running:
         parts += [lambda: [well("node", "running")], lambda: run_checks(running.probes), lambda: _peers(running)]
     else:
@@ -115,11 +115,15 @@ def _libraries() -> list[Check]:
     return found
 
 
-def _local_chain(home: Path) -> Check:
+def _local_chain(home: Path, running: Running | None) -> list[Check]:
+    """Of a node for development, or of a home that may still become one."""
+    is_dev = running.config.dev if running else not was_started(home) or "--dev" in flags_of_last_start(home)
     program = find_anvil_program(home)
+    if not is_dev:
+        return []
     if program is None:
-        return warned("development chain", "anvil is not installed", "viz-node start --dev --fetch-anvil")
-    return well("development chain", str(program))
+        return [warned("development chain", "anvil is not installed", "viz-node start --dev --fetch-anvil")]
+    return [well("development chain", str(program))]
 
 
 def _node(home: Path) -> Check:

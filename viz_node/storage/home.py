@@ -81,6 +81,11 @@ def remember_start(home: Path, is_dev: bool, joined: Path | None) -> None:
     write_whole(home / LAST_START, json.dumps({"dev": is_dev, "join": joined and str(joined)}).encode())
 
 
+def was_started(home: Path) -> bool:
+    """Whether a node came up on this home before."""
+    return (home / LAST_START).exists()
+
+
 def flags_of_last_start(home: Path) -> str:
     """The flags for a shell, each after a space; none for a home that has not been started."""
     try:

@@ -16,7 +16,7 @@ from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import RefusedError
-from viz_node.storage.home import open_home, private_directory
+from viz_node.storage.home import open_home, private_directory, remember_start
 from viz_node.storage.store import Store
 
 TITLE, AUTHOR = "The Heron's Winter", "Ottilie Brandt"
@@ -111,6 +111,13 @@ def test_check__failed_job_that_was_done_before__still_needs_attention(home: Pat
     add_job(home, "train", JobState.DONE, age=60)
     add_job(home, "train", JobState.FAILED, "TrainingError: it ended")
     assert found(home)["jobs"]["state"] == "warn"
+
+
+@pytest.mark.parametrize("is_dev", [True, False])
+def test_check__program_of_a_development_chain__is_looked_for_in_development_alone(home: Path, is_dev: bool) -> None:
+    assert "development chain" in found(home), "a home that was not started yet may want one"
+    remember_start(home, is_dev, None)
+    assert ("development chain" in found(home)) == is_dev
 
 
 def test_check__failed_job_of_last_month__is_forgotten(home: Path) -> None:

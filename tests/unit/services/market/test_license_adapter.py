@@ -225,6 +225,7 @@ async def test_license__adapter_is_withdrawn__what_is_advised_works(tmp_path: Pa
     stranger = world.node("stranger", MONEY)
     stranger.hear()
     await peer.live(orders(adapter_id)[0])
+    assert await stranger.purchase_plans.license(adapter_id, PRICE, is_renewal=False)
     assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
 
     (again, _) = await peer.live(orders(adapter_id)[0])
@@ -239,7 +240,7 @@ async def test_license__adapter_is_withdrawn__what_is_advised_works(tmp_path: Pa
     assert fetched.state is JobState.DONE
     assert refused.result["message"] == "elsin is withdrawn from sale"
     assert refused.result["hint"] == "viz-node search shows what is sold"
-    assert peer.tokens == MONEY - PRICE
+    assert (peer.tokens, stranger.tokens) == (MONEY - PRICE, MONEY)
 
 
 async def test_renewal__without_a_license_or_above_the_limit__names_the_whole_command(tmp_path: Path) -> None:
