@@ -28,17 +28,17 @@ LIMITS = {
     "circles of packages": 0,
     "arrows that run up": 0,
     "modules over 400 lines": 0,
-    "median lines of a module": 100,
-    "functions over 50 lines": 1,
+    "median lines of a module": 97,
+    "functions over 50 lines": 0,
     "functions over 25 lines, in percent": 2,
     "functions with over 6 parameters": 8,
     "classes with over 15 methods": 0,
     "ports with over 10 verbs": 0,
     "classes with over 15 methods, with inherited ones": 5,
     "ports with over 10 verbs, with inherited ones": 4,
-    "untyped bags in services": 260,
-    "Any": 726,
-    "Any in services": 187,
+    "untyped bags in services": 241,
+    "Any": 701,
+    "Any in services": 163,
 }
 LEAST = {"lines of tests per line of source": 0.74}
 

@@ -66,40 +66,17 @@ class Node:
 def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[health.Probe] = ()) -> Node:
     """Put the parts together; nothing is started. Raises: StorageError."""
     home = config.home
-    signer = make_signer(config, keys)
     store = Store(home / "node.db")
     announcements = Announcements(store.announcements, verify_bytes, now)
-    network = PeerNetwork(
-        keys.network_seed,
-        Whereabouts(config.listen, tuple(config.bootstrap), tuple(config.announce), is_public=not config.dev),
-        announcements.check,
-        announcements.known,
-    )
-    network.on_announcement(announcements.take_in)
+    network = _network(config, keys, announcements)
     endpoints = Endpoints(chain.rpc_urls, chain.deployment)
-    market = MarketGateway(endpoints, chain.deployment)
+    market, signer = MarketGateway(endpoints, chain.deployment), make_signer(config, keys)
+    sender = TransactionSender(endpoints, chain.deployment, signer, chain.confirmations)
+    sealing, vouchers = Sealing(keys, signer.sign_text), Vouchers(chain.deployment)
     ports = Ports(
-        store=store,
-        keys=keys,
-        sealing=Sealing(keys, signer.sign_text),
-        network=network,
-        market=market,
-        sender=TransactionSender(endpoints, chain.deployment, signer, chain.confirmations),
-        delivery=delivery,
-        vouchers=Vouchers(chain.deployment),
-        announcements=announcements,
-        verify=verify_bytes,
-        now=now,
-    )
-    facts = NodeFacts(
-        version=__version__,
-        home=str(home),
-        started=now(),
-        rpc_url=chain.rpc_urls[0],
-        chain_id=chain.deployment.chain_id,
-        market=chain.deployment.market,
-        is_test_chain=chain.deployment.chain_id in DEVELOPMENT_CHAINS,
-    )
+        store, keys, sealing, network, market, sender, delivery, vouchers, announcements, verify_bytes, now
+    )  # fmt: skip
+    facts = _facts(home, chain)
     chain_watch = health.ChainWatch(market.block_time)
     probes = health.vital_checks(home, network.runner, chain_watch, more_checks)
     token = secrets.token_urlsafe(32)
@@ -131,6 +108,29 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         chain_watch,
         views.find_unwell,
         lambda: metrics.read(network.peers),
+    )
+
+
+def _network(config: Config, keys: NodeKeys, announcements: Announcements) -> PeerNetwork:
+    network = PeerNetwork(
+        keys.network_seed,
+        Whereabouts(config.listen, tuple(config.bootstrap), tuple(config.announce), is_public=not config.dev),
+        announcements.check,
+        announcements.known,
+    )
+    network.on_announcement(announcements.take_in)
+    return network
+
+
+def _facts(home: Path, chain: Chain) -> NodeFacts:
+    return NodeFacts(
+        version=__version__,
+        home=str(home),
+        started=now(),
+        rpc_url=chain.rpc_urls[0],
+        chain_id=chain.deployment.chain_id,
+        market=chain.deployment.market,
+        is_test_chain=chain.deployment.chain_id in DEVELOPMENT_CHAINS,
     )
 
 
