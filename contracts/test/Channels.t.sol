@@ -116,9 +116,12 @@ contract ChannelsTest is PartsFixture {
     function test_attack_topUp__channel_of_another_session_key__reverts() public {
         (, uint64 offer) = _publishMetered();
         uint64 channel = _open(offer);
-        vm.expectRevert(abi.encodeWithSelector(IChannels.NotSessionKey.selector, channel, STRANGER));
-        vm.prank(BUYER);
-        _all().topUp(channel, STRANGER, 70);
+        address[3] memory others = [STRANGER, address(1), address(type(uint160).max)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            vm.expectRevert(abi.encodeWithSelector(IChannels.NotSessionKey.selector, channel, others[i]));
+            vm.prank(BUYER);
+            _all().topUp(channel, others[i], 70);
+        }
     }
 
     function test_topUp__nothing_or_unknown_channel__reverts() public {

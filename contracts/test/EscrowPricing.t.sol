@@ -97,11 +97,56 @@ contract EscrowPricingTest is PartsFixture, PlatformFixture {
         vm.assertEq(market.quote(_offer), PRICE + most, "at the ceiling");
     }
 
+    /// @dev What an order has reserved makes room again when it ends.
+    function test_settle__after_orders_that_ended__ceiling_is_reached() public {
+        (uint64 number, IEscrow.Order memory terms) = _orderRaised();
+        vm.warp(terms.deadline + 1);
+        _all().refund(number, terms);
+        IEscrow.Order memory other = _orderTerms(_offer, _split, _case(0));
+        (other.holder, other.price) = (address(0xD00B), PRICE + STEP);
+        uint64 next = _orderAs(other.holder, other.price);
+        IEscrow.Delivery memory delivery = _deliver(next, other, _case(0), _case(0).wrapped);
+        vm.warp(delivery.deadline + 1);
+        uint256 most = uint256(PRICE) * MAX_RISE / 10_000;
+        vm.store(address(market), _offerSlot(), _withOneSold(most - STEP));
+        _all().settle(next, other, delivery);
+        vm.assertEq(market.quote(_offer), PRICE + most, "at the ceiling");
+    }
+
+    /// @dev What comes back has halved since the day of the order, not since that of its deadline.
+    function test_refund__ordered_just_before_midnight__halved_since_that_day() public {
+        test_order__moving_price__counted_when_it_is_final_and_never_when_refunded();
+        vm.warp(block.timestamp / 1 days * 1 days + 1 days - 1 minutes);
+        (uint64 number, IEscrow.Order memory terms) = _orderAtQuote();
+        vm.warp(block.timestamp / 1 days * 1 days + 2 days);
+        _all().refund(number, terms);
+        vm.assertEq(market.quote(_offer), PRICE + (STEP >> 2), "two halvings");
+    }
+
+    function test_refund__price_three_times_its_floor__whole_premium_is_reserved_and_back() public {
+        IOffers.OfferTerms memory offered = _moving(PRICE, 0);
+        (offered.keyHash, offered.maxRise, offered.target) = (keccak256(abi.encode(_case(0).key)), 30_000, 1);
+        vm.prank(OWNER);
+        (, _split, _offer) = market.publish(keccak256("another"), BASE_MODEL, TERMS, accounts, shares, offered);
+        uint256 today = block.timestamp / 1 days;
+        vm.store(address(market), _offerSlot(), _withOneSold(2 * PRICE) | bytes32(today << 168));
+        (uint64 number, IEscrow.Order memory terms) = _orderAtQuote();
+        vm.assertEq(terms.price, 3 * PRICE, "three times");
+        vm.assertEq(market.quote(_offer), PRICE, "reserved");
+        vm.warp(terms.deadline + 1);
+        _all().refund(number, terms);
+        vm.assertEq(market.quote(_offer), 3 * PRICE, "back");
+    }
+
     function _orderRaised() private returns (uint64 number, IEscrow.Order memory terms) {
         test_order__moving_price__counted_when_it_is_final_and_never_when_refunded();
+        (number, terms) = _orderAtQuote();
+        vm.assertEq(terms.price, PRICE + STEP, "raised");
+    }
+
+    function _orderAtQuote() private returns (uint64 number, IEscrow.Order memory terms) {
         terms = _orderTerms(_offer, _split, _case(0));
         (terms.holder, terms.price) = (STRANGER, market.quote(_offer));
-        vm.assertEq(terms.price, PRICE + STEP, "raised");
         number = _orderAs(STRANGER, terms.price);
     }
 

@@ -136,6 +136,16 @@ contract PoolsTest is PartsFixture {
         _assertOtherTerms();
     }
 
+    function test_subscribe__terms_of_nobody__reverts() public {
+        _create();
+        bytes32[2] memory others = [bytes32(0), bytes32(type(uint256).max)];
+        for (uint256 i = 0; i < others.length; ++i) {
+            vm.expectRevert(IPools.OtherTerms.selector);
+            vm.prank(BUYER);
+            _all().subscribe(_pool, others[i], HOLDER, 0, 1, ORDER);
+        }
+    }
+
     function test_subscribe__later_periods__up_to_24_from_the_running_one() public {
         _create();
         vm.warp(NOW + 2 * PERIOD + 1);
