@@ -21,23 +21,15 @@ class Requests(Protocol):
 
 
 class Providers(Protocol):
-    """Who has what, as the network tells it."""
+    """The peers that have a blob, and being one of them."""
 
     async def find_providers(self, blob_id: str) -> list[PeerId]: ...
     async def provide(self, blob_id: str) -> None: ...
 
 
-class Listening(Protocol):
+class Listening(Requests, Protocol):
     """What is heard of adapters."""
 
-    async def request(
-        self,
-        peer_id: PeerId,
-        method: str,
-        payload: bytes,
-        timeout_seconds: float = 20,
-        addresses: tuple[str, ...] = (),
-    ) -> bytes: ...
     async def find_providers(self, blob_id: str) -> list[PeerId]: ...
     async def find_announcement(self, adapter_id: str) -> bytes | None: ...
 

@@ -139,13 +139,6 @@ class WithAdapters(Protocol):
     def adapters(self) -> Adapters: ...
 
 
-class WithAnnouncements(Protocol):
-    """State with this table."""
-
-    @property
-    def announcements(self) -> AnnouncementRows: ...
-
-
 class WithOutbox(Protocol):
     """State with this table."""
 
@@ -179,13 +172,6 @@ class WithSettings(Protocol):
 
     @property
     def settings(self) -> Settings: ...
-
-
-class WithSealedOrders(Protocol):
-    """State with this table."""
-
-    @property
-    def sealed_orders(self) -> SealedOrders: ...
 
 
 class WithManifests(Protocol):

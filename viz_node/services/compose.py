@@ -327,7 +327,7 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         storefront=stage.storefront,
         publication_orders=publications,
         publication_plans=PublicationPlans(store, market, paying.quotes, catalogue, account),
-        publisher=Publisher(store, market, treasury, publications, bundles, stage.storefront),
+        publisher=Publisher(store.outbox, market, treasury, publications, bundles, stage.storefront),
         price_plans=PricePlans(market, paying.quotes, catalogue, own),
         prices=Prices(market, treasury, catalogue, own, ports.now),
         notice_plans=NoticePlans(market, paying.quotes, catalogue, account),

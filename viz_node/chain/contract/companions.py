@@ -3,10 +3,9 @@
 from typing import NamedTuple
 
 from viz_node.chain.contract.artifact import account_of_word, decode_pair_of_lists, words
-from viz_node.chain.contract.ledger import topic_of
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.logs import Log, read_logs
-from viz_node.chain.node.rpc import JsonRpc, to_bytes, to_hex
+from viz_node.chain.node.logs import Log
+from viz_node.chain.node.rpc import to_bytes
 from viz_node.domain.ids import Account
 from viz_node.domain.order import Delivery, OrderTerms
 from viz_node.errors import ChainUnavailableError
@@ -38,16 +37,6 @@ class PoolData(NamedTuple):
     root: bytes
     digest: bytes
     uri: str
-
-
-def read_split_tables(
-    rpc: JsonRpc, market: str, from_block: int, to_block: int, split_id: int | None = None
-) -> list[SplitTable]:
-    """Published tables of splits, all or of one. Raises: ChainUnavailableError."""
-    pattern = [to_hex(SPLIT_TABLE_TOPIC)]
-    if split_id is not None:
-        pattern.append(topic_of(split_id))
-    return [split_table_of(log) for log in read_logs(rpc, market, pattern, from_block, to_block)]
 
 
 def split_table_of(log: Log) -> SplitTable:

@@ -10,8 +10,8 @@ from struct import Struct
 from typing import NamedTuple
 
 from viz_node.chain.encoding.hashing import keccak
-from viz_node.chain.node.logs import Log, read_logs
-from viz_node.chain.node.rpc import JsonRpc, to_hex
+from viz_node.chain.node.logs import Log
+from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.ids import Account
 from viz_node.errors import ChainUnavailableError
 
@@ -121,14 +121,6 @@ def next_head(head: int, entry: LedgerEntry) -> int:
     elif kind == _UNPAUSED_KIND:
         paused = 0
     return (digest >> STATE_BITS << STATE_BITS) | paused | number
-
-
-def read_entries(
-    rpc: JsonRpc, market: str, from_block: int, to_block: int, topics: tuple[str | None, ...] | list[str] = ()
-) -> list[LedgerEntry]:
-    """Entries of the market; `topics` narrows by kind, key and account. Raises: ChainUnavailableError."""
-    pattern = [to_hex(ENTRY_TOPIC), *topics]
-    return [entry_of(log) for log in read_logs(rpc, market, pattern, from_block, to_block)]
 
 
 def topic_of(value: int) -> str:

@@ -1,7 +1,7 @@
 """Offer an adapter: seal its files, sign the manifest, register it on the chain and announce it."""
 
 import asyncio
-from typing import Any, Protocol
+from typing import Any
 
 from viz_node.domain.ids import format_amount
 from viz_node.domain.job import Job
@@ -12,7 +12,7 @@ from viz_node.domain.offer import OfferTerms
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Spending
-from viz_node.ports.state import WithAdapters, WithOutbox
+from viz_node.ports.state import Outbox
 from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.order_publication import PublicationOrders, offer_of
 from viz_node.services.market.seal_bundle import Bundles
@@ -20,23 +20,19 @@ from viz_node.services.market.serve_adapters import Storefront
 from viz_node.services.part import Report
 
 
-class PublisherState(WithAdapters, WithOutbox, Protocol):
-    """The adapters, and the transactions that published them."""
-
-
 class Publisher:
     """The seller's side of the market."""
 
     def __init__(
         self,
-        store: PublisherState,
+        outbox: Outbox,
         market: Publications,
         treasury: Spending,
         orders: PublicationOrders,
         bundles: Bundles,
         storefront: Storefront,
     ) -> None:
-        self._store = store
+        self._outbox = outbox
         self._market = market
         self._treasury = treasury
         self._orders = orders
@@ -50,7 +46,7 @@ class Publisher:
         await self._orders.require_known(record.name)
         self._orders.check_same_terms(record, terms)
         report({"phase": "seal", "step": 1, "steps": 3})
-        if registration_of(self._store.outbox, record) is None:
+        if registration_of(self._outbox, record) is None:
             record = await asyncio.to_thread(self._bundles.prepare, record, terms)
         manifest = self._storefront.manifest_of(record)
         report({"phase": "register", "step": 2, "steps": 3})

@@ -34,7 +34,7 @@ from viz_node.services.pools.pool_desk import PoolDesk
 
 @dataclass(frozen=True)
 class AskedPool:
-    """What somebody who opens a pool asks for, as people write it; `challenger` is ACCOUNT@PEER."""
+    """The terms of a new pool as a person gives them; `challenger` is ACCOUNT@PEER."""
 
     name: str
     fee: TokenAmount
