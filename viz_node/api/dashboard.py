@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
 
 from aiohttp import web
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 from markupsafe import Markup
 
+from viz_node.domain.answer import as_json
 from viz_node.domain.names import readable
 from viz_node.errors import VizNodeError
 
@@ -72,7 +72,7 @@ class Bar:
 class Dashboard:
     """Draws the pages; holds no state but the templates and the static files."""
 
-    def __init__(self, operations: Mapping[str, Callable[..., Awaitable[Any]]]) -> None:
+    def __init__(self, operations: Mapping[str, Callable[..., Awaitable[object]]]) -> None:
         self._operations = operations
         self._panels = {panel.name: panel for panel in PANELS if panel.operation in operations}
         self._static = {name: (_HERE / "static" / name).read_bytes() for name in _STATIC}
@@ -124,10 +124,10 @@ class Dashboard:
     async def _draw(self, panel: Panel, query: str) -> Markup:
         """The panel's HTML; what fails inside one panel is said there and leaves the others alone."""
         arguments = {"text": query} if panel.operation == "search" else {}
-        facts: dict[str, Any] = {"panel": panel, "query": query}
+        facts: dict[str, object] = {"panel": panel, "query": query}
         try:
             async with asyncio.timeout(_PANEL_SECONDS):
-                facts["data"] = await self._operations[panel.operation](**arguments)
+                facts["data"] = as_json(await self._operations[panel.operation](**arguments))
             template = f"{panel.name}.html"
             return Markup(readable(self._templates.get_template(template).render(facts)))
         except VizNodeError as error:
@@ -199,7 +199,7 @@ def sales_bars(sales: object) -> list[Bar]:
     totals: dict[str, Decimal] = {}
     counts: dict[str, int] = {}
     labels: dict[str, str] = {}
-    for sale in sales if isinstance(sales, list) else []:
+    for sale in sales if isinstance(sales, list | tuple) else []:
         amount = _amount_of(sale)
         if amount is not None:
             number = str(sale.get("adapter", ""))

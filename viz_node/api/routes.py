@@ -6,12 +6,11 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from viz_node.api.binding import Parameter, bind_arguments, parameters_of, parse_body
+from viz_node.api.binding import Call, call_of, parse_body
 from viz_node.api.dashboard import Dashboard
 from viz_node.api.guard import (
     COOKIE,
@@ -22,10 +21,11 @@ from viz_node.api.guard import (
     add_security_headers,
     make_guards,
 )
+from viz_node.domain.answer import as_json
 from viz_node.domain.names import readable
 from viz_node.errors import HTTP_STATUS, NotFoundError, VizNodeError, disk_full, status_for
 
-Operation = Callable[..., Awaitable[Any]]
+Operation = Callable[..., Awaitable[object]]
 
 BODY_SECONDS = 10.0
 
@@ -64,7 +64,7 @@ def make_app(
     """The whole local API, ready to be run.
 
     `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
-    operation is called with keyword arguments only and answers something JSON can hold. Raises: TypeError (a parameter
+    operation takes keywords or one request, and answers records or what JSON can hold. Raises: TypeError (a parameter
     cannot come from JSON).
     """
     dashboard = Dashboard(operations)
@@ -119,18 +119,17 @@ def _add_login(app: web.Application, sessions: Sessions) -> None:
 
 
 def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> None:
-    parameters = {name: parameters_of(operation) for name, operation in operations.items()}
+    calls = {name: call_of(operation) for name, operation in operations.items()}
 
     async def call(request: web.Request) -> web.Response:
         name = request.match_info["operation"]
-        if name not in operations:
+        if name not in calls:
             raise NotFoundError(f"there is no call {name!r}", "GET /v1/operations lists them")
-        arguments = bind_arguments(parameters[name], parse_body(await _read_body(request)))
-        answer = await operations[name](**arguments)
-        return web.json_response(answer, dumps=_to_json)
+        answer = await calls[name].start(parse_body(await _read_body(request)))
+        return web.json_response(as_json(answer), dumps=_to_json)
 
     async def list_operations(_request: web.Request) -> web.Response:
-        rows = [_describe(name, operations[name], parameters[name]) for name in sorted(operations)]
+        rows = [_describe(name, calls[name]) for name in sorted(calls)]
         return web.json_response(rows, dumps=_to_json)
 
     app.router.add_post("/v1/call/{operation}", call)
@@ -146,9 +145,10 @@ async def _read_body(request: web.Request) -> bytes:
         raise web.HTTPRequestTimeout(text=f"the body did not arrive within {BODY_SECONDS:g} s") from error
 
 
-def _describe(name: str, operation: Operation, parameters: Mapping[str, Parameter]) -> dict[str, Any]:
-    rows = [{"name": item.name, "type": item.wanted, "required": item.is_required} for item in parameters.values()]
-    return {"name": name, "description": (operation.__doc__ or "").strip().partition("\n")[0], "parameters": rows}
+def _describe(name: str, call: Call) -> dict[str, object]:
+    parameters = call.parameters.values()
+    rows = [{"name": item.name, "type": item.wanted, "required": item.is_required} for item in parameters]
+    return {"name": name, "description": call.description, "parameters": rows}
 
 
 def _make_error_answers(dashboard: Dashboard) -> Middleware:

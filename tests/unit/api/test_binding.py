@@ -1,13 +1,14 @@
 """The binder takes exactly what an operation's signature says and nothing else."""
 
 import os
+from dataclasses import dataclass
 from typing import Any, Literal, NewType
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from viz_node.api.binding import bind_arguments, parameters_of, parse_body
+from viz_node.api.binding import bind_arguments, call_of, parameters_of, parse_body
 from viz_node.domain.names import FilePath
 from viz_node.errors import UsageError
 
@@ -130,3 +131,51 @@ def test_bind_arguments__path_with_bytes_that_are_not_utf8__passes_and_only_as_a
     ):
         with pytest.raises(UsageError, match="holds a character"):
             bind_arguments(parameters, bad)
+
+
+@dataclass(frozen=True)
+class NewLoan:
+    """As many facts as no signature should list."""
+
+    reader: Slug
+    books: tuple[str, ...]
+    days: int = 30
+    note: str | None = None
+
+
+async def _lend(asked: NewLoan) -> NewLoan:
+    """Lend books.
+
+    More than one sentence.
+    """
+    return asked
+
+
+async def test_start__operation_with_a_request__its_fields_are_the_arguments() -> None:
+    call = call_of(_lend)
+
+    assert await call.start({"reader": "a", "books": ["x", "y"]}) == NewLoan(Slug("a"), ("x", "y"))
+    assert [(item.name, item.wanted, item.is_required) for item in call.parameters.values()] == [
+        ("reader", "text", True),
+        ("books", "a list of text", True),
+        ("days", "a whole number", False),
+        ("note", "text or null", False),
+    ]
+    assert call.description == "Lend books."
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ({"books": []}, "the argument 'reader' is missing"),
+        ({"reader": "a", "books": [1]}, "the argument 'books' is not a list of text"),
+        ({"reader": "a", "books": [], "asked": {}}, "unknown argument 'asked'"),
+    ],
+)
+def test_start__operation_with_a_request__errors_are_those_of_keywords(body: dict[str, Any], cause: str) -> None:
+    with pytest.raises(UsageError, match=cause):
+        call_of(_lend).start(body)
+
+
+async def test_start__operation_with_keywords__gets_them() -> None:
+    assert (await call_of(_train).start({"name": "a", "works": []}))["steps"] == 10
