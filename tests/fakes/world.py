@@ -21,6 +21,7 @@ from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.names import FilePath
+from viz_node.domain.orders import Order
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
@@ -165,15 +166,18 @@ class Member:
     def clock(self) -> int:
         return self.now
 
-    async def live(self, *orders: tuple[str, dict[str, Any]]) -> list[Job]:
+    async def live(self, *orders: Order | tuple[str, dict[str, Any]]) -> list[Job]:
         """Run the jobs that a crash left and these orders, one after another, until all have ended or it is killed."""
         async with asyncio.TaskGroup() as group:
             self.jobs.start(group)
-            for kind, order in orders:
-                await self.jobs.follow(self.jobs.submit(kind, order).job_id, lambda _: None)
+            for order in orders:
+                queued = (
+                    self.jobs.accept(order).job_id if isinstance(order, Order) else self.jobs.order(*order)["job_id"]
+                )
+                await self.jobs.follow(queued, lambda _: None)
         return self.store.jobs.list_jobs()
 
-    async def survive(self, *orders: tuple[str, dict[str, Any]]) -> list[Job]:
+    async def survive(self, *orders: Order | tuple[str, dict[str, Any]]) -> list[Job]:
         """`live`, and when it is killed `start` and `live` again."""
         with suppress(BaseExceptionGroup):
             return await self.live(*orders)

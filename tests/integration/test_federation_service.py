@@ -21,6 +21,7 @@ from viz_node.domain.federation import agreed_shares, parse_invite
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.names import FilePath
+from viz_node.domain.orders import FederateOrder
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
@@ -36,6 +37,7 @@ from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.market.order_publication import PublicationOrders
+from viz_node.services.part import Kind, Lane
 from viz_node.storage.store import Store
 from viz_node.tcp import choose_port
 from viz_node.workers.ask import Answers, ask
@@ -85,7 +87,7 @@ class Node:
         )
         self.federations = Federations(self.store.federations, self.keys, self.network, self.jobs, works, workshop)
         rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, runner)
-        self.jobs.register("federate", "federation", rounds.federate)
+        self.jobs.register(Kind(FederateOrder, Lane.FEDERATION, rounds.federate))
         self.network.serve(TERMS_METHOD, self.federations.on_terms)
         self.network.serve(JOIN_METHOD, self.federations.on_join)
         if not self.store.works.list_works():

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from viz_node.errors import UsageError
+
+OrderT_co = TypeVar("OrderT_co", covariant=True)
 
 
 class JobState(StrEnum):
@@ -27,13 +29,20 @@ _FOLLOWS: dict[JobState, set[JobState]] = {
 
 
 @dataclass(frozen=True)
-class Job:
+class Queued:
+    """What a person gets for an order: the job that carries it out."""
+
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Job(Generic[OrderT_co]):
     """A durable order; `order` is what was asked, `progress` the last thing its process said, `result` what it made."""
 
     job_id: str
     kind: str
     state: JobState
-    order: dict[str, Any]
+    order: OrderT_co
     created: int
     updated: int
     progress: dict[str, Any] = field(default_factory=dict)

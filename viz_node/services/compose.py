@@ -258,7 +258,9 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     )
     for part in parts:
         for kind, (lane, handler) in part.handlers.items():
-            jobs.register(kind, lane, handler)
+            jobs.register_bags(kind, lane, handler)
+        for typed in part.kinds:
+            jobs.register(typed)
         for method, answer in part.answers.items():
             ports.network.serve(method, answer)
     first_start = FirstStart(store, jobs, library, models, selling, tools.write_samples)

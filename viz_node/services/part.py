@@ -9,17 +9,21 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from viz_node.domain.health import Check
 from viz_node.domain.job import Job
+from viz_node.domain.orders import Order
 from viz_node.ports.node import AnswerPeer
 
 Answer = dict[str, Any]
 Rows = list[dict[str, Any]]
-Report = Callable[[dict[str, Any]], None]
-Handler = Callable[[Job, Report], Awaitable[dict[str, Any]]]
-Operation = Callable[..., Awaitable[Any]]
+Report = Callable[[object], None]
+"""Takes how far a job is: a record, which people see as JSON."""
+OrderT = TypeVar("OrderT", bound=Order)
+Handler: TypeAlias = Callable[[Job[OrderT], Report], Awaitable[Any]]
+"""Carries out jobs of one kind; its result is a record, which people see as JSON."""
+Operation = Callable[..., Awaitable[object]]
 Watcher = Callable[[], Awaitable[None]]
 
 
@@ -35,6 +39,15 @@ class Lane(StrEnum):
 
 
 @dataclass(frozen=True)
+class Kind(Generic[OrderT]):
+    """One kind of job: the order that asks for it, its lane, and what carries it out."""
+
+    order: type[OrderT]
+    lane: Lane
+    handler: Handler[OrderT]
+
+
+@dataclass(frozen=True)
 class Part:
     """One stage of the node, as the composition root puts it to work."""
 
@@ -43,6 +56,7 @@ class Part:
     answers: Mapping[str, AnswerPeer] = field(default_factory=dict)
     watchers: tuple[Watcher, ...] = ()
     checks: tuple[Callable[[], Check], ...] = ()
+    kinds: tuple[Kind[Any], ...] = ()
 
 
 def operations_of(*desks: object) -> dict[str, Operation]:

@@ -10,9 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.answer import as_json
 from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import order_body, parse_order
 from viz_node.domain.records import (
     ADAPTER_ORIGINS,
     OUTBOX_STATES,
@@ -99,7 +101,8 @@ class Jobs(_Table):
 
     def save_job(self, job: Job) -> None:
         """Insert or replace the job."""
-        values = (job.job_id, job.created, job.state.value, _json(asdict(job)))
+        body = as_json(job) | {"order": order_body(job.order)}
+        values = (job.job_id, job.created, job.state.value, _json(body))
         self._db.execute(_upsert("jobs", ("id", "created", "state", "body")), values)
 
     def find_job(self, job_id: str) -> Job:
@@ -372,7 +375,8 @@ def _work(text: str) -> Work:
 
 def _job(text: str) -> Job:
     body = json.loads(text)
-    return Job(**{**body, "state": JobState(body["state"])})
+    order = parse_order(body["kind"], body["order"])
+    return Job(**{**body, "state": JobState(body["state"]), "order": order})
 
 
 def _adapter(row: Row) -> AdapterRecord:

@@ -30,6 +30,7 @@ from viz_node.domain.federation import (
 )
 from viz_node.domain.ids import PeerId, is_hex_digest, parse_account
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import FederateOrder
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.ports.keys import Keys
@@ -180,7 +181,7 @@ class Federations:
     def _submit(self, federation: Federation) -> tuple[Federation, Job]:
         # Saved before, too: a job that outlives a crash here must find its federation.
         self._rows.save_federation(federation)
-        job = self._jobs.submit("federate", {"name": federation.name, "federation": federation.federation_id})
+        job = self._jobs.submit(FederateOrder(federation.name, federation.federation_id))
         federation = federation.under(job.job_id)
         self._rows.save_federation(federation)
         return federation, job

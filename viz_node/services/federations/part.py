@@ -1,17 +1,18 @@
 """The federations' part: adapters that several owners train together."""
 
+from viz_node.domain.orders import FederateOrder
 from viz_node.domain.worker import as_body
 from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
 from viz_node.services.federations.run_federation import Rounds
-from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+from viz_node.services.part import Answer, Kind, Lane, Part, Rows, operations_of
 
 
 def federations_part(federations: Federations, rounds: Rounds) -> Part:
     """What was agreed, and the rounds as a job."""
     return Part(
         operations_of(FederationOperations(federations)),
-        on_lane(Lane.FEDERATION, {"federate": rounds.federate}),
-        {TERMS_METHOD: federations.on_terms, JOIN_METHOD: federations.on_join},
+        answers={TERMS_METHOD: federations.on_terms, JOIN_METHOD: federations.on_join},
+        kinds=(Kind(FederateOrder, Lane.FEDERATION, rounds.federate),),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from viz_node.domain.federation import Federation, Role
 from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
+from viz_node.domain.orders import FederateOrder
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.rounds import Coordinate, Listening, TakePart
 from viz_node.domain.training import AdapterTrained
@@ -56,9 +57,9 @@ class Rounds:
         self._directory = directory
         self._runner = runner
 
-    async def federate(self, job: Job, report: Report) -> dict[str, Any]:
+    async def federate(self, job: Job[FederateOrder], report: Report) -> dict[str, Any]:
         """Job: take this node's part until the federation is done."""
-        federation = self._store.federations.find_federation(str(job.order["federation"]))
+        federation = self._store.federations.find_federation(job.order.federation)
         if federation.role is Role.COORDINATOR:
             return await self._coordinate(federation, job, report)
         while True:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict, replace
 from typing import Any
 
-from viz_node.domain.job import Job, JobState, check_transition
-from viz_node.errors import UsageError, VizNodeError, describe_error, disk_full
+from viz_node.domain.answer import as_json
+from viz_node.domain.job import Job, JobState, Queued, check_transition
+from viz_node.domain.orders import Order, UnreadableOrder, subject_of
+from viz_node.errors import UsageError, VerificationError, VizNodeError, describe_error, disk_full
 from viz_node.ports.state import Jobs
-from viz_node.services.part import Handler
+from viz_node.services.part import Handler, Kind
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +37,12 @@ class JobRunner:
         self._watchers: dict[str, Callable[[Job], None]] = {}
         self._stopping = False
 
-    def register(self, kind: str, lane: str, handler: Handler) -> None:
-        """Name the lane and the handler of a kind of job."""
+    def register(self, kind: Kind[Any]) -> None:
+        """Carry out jobs of this kind."""
+        self.register_bags(kind.order.kind, kind.lane, kind.handler)
+
+    def register_bags(self, kind: str, lane: str, handler: Handler) -> None:
+        """Name the lane and the handler of a kind of job whose orders have no record yet."""
         self._kinds[kind] = (self._locks.setdefault(lane, asyncio.Lock()), handler)
 
     def start(self, group: asyncio.TaskGroup) -> None:
@@ -56,16 +62,23 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def submit(self, kind: str, order: dict[str, Any]) -> Job:
-        """Store a job and run it."""
+    def submit(self, order: Order) -> Job:
+        """Store a job of the order's kind and run it."""
+        return self._queue(order.kind, order)
+
+    def accept(self, order: Order) -> Queued:
+        """`submit` for people, who get the job's id."""
+        return Queued(self.submit(order).job_id)
+
+    def order(self, kind: str, order: dict[str, Any]) -> dict[str, Any]:
+        """`accept` for kinds whose orders have no record yet."""
+        return {"job_id": self._queue(kind, order).job_id}
+
+    def _queue(self, kind: str, order: object) -> Job:
         job = Job(secrets.token_hex(8), kind, JobState.QUEUED, order, self._now(), self._now())
         self._rows.add_job(job)
         self._launch(job.job_id)
         return job
-
-    def order(self, kind: str, order: dict[str, Any]) -> dict[str, Any]:
-        """`submit` for people, who get the job's id."""
-        return {"job_id": self.submit(kind, order).job_id}
 
     def cancel(self, job_id: str) -> Job:
         """Stop a queued or running job. Raises: NotFoundError, UsageError."""
@@ -129,11 +142,12 @@ class JobRunner:
     async def _run(self, job_id: str) -> None:
         job = self.find(job_id)
         try:
+            _check_readable(job)
             lock, handler = self._kinds[job.kind]
             async with lock:
                 job = self._save(replace(self.find(job_id), state=JobState.RUNNING))
                 result = await handler(job, lambda progress: self._progress(job_id, progress))
-            self._save(replace(self.find(job_id), state=JobState.DONE, result=result))
+            self._save(replace(self.find(job_id), state=JobState.DONE, result=as_json(result)))
         except asyncio.CancelledError:
             if not self._stopping and self.find(job_id).state is JobState.RUNNING:
                 self._save(replace(self.find(job_id), state=JobState.QUEUED))
@@ -147,10 +161,10 @@ class JobRunner:
         finally:
             self._tasks.pop(job_id, None)
 
-    def _progress(self, job_id: str, progress: dict[str, Any]) -> None:
+    def _progress(self, job_id: str, progress: object) -> None:
         job = self.find(job_id)
         if job.state is JobState.RUNNING:
-            self._save(replace(job, progress=progress))
+            self._save(replace(job, progress=as_json(progress)))
 
     def _save(self, job: Job) -> Job:
         saved = replace(job, updated=self._now())
@@ -160,8 +174,13 @@ class JobRunner:
         return saved
 
 
+def _check_readable(job: Job) -> None:
+    if isinstance(job.order, UnreadableOrder):
+        raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
+
+
 def describe_job(job: Job) -> dict[str, Any]:
     """The job as people and machines see it; orders may name content, so they stay inside."""
     body = asdict(job)
     del body["order"]
-    return body | {"name": job.order.get("name") or job.order.get("adapter") or ""}
+    return body | {"name": subject_of(job.order)}

@@ -110,7 +110,7 @@ class WorkShelf:
         return [
             job.job_id
             for job in self._store.jobs.list_jobs()
-            if job.state in waiting and work.work_id in job.order.get("works", ())
+            if job.state in waiting and job.kind == "train" and work.work_id in job.order["works"]
         ]
 
     def select(self, names: list[str]) -> list[Work]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from viz_node.domain.job import JobState
+from viz_node.domain.orders import subject_of
 from viz_node.domain.records import AdapterRecord
 from viz_node.errors import RefusedError, StorageError
 from viz_node.ports.state import WithAdapters, WithJobs, WithOutbox
@@ -75,7 +76,7 @@ class Removals:
             )
         waiting = {JobState.QUEUED, JobState.RUNNING}
         for job in self._store.jobs.list_jobs():
-            if job.state in waiting and record.name in (job.order.get("adapter"), job.order.get("name")):
+            if job.state in waiting and subject_of(job.order) == record.name:
                 raise RefusedError(f"a job needs {record.name}", f"viz-node jobs cancel {job.job_id}")
         return record
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from viz_node.domain.ids import Account
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.orders import subject_of
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, VerificationError
@@ -204,6 +205,6 @@ class Fetcher:
         """The listing's name, made fit for a folder, unless something of this node has it or is about to."""
         safe = "".join(c if c.isalnum() or c in "-_." else "-" for c in name).lstrip(".")[:48] or "adapter"
         unfinished = [job for job in self._store.jobs.list_jobs() if job.state is not JobState.DONE]
-        is_taken = any(job.kind in {"train", "federate"} and job.order["name"] == safe for job in unfinished)
+        is_taken = any(job.kind in {"train", "federate"} and subject_of(job.order) == safe for job in unfinished)
         is_taken = is_taken or adapter_named(self._store.adapters, safe) is not None
         return f"{safe}-{adapter_id[:8]}" if is_taken else safe

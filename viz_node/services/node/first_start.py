@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
+from viz_node.domain.orders import subject_of
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
 from viz_node.services.jobs.runner import JobRunner
@@ -89,7 +90,7 @@ class FirstStart:
 
     def _newest(self, stage: str) -> Job | None:
         for job in self._jobs.list_jobs():
-            if job.kind == stage and (stage == "base_build" or SAMPLE_NAME in _names_of(job)):
+            if job.kind == stage and (stage == "base_build" or subject_of(job.order) == SAMPLE_NAME):
                 return job
         return None
 
@@ -112,7 +113,3 @@ class FirstStart:
     def _describe(self) -> dict[str, Any]:
         record = self._store.adapters.find_adapter(SAMPLE_NAME)
         return {"name": record.name, "price": SAMPLE_PRICE, "evaluation": dict(record.evaluation)}
-
-
-def _names_of(job: Job) -> set[object]:
-    return {job.order.get("name"), job.order.get("adapter")}

@@ -3,15 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from tests.fakes.store import MemoryStore
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import FederateOrder, parse_order
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.services.jobs.runner import JobRunner, describe_job
-from viz_node.services.part import Report
+from viz_node.services.part import Kind, Lane, Report
 
 LANES = {"slow": "one", "other": "one", "quick": "two"}
 
@@ -30,7 +32,7 @@ class Shop:
     def new_runner(self) -> JobRunner:
         runner = JobRunner(self.store.jobs, lambda: 1)
         for kind, lane in LANES.items():
-            runner.register(kind, lane, self.work)
+            runner.register_bags(kind, lane, self.work)
         runner.start(self.group)
         return runner
 
@@ -45,7 +47,7 @@ class Shop:
         return {"made": job.order["name"]}
 
     def submit(self, kind: str, name: str) -> str:
-        return self.runner.submit(kind, {"name": name, "secret": "text"}).job_id
+        return self.runner.order(kind, {"name": name, "secret": "text"})["job_id"]
 
     async def ended(self, job_id: str) -> Job:
         return await self.runner.follow(job_id, lambda _: None)
@@ -127,7 +129,7 @@ async def test_cancel__what_it_was_doing_does_not_end__says_so_and_when_to_go_on
                 await over.wait()
         raise asyncio.CancelledError
 
-    shop.runner.register("quick", "two", stubborn)
+    shop.runner.register_bags("quick", "two", stubborn)
     job_id = shop.submit("quick", "a")
     await at_work.wait()
     shop.runner.cancel(job_id)
@@ -152,3 +154,34 @@ async def test_undo__done__failed_with_the_cause_and_may_be_resumed(shop: Shop) 
     assert (job.state, job.error) == (JobState.FAILED, "the chain took it back")
     assert (await shop.ended(shop.runner.resume(job.job_id).job_id)).state is JobState.DONE
     shop.runner.undo("no such job", "nothing happens")
+
+
+async def test_run__order_that_does_not_parse__the_job_fails_with_a_next_step_and_others_run(shop: Shop) -> None:
+    order = parse_order("federate", {"name": "elsin"})
+    shop.store.jobs.add_job(Job("j1", "federate", JobState.FAILED, order, 1, 1))
+
+    failed = await shop.ended(shop.runner.resume("j1").job_id)
+
+    assert (failed.state, failed.result["hint"]) == (JobState.FAILED, "order it again")
+    assert "Object missing required field `federation`" in failed.error
+    assert (await shop.ended(shop.submit("quick", "a"))).state is JobState.DONE
+
+
+@dataclass(frozen=True)
+class Attended:
+    """A result of its own."""
+
+    rounds: tuple[int, ...]
+
+
+async def test_run__kind_with_a_record__handler_gets_the_order_and_its_result_is_kept_as_json(shop: Shop) -> None:
+    async def attend(job: Job[FederateOrder], report: Report) -> Attended:
+        report(Attended(()))
+        return Attended((len(job.order.name),))
+
+    shop.runner.register(Kind(FederateOrder, Lane.FEDERATION, attend))
+
+    job = await shop.ended(shop.runner.accept(FederateOrder("elsin", "f1")).job_id)
+
+    assert (job.kind, job.progress, job.result) == ("federate", {"rounds": ()}, {"rounds": (5,)})
+    assert describe_job(job)["name"] == "elsin"

@@ -72,7 +72,7 @@ async def test_claim__somebody_else_claims_first__is_done_and_the_money_is_there
             return call
 
     holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account, holder.pools.credits)
-    holder.jobs.register("claim", "market", holder.royalties.claim)
+    holder.jobs.register_bags("claim", "market", holder.royalties.claim)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (job.state, job.result["tx_hashes"], holder.tokens) == (JobState.DONE, [], 9_700_000)
 

@@ -34,7 +34,7 @@ class World:
     def __post_init__(self) -> None:
         self.workshop = self.works = self
         for kind, lane in LANES.items():
-            self.jobs.register(kind, lane, self.carry_out)
+            self.jobs.register_bags(kind, lane, self.carry_out)
 
     def bases(self) -> list[str]:
         return self.installed
@@ -48,14 +48,14 @@ class World:
             self.store.works.add_work(make_work(path, author, rights), path)
 
     async def base_build(self, *, seed: int) -> dict[str, Any]:
-        return {"job_id": self.jobs.submit("base_build", {"name": f"base-{seed}"}).job_id}
+        return self.jobs.order("base_build", {"name": f"base-{seed}"})
 
     async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> dict[str, Any]:
         assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
-        return {"job_id": self.jobs.submit("train", {"name": name}).job_id}
+        return self.jobs.order("train", {"name": name})
 
     async def publish(self, *, adapter: str, price: str) -> dict[str, Any]:
-        return {"job_id": self.jobs.submit("publish", {"adapter": adapter}).job_id}
+        return self.jobs.order("publish", {"adapter": adapter})
 
     async def carry_out(self, job: Job, report: Any) -> dict[str, Any]:
         if job.kind == self.hangs_at:

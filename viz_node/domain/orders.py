@@ -1,0 +1,62 @@
+"""What jobs are asked to do: one frozen dataclass per kind of job, as its row in the database keeps it.
+
+Fields are added with a default, because rows of earlier versions are parsed, too; keys that are no fields any more are
+passed over.
+"""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import msgspec
+
+from viz_node.domain.answer import as_json
+from viz_node.errors import VizNodeError
+
+
+class Order:
+    """Base of what a job may be asked to do; `kind` is the job's kind."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class FederateOrder(Order):
+    """Take this node's part in a federation; `name` is that of the adapter, `federation` its id."""
+
+    kind: ClassVar[str] = "federate"
+    name: str
+    federation: str
+
+
+@dataclass(frozen=True)
+class UnreadableOrder(Order):
+    """The row of an order that is none of this version's, kept as it is; `problem` says what is wrong."""
+
+    kind: ClassVar[str] = ""
+    body: object
+    problem: str
+
+
+_ORDERS: tuple[type[Order], ...] = (FederateOrder,)
+_ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
+
+
+def parse_order(kind: str, body: object) -> Any:
+    """The order of a stored job; an `UnreadableOrder` if it does not parse, a bag for kinds without a record yet."""
+    if kind not in _ORDER_BY_KIND:
+        return body
+    try:
+        return msgspec.convert(body, _ORDER_BY_KIND[kind])
+    except (msgspec.ValidationError, VizNodeError) as error:
+        return UnreadableOrder(body, str(error))
+
+
+def order_body(order: object) -> object:
+    """The order as its row keeps it."""
+    return order.body if isinstance(order, UnreadableOrder) else as_json(order)
+
+
+def subject_of(order: object) -> str:
+    """The name that a person knows the order's subject by; empty if it has none."""
+    body = order_body(order)
+    return str(body.get("name") or body.get("adapter") or "") if isinstance(body, dict) else ""
