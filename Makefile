@@ -33,7 +33,7 @@ check: setup ## format, lint, types, layers, unit tests
 	$(BIN)/ruff check $(PACKAGES)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q tests/unit tests/architecture
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/unit tests/architecture
 
 fix: ## format, and mend what the linter can
 	$(BIN)/ruff format $(PACKAGES)

@@ -41,7 +41,10 @@ def test_log__one_kind_of_line_again_and_again__is_folded_and_others_go_through(
 
 
 def test_log__stranger_sends_escapes_and_line_ends__one_harmless_line(home: Path) -> None:
-    logging.getLogger("p2p").warning("dropped %s", "x\x1b[2J\r\n2026-01-01 INFO all is well\u2028\u202e\ud800")
+    told = "x\x1b[2J\r\n2026-01-01 INFO all is well\u2028\u202e\ud800"
+    # Straight to the log's own handler: half a character in pytest's captured log would end a parallel run.
+    (handler,) = (handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler))
+    handler.handle(logging.LogRecord("p2p", logging.WARNING, "", 0, "dropped %s", (told,), None))
     (line,) = logs.last_lines(home, 10)
     assert line.endswith("dropped x�[2J  2026-01-01 INFO all is well ��")
 
