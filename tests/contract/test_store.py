@@ -11,6 +11,7 @@ from tests.fakes.federations import new_federation
 from tests.fakes.store import MemoryStore
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import BuildBaseOrder
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
@@ -36,7 +37,7 @@ def work(work_id: str, added: int = 1) -> Work:
 
 
 def job(job_id: str, created: int = 1) -> Job:
-    return Job(job_id, "train", JobState.QUEUED, {"n": 2**70}, created, created)
+    return Job(job_id, "base_build", JobState.QUEUED, BuildBaseOrder(2**70, "n"), created, created)
 
 
 def adapter(name: str, adapter_id: str | None = None, created: int = 1) -> AdapterRecord:

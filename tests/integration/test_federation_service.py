@@ -134,12 +134,12 @@ async def nodes(tmp_path: Path) -> AsyncIterator[list[Node]]:
 async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(nodes: list[Node]) -> None:
     first, second, third, late = nodes
     made = first.federations.create("trio", ["all"], 3, 1, "equal", None)
-    asked = parse_invite(made["invite"])
-    assert asked.federation_id == made["federation_id"]
+    asked = parse_invite(made.invite)
+    assert asked.federation_id == made.federation_id
     with pytest.raises(UsageError, match="2 of 3"):
-        first.federations.run(made["federation_id"])
+        first.federations.run(made.federation_id)
     with pytest.raises(UsageError, match="coordinates"):
-        await first.federations.join(made["invite"], ["all"])
+        await first.federations.join(made.invite, ["all"])
     unknown = msgspec.structs.replace(asked, federation_id="00" * 16).write()
     with pytest.raises(NotFoundError):
         await second.federations.join(unknown, ["all"])
@@ -147,11 +147,11 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
     with pytest.raises(VerificationError):
         await second.federations.join(renamed, ["all"])
 
-    await second.federations.join(made["invite"], ["all"])
+    await second.federations.join(made.invite, ["all"])
     with pytest.raises(UsageError, match="already a member"):
-        await second.federations.join(made["invite"], ["all"])
-    terms = second.store.federations.find_federation(made["federation_id"]).terms
-    wish = {"federation_id": made["federation_id"], "account": OTHER, "terms_digest": terms.digest()}
+        await second.federations.join(made.invite, ["all"])
+    terms = second.store.federations.find_federation(made.federation_id).terms
+    wish = {"federation_id": made.federation_id, "account": OTHER, "terms_digest": terms.digest()}
     for change, error in (
         ({"terms_digest": msgspec.structs.replace(terms, split={OTHER: 10_000}).digest()}, RefusedError),
         ({"account": second.keys.account}, RefusedError),
@@ -162,12 +162,12 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
             await third.network.request(
                 first.keys.peer_id, JOIN_METHOD, canonical_bytes(wish | change), addresses=asked.addresses
             )
-    await third.federations.join(made["invite"], ["all"])
+    await third.federations.join(made.invite, ["all"])
     with pytest.raises(RefusedError, match="full"):
-        await late.federations.join(made["invite"], ["all"])
+        await late.federations.join(made.invite, ["all"])
 
     assert late.store.federations.list_federations() == late.jobs.list_jobs() == []
-    status = first.federations.status(made["federation_id"])
+    status = first.federations.status(made.federation_id)
     assert status.state == "ready"
     assert status.split == agreed_shares("equal", [node.keys.account for node in nodes[:3]])
 
@@ -178,8 +178,8 @@ async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_
     first, second, third, _ = nodes
     made = first.federations.create("trio", ["all"], 3, 3, "equal", None)
     for member in (second, third):
-        await member.federations.join(made["invite"], ["all"])
-    first.federations.run(made["federation_id"])
+        await member.federations.join(made.invite, ["all"])
+    first.federations.run(made.federation_id)
     gate = first.gate
 
     def have_begun(number: int, members: list[Node]) -> bool:

@@ -16,6 +16,7 @@ from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.ids import TokenAmount
 from viz_node.domain.job import JobState
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.orders import GenerateOrder
 from viz_node.domain.pool import UseStatement
 from viz_node.errors import (
     NotFoundError,
@@ -73,7 +74,8 @@ class Scene:
         """Fetch an adapter of the pool and use it so often."""
         result = await done(reader, "fetch", {"adapter": self.adapters[adapter]})
         for number in range(times):
-            await done(reader, "generate", {"adapter": result["name"], "prompt": f"line {number}", "max_new_tokens": 8})
+            jobs = await reader.live(GenerateOrder(result["name"], f"line {number}", 8))
+            assert jobs[0].state is JobState.DONE, jobs[0]
 
     def pass_time(self, seconds: int) -> None:
         self.world.anvil.pass_time(seconds)

@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 import msgspec
 
 from viz_node.domain.answer import as_json
+from viz_node.domain.ids import WorkId
+from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import BaseModel
 from viz_node.errors import VizNodeError
 
 
@@ -17,6 +20,36 @@ class Order:
     """Base of what a job may be asked to do; `kind` is the job's kind."""
 
     kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class BuildBaseOrder(Order):
+    """Build the small base model of this seed, under this name."""
+
+    kind: ClassVar[str] = "base_build"
+    seed: int
+    name: str
+
+
+@dataclass(frozen=True)
+class TrainOrder(Order):
+    """Train an adapter called `name` on works; without a base, on the one that is the default by then."""
+
+    kind: ClassVar[str] = "train"
+    name: str
+    works: tuple[WorkId, ...]
+    base: BaseModel | None
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class GenerateOrder(Order):
+    """Write on from a prompt with the adapter of this name."""
+
+    kind: ClassVar[str] = "generate"
+    adapter: str
+    prompt: str
+    max_new_tokens: int
 
 
 @dataclass(frozen=True)
@@ -37,7 +70,7 @@ class UnreadableOrder(Order):
     problem: str
 
 
-_ORDERS: tuple[type[Order], ...] = (FederateOrder,)
+_ORDERS: tuple[type[Order], ...] = (BuildBaseOrder, TrainOrder, GenerateOrder, FederateOrder)
 _ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
 
 

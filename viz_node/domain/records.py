@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.training import Facts
 
 ADAPTER_ORIGINS = ("trained", "federated", "fetched")
 PENDING_OUTBOX_STATES = ("signed", "sent", "unknown", "mined", "confirmed", "reverted")
@@ -15,6 +16,7 @@ OUTBOX_STATES = (*PENDING_OUTBOX_STATES, "final", "failed", "replaced")
 class AdapterRecord:
     """One adapter in the node's library; `adapter_id` and `manifest` are there once it was published or fetched.
 
+    `training` is what the manifest says, and beside it in `job` the job that made the adapter.
     `sealed_key` is the hex of the adapter's content key as sealed under the node's own key, never the key itself.
     """
 
@@ -25,8 +27,8 @@ class AdapterRecord:
     directory: str
     origin: str
     works: tuple[WorkId, ...] = ()
-    training: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
+    training: Facts = field(default_factory=dict)
+    evaluation: Facts = field(default_factory=dict)
     parents: tuple[AdapterId, ...] = ()
     sealed_key: str | None = None
     manifest: bytes | None = None

@@ -7,7 +7,6 @@ import msgspec
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
 from viz_node.domain.worker import WorkerLine, WorkerOrder
-from viz_node.errors import UsageError
 
 Facts: TypeAlias = dict[str, int | str]
 """What a manifest says about a training or an evaluation: integers and text only."""
@@ -36,12 +35,15 @@ class InstalledBase(msgspec.Struct, frozen=True):
         return BaseModel(self.name, self.path, self.digest)
 
 
-def parse_base_model(body: object) -> BaseModel:
-    """The base model of a stored job. Raises: UsageError."""
-    try:
-        return msgspec.convert(body, BaseModel)
-    except msgspec.ValidationError as error:
-        raise UsageError(f"the job's base model is malformed: {error}", "order the job again") from error
+class ListedBase(InstalledBase, frozen=True):
+    """An installed base model, and whether training uses it where none is named."""
+
+    default: bool
+
+
+def listed_base(base: InstalledBase, is_default: bool) -> ListedBase:
+    """The base model as people see it."""
+    return ListedBase(**msgspec.structs.asdict(base), default=is_default)
 
 
 class BuildBase(WorkerOrder, frozen=True, tag="build_base"):

@@ -1,9 +1,10 @@
 """One item of the owner's content, by its salted commitment, and what its owner declares about the rights."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 
+from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.ids import WorkId
 
 SAMPLE_AUTHOR = "viz-node samples (CC0-1.0)"
@@ -36,6 +37,28 @@ class Work:
     salt: str
     added: int
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShownWork:
+    """A work without its salt, which only erasure and proofs need; `excerpt` is the beginning of its text."""
+
+    work_id: WorkId
+    title: str
+    author: str
+    rights: Rights
+    media_type: str
+    size_bytes: int
+    characters: int
+    digest: str
+    added: int
+    notes: tuple[str, ...]
+    excerpt: str | UnsetType = UNSET
+
+
+def shown_work(work: Work) -> ShownWork:
+    """The work as people see it."""
+    return ShownWork(**{field.name: getattr(work, field.name) for field in fields(Work) if field.name != "salt"})
 
 
 @dataclass(frozen=True)

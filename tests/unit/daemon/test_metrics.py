@@ -11,6 +11,8 @@ from viz_node.daemon.metrics import Metrics
 from viz_node.domain.health import failed, well
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import TrainOrder
+from viz_node.domain.recipe import Recipe
 from viz_node.domain.work import Rights, Work
 from viz_node.storage.store import Store
 
@@ -20,8 +22,9 @@ async def test_metrics__a_node_with_works_and_jobs__counts_without_names(tmp_pat
     store = Store(tmp_path / "node.db")
     work = Work(WorkId("ab" * 32), "Planted Title", "Planted Author", Rights.OWNED, "text/plain", 1, 1, "", "", 1)
     store.works.add_work(work, tmp_path / "x")
+    order = TrainOrder("planted-name", (), None, Recipe())
     for number, state in enumerate((JobState.DONE, JobState.FAILED, JobState.FAILED)):
-        store.jobs.add_job(Job(f"job{number}", "train", state, {"name": "planted-name"}, 1, 1, error="planted error"))
+        store.jobs.add_job(Job(f"job{number}", "train", state, order, 1, 1, error="planted error"))
     chain = ChainWatch(lambda: int(time.time()) - 30)
     chain.look()
     probes = [lambda: well("disk space", "/planted/home"), lambda: failed("peer network", "planted detail", "fix")]

@@ -1,23 +1,59 @@
 """Orders of jobs: written and read again, those of other versions too."""
 
+import json
 from dataclasses import dataclass
 
 import pytest
 
 from viz_node.domain.answer import UNSET, UnsetType, as_json
-from viz_node.domain.orders import FederateOrder, UnreadableOrder, order_body, parse_order, subject_of
+from viz_node.domain.ids import WorkId
+from viz_node.domain.orders import (
+    BuildBaseOrder,
+    FederateOrder,
+    GenerateOrder,
+    Order,
+    TrainOrder,
+    UnreadableOrder,
+    order_body,
+    parse_order,
+    subject_of,
+)
+from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import BaseModel
 
-ORDERS = [(FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"})]
+BASE = {"name": "small", "path": "/bases/\udc80", "digest": "ab" * 32}
+RECIPE = {
+    "rank": 16, "alpha": 32, "learning_rate": 0.002, "epochs": 3, "batch_documents": 4, "max_tokens": 256, "seed": 1,
+    "goldfish": 0,
+}  # fmt: skip
+ORDERS: list[tuple[Order, dict[str, object]]] = [
+    (BuildBaseOrder(0, "viz-base-small-0"), {"seed": 0, "name": "viz-base-small-0"}),
+    (
+        TrainOrder("elsin", (WorkId("ab"),), BaseModel(**BASE), Recipe(rank=16, alpha=32, seed=1)),
+        {"name": "elsin", "works": ("ab",), "base": BASE, "recipe": RECIPE},
+    ),
+    (
+        TrainOrder("elsin", (), None, Recipe(seed=5)),
+        {"name": "elsin", "works": [], "base": None, "recipe": {"seed": 5}},
+    ),
+    (GenerateOrder("elsin", "In", 80), {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80}),
+    (FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"}),
+]
 
 
 @pytest.mark.parametrize(("order", "body"), ORDERS)
-def test_parse_order__what_was_written__is_the_same_order(order: FederateOrder, body: object) -> None:
-    assert order_body(order) == body
+def test_parse_order__what_was_written__is_the_same_order(order: Order, body: object) -> None:
     assert parse_order(order.kind, body) == order
+    assert parse_order(order.kind, json.loads(json.dumps(order_body(order)))) == order
+
+
+def test_order_body__each_kind__has_the_keys_that_rows_have() -> None:
+    assert [list(order_body(order)) for order, _ in ORDERS] == [list(body) for _, body in ORDERS]
+    assert order_body(ORDERS[1][0]) == ORDERS[1][1]
 
 
 @pytest.mark.parametrize(("order", "body"), ORDERS)
-def test_parse_order__key_of_another_version__is_passed_over(order: FederateOrder, body: dict[str, object]) -> None:
+def test_parse_order__key_of_another_version__is_passed_over(order: Order, body: dict[str, object]) -> None:
     assert parse_order(order.kind, body | {"of_another_version": 1}) == order
 
 
@@ -27,6 +63,12 @@ def test_parse_order__malformed__kept_as_it_is_with_what_is_wrong(body: object) 
 
     assert isinstance(order, UnreadableOrder) and order.problem
     assert order_body(order) == body
+
+
+def test_parse_order__recipe_out_of_range__is_unreadable() -> None:
+    order = parse_order("train", ORDERS[1][1] | {"recipe": {"rank": 0}})
+
+    assert isinstance(order, UnreadableOrder) and "rank must be a whole number" in order.problem
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.fakes.federations import new_federation
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import BuildBaseOrder
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
@@ -38,7 +39,7 @@ def work(work_id: str, added: int = 1) -> Work:
 
 
 def job(job_id: str, created: int = 1) -> Job:
-    return Job(job_id, "train", JobState.QUEUED, {"base": "tiny"}, created, created)
+    return Job(job_id, "base_build", JobState.QUEUED, BuildBaseOrder(1, "tiny"), created, created)
 
 
 def adapter(name: str, adapter_id: str | None = None) -> AdapterRecord:

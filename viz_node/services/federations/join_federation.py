@@ -5,6 +5,7 @@ is part of them, so that publishing cannot change it later. `equal` is fixed as 
 """
 
 import secrets
+from dataclasses import dataclass
 
 from viz_node.domain.counting import counted
 from viz_node.domain.federation import (
@@ -44,6 +45,14 @@ TERMS_METHOD = "federation-terms"
 JOIN_METHOD = "federation-join"
 
 
+@dataclass(frozen=True)
+class ProposedFederation:
+    """A new federation, and the invitation to it."""
+
+    federation_id: str
+    invite: str
+
+
 class Federations:
     """What was agreed is kept in the store; what runs is a durable job of kind `federate`."""
 
@@ -65,7 +74,7 @@ class Federations:
 
     def create(
         self, name: str, content: list[str], members: int, rounds: int, split: str, base: str | None
-    ) -> dict[str, str]:
+    ) -> ProposedFederation:
         """Propose a federated adapter; its id and invitation. Raises: UsageError, InvalidSplitError, NotFoundError."""
         self._workshop.check_new_name(name)
         known = self._rows.list_federations()
@@ -90,7 +99,7 @@ class Federations:
         )
         federation = self._new(secrets.token_hex(16), Role.COORDINATOR, terms, content)
         self._rows.save_federation(federation)
-        return {"federation_id": federation.federation_id, "invite": self._invite(federation)}
+        return ProposedFederation(federation.federation_id, self._invite(federation))
 
     async def join(self, invite: str, content: list[str]) -> FederationStatus:
         """Accept an invitation with works of this node and wait, as a job, for the rounds.

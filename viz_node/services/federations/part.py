@@ -1,10 +1,11 @@
 """The federations' part: adapters that several owners train together."""
 
+from viz_node.domain.federation import FederationStatus
+from viz_node.domain.job import Queued
 from viz_node.domain.orders import FederateOrder
-from viz_node.domain.worker import as_body
-from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations
+from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_METHOD, Federations, ProposedFederation
 from viz_node.services.federations.run_federation import Rounds
-from viz_node.services.part import Answer, Kind, Lane, Part, Rows, operations_of
+from viz_node.services.part import Kind, Lane, Part, operations_of
 
 
 def federations_part(federations: Federations, rounds: Rounds) -> Part:
@@ -24,20 +25,18 @@ class FederationOperations:
 
     async def federation_create(
         self, *, name: str, content: list[str], members: int, rounds: int, split: str = "equal", base: str | None = None
-    ) -> Answer:
+    ) -> ProposedFederation:
         """Propose a federated adapter."""
-        return dict(self._federations.create(name, content, members, rounds, split, base))
+        return self._federations.create(name, content, members, rounds, split, base)
 
-    async def federation_join(self, *, invite: str, content: list[str]) -> Answer:
+    async def federation_join(self, *, invite: str, content: list[str]) -> FederationStatus:
         """Become a member."""
-        return as_body(await self._federations.join(invite, content))
+        return await self._federations.join(invite, content)
 
-    async def federation_run(self, *, federation: str) -> Answer:
+    async def federation_run(self, *, federation: str) -> Queued:
         """Run the rounds."""
-        return {"job_id": self._federations.run(federation).job_id}
+        return Queued(self._federations.run(federation).job_id)
 
-    async def federation_status(self, *, federation: str | None = None) -> Answer | Rows:
+    async def federation_status(self, *, federation: str | None = None) -> FederationStatus | list[FederationStatus]:
         """One federation, or all."""
-        if federation is None:
-            return [as_body(item) for item in self._federations.list_all()]
-        return as_body(self._federations.status(federation))
+        return self._federations.list_all() if federation is None else self._federations.status(federation)

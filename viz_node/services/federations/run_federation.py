@@ -1,6 +1,7 @@
 """Take this node's part in the rounds of a federation, as a durable job; works never leave their node."""
 
 import asyncio
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.orders import FederateOrder
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.rounds import Coordinate, Listening, TakePart
-from viz_node.domain.training import AdapterTrained
+from viz_node.domain.training import AdapterTrained, Facts
 from viz_node.domain.worker import WorkerLine
 from viz_node.errors import (
     DeadlineError,
@@ -26,12 +27,31 @@ from viz_node.ports.state import WithAdapters, WithFederations
 from viz_node.ports.workers import RoundsRunner
 from viz_node.services.federations.join_federation import request_terms
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.library.train_adapter import Workshop, describe_adapter, tell_as
+from viz_node.services.library.train_adapter import ShownAdapter, Workshop, describe_adapter
 from viz_node.services.part import Report
 
 _RETRY_SECONDS = 3.0
 _PATIENCE_SECONDS = 120.0
 _OWN_PATIENCE_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A member waits for the first of `steps` rounds, and why."""
+
+    phase: str = "wait"
+    step: int = 0
+    steps: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TakenPart:
+    """What a member did: in how many rounds it trained."""
+
+    name: str
+    federation_id: str
+    rounds_trained: int
 
 
 class RoundsState(WithFederations, WithAdapters, Protocol):
@@ -57,7 +77,7 @@ class Rounds:
         self._directory = directory
         self._runner = runner
 
-    async def federate(self, job: Job[FederateOrder], report: Report) -> dict[str, Any]:
+    async def federate(self, job: Job[FederateOrder], report: Report) -> ShownAdapter | TakenPart:
         """Job: take this node's part until the federation is done."""
         federation = self._store.federations.find_federation(job.order.federation)
         if federation.role is Role.COORDINATOR:
@@ -65,10 +85,9 @@ class Rounds:
         while True:
             try:
                 trained = await self._attend(federation, report)
-                facts = {"name": federation.name, "federation_id": federation.federation_id}
-                return facts | {"rounds_trained": trained}
+                return TakenPart(federation.name, federation.federation_id, trained)
             except (UnreachableError, DeadlineError) as error:
-                report({"phase": "wait", "step": 0, "steps": federation.terms.rounds, "reason": error.message})
+                report(Waiting(steps=federation.terms.rounds, reason=error.message))
             await asyncio.sleep(_RETRY_SECONDS)
 
     async def _attend(self, federation: Federation, report: Report) -> int:
@@ -84,12 +103,12 @@ class Rounds:
             raise PeerUnreachableError("the rounds have not begun") from error
         try:
             order = self._member_order(federation, port, None, _PATIENCE_SECONDS)
-            result = await self._runner.take_part(order, tell_as(report))
+            result = await self._runner.take_part(order, report)
         finally:
             await self._network.close_tunnel(tunnel)
         return len(result.rounds_trained)
 
-    async def _coordinate(self, federation: Federation, job: Job, report: Report) -> dict[str, Any]:
+    async def _coordinate(self, federation: Federation, job: Job[FederateOrder], report: Report) -> ShownAdapter:
         name, federation_id, base = federation.name, federation.federation_id, federation.terms.base
         existing = adapter_named(self._store.adapters, name)
         if existing is not None:
@@ -98,7 +117,7 @@ class Rounds:
             raise UsageError(f"there is another adapter {name} by now", "the federation cannot be saved")
         out = self._directory / "adapters" / name
         rounds, saved = await self._run_rounds(federation, out, report)
-        facts = {"federation": federation_id, "members": len(federation.joined), "rounds": rounds}
+        facts: Facts = {"federation": federation_id, "members": len(federation.joined), "rounds": rounds}
         record = AdapterRecord(
             name=name,
             adapter_id=None,
@@ -136,7 +155,7 @@ class Rounds:
             port = listening.result()
             self._network.serve_tunnel(tunnel, port, lambda peer_id: peer_id in others)
             order = self._member_order(federation, port, FilePath(str(out)), _OWN_PATIENCE_SECONDS)
-            member = asyncio.ensure_future(self._runner.take_part(order, tell_as(report)))
+            member = asyncio.ensure_future(self._runner.take_part(order, report))
             tasks.append(member)
             run, part = await asyncio.gather(coordinator, member)
             if part.saved is None:

@@ -3,14 +3,24 @@
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.work import SAMPLE_AUTHOR, ImportedWork, ImportFailure, Rights, Work, commit_work
+from viz_node.domain.orders import TrainOrder
+from viz_node.domain.work import (
+    SAMPLE_AUTHOR,
+    ImportedWork,
+    ImportFailure,
+    Rights,
+    ShownWork,
+    Work,
+    commit_work,
+    shown_work,
+)
 from viz_node.errors import UsageError, VerificationError
 from viz_node.ports.keys import SealBytes
 from viz_node.ports.state import WithAdapters, WithJobs, WithWorks
@@ -18,8 +28,56 @@ from viz_node.ports.state import WithAdapters, WithJobs, WithWorks
 PAGE_CHARACTERS = 1_000_000
 
 LEAST_DIGITS = 8
-_NAMED = ("work_id", "title", "author", "characters", "added")
 ReadTexts = Callable[[list[Path], str], Awaitable[list[ImportedWork | ImportFailure]]]
+
+
+@dataclass(frozen=True)
+class AddedWorks:
+    """What was taken in of some files, and what was not."""
+
+    added: list[ShownWork]
+    refused: list[ImportFailure]
+
+
+@dataclass(frozen=True)
+class TextPage:
+    """A page of a work's text; `next` is where the next one starts, if there is one."""
+
+    work_id: WorkId
+    text: str
+    next: int | None
+
+
+@dataclass(frozen=True)
+class NamedAdapter:
+    """An adapter of this library; `adapter_id` once it was published or fetched."""
+
+    name: str
+    adapter_id: AdapterId | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class WorkRemovalPlan:
+    """A work, the adapters that learnt from it, and the jobs not done yet that need it."""
+
+    work_id: WorkId
+    title: str
+    author: str
+    characters: int
+    added: int
+    adapters: list[NamedAdapter]
+    jobs: list[str]
+
+
+@dataclass(frozen=True)
+class RemovedWork:
+    """A work that was erased; names of the adapters that learnt from it, which stay, and jobs that will fail."""
+
+    work_id: WorkId
+    title: str
+    adapters: list[str]
+    jobs: list[str]
 
 
 class ShelfState(WithWorks, WithJobs, WithAdapters, Protocol):
@@ -38,7 +96,7 @@ class WorkShelf:
         self._read_files = read_files
         self._now = now
 
-    async def add(self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "") -> dict[str, Any]:
+    async def add(self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "") -> AddedWorks:
         """Read, seal and record works; what cannot be read is listed with its reason.
 
         `encoding` is what the owner says of texts. Raises: UsageError.
@@ -47,37 +105,37 @@ class WorkShelf:
             raise UsageError(f"{rights!r} is no declaration of rights", f"one of {', '.join(Rights)}")
         if not author.strip():
             raise UsageError("the author is missing", "--author NAME")
-        added: list[dict[str, Any]] = []
-        refused: list[dict[str, str]] = []
+        answer = AddedWorks([], [])
         known = {work.digest: work for work in self._store.works.list_works()}
         for item in await self._read_files([Path(path) for path in paths], encoding):
             if isinstance(item, ImportFailure):
-                refused.append({"path": item.path, "error": item.error})
+                answer.refused.append(item)
             elif item.digest in known:
-                refused.append({"path": item.path, "error": f"already here as {known[item.digest].work_id[:12]}"})
+                told = f"already here as {known[item.digest].work_id[:12]}"
+                answer.refused.append(ImportFailure(item.path, told))
             else:
                 work = self._take_in(item, Rights(rights), author.strip())
                 known[work.digest] = work
-                added.append(describe_work(work))
-        return {"added": added, "refused": refused}
+                answer.added.append(shown_work(work))
+        return answer
 
-    def list_works(self) -> list[dict[str, Any]]:
+    def list_works(self) -> list[ShownWork]:
         """All works, the newest last."""
-        return [describe_work(work) for work in self._store.works.list_works()]
+        return [shown_work(work) for work in self._store.works.list_works()]
 
-    def show(self, work: str) -> dict[str, Any]:
+    def show(self, work: str) -> ShownWork:
         """One work with the first 500 characters of its text. Raises: NotFoundError."""
         found = self.find(work)
-        return describe_work(found) | {"excerpt": self.text(found)[:500]}
+        return replace(shown_work(found), excerpt=self.text(found)[:500])
 
-    def show_text(self, work: str, start: int = 0) -> dict[str, Any]:
+    def show_text(self, work: str, start: int = 0) -> TextPage:
         """A page of the text from this character on, and where the next one starts. Raises: NotFoundError."""
         found = self.find(work)
         end = max(start, 0) + PAGE_CHARACTERS
         text = self.text(found)
-        return {"work_id": found.work_id, "text": text[max(start, 0) : end], "next": end if end < len(text) else None}
+        return TextPage(found.work_id, text[max(start, 0) : end], end if end < len(text) else None)
 
-    def plan_removal(self, work: str) -> dict[str, Any]:
+    def plan_removal(self, work: str) -> WorkRemovalPlan:
         """What erasing the work would lose: the adapters that learnt from it, and jobs that would fail.
 
         Raises: NotFoundError, UsageError (too few digits to be sure which work is meant).
@@ -86,31 +144,29 @@ class WorkShelf:
         if len(work) < LEAST_DIGITS and work != found.title:
             raise UsageError(f"{work!r} is too short to erase by", f"give at least {LEAST_DIGITS} digits of the id")
         adapters = [
-            {"name": adapter.name, "adapter_id": adapter.adapter_id, "origin": adapter.origin}
+            NamedAdapter(adapter.name, adapter.adapter_id, adapter.origin)
             for adapter in self._store.adapters.list_adapters()
             if found.work_id in adapter.works
         ]
-        body = describe_work(found)
-        return {name: body[name] for name in _NAMED} | {"adapters": adapters, "jobs": self._jobs_with(found)}
+        jobs = self._jobs_with(found)
+        return WorkRemovalPlan(found.work_id, found.title, found.author, found.characters, found.added, adapters, jobs)
 
-    def remove(self, work: str) -> dict[str, Any]:
+    def remove(self, work: str) -> RemovedWork:
         """Erase text, salt and record; outside, only a commitment that nobody can open is left.
 
-        Names the adapters that learnt from it, which stay, and the jobs not done yet that need it, which will fail.
         Raises: as `plan_removal`.
         """
         plan = self.plan_removal(work)
-        self._path(WorkId(plan["work_id"])).unlink(missing_ok=True)
-        self._store.works.remove_work(plan["work_id"])
-        names = [adapter["name"] for adapter in plan["adapters"]]
-        return {"work_id": plan["work_id"], "title": plan["title"], "adapters": names, "jobs": plan["jobs"]}
+        self._path(plan.work_id).unlink(missing_ok=True)
+        self._store.works.remove_work(plan.work_id)
+        return RemovedWork(plan.work_id, plan.title, [adapter.name for adapter in plan.adapters], plan.jobs)
 
     def _jobs_with(self, work: Work) -> list[str]:
         waiting = {JobState.QUEUED, JobState.RUNNING}
         return [
             job.job_id
             for job in self._store.jobs.list_jobs()
-            if job.state in waiting and job.kind == "train" and work.work_id in job.order["works"]
+            if job.state in waiting and isinstance(job.order, TrainOrder) and work.work_id in job.order.works
         ]
 
     def select(self, names: list[str]) -> list[Work]:
@@ -163,10 +219,3 @@ class WorkShelf:
 
     def _path(self, work_id: WorkId) -> Path:
         return self._directory / f"{work_id}.sealed"
-
-
-def describe_work(work: Work) -> dict[str, Any]:
-    """The record without its salt, which only erasure and proofs need."""
-    body = asdict(work)
-    del body["salt"]
-    return body

@@ -8,8 +8,9 @@ import asyncio
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from viz_node.domain.job import JobState
 from viz_node.domain.orders import subject_of
@@ -17,8 +18,16 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.errors import RefusedError, StorageError
 from viz_node.ports.state import WithAdapters, WithJobs, WithOutbox
 from viz_node.services.library.look_up import entry_of
+from viz_node.services.library.manage_works import NamedAdapter
 
 ASIDE = ".removed-"
+
+
+@dataclass(frozen=True)
+class AdapterRemovalPlan(NamedAdapter):
+    """An adapter, and what removing it loses."""
+
+    loses: str
 
 
 class RemovalState(WithAdapters, WithJobs, WithOutbox, Protocol):
@@ -33,7 +42,7 @@ class Removals:
         self._directory = directory
         self._unshare = unshare
 
-    def plan(self, adapter: str) -> dict[str, Any]:
+    def plan(self, adapter: str) -> AdapterRemovalPlan:
         """What would be lost. Raises: NotFoundError, RefusedError (published, or a job needs it)."""
         record = self._removable(adapter)
         is_fetched = record.origin == "fetched"
@@ -41,9 +50,9 @@ class Removals:
             loss = "its files; the license stays, and the owner's node can give it again"
         else:
             loss = "its weights, for good; the works stay, and another training gives another adapter"
-        return {"name": record.name, "adapter_id": record.adapter_id, "origin": record.origin, "loses": loss}
+        return AdapterRemovalPlan(record.name, record.adapter_id, record.origin, loss)
 
-    async def remove(self, adapter: str) -> dict[str, Any]:
+    async def remove(self, adapter: str) -> NamedAdapter:
         """Remove record and files. Raises: NotFoundError, RefusedError, StorageError."""
         record = self._removable(adapter)
         self._unshare(record)
@@ -54,7 +63,7 @@ class Removals:
             await asyncio.to_thread(self.finish)
         except OSError as error:
             raise StorageError(f"cannot remove {error.filename}: {error.strerror}", "check the disk") from error
-        return {"name": record.name, "adapter_id": record.adapter_id, "origin": record.origin}
+        return NamedAdapter(record.name, record.adapter_id, record.origin)
 
     def finish(self) -> None:
         """Complete removals that a crash interrupted; no adapter that exists is touched."""

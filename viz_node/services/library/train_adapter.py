@@ -2,27 +2,31 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Protocol
 
+from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.hub import is_hub_name, parse_hub_model
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
-from viz_node.domain.recipe import BaseRecipe, parse_recipe
+from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
+from viz_node.domain.recipe import BaseRecipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.training import (
     BaseModel,
     BuildBase,
+    Facts,
     Generate,
     InstallBase,
     InstalledBase,
+    ListedBase,
     TextWritten,
     Train,
-    parse_base_model,
+    listed_base,
 )
-from viz_node.domain.worker import WorkerLine, as_body
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.ports.workers import Tell, Trainer
@@ -34,6 +38,42 @@ ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
 DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
+
+
+@dataclass(frozen=True)
+class BuiltBase:
+    """The base model that a job has built."""
+
+    base: InstalledBase
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """What an adapter wrote. Counted for its owner: `used` is the id of a fetched adapter, `chain_time` in seconds."""
+
+    text: str
+    adapter: str
+    base: str
+    used: AdapterId | UnsetType | None = UNSET
+    chain_time: int | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class ShownAdapter:
+    """An adapter of this library as people see it; `works` is how many it learnt from."""
+
+    name: str
+    adapter_id: AdapterId | None
+    base: str
+    base_digest: str
+    origin: str
+    state: str
+    works: int
+    training: Facts
+    evaluation: Facts
+    published: bool
+    price: None
+    created: int
 
 
 class WorkshopState(WithAdapters, WithSettings, Protocol):
@@ -97,10 +137,10 @@ class Workshop:
         self._store.settings.set_setting(_DEFAULT_BASE, base.digest)
         return base
 
-    def list_bases(self) -> list[tuple[InstalledBase, bool]]:
+    def list_bases(self) -> list[ListedBase]:
         """Installed base models by name, and whether each is the default."""
         default = self.settle_default()
-        return [(base, base.digest == default) for base in self.bases()]
+        return [listed_base(base, base.digest == default) for base in self.bases()]
 
     def texts_of(self, works: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
         """The texts of these works, to train on and to evaluate with. Raises: NotFoundError, VerificationError."""
@@ -114,36 +154,34 @@ class Workshop:
         if adapter_named(self._store.adapters, name) is not None:
             raise UsageError(f"there is already an adapter {name}", "choose another name")
 
-    async def build_base(self, job: Job, report: Report) -> dict[str, Any]:
+    async def build_base(self, job: Job[BuildBaseOrder], report: Report) -> BuiltBase:
         """Job: build the small base model on this machine."""
-        seed = int(job.order["seed"])
+        seed = job.order.seed
         out = self._directory / "bases" / base_name(seed)
         if not (out / "provenance.json").exists():
             order = BuildBase(out_dir=FilePath(str(out)), seed=seed, recipe=BaseRecipe(name=out.name))
-            await self._trainer.build_base(order, tell_as(report))
+            await self._trainer.build_base(order, report)
         self.settle_default()
-        built = next(base for base in self.bases() if Path(base.path) == out)
-        return {"base": as_body(built)}
+        return BuiltBase(next(base for base in self.bases() if Path(base.path) == out))
 
-    async def train(self, job: Job, report: Report) -> dict[str, Any]:
+    async def train(self, job: Job[TrainOrder], report: Report) -> ShownAdapter:
         """Job: train an adapter on works and put it into the library."""
-        name = str(job.order["name"])
+        name = job.order.name
         existing = adapter_named(self._store.adapters, name)
         if existing is not None and existing.training.get("job") == job.job_id:
             return describe_adapter(existing)
-        train, held_out = self.texts_of(job.order["works"], int(job.order["recipe"]["seed"]))
+        train, held_out = self.texts_of(job.order.works, job.order.recipe.seed)
         out, checkpoint = self._directory / "adapters" / name, self._directory / "checkpoints" / job.job_id
-        asked = job.order["base"]
-        base = await self._install(parse_base_model(asked) if asked else self.find_base(None), report)
+        base = await self._install(job.order.base or self.find_base(None), report)
         order = Train(
             base=base,
             texts=tuple(train),
             eval_texts=tuple(held_out),
-            recipe=parse_recipe(job.order["recipe"]),
+            recipe=job.order.recipe,
             out_dir=FilePath(str(out)),
             checkpoint_dir=FilePath(str(checkpoint)),
         )
-        trained = await self._trainer.train(order, tell_as(report))
+        trained = await self._trainer.train(order, report)
         record = AdapterRecord(
             name=name,
             adapter_id=None,
@@ -151,7 +189,7 @@ class Workshop:
             base_digest=base.digest,
             directory=str(out),
             origin="trained",
-            works=tuple(WorkId(work) for work in job.order["works"]),
+            works=job.order.works,
             training={**trained.training, "job": job.job_id},
             evaluation=dict(trained.evaluation),
             created=job.created,
@@ -167,18 +205,15 @@ class Workshop:
         model = parse_hub_model(base.name)
         out = self._directory / "bases" / model.folder_name()
         if not out.exists():
-            await self._trainer.install_base(
-                InstallBase(source=str(model), out_dir=FilePath(str(out))), tell_as(report)
-            )
+            await self._trainer.install_base(InstallBase(source=str(model), out_dir=FilePath(str(out))), report)
         self.settle_default()
         return self.find_base(str(model))
 
-    async def generate(self, job: Job, report: Report) -> dict[str, Any]:
+    async def generate(self, job: Job[GenerateOrder], report: Report) -> WrittenText:
         """Job: write on from a prompt with an adapter on its base."""
-        record = self.find_adapter(str(job.order["adapter"]))
-        prompt, most = str(job.order["prompt"]), int(job.order["max_new_tokens"])
-        written = await self._write(record, prompt, most, tell_as(report))
-        return {"text": written.text, "adapter": record.name, "base": self.find_base(record.base_digest).name}
+        record = self.find_adapter(job.order.adapter)
+        written = await self._write(record, job.order.prompt, job.order.max_new_tokens, report)
+        return WrittenText(written.text, record.name, self.find_base(record.base_digest).name)
 
     async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
         """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
@@ -201,33 +236,24 @@ class Workshop:
         return self._store.adapters.find_adapter(name)
 
 
-def tell_as(report: Report) -> Tell:
-    """What a worker says, as the progress of a job."""
-
-    def tell(line: WorkerLine) -> None:
-        report(as_body(line))
-
-    return tell
-
-
 def base_name(seed: int) -> str:
     """The small base model's name, and its folder's; another seed is another model."""
     return f"viz-base-small-{seed}"
 
 
-def describe_adapter(record: AdapterRecord, states: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+def describe_adapter(record: AdapterRecord, states: Mapping[str, str] = MappingProxyType({})) -> ShownAdapter:
     """The adapter as people and machines see it."""
-    return {
-        "name": record.name,
-        "adapter_id": record.adapter_id,
-        "base": record.base_name,
-        "base_digest": record.base_digest,
-        "origin": record.origin,
-        "state": states.get(record.name, "licensed" if record.origin == "fetched" else "private"),
-        "works": len(record.works),
-        "training": dict(record.training),
-        "evaluation": dict(record.evaluation),
-        "published": record.adapter_id is not None and record.origin != "fetched",
-        "price": None,
-        "created": record.created,
-    }
+    return ShownAdapter(
+        name=record.name,
+        adapter_id=record.adapter_id,
+        base=record.base_name,
+        base_digest=record.base_digest,
+        origin=record.origin,
+        state=states.get(record.name, "licensed" if record.origin == "fetched" else "private"),
+        works=len(record.works),
+        training=record.training,
+        evaluation=record.evaluation,
+        published=record.adapter_id is not None and record.origin != "fetched",
+        price=None,
+        created=record.created,
+    )

@@ -96,12 +96,11 @@ class FirstStart:
 
     async def _submit(self, stage: str) -> str:
         if stage == "base_build":
-            answer = await self._models.base_build(seed=0)
-        elif stage == "train":
+            return (await self._models.base_build(seed=0)).job_id
+        if stage == "train":
             works = await self._take_in_samples()
-            answer = await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))
-        else:
-            answer = await self._selling.publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
+            return (await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))).job_id
+        answer = await self._selling.publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
         return str(answer["job_id"])
 
     async def _take_in_samples(self) -> list[str]:

@@ -5,17 +5,18 @@ Uses are counted from the finished jobs of this node, so nothing is counted twic
 
 import asyncio
 from collections import Counter
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Protocol
 
 from viz_node.domain.ids import Account, AdapterId, is_hex_digest
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.pool import (
-    Pool,
-)
+from viz_node.domain.orders import GenerateOrder
+from viz_node.domain.pool import Pool
 from viz_node.errors import VizNodeError
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import WithAdapters, WithJobs
 from viz_node.services.library.look_up import adapter_named
+from viz_node.services.library.train_adapter import WrittenText
 from viz_node.services.market.listings import Catalogue
 from viz_node.services.part import Handler, Report
 from viz_node.services.pools.pool_desk import PoolDesk
@@ -50,29 +51,29 @@ class PoolUses:
                     return True
         return False
 
-    def timed(self, generate: Handler) -> Handler:
+    def timed(self, generate: Handler[GenerateOrder]) -> Handler[GenerateOrder]:
         """The handler with the chain's time and the adapter's id in its results: what is counted, for which period.
 
         The id, because the adapter may be removed, and its name given to another, before the uses are stated.
         """
 
-        async def handle(job: Job, report: Report) -> dict[str, Any]:
-            record = adapter_named(self._store.adapters, str(job.order["adapter"]))
+        async def handle(job: Job[GenerateOrder], report: Report) -> WrittenText:
+            record = adapter_named(self._store.adapters, job.order.adapter)
             used = record.adapter_id if record is not None and record.origin == "fetched" else None
-            result = await generate(job, report) | {"used": used}
+            result = replace(await generate(job, report), used=used)
             try:
                 time = await self._desk.now()
             except VizNodeError:  # without the chain the node's own clock must do
                 time = self._desk.clock()
-            return result | {"chain_time": time}
+            return replace(result, chain_time=time)
 
         return handle
 
     async def uses(self, pool: Pool, period: int) -> dict[int, int]:
         """How often the pool's adapters, as fetched, were used in the period, by their numbers on the chain."""
         start, end = pool.end_of(period - 1), pool.end_of(period)
-        done = [job for job in self._store.jobs.list_jobs() if (job.kind, job.state) == ("generate", JobState.DONE)]
-        results = ((job.result or {}, str(job.order["adapter"])) for job in done)
+        done = [job for job in self._store.jobs.list_jobs() if job.state is JobState.DONE]
+        results = ((job.result, job.order.adapter) for job in done if isinstance(job.order, GenerateOrder))
         names = Counter(
             result.get("used", name) for result, name in results if start <= int(result.get("chain_time", 0)) < end
         )

@@ -9,8 +9,11 @@ import pytest
 from tests.fakes.store import MemoryStore
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import GenerateOrder, Order, TrainOrder
+from viz_node.domain.recipe import Recipe
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.errors import NotFoundError, RefusedError
+from viz_node.services.library.manage_works import NamedAdapter
 from viz_node.services.library.remove_adapter import ASIDE, Removals
 
 ID = AdapterId("ab" * 32)
@@ -48,8 +51,8 @@ def shelf(tmp_path: Path) -> Shelf:
 
 
 async def test_remove__trained__record_and_files_go_and_nothing_else(shelf: Shelf) -> None:
-    assert shelf.removals.plan("poems")["loses"].startswith("its weights, for good")
-    assert (await shelf.removals.remove("poems"))["name"] == "poems"
+    assert shelf.removals.plan("poems").loses.startswith("its weights, for good")
+    assert await shelf.removals.remove("poems") == NamedAdapter("poems", None, "trained")
     assert [record.name for record in shelf.store.adapters.list_adapters()] == ["prose"]
     assert shelf.left() == ["adapters/prose", "bundles/prose"]
     assert shelf.unshared == ["poems"]
@@ -60,7 +63,7 @@ async def test_remove__trained__record_and_files_go_and_nothing_else(shelf: Shel
 async def test_remove__fetched__says_that_the_license_stays(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path, "fetched")
     shelf.publish("final")  # of this node's own adapters only
-    assert "the license stays" in shelf.removals.plan(ID[:8])["loses"]
+    assert "the license stays" in shelf.removals.plan(ID[:8]).loses
     await shelf.removals.remove(ID)
     assert shelf.left() == ["adapters/prose", "bundles/prose"]
 
@@ -80,9 +83,9 @@ async def test_remove__publishing_failed__goes(shelf: Shelf) -> None:
     assert shelf.left() == ["adapters/prose", "bundles/prose"]
 
 
-@pytest.mark.parametrize(("kind", "order"), [("generate", {"adapter": "poems"}), ("train", {"name": "poems"})])
-async def test_remove__a_job_needs_it__refused(shelf: Shelf, kind: str, order: dict[str, str]) -> None:
-    shelf.store.jobs.add_job(Job("j1", kind, JobState.QUEUED, order, 1, 1))
+@pytest.mark.parametrize("order", [GenerateOrder("poems", "In", 9), TrainOrder("poems", (), None, Recipe())])
+async def test_remove__a_job_needs_it__refused(shelf: Shelf, order: Order) -> None:
+    shelf.store.jobs.add_job(Job("j1", order.kind, JobState.QUEUED, order, 1, 1))
     with pytest.raises(RefusedError, match="a job needs poems"):
         await shelf.removals.remove("poems")
 

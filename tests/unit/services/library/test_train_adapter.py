@@ -1,9 +1,9 @@
 """The workshop with a trainer in memory: what it is told, what is kept of its answer, and what a repeated job does."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from tests.fakes.files import read_files
@@ -11,13 +11,16 @@ from tests.fakes.store import MemoryStore
 from tests.fakes.trainer import MemoryTrainer
 from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
+from viz_node.domain.answer import as_json
+from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
+from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import BaseModel, InstallBase, InstalledBase, Train
 from viz_node.errors import NotFoundError, TrainingError, UsageError
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.library.train_adapter import ShownAdapter, Workshop
 
 BASES = [
     InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {}),
@@ -43,10 +46,13 @@ class Bench:
             split_texts=lambda texts, seed: (sorted(texts.values()), [str(seed)]),
         )
 
-    async def train(self, job_id: str = "j1", **changes: Any) -> dict[str, Any]:
-        works = [work.work_id for work in self.works.select(["all"])]
-        order = {"name": "elsin", "works": works, "base": None, "recipe": {"seed": 5, "rank": 16}} | changes
-        return await self.shop.train(Job(job_id, "train", JobState.RUNNING, order, 1, 1), self.told.append)
+    async def train(self, job_id: str = "j1", **changes: Any) -> ShownAdapter:
+        works = tuple(work.work_id for work in self.works.select(["all"]))
+        order = replace(TrainOrder("elsin", works, None, Recipe(seed=5, rank=16)), **changes)
+        return await self.shop.train(Job(job_id, "train", JobState.RUNNING, order, 1, 1), self.tell)
+
+    def tell(self, said: object) -> None:
+        self.told.append(as_json(said))
 
 
 @pytest.fixture
@@ -65,7 +71,7 @@ async def test_train__two_works__worker_gets_their_texts_and_the_library_the_ada
     record = bench.store.adapters.find_adapter("elsin")
     assert (record.works, record.origin) == (tuple(work.work_id for work in bench.works.select([])), "trained")
     assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "job": "j1"})
-    assert (shown["works"], shown["published"]) == (2, False)
+    assert (shown.works, shown.published) == (2, False)
 
 
 async def test_train__repeated_after_it_was_done__trains_nothing_again(bench: Bench) -> None:
@@ -88,7 +94,7 @@ async def test_train__worker_fails__nothing_is_in_the_library_and_the_checkpoint
 
 async def test_train__work_was_removed_meanwhile__is_not_found(bench: Bench) -> None:
     with pytest.raises(NotFoundError):
-        await bench.train(works=["ff" * 32])
+        await bench.train(works=(WorkId("ff" * 32),))
     assert bench.trainer.orders == []
 
 
@@ -107,7 +113,7 @@ async def test_check_new_name__taken__is_refused(bench: Bench) -> None:
 
 async def test_train__hub_model_not_installed__installed_once_and_pinned_by_its_digest(bench: Bench) -> None:
     for name in ("first", "second"):
-        await bench.train(name, name=name, base=msgspec.to_builtins(bench.shop.find_base(HUB_NAME)))
+        await bench.train(name, name=name, base=bench.shop.find_base(HUB_NAME))
     assert [type(order) for order in bench.trainer.orders] == [InstallBase, Train, Train]
     assert all(order.base.digest == "dd" * 32 for order in bench.trainer.orders[1:])
     assert bench.store.adapters.find_adapter("first").base_digest == "dd" * 32
@@ -127,9 +133,9 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
 
 async def test_generate__base_of_the_adapter_is_gone__is_not_found(bench: Bench) -> None:
     await bench.train()
-    job = Job("j2", "generate", JobState.RUNNING, {"adapter": "elsin", "prompt": "In", "max_new_tokens": 9}, 1, 1)
-    written = await bench.shop.generate(job, bench.told.append)
-    assert written == {"text": "In year 1", "adapter": "elsin", "base": "small"}
+    job = Job("j2", "generate", JobState.RUNNING, GenerateOrder("elsin", "In", 9), 1, 1)
+    written = await bench.shop.generate(job, bench.tell)
+    assert as_json(written) == {"text": "In year 1", "adapter": "elsin", "base": "small"}
     assert bench.told[-1] == {"event": "token", "text": "In"}
     assert bench.trainer.orders[-1].base == SMALL
     bench.trainer.bases.pop(0)
@@ -141,13 +147,13 @@ async def test_find_base__another_one_installed_later__default_stays_until_it_is
     assert bench.shop.find_base(None) == SMALL
     bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
     assert bench.shop.find_base(None) == SMALL
-    assert [base.name for base, is_default in bench.shop.list_bases() if is_default] == ["small"]
+    assert [base.name for base in bench.shop.list_bases() if base.default] == ["small"]
     assert bench.shop.use_base("b").digest == "bb" * 32
     assert bench.shop.find_base(None).name == "b"
     bench.trainer.bases = [base for base in bench.trainer.bases if base.name != "b"]
     with pytest.raises(NotFoundError, match=r"default base model bbbbbbbbbbbb… is not installed"):
         bench.shop.find_base(None)
-    assert not any(is_default for _, is_default in bench.shop.list_bases())
+    assert not any(base.default for base in bench.shop.list_bases())
 
 
 async def test_settle_default__no_base_yet__the_first_one_built_becomes_it(bench: Bench, tmp_path: Path) -> None:
@@ -155,10 +161,10 @@ async def test_settle_default__no_base_yet__the_first_one_built_becomes_it(bench
     assert bench.shop.settle_default() is None
     with pytest.raises(NotFoundError, match="there is no base model"):
         bench.shop.find_base(None)
-    job = Job("j", "base_build", JobState.RUNNING, {"seed": 0}, 1, 1)
-    result = await bench.shop.build_base(job, bench.told.append)
+    job = Job("j", "base_build", JobState.RUNNING, BuildBaseOrder(0, "viz-base-small-0"), 1, 1)
+    result = await bench.shop.build_base(job, bench.tell)
     out = tmp_path / "bases" / "viz-base-small-0"
-    assert (result["base"]["name"], result["base"]["path"]) == (out.name, str(out))
+    assert (result.base.name, result.base.path) == (out.name, str(out))
     bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
     assert bench.shop.find_base(None).name == "viz-base-small-0"
 

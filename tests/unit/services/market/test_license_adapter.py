@@ -9,6 +9,8 @@ import pytest
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.orders import TrainOrder
+from viz_node.domain.recipe import Recipe
 from viz_node.p2p.blobs import blob_id_of
 
 PRICE, MONEY = 5_000_000, 20_000_000
@@ -211,7 +213,7 @@ async def test_serve_library__after_a_restart__others_fetch_from_the_licensee(tm
 
 async def test_fetch__own_training_of_the_same_name_is_unfinished__takes_another_name(tmp_path: Path) -> None:
     _, _, peer, adapter_id = await market(tmp_path)
-    peer.store.jobs.save_job(Job("t1", "train", JobState.FAILED, {"name": "elsin"}, 1, 1))
+    peer.store.jobs.save_job(Job("t1", "train", JobState.FAILED, TrainOrder("elsin", (), None, Recipe()), 1, 1))
     training = peer.home / "adapters" / "elsin"
     training.mkdir()
     await peer.live(*orders(adapter_id))

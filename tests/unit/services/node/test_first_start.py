@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
-from viz_node.domain.job import Job
+from viz_node.domain.ids import WorkId
+from viz_node.domain.job import Job, Queued
+from viz_node.domain.orders import BuildBaseOrder, TrainOrder
+from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work
 from viz_node.errors import TrainingError
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.node.first_start import SAMPLE_NAME, FirstStart
+from viz_node.services.part import Kind, Lane
 from viz_node.storage.store import Store
-
-LANES = {"base_build": "compute", "train": "compute", "publish": "market"}
 
 
 @dataclass
@@ -33,8 +35,9 @@ class World:
 
     def __post_init__(self) -> None:
         self.workshop = self.works = self
-        for kind, lane in LANES.items():
-            self.jobs.register_bags(kind, lane, self.carry_out)
+        for order in (BuildBaseOrder, TrainOrder):
+            self.jobs.register(Kind(order, Lane.COMPUTE, self.carry_out))
+        self.jobs.register_bags("publish", Lane.MARKET, self.carry_out)
 
     def bases(self) -> list[str]:
         return self.installed
@@ -47,12 +50,12 @@ class World:
         for path in set(paths) - known:
             self.store.works.add_work(make_work(path, author, rights), path)
 
-    async def base_build(self, *, seed: int) -> dict[str, Any]:
-        return self.jobs.order("base_build", {"name": f"base-{seed}"})
+    async def base_build(self, *, seed: int) -> Queued:
+        return self.jobs.accept(BuildBaseOrder(seed, f"base-{seed}"))
 
-    async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> dict[str, Any]:
+    async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> Queued:
         assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
-        return self.jobs.order("train", {"name": name})
+        return self.jobs.accept(TrainOrder(name, tuple(map(WorkId, content)), None, parse_recipe(recipe)))
 
     async def publish(self, *, adapter: str, price: str) -> dict[str, Any]:
         return self.jobs.order("publish", {"adapter": adapter})
@@ -124,7 +127,7 @@ async def test_run__again__does_and_says_nothing(store: Store) -> None:
     assert second.done == []
 
 
-@pytest.mark.parametrize("stage", list(LANES))
+@pytest.mark.parametrize("stage", ["base_build", "train", "publish"])
 async def test_run__killed_in_a_stage__next_start_goes_on_and_publishes_once(store: Store, stage: str) -> None:
     first = make_world(store, hangs_at=stage)
     assert (await run(first, until=is_running))[0] is None
