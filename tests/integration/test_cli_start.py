@@ -16,6 +16,7 @@ from viz_node.cli.main import run
 from viz_node.daemon import anvil_package, doctor
 from viz_node.daemon.config import ANVIL
 from viz_node.daemon.secrets import unlock
+from viz_node.domain.answer import as_json
 from viz_node.domain.deployment import Deployment
 from viz_node.errors import NotFoundError
 from viz_node.storage.home import open_home
@@ -127,7 +128,7 @@ def test_doctor__node_is_down__checks_the_chain_from_outside(
     start: Start, chain: tuple[str, Deployment], change: dict[str, object], state: str, detail: str
 ) -> None:
     start.use(chain[0], replace(chain[1], **change))  # type: ignore[arg-type]
-    rows = {row["check"]: row for row in doctor.check(start.home)}
+    rows = {row["check"]: row for row in as_json(doctor.check(start.home))}
     assert (rows["chain"]["state"], detail in rows["chain"]["detail"]) == (state, True)
     assert ("head of the chain" in rows) == (state == "ok")
 
@@ -139,7 +140,7 @@ def test_doctor__one_endpoint_of_two_is_dead__is_a_limit_and_no_failure(
     start.configure(rpc_urls=["http://127.0.0.1:1", chain[0]], deployment="market.json")
     (start.home / "keys").mkdir(mode=0o700)
     unlock(start.home)
-    rows = [row for row in doctor.check(start.home) if row["check"] in ("chain", "gas and tokens")]
+    rows = [row for row in as_json(doctor.check(start.home)) if row["check"] in ("chain", "gas and tokens")]
     assert [row["state"] for row in rows] == ["warn", "ok", "warn"]
     assert "1 of 2 endpoints are not" in rows[1]["detail"]
     assert "a purchase needs gas" in rows[2]["fix"]

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.option import ShownOption
 from viz_node.domain.peer_address import parse_all_announced, parse_listen
 from viz_node.errors import UsageError
 from viz_node.files import MAX_TOML_BYTES, read_regular_file, read_toml
@@ -98,21 +99,20 @@ def load_config(home: Path, **flags: Any) -> Config:
     return Config(home=home, **values, origins=origins)
 
 
-def describe_config(config: Config) -> list[dict[str, Any]]:
+def describe_config(config: Config) -> list[ShownOption]:
     """Rows of option, value and origin, in the order of `Config`; what addresses carry besides their host is hidden."""
     names = [field.name for field in fields(Config) if field.name not in ("home", "origins")]
     rows = [
-        {"option": name, "value": _shown(name, getattr(config, name)), "origin": config.origins.get(name, "default")}
-        for name in names
+        ShownOption(name, _shown(name, getattr(config, name)), config.origins.get(name, "default")) for name in names
     ]
     return rows + [
-        {"option": name, "value": "set" if name in SECRETS else os.environ[name], "origin": "environment"}
+        ShownOption(name, "set" if name in SECRETS else os.environ[name], "environment")
         for name in ("VIZ_NODE_PASSPHRASE_FILE", *HUB_VARIABLES)
         if os.environ.get(name)
     ]
 
 
-def _shown(name: str, value: Any) -> Any:
+def _shown(name: str, value: Any) -> object:
     if name in ("rpc_urls", "signer_url"):
         urls = [without_secrets(url) for url in ([value] if isinstance(value, str) else value)]
         return urls[0] if isinstance(value, str) else urls

@@ -25,6 +25,7 @@ from viz_node.daemon.secrets import KEYSTORE, MACHINE_MADE, has_passphrase
 from viz_node.domain.health import Check, failed, warned, well
 from viz_node.domain.ids import Account
 from viz_node.domain.job import JobState
+from viz_node.domain.peer_address import Neighbour
 from viz_node.errors import (
     INSTALL_THE_REST,
     InsufficientFundsError,
@@ -56,19 +57,19 @@ class Running:
     chain: Chain
     account: Account
     probes: Sequence[Probe]
-    peers: Sequence[dict[str, Any]]
+    peers: Sequence[Neighbour]
     addresses: Sequence[str]
 
 
-def check(home: Path, running: Running | None = None) -> list[dict[str, Any]]:
-    """Rows of `Check.to_row`, `running` being given by the node of this home; never raises for an unwell home."""
+def check(home: Path, running: Running | None = None) -> list[Check]:
+    """What was found, `running` being given by the node of this home; never raises for an unwell home."""
     parts: list[Callable[[], Sequence[Check]]] = [_machine, lambda: _local_chain(home, running)]
     if running:
         parts += [lambda: [well("node", "running")], lambda: run_checks(running.probes), lambda: _peers(running)]
     else:
         parts += [lambda: [_node(home)], lambda: [check_disk(home), _limit()]]
     parts += [lambda: _home(home), lambda: _contents(home), lambda: _chain(home, running)]
-    return [item.to_row() for part in parts for item in _surely(part)]
+    return [item for part in parts for item in _surely(part)]
 
 
 def _surely(part: Callable[[], Sequence[Check]]) -> Sequence[Check]:
@@ -250,7 +251,7 @@ def _chain(home: Path, running: Running | None) -> list[Check]:
 
 
 def _peers(running: Running) -> list[Check]:
-    connected = sum(bool(peer.get("connected")) for peer in running.peers)
+    connected = sum(peer.connected for peer in running.peers)
     found = []
     if connected:
         found.append(well("peers", f"{connected} connected, {len(running.peers)} known"))

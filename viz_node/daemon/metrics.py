@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -14,6 +14,7 @@ from viz_node import __version__
 from viz_node.daemon.health import ChainWatch, Probe, run_checks
 from viz_node.domain.health import Health
 from viz_node.domain.job import Job
+from viz_node.domain.peer_address import Neighbour
 from viz_node.ports.state import WithAdapters, WithJobs, WithOutbox, WithWorks
 
 CONTENT_TYPE = "text/plain; version=0.0.4"
@@ -40,17 +41,17 @@ class Metrics(Collector):
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
 
-    async def read(self, list_peers: Callable[[], Awaitable[Sequence[Mapping[str, object]]]]) -> bytes:
+    async def read(self, list_peers: Callable[[], Awaitable[Sequence[Neighbour]]]) -> bytes:
         """All figures in Prometheus's text format."""
         peers = await list_peers()
-        self.known_peers, self.connected_peers = len(peers), sum(bool(peer["connected"]) for peer in peers)
+        self.known_peers, self.connected_peers = len(peers), sum(peer.connected for peer in peers)
         return await asyncio.to_thread(generate_latest, self._registry)
 
     def collect(self) -> Iterator[Metric]:
         """The figures; called by the library."""
         yield _gauge("viz_node_info", "The program; always 1.", [((__version__,), 1)], "version")
         checks = run_checks(self.probes)
-        rows = [((check.name,), int(check.state is not Health.FAIL)) for check in checks]
+        rows = [((check.check,), int(check.state is not Health.FAIL)) for check in checks]
         yield _gauge("viz_node_check_ok", "1 if the check does not fail.", rows, "check")
         ready = all(check.state is not Health.FAIL for check in checks)
         yield _gauge("viz_node_ready", "1 if the node can do its work, as /readyz says.", [((), int(ready))])

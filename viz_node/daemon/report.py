@@ -20,6 +20,7 @@ from viz_node import __version__
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import describe_config, load_config, secret_values
 from viz_node.daemon.logs import last_lines
+from viz_node.domain.answer import as_json
 from viz_node.domain.job import JobState
 from viz_node.errors import StorageError, VizNodeError, already_there
 from viz_node.storage.peek import Glance, glance
@@ -144,9 +145,9 @@ def _user() -> str:
         return ""
 
 
-def _configuration(home: Path) -> list[dict[str, Any]]:
+def _configuration(home: Path) -> Any:
     try:
-        return describe_config(load_config(home))
+        return as_json(describe_config(load_config(home)))
     except VizNodeError as error:
         return [{"error": error.message}]
 

@@ -23,6 +23,7 @@ from viz_node.daemon.metrics import CONTENT_TYPE
 from viz_node.daemon.processes import raise_descriptor_limit
 from viz_node.daemon.secrets import KEYSTORE, shield_process, unlock
 from viz_node.daemon.signers import with_account
+from viz_node.domain.answer import as_json
 from viz_node.domain.health import Check, Health
 from viz_node.domain.job import Job, JobState
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
@@ -160,7 +161,7 @@ async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> str:
 
 def _problems(unwell: Sequence[Check]) -> list[str]:
     """What keeps this node from doing its work now, for those who may know no more."""
-    return [check.name for check in unwell if check.state is Health.FAIL]
+    return [check.check for check in unwell if check.state is Health.FAIL]
 
 
 def _stop_signals() -> asyncio.Event:
@@ -176,14 +177,14 @@ async def _first_start(node: Node, screen: Screen, with_sample: bool) -> None:
     """Make what a newcomer lacks; the node itself does not depend on it."""
 
     def tell(job: Job) -> None:
-        screen.progress(describe_job(job))
+        screen.progress(as_json(describe_job(job)))
         if job.state is JobState.FAILED:
             screen.trouble(job.error)
 
     try:
         sample = await node.services.first_start.run(with_sample, tell)
         if sample is not None:
-            screen.sample(sample)
+            screen.sample(as_json(sample))
     except VizNodeError as error:
         log.warning("first start: %s", error.message)
         screen.trouble(error.message)

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class Health(StrEnum):
@@ -18,14 +17,18 @@ class Health(StrEnum):
 class Check:
     """What was looked at, how it is, and the next step if it is not well."""
 
-    name: str
+    check: str
     state: Health
     detail: str
     fix: str = ""
 
-    def to_row(self) -> dict[str, Any]:
-        """As data: `{"check", "state", "detail", "fix"}`."""
-        return {"check": self.name, "state": str(self.state), "detail": self.detail, "fix": self.fix}
+
+@dataclass(frozen=True)
+class Findings:
+    """What is not well, in words: what keeps a node from its work, and what limits it."""
+
+    problems: list[str]
+    warnings: list[str]
 
 
 def well(name: str, detail: str) -> Check:
@@ -43,10 +46,10 @@ def failed(name: str, detail: str, fix: str) -> Check:
     return Check(name, Health.FAIL, detail, fix)
 
 
-def sentences(checks: Iterable[Check]) -> dict[str, list[str]]:
-    """What is not well, in words: `problems` that fail, and `warnings`."""
-    told: dict[str, list[str]] = {"problems": [], "warnings": []}
-    for check in checks:
-        if check.state is not Health.OK:
-            told["problems" if check.state is Health.FAIL else "warnings"].append(f"{check.name}: {check.detail}")
+def sentences(checks: Iterable[Check]) -> Findings:
+    """What the checks found that is not well."""
+    told = Findings([], [])
+    for found in checks:
+        if found.state is not Health.OK:
+            (told.problems if found.state is Health.FAIL else told.warnings).append(f"{found.check}: {found.detail}")
     return told

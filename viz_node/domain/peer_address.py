@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from viz_node.domain.ids import PeerId
 from viz_node.errors import UsageError
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -16,6 +17,15 @@ ANNOUNCE_EXAMPLE: Final = "/ip4/203.0.113.7/tcp/4001"
 _FORM = re.compile(r"/(ip4|ip6|dns|dns4|dns6)/([^/\s]{1,253})/tcp/(0|[1-9][0-9]{0,4})")
 _LABEL = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
 _OTHER_TRANSPORTS = re.compile(r"/(udp|quic|quic-v1|ws|wss|tls|webtransport|webrtc|webrtc-direct|http|https|unix)(/|$)")
+
+
+@dataclass(frozen=True)
+class Neighbour:
+    """A peer that this node knows, its multiaddresses, and whether there is a connection now."""
+
+    peer_id: PeerId
+    addresses: tuple[str, ...]
+    connected: bool
 
 
 @dataclass(frozen=True)

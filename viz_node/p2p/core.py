@@ -10,7 +10,7 @@ from libp2p.peer.id import ID
 from multiaddr import Multiaddr
 
 from viz_node.domain.ids import PeerId
-from viz_node.domain.peer_address import parse_all_announced, parse_listen
+from viz_node.domain.peer_address import Neighbour, parse_all_announced, parse_listen
 from viz_node.errors import LockedError
 from viz_node.p2p.announcements import CheckAnnouncement
 from viz_node.p2p.discovery import Discovery
@@ -135,11 +135,11 @@ class Core:
         """See `Tunnels.open`."""
         return await self.tunnels.open(parse_peer_id(peer_id), name)
 
-    async def peers(self) -> list[dict[str, object]]:
+    async def peers(self) -> list[Neighbour]:
         """Everybody else that is known: peer id, addresses, and whether there is a connection now."""
         own, connected = self.links.host.get_id(), set(self.links.host.get_connected_peers())
         return [self._peer_row(peer, peer in connected) for peer in self.links.known_peers() if peer != own]
 
-    def _peer_row(self, peer: ID, is_connected: bool) -> dict[str, object]:
-        addresses = [f"{address}/p2p/{peer}" for address in self.links.addresses_of(peer)]
-        return {"peer_id": str(peer), "addresses": addresses, "connected": is_connected}
+    def _peer_row(self, peer: ID, is_connected: bool) -> Neighbour:
+        addresses = tuple(f"{address}/p2p/{peer}" for address in self.links.addresses_of(peer))
+        return Neighbour(PeerId(str(peer)), addresses, is_connected)

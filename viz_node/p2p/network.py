@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from viz_node.domain.ids import PeerId
+from viz_node.domain.peer_address import Neighbour
 from viz_node.p2p.announcements import CheckAnnouncement
 from viz_node.p2p.blobs import SharedBlob, chunk_list_of
 from viz_node.p2p.core import CoreSettings, Whereabouts
@@ -51,7 +52,7 @@ class PeerNetwork(PeerRequests):
         thread, core = self.runner.running()
         return await thread.call(core.connect, address)
 
-    async def peers(self) -> list[dict[str, object]]:
+    async def peers(self) -> list[Neighbour]:
         """Rows of peer_id, addresses and connected; empty while the core is down."""
         if not self.runner.is_running:
             return []

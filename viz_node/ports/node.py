@@ -5,6 +5,7 @@ from typing import Protocol
 
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.market import Balances
+from viz_node.domain.peer_address import Neighbour
 
 AnswerPeer = Callable[[PeerId, bytes], Awaitable[bytes]]
 
@@ -20,7 +21,7 @@ class Neighbours(Protocol):
 
     @property
     def addresses(self) -> list[str]: ...
-    async def peers(self) -> list[dict[str, object]]: ...
+    async def peers(self) -> list[Neighbour]: ...
 
 
 class Purse(Protocol):

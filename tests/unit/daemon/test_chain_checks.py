@@ -32,6 +32,6 @@ class Market:
 def test_head__age__says_whether_chain_or_clock_is_wrong(age: int, name: str, state: Health) -> None:
     market: Any = Market(age)
     found = chain_checks._head(market, is_test=False)
-    assert (found.name, found.state) == (name, state)
+    assert (found.check, found.state) == (name, state)
     assert (found.fix == "") == (state is Health.OK)
     assert chain_checks._head(market, is_test=True).state is Health.OK

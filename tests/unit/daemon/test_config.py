@@ -119,7 +119,7 @@ def test_describe_config__four_origins__each_value_names_its_own(
     monkeypatch.setenv("HF_TOKEN", "hidden")
     (tmp_path / "config.toml").write_text('\n# a comment\nlog_level = "ERROR"\nbook_at = 5\n')
     rows = describe_config(load_config(tmp_path, api_port=8080, listen=None))
-    shown = {row["option"]: (row["value"], row["origin"]) for row in rows}
+    shown = {row.option: (row.value, row.origin) for row in rows}
     assert shown["log_level"] == ("ERROR", f"{tmp_path}/config.toml:3")
     assert shown["book_at"] == (5, f"{tmp_path}/config.toml:4")
     assert shown["rpc_urls"] == (

@@ -12,6 +12,7 @@ import pytest
 from viz_node.daemon import doctor
 from viz_node.daemon.report import Redactor, write_report
 from viz_node.daemon.secrets import unlock
+from viz_node.domain.answer import as_json
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.work import Rights, Work
@@ -48,7 +49,7 @@ def add_job(home: Path, kind: str, state: JobState, error: str = "", age: int = 
 
 
 def found(home: Path) -> dict[str, dict[str, Any]]:
-    rows = doctor.check(home)
+    rows = as_json(doctor.check(home))
     assert all(row["fix"] for row in rows if row["state"] != "ok"), rows
     return {row["check"]: row for row in rows}
 
@@ -208,7 +209,7 @@ def plant_secrets(home: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_write_report__secrets_planted_everywhere__none_is_in_it(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     words = plant_secrets(home, monkeypatch)
     target = home.parent / "report.json"
-    write_report(home, doctor.check(home), target)
+    write_report(home, as_json(doctor.check(home)), target)
     text = target.read_text()
     assert [word for word in words if word.lower() in text.lower()] == []
     body = json.loads(text)

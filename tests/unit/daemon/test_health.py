@@ -108,4 +108,4 @@ def test_vital_checks__network_down_and_a_check_that_breaks__are_the_problems(tm
     well = health.vital_checks(tmp_path, Network("/ip4/127.0.0.1/tcp/1"), watch)
     assert health.unwell_of(well) == []
     unwell = health.vital_checks(tmp_path, Network(), watch, [broken])
-    assert [item.name for item in health.unwell_of(unwell)] == ["peer network", "self-check"]
+    assert [item.check for item in health.unwell_of(unwell)] == ["peer network", "self-check"]

@@ -9,9 +9,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from viz_node.daemon.health import ChainWatch
 from viz_node.daemon.metrics import Metrics
 from viz_node.domain.health import failed, well
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import PeerId, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import TrainOrder
+from viz_node.domain.peer_address import Neighbour
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.work import Rights, Work
 from viz_node.storage.store import Store
@@ -29,8 +30,8 @@ async def test_metrics__a_node_with_works_and_jobs__counts_without_names(tmp_pat
     chain.look()
     probes = [lambda: well("disk space", "/planted/home"), lambda: failed("peer network", "planted detail", "fix")]
 
-    async def peers() -> list[dict[str, object]]:
-        return [{"peer_id": "planted", "connected": True}, {"peer_id": "planted", "connected": False}]
+    async def peers() -> list[Neighbour]:
+        return [Neighbour(PeerId("planted"), (), True), Neighbour(PeerId("planted"), (), False)]
 
     text = (await Metrics(store, probes, chain, lambda: int(time.time())).read(peers)).decode()
     store.close()

@@ -24,8 +24,9 @@ def show(terminal: Terminal) -> None:
         rows = terminal.client.call_list("config")
     except NodeNotRunningError:
         from viz_node.daemon.config import describe_config, load_config
+        from viz_node.domain.answer import as_json
 
-        rows = describe_config(load_config(terminal.home))
+        rows = as_json(describe_config(load_config(terminal.home)))
     terminal.output.rows(rows, ("option", "value", "origin"))
 
 

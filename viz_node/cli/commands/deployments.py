@@ -83,9 +83,10 @@ def deploy_command(terminal: Terminal, /, rpc_url: str, out: Path, yes: bool, dr
 def check_command(terminal: Terminal, file: Path, rpc_url: str) -> None:
     """Compare a deployment FILE with the chain. Exit status 1 if anything differs."""
     from viz_node.daemon.market_care import check_market
+    from viz_node.domain.answer import as_json
 
     findings, terms = check_market(file, rpc_url)
-    rows = [finding.to_row() for finding in findings]
+    rows = as_json(findings)
     if terminal.output.is_json:
         terminal.output.document({"checks": rows, "terms": terms})
     else:

@@ -131,8 +131,9 @@ def doctor_command(terminal: Terminal, report: Path | None) -> None:
         checks = terminal.client.ask_soon("doctor")
     except (NodeNotRunningError, DeadlineError, StorageError):
         from viz_node.daemon.doctor import check
+        from viz_node.domain.answer import as_json
 
-        checks = [dict(item) for item in check(terminal.home)]
+        checks = as_json(check(terminal.home))
     print_checks(terminal.output, checks)
     if report is not None:
         from viz_node.daemon.report import write_report

@@ -1,7 +1,9 @@
 """The jobs' part: what runs, and how a person stops it or tries it again."""
 
-from viz_node.services.jobs.runner import JobRunner, describe_job
-from viz_node.services.part import Answer, Part, Rows, operations_of
+from dataclasses import replace
+
+from viz_node.services.jobs.runner import JobRunner, ShownJob, describe_job
+from viz_node.services.part import Part, operations_of
 
 
 class JobOperations:
@@ -10,20 +12,20 @@ class JobOperations:
     def __init__(self, jobs: JobRunner) -> None:
         self._jobs = jobs
 
-    async def jobs_list(self) -> Rows:
+    async def jobs_list(self) -> list[ShownJob]:
         """All jobs, the newest first."""
         return [describe_job(job) for job in self._jobs.list_jobs()]
 
-    async def jobs_show(self, *, job: str) -> Answer:
+    async def jobs_show(self, *, job: str) -> ShownJob:
         """One job."""
         return describe_job(self._jobs.find(job))
 
-    async def jobs_cancel(self, *, job: str) -> Answer:
+    async def jobs_cancel(self, *, job: str) -> ShownJob:
         """Stop a job; `stopping` says that what it was doing is not over after a few seconds."""
         cancelled = self._jobs.cancel(job)
-        return describe_job(cancelled) | {"stopping": not await self._jobs.settled(cancelled.job_id)}
+        return replace(describe_job(cancelled), stopping=not await self._jobs.settled(cancelled.job_id))
 
-    async def jobs_resume(self, *, job: str) -> Answer:
+    async def jobs_resume(self, *, job: str) -> ShownJob:
         """Queue a stopped job again."""
         await self._jobs.settled(job)
         return describe_job(self._jobs.resume(job))

@@ -8,10 +8,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from viz_node.domain.answer import as_json
+from viz_node.domain.answer import UNSET, UnsetType, as_json
 from viz_node.domain.job import Job, JobState, Queued, check_transition
 from viz_node.domain.orders import Order, UnreadableOrder, subject_of
 from viz_node.errors import UsageError, VerificationError, VizNodeError, describe_error, disk_full
@@ -22,6 +22,25 @@ log = logging.getLogger(__name__)
 
 STOP_SECONDS = 10.0
 """How long a caller waits for a job to stop: a child process has three seconds to end before it is killed."""
+
+
+@dataclass(frozen=True)
+class ShownJob:
+    """A job without its order, which may name content; `name` is that of its subject.
+
+    `stopping`, of a job that was just cancelled: what it was doing is not over yet.
+    """
+
+    job_id: str
+    kind: str
+    state: JobState
+    created: int
+    updated: int
+    progress: object
+    result: object
+    error: str
+    name: str
+    stopping: bool | UnsetType = UNSET
 
 
 class JobRunner:
@@ -179,8 +198,16 @@ def _check_readable(job: Job) -> None:
         raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
 
 
-def describe_job(job: Job) -> dict[str, Any]:
-    """The job as people and machines see it; orders may name content, so they stay inside."""
-    body = asdict(job)
-    del body["order"]
-    return body | {"name": subject_of(job.order)}
+def describe_job(job: Job) -> ShownJob:
+    """The job as people and machines see it."""
+    return ShownJob(
+        job_id=job.job_id,
+        kind=job.kind,
+        state=job.state,
+        created=job.created,
+        updated=job.updated,
+        progress=job.progress,
+        result=job.result,
+        error=job.error,
+        name=subject_of(job.order),
+    )

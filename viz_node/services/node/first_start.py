@@ -6,12 +6,14 @@ cancels one of its jobs is not asked again.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import subject_of
+from viz_node.domain.training import Facts
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
 from viz_node.services.jobs.runner import JobRunner
@@ -26,6 +28,15 @@ _SAMPLE = "sample"
 _WANTED, _OVER = "wanted", "over"
 
 Tell = Callable[[Job], None]
+
+
+@dataclass(frozen=True)
+class PublishedSample:
+    """The sample adapter that is for sale: its name, its price in tokens, and how good it is."""
+
+    name: str
+    price: str
+    evaluation: Facts
 
 
 class FirstStartState(WithWorks, WithAdapters, WithFirstStarts, Protocol):
@@ -51,7 +62,7 @@ class FirstStart:
         self._selling = selling
         self._write_samples = write_samples
 
-    async def run(self, with_sample: bool, tell: Tell) -> dict[str, Any] | None:
+    async def run(self, with_sample: bool, tell: Tell) -> PublishedSample | None:
         """Do what is left to do, telling every change of its jobs; the published sample, once, when all of it is done.
 
         Raises: VizNodeError (the samples could not be read, or trained on).
@@ -109,6 +120,6 @@ class FirstStart:
         await self._library.works.add(paths, Rights.PUBLIC_DOMAIN, SAMPLE_AUTHOR)
         return [str(work.work_id) for work in self._store.works.list_works() if work.author == SAMPLE_AUTHOR]
 
-    def _describe(self) -> dict[str, Any]:
+    def _describe(self) -> PublishedSample:
         record = self._store.adapters.find_adapter(SAMPLE_NAME)
-        return {"name": record.name, "price": SAMPLE_PRICE, "evaluation": dict(record.evaluation)}
+        return PublishedSample(record.name, SAMPLE_PRICE, record.evaluation)

@@ -184,4 +184,4 @@ async def test_run__kind_with_a_record__handler_gets_the_order_and_its_result_is
     job = await shop.ended(shop.runner.accept(FederateOrder("elsin", "f1")).job_id)
 
     assert (job.kind, job.progress, job.result) == ("federate", {"rounds": ()}, {"rounds": (5,)})
-    assert describe_job(job)["name"] == "elsin"
+    assert describe_job(job).name == "elsin"

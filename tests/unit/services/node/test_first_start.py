@@ -115,7 +115,7 @@ async def test_run__new_node__builds_trains_publishes_and_says_so(store: Store) 
     world = make_world(store)
     result, told = await run(world)
     assert world.done == ["base_build", "train", "publish"]
-    assert result["name"] == SAMPLE_NAME
+    assert result.name == SAMPLE_NAME
     assert [kind for kind, state in told if state == "done"] == world.done
 
 
