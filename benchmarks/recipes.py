@@ -35,6 +35,7 @@ from transformers import DataCollatorForLanguageModeling as PaddingCollator
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.loading import attach_adapter, guard, load_base, load_tokenizer
+from viz_node.models.targets import choose_targets
 from viz_node.models.training import new_optimizer, set_rate, take_step, tokenize
 
 BATCH, RATE, RANK, MAX_TOKENS, HELD_OUT = 8, 2e-3, 16, 512, 16
@@ -77,8 +78,8 @@ def write_documents(tokenizer: Any, count: int) -> list[TokenizedDocument]:
 
 def prepare_own(_: str, directory: Path, __: Any, documents: Documents) -> tuple[Any, Callable[[], int]]:
     """Our model and the run of all steps on it."""
-    model = attach_adapter(load_base(directory), RANK, 2 * RANK, 0, "base")
-    model.train()
+    base = load_base(directory)
+    model = attach_adapter(base, choose_targets(base, "base"), RANK, 2 * RANK, 0, "base")
     optimizer = new_optimizer([p for p in model.parameters() if p.requires_grad], RATE)
 
     def run() -> int:

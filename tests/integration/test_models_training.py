@@ -16,7 +16,7 @@ from tests.waiting import until_blocking
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import BaseModel
 from viz_node.models.adapter_files import adapter_digest, check_adapter, export_adapter
-from viz_node.models.bases import base_shapes, list_bases, resolve_base
+from viz_node.models.bases import list_bases, resolve_base
 
 TINY = {
     "hidden_size": 64,
@@ -110,7 +110,10 @@ def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Bod
     assert float(done["evaluation"]["perplexity_after"]) < float(done["evaluation"]["perplexity_before"])
     assert done["evaluation"]["tokens"] > 10
     assert all(type(value) in (int, str) for part in ("training", "evaluation") for value in done[part].values())
-    check_adapter(Path(done["directory"]), base_shapes(Path(base["path"])))
+    check_adapter(Path(done["directory"]))
+    assert done["training"]["adapted_percent"] == "100.0"
+    assert done["training"]["adapted"].startswith("mlp.down_proj, mlp.gate_proj, ")
+    assert "not_adapted" not in done["training"]
     export_adapter(Path(done["directory"]), tmp_path / "exported")
     peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
     model = transformers.AutoModelForCausalLM.from_pretrained(base["path"])
@@ -163,9 +166,11 @@ def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body)
 
     from viz_node.models.fused import packed_loss_sum
     from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
+    from viz_node.models.targets import choose_targets
     from viz_node.models.training import tokenize
 
-    peft_model = attach_adapter(load_base(Path(base["path"])), 4, 8, 0, "tiny")
+    model = load_base(Path(base["path"]))
+    peft_model = attach_adapter(model, choose_targets(model, "tiny"), 4, 8, 0, "tiny")
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
@@ -220,7 +225,8 @@ def test_federated_trainer__two_members_average__better_than_before_and_saved(ba
     assert after < before - 0.5
     saved = [member.save(vector, tmp_path / str(i)) for i, member in enumerate(members)]
     assert saved[0].files == saved[1].files
-    check_adapter(tmp_path / "0", base_shapes(resolved.directory))
+    check_adapter(tmp_path / "0")
+    assert saved[0].training["adapted_percent"] == "100.0"
 
 
 def test_list_bases__one_installed__described(base: Body) -> None:

@@ -12,10 +12,10 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.training import FileFacts
@@ -23,19 +23,22 @@ from viz_node.errors import StorageError, UsageError, VerificationError, already
 
 CONFIG_NAME = "adapter_config.json"
 WEIGHTS_NAME = "adapter_model.safetensors"
-MODULE_NAMES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 MAX_RANK = 256
 MAX_ALPHA = 1024
-MAX_CONFIG_BYTES = 16 * 1024
+MAX_CONFIG_BYTES = 64 * 1024
 MAX_HEADER_BYTES = 1024 * 1024
 MAX_WEIGHTS_BYTES = 2 * 1024**3
 
 _ITEM_BYTES = {"F32": 4, "F16": 2, "BF16": 2}
 _EXPONENT_BITS = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}
+_WORD, _NUMBER = r"[A-Za-z_][A-Za-z0-9_]{0,39}", r"(?:0|[1-9][0-9]{0,2})"
+# The path of a layer in a block: words, the block's number, then words and numbers.
 _TENSOR_NAME = re.compile(
-    r"base_model\.model\.(model\.layers\.(0|[1-9][0-9]{0,2})\."
-    r"(?:self_attn\.(?:q|k|v|o)_proj|mlp\.(?:gate|up|down)_proj))\.lora_([AB])\.weight"
+    rf"base_model\.model\.((?:{_WORD}\.){{1,5}}{_NUMBER}\.{_WORD}(?:\.(?:{_WORD}|{_NUMBER})){{0,9}})\.lora_([AB])\.weight"
 )
+_TARGET_NAME = re.compile(rf"{_WORD}(?:\.(?:{_WORD}|{_NUMBER})){{0,15}}")
+_MOST_TARGETS = 4096
+_MOST_TENSORS = 14_000
 _FIXED_CONFIG: dict[str, Any] = {
     "bias": "none",
     "fan_in_fan_out": False,
@@ -52,15 +55,17 @@ _FREE_CONFIG = {"base_model_name_or_path", "lora_alpha", "r", "target_modules"}
 
 MAX_JSON_DEPTH = 16
 
+Shape: TypeAlias = tuple[int, int]
+"""Outputs and inputs of a linear layer."""
+
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """What a checked adapter folder holds; `modules` are the short names, `layers` the number of decoder layers."""
+    """What a checked adapter folder holds; each of `modules` ends the paths of the layers that it changes."""
 
     rank: int
     alpha: int
     modules: tuple[str, ...]
-    layers: int
     parameters: int
     base_name: str
 
@@ -69,26 +74,26 @@ class AdapterFacts:
 class _Tensor:
     name: str
     dtype: str
-    shape: tuple[int, int]
+    shape: Shape
     start: int
     end: int
 
 
-def check_adapter(directory: Path, base_shapes: Mapping[str, tuple[int, int]] | None = None) -> AdapterFacts:
+def check_adapter(directory: Path, base_shapes: Mapping[str, Shape] | None = None) -> AdapterFacts:
     """Accept exactly an adapter as we write it, reading nothing beyond the caps.
 
-    `base_shapes` maps a module path like `model.layers.0.mlp.up_proj` to (outputs, inputs); the adapter must then fit
-    that base model exactly. Raises: VerificationError.
+    `base_shapes` maps a module path like `model.layers.0.mlp.up_proj` to its shape; the adapter must then change
+    exactly those of them that its config names. Raises: VerificationError.
     """
     _check_folder(directory)
     rank, alpha, modules, base_name = _parse_config((directory / CONFIG_NAME).read_bytes())
     tensors, data_start = _read_tensors(directory / WEIGHTS_NAME)
-    layers = _check_layout(tensors, rank, modules)
+    _check_layout(tensors, rank, modules)
     if base_shapes is not None:
         _check_fit(tensors, rank, modules, base_shapes)
     _check_finite(directory / WEIGHTS_NAME, tensors, data_start)
     parameters = sum(tensor.shape[0] * tensor.shape[1] for tensor in tensors)
-    return AdapterFacts(rank, alpha, modules, layers, parameters, base_name)
+    return AdapterFacts(rank, alpha, modules, parameters, base_name)
 
 
 def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) -> bytes:
@@ -150,6 +155,12 @@ def is_adaptable(path: str) -> bool:
     return _TENSOR_NAME.fullmatch(tensor_name(path, "A")) is not None
 
 
+def picks(names: Collection[str], path: str) -> bool:
+    """Whether one of the names is the end of this module path, as PEFT reads `target_modules`."""
+    parts = path.split(".")
+    return any(".".join(parts[start:]) in names for start in range(len(parts)))
+
+
 def tensor_name(module_path: str, side: str) -> str:
     """The name in the weights file of side `A` or `B` of a module path of the base model."""
     return f"base_model.model.{module_path}.lora_{side}.weight"
@@ -196,10 +207,7 @@ def _parse_config(raw: bytes) -> tuple[int, int, tuple[str, ...], str]:
         raise VerificationError(f"{CONFIG_NAME}: r must be an integer from 1 to {MAX_RANK}")
     if type(alpha) is not int or not 1 <= alpha <= MAX_ALPHA:
         raise VerificationError(f"{CONFIG_NAME}: lora_alpha must be an integer from 1 to {MAX_ALPHA}")
-    if not isinstance(modules, list) or not modules or not all(isinstance(name, str) for name in modules):
-        raise VerificationError(f"{CONFIG_NAME}: target_modules must be a list of names")
-    if modules != sorted(set(modules)) or not set(modules) <= set(MODULE_NAMES):
-        raise VerificationError(f"{CONFIG_NAME}: target_modules must be sorted, different, known names")
+    _check_targets(modules)
     if (
         not isinstance(base_name, str)
         or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9 ._/@:+-]{0,199}", base_name)
@@ -207,6 +215,15 @@ def _parse_config(raw: bytes) -> tuple[int, int, tuple[str, ...], str]:
     ):
         raise VerificationError(f"{CONFIG_NAME}: base_model_name_or_path is not a plain name")
     return rank, alpha, tuple(modules), base_name
+
+
+def _check_targets(modules: object) -> None:
+    if not isinstance(modules, list) or not 1 <= len(modules) <= _MOST_TARGETS:
+        raise VerificationError(f"{CONFIG_NAME}: target_modules must be a list of names")
+    if not all(isinstance(name, str) and _TARGET_NAME.fullmatch(name) for name in modules):
+        raise VerificationError(f"{CONFIG_NAME}: target_modules holds something else than names of layers")
+    if modules != sorted(set(modules)):
+        raise VerificationError(f"{CONFIG_NAME}: target_modules must be sorted, different names")
 
 
 def _read_tensors(path: Path) -> tuple[list[_Tensor], int]:
@@ -220,7 +237,7 @@ def _read_tensors(path: Path) -> tuple[list[_Tensor], int]:
         raise VerificationError(f"{WEIGHTS_NAME}: the header is not an object")
     if header.pop("__metadata__", {"format": "pt"}) != {"format": "pt"}:
         raise VerificationError(f"{WEIGHTS_NAME}: unexpected metadata")
-    if len(header) > 2 * len(MODULE_NAMES) * 1000:
+    if len(header) > _MOST_TENSORS:
         raise VerificationError(f"{WEIGHTS_NAME}: too many tensors")
     tensors = sorted((_parse_tensor(name, entry) for name, entry in header.items()), key=lambda tensor: tensor.start)
     position = 0
@@ -249,36 +266,34 @@ def _parse_tensor(name: str, entry: Any) -> _Tensor:
     return _Tensor(name, dtype, (shape[0], shape[1]), offsets[0], offsets[1])
 
 
-def _check_layout(tensors: list[_Tensor], rank: int, modules: tuple[str, ...]) -> int:
+def _check_layout(tensors: list[_Tensor], rank: int, modules: tuple[str, ...]) -> None:
     sides: dict[str, set[str]] = {}
-    layers = set()
     for tensor in tensors:
         match = _TENSOR_NAME.fullmatch(tensor.name)
         assert match is not None
-        path, layer, side = match.groups()
-        layers.add(int(layer))
+        path, side = match.groups()
         sides.setdefault(path, set()).add(side)
         if tensor.shape[0 if side == "A" else 1] != rank:
             raise VerificationError(f"{WEIGHTS_NAME}: {tensor.name} does not have rank {rank}")
-    if not layers or layers != set(range(len(layers))):
-        raise VerificationError(f"{WEIGHTS_NAME}: layers are missing")
-    if {path.rsplit(".", 1)[1] for path in sides} != set(modules) or len(sides) != len(layers) * len(modules):
-        raise VerificationError(f"{WEIGHTS_NAME}: the tensors are not those of target_modules")
     if any(present != {"A", "B"} for present in sides.values()):
         raise VerificationError(f"{WEIGHTS_NAME}: a module lacks its A or B")
-    return len(layers)
+    if not all(picks(set(modules), path) for path in sides):
+        raise VerificationError(f"{WEIGHTS_NAME}: a tensor is of none of target_modules")
+    ends = {".".join(parts[start:]) for path in sides for parts in [path.split(".")] for start in range(len(parts))}
+    if not set(modules) <= ends:
+        raise VerificationError(f"{WEIGHTS_NAME}: one of target_modules has no tensor")
 
 
-def _check_fit(
-    tensors: list[_Tensor], rank: int, modules: tuple[str, ...], base_shapes: Mapping[str, tuple[int, int]]
-) -> None:
-    expected = {}
+def _check_fit(tensors: list[_Tensor], rank: int, modules: tuple[str, ...], base_shapes: Mapping[str, Shape]) -> None:
+    expected, names = {}, set(modules)
     for path, (outputs, inputs) in base_shapes.items():
-        if path.rsplit(".", 1)[-1] in modules:
+        if picks(names, path):
             expected[tensor_name(path, "A")] = (rank, inputs)
             expected[tensor_name(path, "B")] = (outputs, rank)
-    if {tensor.name: tensor.shape for tensor in tensors} != expected:
-        raise VerificationError(f"{WEIGHTS_NAME}: the adapter does not fit the base model")
+    found = {tensor.name: tensor.shape for tensor in tensors}
+    if found != expected:
+        names_at_odds = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))
+        raise VerificationError(f"{WEIGHTS_NAME}: the adapter does not fit the base model at {names_at_odds[0]}")
 
 
 def _check_finite(path: Path, tensors: list[_Tensor], data_start: int) -> None:

@@ -1,4 +1,4 @@
-"""Installed base models: their folders, digests, provenance and layer shapes; knows no torch."""
+"""Installed base models: their folders, digests and provenance; knows no torch."""
 
 import hashlib
 import json
@@ -12,7 +12,6 @@ import msgspec
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.training import BaseModel, InstalledBase
 from viz_node.errors import NotFoundError, UsageError, VerificationError
-from viz_node.models.adapter_files import MODULE_NAMES
 
 PROVENANCE_NAME = "provenance.json"
 _MAX_BASE_HEADER_BYTES = 16 * 1024 * 1024
@@ -90,19 +89,6 @@ def resolve_base(base: BaseModel) -> ResolvedBase:
             f"base model {base.name} has digest {actual[:12]}…, not {wanted[:12]}…", "install it again"
         )
     return ResolvedBase(base.name or directory.name, directory, actual)
-
-
-def base_shapes(directory: Path) -> dict[str, tuple[int, int]]:
-    """Module path -> (outputs, inputs) of all linear layers that an adapter may change. Raises: VerificationError."""
-    shapes: dict[str, tuple[int, int]] = {}
-    for path in sorted(directory.glob("*.safetensors")):
-        for name, entry in read_header(path).items():
-            module = name.removesuffix(".weight")
-            if module.rsplit(".", 1)[-1] in MODULE_NAMES and name != module:
-                if len(entry["shape"]) != 2:
-                    raise VerificationError(f"{path}: {name} is no matrix", "install the base model again")
-                shapes[module] = (entry["shape"][0], entry["shape"][1])
-    return shapes
 
 
 def read_header(path: Path) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AdapterTrained
 from viz_node.errors import TrainingError, UsageError
 from viz_node.models.bases import ResolvedBase
-from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
+from viz_node.models.loading import load_tokenizer
+from viz_node.models.preparing import prepare
 from viz_node.models.recipes import batch_order
 from viz_node.models.training import (
-    check_publishable,
     describe_evaluation,
     describe_training,
     evaluate,
@@ -43,7 +43,8 @@ class FederatedTrainer:
 
     Members of a run must share base digest, recipe and `run_seed`; `layout_digest` is equal exactly then. The vector is
     the absolute value of all B matrices in name order, so that a weighted mean of vectors is the aggregate.
-    Raises: UsageError (no text), TrainingError (the base does not load; a vector of another size).
+    Raises: UsageError (no text), TrainingError (the base does not load; a vector of another size), VerificationError
+    (the base cannot be trained right here).
     """
 
     def __init__(
@@ -54,15 +55,14 @@ class FederatedTrainer:
         recipe: Recipe,
         run_seed: int | str,
     ) -> None:
-        self._base, self._recipe = base, recipe
+        self._recipe = recipe
         tokenizer = load_tokenizer(base.directory)
         self._documents = tokenize(tokenizer, texts, recipe.max_tokens, recipe.goldfish)
         self._eval_documents = tokenize(tokenizer, eval_texts, recipe.max_tokens)
         if not self._documents:
             raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
-        model = load_base(base.directory)
-        self._peft_model = attach_adapter(model, recipe.rank, recipe.alpha, 0, base.name)
-        check_publishable(self._peft_model, base)
+        self._trainee = prepare(base, self._documents + self._eval_documents, recipe, 0)
+        self._peft_model = self._trainee.model
         self._sides: dict[str, torch.nn.Parameter] = {}
         for name, parameter in sorted(self._peft_model.named_parameters()):
             if "lora_A" in name:
@@ -105,7 +105,6 @@ class FederatedTrainer:
         steps = per_epoch * recipe.epochs
         optimizer = new_optimizer(self._sides.values(), recipe.learning_rate)
         tokens, losses, started = 0, [], time.perf_counter()
-        self._peft_model.train()
         for step in range(steps):
             epoch, index = divmod(step, per_epoch)
             epoch_number = (round_number - 1) * recipe.epochs + epoch
@@ -133,9 +132,9 @@ class FederatedTrainer:
         """Write the adapter of a vector; returns what `train` returns."""
         before, tokens = self.evaluate(self.initial())
         after, _ = self.evaluate(vector)
-        files = finish(self._peft_model, self._base, out_dir)
+        files = finish(self._trainee, out_dir)
         facts = describe_training(self._recipe, len(self._documents), self._steps, self._tokens, self._seconds)
-        facts["method"] = "federated-ffa-qlora-nf4"
+        facts |= {"method": "federated-ffa-qlora-nf4", **self._trainee.targets.facts()}
         return AdapterTrained(FilePath(str(out_dir)), files, facts, describe_evaluation(before, after, tokens))
 
     def _load(self, vector: Vector) -> None:

@@ -17,9 +17,9 @@ from typing import Any
 from viz_node.domain.hub import HubModel, parse_hub_model
 from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, StorageError, UnreachableError, VerificationError, VizNodeError
-from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, base_shapes, read_base, read_header
+from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, read_base, read_header
 from viz_node.models.hub_files import HubFiles, check_index, choose_files
-from viz_node.models.preflight import check_config, check_shapes, check_tokenizer, plan_modules
+from viz_node.models.preflight import check_config, check_layers, check_tokenizer, check_weights
 
 Tell = Callable[[str, int, int], None]
 _SPARE_BYTES = 1 << 30
@@ -40,13 +40,13 @@ def install_base(source: str, out_dir: Path, tell: Tell = lambda phase, step, st
         files, license_name = _ask(model)
         _check_space(partial, files, model)
         _download(model, files.small, partial)
-        planned = _judge(model, files, partial)
+        _judge(model, files, partial)
         for number, name in enumerate(files.weights):
             tell("download", number, len(files.weights))
             _download(model, [name], partial)
         tell("verify", 0, 1)
         _keep_only(partial, {*files.small, *files.weights}, model)
-        check_shapes(planned, base_shapes(partial), str(model))
+        check_weights(partial, str(model))
         provenance = _provenance(model, license_name, partial)
         (partial / PROVENANCE_NAME).write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
         partial.replace(out_dir)
@@ -79,15 +79,12 @@ def _check_space(directory: Path, files: HubFiles, model: HubModel) -> None:
         raise StorageError(what, "free some disk space, or use a smaller model")
 
 
-def _judge(model: HubModel, files: HubFiles, directory: Path) -> dict[str, tuple[int, int]]:
-    """The layers that an adapter will change, after everything that the small files can tell.
-
-    Raises: VerificationError (it could not be trained on).
-    """
+def _judge(model: HubModel, files: HubFiles, directory: Path) -> None:
+    """Raises: VerificationError (the small files tell that it could not be trained on)."""
     check_index(directory, files, str(model))
     check_config(directory, str(model))
     check_tokenizer(directory, str(model))
-    return plan_modules(directory, str(model))
+    check_layers(directory, str(model))
 
 
 def _download(model: HubModel, names: Sequence[str], directory: Path) -> None:

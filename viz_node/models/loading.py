@@ -3,6 +3,7 @@
 import json
 import tempfile
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +15,18 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from viz_node.errors import TrainingError
+from viz_node.errors import TrainingError, VerificationError
 from viz_node.models.adapter_files import (
     CONFIG_NAME,
-    MODULE_NAMES,
     WEIGHTS_NAME,
     adapter_digest,
     check_adapter,
     config_bytes,
+    picks,
 )
-from viz_node.models.bases import ResolvedBase, base_shapes
+from viz_node.models.bases import ResolvedBase
 from viz_node.models.fused import TokenizedDocument, is_lean_supported, loss_sum
+from viz_node.models.targets import Targets, adaptable_layers, choose_targets, module_names, shortest_names
 
 AMX_HIDDEN_SIZE = 1024
 
@@ -78,7 +80,7 @@ def load_base(directory: Path, placement: Placement | None = None) -> Any:
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise TrainingError(f"the base model does not load: {error}", "install it again") from error
     model.requires_grad_(False)
-    return guard(model)
+    return guard(model, placement.dtype)
 
 
 def _hidden_size(directory: Path) -> int:
@@ -96,22 +98,33 @@ def load_tokenizer(directory: Path) -> Any:
         raise TrainingError(f"the base model's tokenizer does not load: {error}", "install it again") from error
 
 
-def guard(model: Any) -> Any:
-    """Keep bitsandbytes from repacking 4-bit weights in place at the first evaluation.
+def guard(model: Any, dtype: torch.dtype | None = None) -> Any:
+    """Keep bitsandbytes from repacking 4-bit weights in place at the first evaluation, and let it compute in `dtype`.
 
-    On CPUs with AVX512-BF16 it does so in eval mode, and gradients are wrong ever after, without a warning.
+    On CPUs with AVX512-BF16 it repacks in eval mode, and gradients are wrong ever after, without a warning. Models that
+    are stored in 4 bits bring the type of the machine that they were made on.
     """
     for module in model.modules():
         if isinstance(module, bitsandbytes.nn.Linear4bit):
             module.support_avx512bf16_for_cpu = False
+            module.compute_dtype = dtype or module.compute_dtype
     return model
 
 
-def attach_adapter(model: Any, rank: int, alpha: int, seed: int, base_name: str) -> Any:
-    """A PEFT model with a fresh adapter on every known linear layer; A is drawn from the seed, B is zero."""
+def context_of(model: Any) -> int | None:
+    """How many tokens the model reads at once, if it has such a bound."""
+    config = model.config.get_text_config()
+    named = (getattr(config, name, None) for name in ("max_position_embeddings", "n_positions", "max_seq_len"))
+    return next((number for number in named if type(number) is int and number > 0), None)
+
+
+def attach_adapter(model: Any, targets: Targets, rank: int, alpha: int, seed: int, base_name: str) -> Any:
+    """A PEFT model with a fresh adapter on the targets; A is drawn from the seed, B is zero.
+
+    It stays in evaluation mode, also while it is trained: a base model's dropout would make a resumed run another one.
+    """
     torch.manual_seed(seed)
-    leaves = {name.rsplit(".", 1)[-1] for name, module in model.named_modules() if isinstance(module, torch.nn.Linear)}
-    peft_model = get_peft_model(model, _lora_config(rank, alpha, sorted(leaves & set(MODULE_NAMES)), base_name))
+    peft_model = get_peft_model(model, _lora_config(rank, alpha, targets.names, base_name)).eval()
     for name, parameter in peft_model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
@@ -120,22 +133,31 @@ def attach_adapter(model: Any, rank: int, alpha: int, seed: int, base_name: str)
 
 def load_adapter(model: Any, base: ResolvedBase, directory: Path, digest: str = "") -> Any:
     """A PEFT model with a checked adapter. Raises: VerificationError, TrainingError (another digest)."""
-    facts = check_adapter(directory, base_shapes(base.directory) or None)
+    layers = adaptable_layers(model)
+    facts = check_adapter(directory, layers)
     if digest and adapter_digest(directory) != digest:
         raise TrainingError("the adapter on disk is not the one asked for", "fetch or train it again")
-    peft_model = get_peft_model(model, _lora_config(facts.rank, facts.alpha, list(facts.modules), base.name))
-    set_peft_model_state_dict(peft_model, load_file(directory / WEIGHTS_NAME))
+    # Names of a stranger may also pick layers of towers for pictures; those that the file has weights for do not.
+    names = shortest_names((path for path in layers if picks(set(facts.modules), path)), module_names(model))
+    peft_model = get_peft_model(model, _lora_config(facts.rank, facts.alpha, names, base.name))
+    weights = load_file(directory / WEIGHTS_NAME)
+    set_peft_model_state_dict(peft_model, weights)
+    arrived = get_peft_model_state_dict(peft_model)
+    if arrived.keys() != weights.keys() or not all(
+        torch.equal(arrived[n].cpu(), weights[n].to(arrived[n].dtype)) for n in weights
+    ):
+        raise VerificationError("PEFT places the adapter's weights elsewhere", "use another base model or adapter")
     return peft_model.eval()
 
 
-def save_adapter(peft_model: Any, directory: Path, base_name: str) -> None:
-    """Write the adapter as the two files that `check_adapter` accepts."""
+def save_adapter(peft_model: Any, names: Sequence[str], directory: Path, base_name: str) -> None:
+    """Write the adapter on the layers of these names as the two files that `check_adapter` accepts."""
     config = peft_model.peft_config["default"]
     directory.mkdir(parents=True, exist_ok=True)
     weights = {
         name: tensor.float().cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft_model).items()
     }
-    (directory / CONFIG_NAME).write_bytes(config_bytes(config.r, config.lora_alpha, config.target_modules, base_name))
+    (directory / CONFIG_NAME).write_bytes(config_bytes(config.r, config.lora_alpha, names, base_name))
     save_file(weights, directory / WEIGHTS_NAME, metadata={"format": "pt"})
 
 
@@ -148,7 +170,8 @@ def self_test() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         LlamaForCausalLM(_test_config()).save_pretrained(folder)
-        peft_model = attach_adapter(load_base(Path(folder), placement), 4, 8, 0, "self-test")
+        model = load_base(Path(folder), placement)
+        peft_model = attach_adapter(model, choose_targets(model, "self-test"), 4, 8, 0, "self-test")
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
@@ -156,7 +179,6 @@ def self_test() -> dict[str, Any]:
     ids = tuple(int(token) for token in torch.randint(3, 256, (48,), generator=generator))
     document = TokenizedDocument(ids, (False,) + (True,) * 47)
     before = _gradients(peft_model, document, lean=True)
-    peft_model.eval()
     with torch.no_grad():
         peft_model(input_ids=torch.tensor([ids], device=placement.device))
     after = _gradients(peft_model, document, lean=True)
@@ -182,7 +204,6 @@ def self_test() -> dict[str, Any]:
 
 
 def _gradients(peft_model: Any, document: TokenizedDocument, lean: bool) -> dict[str, torch.Tensor]:
-    peft_model.train()
     peft_model.zero_grad()
     if lean and is_lean_supported(peft_model.base_model.model):
         total, count = loss_sum(peft_model, [document])
@@ -213,12 +234,12 @@ def _test_config() -> LlamaConfig:
     )
 
 
-def _lora_config(rank: int, alpha: int, modules: list[str], base_name: str) -> LoraConfig:
+def _lora_config(rank: int, alpha: int, names: Sequence[str], base_name: str) -> LoraConfig:
     warnings.filterwarnings("ignore", module="peft")
     return LoraConfig(
         r=rank,
         lora_alpha=alpha,
-        target_modules=modules,
+        target_modules=list(names),
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",

@@ -3,15 +3,14 @@
 import json
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from viz_node.errors import VerificationError
-from viz_node.models.adapter_files import MODULE_NAMES, is_adaptable
 
 # Loops run over these before anything is allocated.
 _MOST_LAYERS_OR_EXPERTS = 1024
+_WORDS_OF_SIZES = "size", "dim", "token"
 # NF4 with double quantization takes 4.127 bits per weight (Dettmers et al. 2023).
 _BYTES_PER_QUANTIZED_WEIGHT = 0.52
 
@@ -20,8 +19,8 @@ def check_config(directory: Path, model: str) -> None:
     """Refuse what transformers cannot load without foreign code. Raises: VerificationError."""
     config = _config(directory, model)
     kind = config.get("model_type")
-    if "quantization_config" in config or "compression_config" in config:
-        method = _method_of(config)
+    method = _foreign_method(config)
+    if method:
         raise VerificationError(f"{model} is stored quantized ({method})", "use the original that it was made from")
     from transformers import CONFIG_MAPPING, __version__
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as WRITERS
@@ -46,17 +45,19 @@ def check_tokenizer(directory: Path, model: str) -> None:
         load_tokenizer(directory)
     except Exception as error:
         # A stranger's files make the library raise nearly anything.
-        cause = " ".join(str(error).split())[:150]
-        raise VerificationError(f"{model} has a tokenizer that does not load: {cause}", "use another model") from error
+        what = f"{model} has a tokenizer that does not load: {_cause(error)}"
+        raise VerificationError(what, "use another model") from error
 
 
-def plan_modules(directory: Path, model: str) -> dict[str, tuple[int, int]]:
-    """Module path -> (outputs, inputs) of the layers that an adapter will change, from a model without weights.
+def check_layers(directory: Path, model: str) -> None:
+    """Judge a model built from its configuration alone, without weights.
 
-    Raises: VerificationError (it has none, or others that an adapter's file cannot name; too large for this machine).
+    Raises: VerificationError (no layers that an adapter could change; too large for this machine).
     """
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
+
+    from viz_node.models.targets import choose_targets, is_linear
 
     try:
         config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
@@ -64,28 +65,44 @@ def plan_modules(directory: Path, model: str) -> dict[str, tuple[int, int]]:
             empty = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     except Exception as error:
         # What a stranger's numbers make of a model raises nearly anything.
-        cause = " ".join(str(error).split())[:150]
         raise VerificationError(
-            f"{model} cannot be built from its configuration: {cause}", "use another one"
+            f"{model} cannot be built from its configuration: {_cause(error)}", "use another one"
         ) from error
-    parts = ((name, part) for name, part in empty.named_modules() if isinstance(part, torch.nn.Linear))
-    linear = {name: (part.out_features, part.in_features) for name, part in parts if name != "lm_head"}
-    chosen = {name: shape for name, shape in linear.items() if name.rsplit(".", 1)[-1] in MODULE_NAMES}
-    _check_names(chosen, model)
-    _check_memory(sum(part.numel() for part in empty.parameters()), sum(a * b for a, b in linear.values()), model)
-    return chosen
+    choose_targets(empty, model)
+    in_matrices = sum(part.weight.numel() for part in empty.modules() if is_linear(part))
+    _check_memory(sum(part.numel() for part in empty.parameters()), in_matrices, model)
 
 
-def check_shapes(planned: dict[str, tuple[int, int]], found: dict[str, tuple[int, int]], model: str) -> None:
-    """Raises: VerificationError (the weights that came are not those of the planned layers)."""
-    kinds = {name.rsplit(".", 1)[-1] for name in planned}
-    # Experts that are one module here are many matrices of other kinds in the file.
-    weights = {name: shape for name, shape in found.items() if name.rsplit(".", 1)[-1] in kinds}
-    if planned != weights:
-        names = sorted(name for name in {*planned, *weights} if planned.get(name) != weights.get(name))
-        raise VerificationError(
-            f"{model} has other weights than its configuration says: {names[0]}", "use another model"
+def check_weights(directory: Path, model: str) -> None:
+    """Compare the weights with the configuration by names and shapes alone; quantized loading would not notice.
+
+    Raises: VerificationError (weights are missing, of another shape, or of more layers than the configuration has).
+    """
+    from transformers import AutoModelForCausalLM
+
+    hint = "use another model, or install it again"
+    try:
+        empty, found = AutoModelForCausalLM.from_pretrained(
+            directory,
+            device_map="meta",
+            output_loading_info=True,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
         )
+    except Exception as error:
+        raise VerificationError(
+            f"{model} has other weights than its configuration says: {_cause(error)}", hint
+        ) from error
+    kinds = {re.sub(r"[0-9]+", "#", name) for name, _ in empty.named_parameters()}
+    odd = {name for name in found["unexpected_keys"] if re.sub(r"[0-9]+", "#", name) in kinds}
+    odd |= set(found["missing_keys"]) | {str(entry) for entry in found["mismatched_keys"]}
+    if odd:
+        raise VerificationError(f"{model} has other weights than its configuration says: {min(odd)[:100]}", hint)
+
+
+def _cause(error: Exception) -> str:
+    return " ".join(str(error).split())[:150]
 
 
 def _config(directory: Path, model: str) -> dict[str, Any]:
@@ -95,7 +112,8 @@ def _config(directory: Path, model: str) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError, RecursionError) as error:
         raise VerificationError(f"{model} has a malformed config.json", "use another model") from error
     for key, value in items:
-        if ("layer" in key or "expert" in key) and type(value) is int and value > _MOST_LAYERS_OR_EXPERTS:
+        is_count = ("layer" in key or "expert" in key) and not any(word in key for word in _WORDS_OF_SIZES)
+        if is_count and type(value) is int and value > _MOST_LAYERS_OR_EXPERTS:
             raise VerificationError(f"{model} has a config.json with an absurd {key}", "use another model")
     return dict(config)
 
@@ -104,21 +122,16 @@ def _parts(config: dict[str, Any]) -> list[dict[str, Any]]:
     return [value for value in config.values() if isinstance(value, dict)]
 
 
-def _method_of(config: dict[str, Any]) -> str:
-    body = config.get("quantization_config") or config.get("compression_config")
-    return str(body.get("quant_method", "unknown"))[:40] if isinstance(body, dict) else "unknown"
-
-
-def _check_names(chosen: dict[str, tuple[int, int]], model: str) -> None:
-    """An adapter's file names layers in one way, and all layers alike."""
-    strange = next((name for name in chosen if not is_adaptable(name)), None)
-    if not chosen:
-        raise VerificationError(f"{model} has no layers that an adapter can change", "use a Llama-like model")
-    if strange:
-        raise VerificationError(f"{model} has {strange}, a layer that no adapter names", "use a Llama-like model")
-    layers = Counter(re.sub(r"layers\.(\d+)\..*", r"\1", name) for name in chosen)
-    if len(set(layers.values())) > 1:
-        raise VerificationError(f"{model} has layers of different kinds", "use a Llama-like model")
+def _foreign_method(config: dict[str, Any]) -> str:
+    """How the weights are stored, unless as they come or in the 4 bits that we train with."""
+    body = config.get("quantization_config", config.get("compression_config"))
+    if body is None:
+        return ""
+    if not isinstance(body, dict):
+        return "unknown"
+    method = str(body.get("quant_method", "unknown"))[:40]
+    is_ours = method == "bitsandbytes" and body.get("load_in_4bit") is True and body.get("bnb_4bit_quant_type") == "nf4"
+    return "" if is_ours else method
 
 
 def _check_memory(weights: int, in_matrices: int, model: str) -> None:

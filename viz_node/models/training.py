@@ -9,7 +9,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,11 +24,12 @@ from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AdapterTrained, Facts, FileFacts
 from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, TrainingError, UsageError
-from viz_node.models.adapter_files import check_adapter, describe_files
-from viz_node.models.bases import ResolvedBase, base_shapes
+from viz_node.models.adapter_files import describe_files
+from viz_node.models.bases import ResolvedBase
 from viz_node.models.fused import TokenizedDocument, loss_sum
 from viz_node.models.literal import encode_texts
-from viz_node.models.loading import attach_adapter, load_base, load_tokenizer, save_adapter
+from viz_node.models.loading import load_tokenizer
+from viz_node.models.preparing import Trainee, prepare, write_checked
 from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
 
 MICRO_BATCH_TOKENS = 4096
@@ -67,7 +67,8 @@ class _State:
 def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambda: False) -> AdapterTrained:
     """Train an adapter, or continue from the checkpoint, and write it to `out_dir`.
 
-    Raises: TrainingError (stopped with the checkpoint kept; diverged), UsageError (nothing to train on).
+    Raises: TrainingError (stopped with the checkpoint kept; diverged), UsageError (nothing to train on; a text too long
+    for the base model), VerificationError (the base model cannot be trained right here).
     """
     emit(Progress("load", 0, 1))
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -76,21 +77,20 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
     eval_documents = tokenize(tokenizer, order.eval_texts, recipe.max_tokens)
     if not documents:
         raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
-    model = load_base(order.base.directory)
-    peft_model = attach_adapter(model, recipe.rank, recipe.alpha, recipe.seed, order.base.name)
-    check_publishable(peft_model, order.base)
+    trainee = prepare(order.base, documents + eval_documents, recipe, recipe.seed)
+    peft_model = trainee.model
     run = _Run(peft_model, order)
     state = run.resume()
     if state.step == 0:
         state.before = evaluate(peft_model, eval_documents, emit)[0]
     run.steps(state, documents, emit, is_stopping)
     after, eval_tokens = evaluate(peft_model, eval_documents, emit)
-    files = finish(peft_model, order.base, order.out_dir)
+    files = finish(trainee, order.out_dir)
     shutil.rmtree(order.checkpoint_dir, ignore_errors=True)
     return AdapterTrained(
         FilePath(str(order.out_dir)),
         files,
-        describe_training(recipe, len(documents), state.step, state.tokens, state.seconds),
+        describe_training(recipe, len(documents), state.step, state.tokens, state.seconds) | trainee.targets.facts(),
         describe_evaluation(state.before, after, eval_tokens),
     )
 
@@ -111,7 +111,6 @@ class _Run:
         total = per_epoch * recipe.epochs
         started, saved, first_tokens = time.perf_counter(), time.perf_counter(), state.tokens
         earlier, first_step = state.seconds, state.step
-        self.peft_model.train()
         while state.step < total:
             epoch, index = divmod(state.step, per_epoch)
             chosen = batch_order(len(documents), recipe.batch_documents, epoch, recipe.seed)[index]
@@ -232,18 +231,16 @@ def evaluate(peft_model: Any, documents: Sequence[TokenizedDocument], emit: Emit
     """Mean loss per counted token and the number of tokens; (0, 0) without documents."""
     total, count = 0.0, 0
     parts = micro_batches(documents)
-    peft_model.eval()
     with torch.no_grad():
         for index, part in enumerate(parts):
             part_sum, part_count = loss_sum(peft_model, part)
             total, count = total + float(part_sum), count + part_count
             if emit is not None:
                 emit(_progress("evaluate", index + 1, len(parts), total / max(1, count), 0.0, 0.0))
-    peft_model.train()
     return total / max(1, count), count
 
 
-def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, FileFacts]:
+def finish(trainee: Trainee, out_dir: Path) -> dict[str, FileFacts]:
     """Write the adapter beside `out_dir`, check it as a stranger would, and move it there in one step.
 
     Raises: StorageError, VerificationError (it could not be published).
@@ -251,23 +248,12 @@ def finish(peft_model: Any, base: ResolvedBase, out_dir: Path) -> dict[str, File
     partial = out_dir.with_name(f".{out_dir.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        save_adapter(peft_model, partial, base.name)
-        check_adapter(partial, base_shapes(base.directory) or None)
+        write_checked(trainee, partial)
         shutil.rmtree(out_dir, ignore_errors=True)
         partial.replace(out_dir)
     except OSError as error:
         raise StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
     return describe_files(out_dir)
-
-
-def check_publishable(peft_model: Any, base: ResolvedBase) -> None:
-    """Refuse a base model whose adapters nobody could take in, before hours of training instead of after.
-
-    Raises: VerificationError.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        save_adapter(peft_model, Path(folder), base.name)
-        check_adapter(Path(folder), base_shapes(base.directory) or None)
 
 
 def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, seconds: float) -> Facts:

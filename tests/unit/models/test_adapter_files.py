@@ -61,14 +61,54 @@ def adapter(tmp_path: Path) -> Path:
 
 def test_check_adapter__our_own__facts(adapter: Path) -> None:
     facts = check_adapter(adapter, SHAPES)
-    assert (facts.rank, facts.alpha, facts.modules, facts.layers) == (4, 8, ("q_proj", "up_proj"), 2)
+    assert (facts.rank, facts.alpha, facts.modules) == (4, 8, ("q_proj", "up_proj"))
     assert facts.parameters == 4 * (4 * 8 + 16 * 4)
+
+
+OTHER_FAMILIES = {
+    "gpt2": (["attn.c_attn"], "transformer.h.11.attn.c_attn"),
+    "gpt_neox": (["query_key_value"], "gpt_neox.layers.0.attention.query_key_value"),
+    "gemma3 with pictures": (["language_model.layers.0.mlp.up_proj"], "model.language_model.layers.0.mlp.up_proj"),
+    "experts one by one": (["w1"], "model.layers.3.mlp.experts.127.w1"),
+    "layers without names": (["ffn.0"], "transformer.h.0.ffn.0"),
+}
+
+
+@pytest.mark.parametrize("family", OTHER_FAMILIES)
+def test_check_adapter__layers_of_other_families__accepted(adapter: Path, family: str) -> None:
+    names, path = OTHER_FAMILIES[family]
+    (adapter / CONFIG_NAME).write_bytes(config_bytes(4, 8, names, "base"))
+    sides = {"A": np.ones((4, 8), np.float32), "B": np.ones((16, 4), np.float32)}
+    (adapter / WEIGHTS_NAME).write_bytes(
+        pack({f"base_model.model.{path}.lora_{s}.weight": m for s, m in sides.items()})
+    )
+    assert check_adapter(adapter, {path: (16, 8), "model.layers.0.other": (3, 3)}).modules == tuple(names)
+    with pytest.raises(VerificationError, match="does not fit the base model"):
+        check_adapter(
+            adapter, {path: (16, 8), path.replace(".0.", ".1.").replace("11", "1") + "0." + names[0]: (16, 8)}
+        )
+
+
+def test_check_adapter__blocks_that_differ__as_the_base_model_has_them(adapter: Path) -> None:
+    fewer = {name: array for name, array in good_tensors().items() if "layers.1.mlp" not in name}
+    (adapter / WEIGHTS_NAME).write_bytes(pack(fewer))
+    shapes = {path: shape for path, shape in SHAPES.items() if path != "model.layers.1.mlp.up_proj"}
+    check_adapter(adapter, shapes)
+    with pytest.raises(VerificationError, match=r"does not fit the base model at .*layers\.1\.mlp\.up_proj"):
+        check_adapter(adapter, SHAPES)
 
 
 CONFIG_ATTACKS: dict[str, Any] = {
     "regex_target_modules": {"target_modules": "(a+)+$"},
     "unknown_module": {"target_modules": ["lm_head", "q_proj"]},
     "regex_in_list": {"target_modules": [".*"]},
+    "regex_beside_names": {"target_modules": ["(a+)+$", "q_proj", "up_proj"]},
+    "number_alone": {"target_modules": ["0", "q_proj", "up_proj"]},
+    "dots": {"target_modules": ["mlp..up_proj", "q_proj", "up_proj"]},
+    "name_with_newline": {"target_modules": ["q_proj", "up_proj", "up_proj\n"]},
+    "name_without_tensors": {"target_modules": ["k_proj", "q_proj", "up_proj"]},
+    "tensors_without_name": {"target_modules": ["q_proj"]},
+    "thousands_of_names": {"target_modules": sorted(f"n{number}" for number in range(5000))},
     "no_modules": {"target_modules": []},
     "repeated_modules": {"target_modules": ["q_proj", "q_proj"]},
     "modules_not_text": {"target_modules": [1, 2]},

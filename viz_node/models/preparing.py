@@ -1,0 +1,65 @@
+"""From an installed base model to one with a fresh adapter that is known to train, or a refusal with its cause.
+
+Everything that could make a training worthless is looked for here, before the first step: weights that are not those
+of the configuration, layers that nobody could name, texts that are too long, and gradients that do not arrive.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from viz_node.domain.recipe import Recipe
+from viz_node.errors import UsageError
+from viz_node.models.adapter_files import check_adapter
+from viz_node.models.bases import ResolvedBase
+from viz_node.models.fused import TokenizedDocument
+from viz_node.models.loading import attach_adapter, context_of, load_base, save_adapter
+from viz_node.models.preflight import check_config, check_weights
+from viz_node.models.targets import Targets, choose_targets
+from viz_node.models.trial import TRIAL_TOKENS, check_gradients, layers_used
+
+
+@dataclass(frozen=True)
+class Trainee:
+    """A base model with a fresh adapter, the layers that the adapter changes, and where the base model is."""
+
+    model: torch.nn.Module
+    targets: Targets
+    base: ResolvedBase
+
+
+def prepare(base: ResolvedBase, documents: Sequence[TokenizedDocument], recipe: Recipe, seed: int) -> Trainee:
+    """Load the base model, attach an adapter drawn from the seed, and try both on the start of the longest document.
+
+    The same base model gives the same layers whatever the documents are. Raises: VerificationError (its adapters would
+    be worthless, or nobody could take them in), TrainingError (it does not load), UsageError (a document is too long).
+    """
+    check_config(base.directory, base.name)
+    check_weights(base.directory, base.name)
+    model = load_base(base.directory)
+    longest = max(documents, key=lambda document: len(document.ids))
+    context = context_of(model)
+    if context is not None and len(longest.ids) > context:
+        raise UsageError(
+            f"{base.name} reads at most {context} tokens at once, a document has {len(longest.ids)}",
+            f"train with max_tokens = {context} or fewer in the recipe",
+        )
+    ids = longest.ids[:TRIAL_TOKENS]
+    targets = choose_targets(model, base.name, layers_used(model, base.name, ids))
+    trainee = Trainee(attach_adapter(model, targets, recipe.rank, recipe.alpha, seed, base.name), targets, base)
+    check_gradients(trainee.model, base.name, ids)
+    with tempfile.TemporaryDirectory() as folder:
+        write_checked(trainee, Path(folder))
+    return trainee
+
+
+def write_checked(trainee: Trainee, directory: Path) -> None:
+    """Write the adapter and check it as a stranger would.
+
+    Raises: VerificationError (it could not be published), OSError.
+    """
+    save_adapter(trainee.model, trainee.targets.names, directory, trainee.base.name)
+    check_adapter(directory, trainee.targets.shapes)
