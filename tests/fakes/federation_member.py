@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from msgspec import structs
 
 from tests.waiting import until_blocking
 from viz_node.daemon.federation_worker import set_flower_defaults
@@ -57,18 +58,9 @@ class GatedTrainer:
 def carry_out(order: GatedPart, emit: Emit) -> PartTaken:
     gate = Path(order.gate)
     set_flower_defaults(gate / "flower")
-    from viz_node.federation.member import MemberOrder, take_part
-    from viz_node.federation.trainer import Agreement
+    from viz_node.federation.member import take_part
 
-    part = MemberOrder(
-        address=order.fleet_address,
-        agreement=Agreement(order.run_id, order.terms_digest),
-        rounds=order.rounds,
-        name=order.name,
-        out_dir=Path(order.out_dir) if order.out_dir else None,
-        patience_seconds=30,
-    )
-    return take_part(part, GatedTrainer(order.name, gate), emit)
+    return take_part(structs.replace(order, patience_seconds=30.0), GatedTrainer(order.name, gate), emit)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,14 @@ import numpy as np
 import pytest
 
 from viz_node.domain.names import FilePath
-from viz_node.domain.training import AdapterTrained
+from viz_node.domain.recipe import Recipe
+from viz_node.domain.rounds import TakePart
+from viz_node.domain.training import AdapterTrained, BaseModel
 from viz_node.errors import RefusedError, VerificationError
-from viz_node.federation.member import MemberOrder, take_part
-from viz_node.federation.trainer import Agreement
+from viz_node.federation.member import take_part
 
 RUN_ID = "test-run"
+BASE = BaseModel("small", FilePath("/bases/small"), "ab" * 32)
 TERMS = "ab" * 32
 SIZE = 500
 CAP = 100
@@ -117,7 +119,10 @@ class Member:
     def __init__(self, port, trainer, name, out_dir=None, rounds=3, terms=TERMS):
         self.result = None
         self.error = None
-        order = MemberOrder(f"127.0.0.1:{port}", Agreement(RUN_ID, terms), rounds, name, out_dir=out_dir)
+        order = TakePart(
+            run_id=RUN_ID, terms_digest=terms, rounds=rounds, fleet_address=f"127.0.0.1:{port}", base=BASE, texts=(),
+            eval_texts=(), recipe=Recipe(), run_seed="", name=name, out_dir=out_dir,
+        )  # fmt: skip
         self.thread = threading.Thread(target=self._run, args=(order, trainer), daemon=True)
         self.thread.start()
 

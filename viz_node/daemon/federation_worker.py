@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.worker import Progress, WorkerLine
-from viz_node.federation.trainer import Agreement, Layout
 from viz_node.workers.serve import Emit, serve
 
 Order: TypeAlias = Coordinate | TakePart
@@ -39,53 +38,24 @@ def carry_out(order: Order, emit: Emit) -> WorkerLine:
 
 def coordinate_order(order: Coordinate, emit: Emit) -> RoundsRun:
     """Run the coordinator. Raises: VizNodeError."""
-    state_dir = Path(order.state_dir)
-    set_flower_defaults(state_dir / "flower")
-    from viz_node.federation.coordinator import CoordinatorOrder, coordinate
+    set_flower_defaults(Path(order.state_dir) / "flower")
+    from viz_node.federation.coordinator import coordinate
 
-    is_fixed = order.layout_digest and order.vector_size
-    return coordinate(
-        CoordinatorOrder(
-            agreement=Agreement(order.run_id, order.terms_digest),
-            state_dir=state_dir,
-            rounds=order.rounds,
-            members=order.members,
-            min_members=order.min_members,
-            weight_cap=order.weight_cap,
-            layout=Layout(order.layout_digest, order.vector_size) if is_fixed else None,
-            fleet_port=order.fleet_port,
-            database=Path(order.database) if order.database else None,
-            max_rms_change=order.max_rms_change,
-            join_seconds=order.join_seconds,
-            round_seconds=order.round_seconds,
-            straggler_seconds=order.straggler_seconds,
-            closing_seconds=order.closing_seconds,
-            patience_seconds=order.patience_seconds,
-        ),
-        emit,
-    )
+    return coordinate(order, emit)
 
 
 def member_order(order: TakePart, emit: Emit) -> PartTaken:
     """Train as a member with the resident trainer. Raises: VizNodeError."""
     out_dir = Path(order.out_dir) if order.out_dir else None
     set_flower_defaults(out_dir.parent / "flower" if out_dir else Path.cwd() / "flower")
-    from viz_node.federation.member import MemberOrder, take_part
+    from viz_node.federation.member import take_part
     from viz_node.models.bases import resolve_base
     from viz_node.models.federated import FederatedTrainer
 
     emit(Progress("load", 0, 1))
     base = resolve_base(order.base)
     trainer = FederatedTrainer(base, order.texts, order.eval_texts, order.recipe, order.run_seed)
-    part = MemberOrder(
-        address=order.fleet_address,
-        agreement=Agreement(order.run_id, order.terms_digest),
-        rounds=order.rounds,
-        name=order.name,
-        out_dir=out_dir,
-        patience_seconds=order.patience_seconds,
-    )
-    return take_part(part, trainer, emit)
+    return take_part(order, trainer, emit)
 
 
 def _on_terminate(number: int, frame: FrameType | None) -> None:

@@ -1,17 +1,47 @@
 """What a worker may be ordered to do for a federation, and what it answers: the rounds of both roles."""
 
+from dataclasses import dataclass
+
 import msgspec
 
+from viz_node.domain.ids import is_hex_digest
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AdapterTrained, BaseModel
 from viz_node.domain.worker import WorkerLine, WorkerOrder
+from viz_node.errors import UsageError
+
+_RUN_ID_LIMIT = 128
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What every message repeats, so that no vector of another federation or of other terms is ever averaged."""
+
+    run_id: str
+    terms_digest: str
+
+    def __post_init__(self) -> None:
+        """Check both. Raises: UsageError."""
+        if not 0 < len(self.run_id) <= _RUN_ID_LIMIT:
+            raise UsageError("a federation's run id has 1 to 128 characters")
+        if not is_hex_digest(self.terms_digest):
+            raise UsageError("the terms digest is not 64 lower-case hex digits")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which numbers a vector holds; only vectors of the same layout are added."""
+
+    digest: str
+    size: int
 
 
 class Coordinate(WorkerOrder, frozen=True, tag="coordinate"):
     """Run the rounds, from their checkpoint if there is one; answered by `RoundsRun`.
 
     `layout_digest` and `vector_size` name the only layout that is admitted; without them most of the first members do.
+    Raises: UsageError (numbers out of range).
     """
 
     run_id: str
@@ -32,6 +62,22 @@ class Coordinate(WorkerOrder, frozen=True, tag="coordinate"):
     closing_seconds: float = 120.0
     patience_seconds: float = 86_400.0
 
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.weight_cap < 1:
+            raise UsageError("a federation needs at least one round and a weight cap of at least 1")
+        if not 1 <= self.min_members <= self.members:
+            raise UsageError("min_members must be between 1 and members")
+
+    @property
+    def agreement(self) -> Agreement:
+        """What every message repeats. Raises: UsageError (malformed)."""
+        return Agreement(self.run_id, self.terms_digest)
+
+    @property
+    def layout(self) -> Layout | None:
+        """The only one that is admitted, if the order names one."""
+        return Layout(self.layout_digest, self.vector_size) if self.layout_digest and self.vector_size else None
+
 
 class TakePart(WorkerOrder, frozen=True, tag="member"):
     """Train as a member until the closing; answered by `PartTaken`. With an `out_dir` the adapter is saved there."""
@@ -48,6 +94,11 @@ class TakePart(WorkerOrder, frozen=True, tag="member"):
     name: str = ""
     out_dir: FilePath | None = None
     patience_seconds: float = 86_400.0
+
+    @property
+    def agreement(self) -> Agreement:
+        """What every message repeats. Raises: UsageError (malformed)."""
+        return Agreement(self.run_id, self.terms_digest)
 
 
 class Listening(WorkerLine, frozen=True, tag="listening"):

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from viz_node.domain.rounds import RoundFacts
+from viz_node.domain.rounds import Agreement, Layout, RoundFacts
 from viz_node.errors import StorageError, VerificationError
-from viz_node.federation.trainer import Agreement, Layout, Vector
+from viz_node.federation.trainer import Vector
 from viz_node.federation.vectors import MAX_ELEMENTS, check_vector, vector_digest
 
 

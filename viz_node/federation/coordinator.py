@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,23 @@ from flwr.serverapp.strategy import FedAvg
 
 from viz_node.domain.counting import counted
 from viz_node.domain.names import FilePath
-from viz_node.domain.rounds import Closing, Listening, MemberLoss, Resumed, RoundFacts, RoundsRun
+from viz_node.domain.rounds import (
+    Closing,
+    Coordinate,
+    Layout,
+    Listening,
+    MemberLoss,
+    Resumed,
+    RoundFacts,
+    RoundsRun,
+)
 from viz_node.domain.worker import Progress, WorkerLine
-from viz_node.errors import DeadlineError, UsageError, VerificationError
+from viz_node.errors import DeadlineError, VerificationError
 from viz_node.federation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, vector_path
 from viz_node.federation.messages import make_config, make_content, read_metric, read_update
 from viz_node.federation.roster import Roster
 from viz_node.federation.superlink import EmbeddedGrid, SuperLink
-from viz_node.federation.trainer import Agreement, Layout, Vector
+from viz_node.federation.trainer import Vector
 from viz_node.federation.vectors import Update, average, bounded_weight, check_distance, vector_digest
 
 _log = logging.getLogger(__name__)
@@ -31,38 +40,10 @@ _RETRY_SECONDS = 1.0
 _POLL_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class CoordinatorOrder:
-    """How one federation is run; `layout` None takes the layout that most of the first members share."""
-
-    agreement: Agreement
-    state_dir: Path
-    rounds: int
-    members: int
-    min_members: int
-    weight_cap: int
-    layout: Layout | None = None
-    fleet_port: int = 0
-    database: Path | None = None
-    max_rms_change: float = 1.0
-    join_seconds: float = 600.0
-    round_seconds: float = 43_200.0
-    straggler_seconds: float = 600.0
-    closing_seconds: float = 120.0
-    patience_seconds: float = 86_400.0
-
-    def __post_init__(self) -> None:
-        """Check the numbers. Raises: UsageError."""
-        if self.rounds < 1 or self.weight_cap < 1:
-            raise UsageError("a federation needs at least one round and a weight cap of at least 1")
-        if not 1 <= self.min_members <= self.members:
-            raise UsageError("min_members must be between 1 and members")
-
-
 class FlatFedAvg(FedAvg):
     """FedAvg over one checked flat vector per member, with capped weights."""
 
-    def __init__(self, order: CoordinatorOrder, layout: Layout, roster: Roster) -> None:
+    def __init__(self, order: Coordinate, layout: Layout, roster: Roster) -> None:
         super().__init__(
             fraction_evaluate=1.0, min_train_nodes=order.min_members, min_available_nodes=order.min_members
         )
@@ -132,7 +113,7 @@ class FlatFedAvg(FedAvg):
         return sum(weight * update.loss for weight, update in pairs) / sum(weights)
 
 
-def coordinate(order: CoordinatorOrder, report: Report) -> RoundsRun:
+def coordinate(order: Coordinate, report: Report) -> RoundsRun:
     """Run the federation to its end, from its checkpoint when there is one.
 
     Reports `listening` with the port of the fleet door first. The result names the file of the final vector.
@@ -142,10 +123,10 @@ def coordinate(order: CoordinatorOrder, report: Report) -> RoundsRun:
         DeadlineError: too few members for `patience_seconds`.
         LockedError: the port is taken.
     """
-    checkpoint = load_checkpoint(order.state_dir, order.agreement)
+    checkpoint = load_checkpoint(Path(order.state_dir), order.agreement)
     if checkpoint is not None and order.layout not in (None, checkpoint.layout):
         raise VerificationError("the checkpoint has another layout", f"remove {order.state_dir} to start again")
-    with SuperLink(order.fleet_port, order.database) as link:
+    with SuperLink(order.fleet_port, Path(order.database) if order.database else None) as link:
         report(Listening(link.fleet_port))
         with link.open_run(order.min_members, order.straggler_seconds) as grid:
             return _Run(order, grid, report).run(checkpoint)
@@ -154,8 +135,9 @@ def coordinate(order: CoordinatorOrder, report: Report) -> RoundsRun:
 class _Run:
     """One start of the coordinator."""
 
-    def __init__(self, order: CoordinatorOrder, grid: EmbeddedGrid, report: Report) -> None:
+    def __init__(self, order: Coordinate, grid: EmbeddedGrid, report: Report) -> None:
         self._order = order
+        self._state_dir = Path(order.state_dir)
         self._grid = grid
         self._report = report
         self._roster = Roster(grid, order.agreement, order.members, report)
@@ -177,14 +159,14 @@ class _Run:
                 raise VerificationError("no layout was agreed on")
             vector: Vector = np.zeros(layout.size, dtype=np.float32)
             checkpoint = Checkpoint(self._order.agreement, layout, vector, ())
-            save_checkpoint(self._order.state_dir, checkpoint)
+            save_checkpoint(self._state_dir, checkpoint)
         strategy = FlatFedAvg(self._order, checkpoint.layout, self._roster)
         while len(checkpoint.rounds) < self._order.rounds:
             checkpoint = self._run_round(strategy, checkpoint)
-            save_checkpoint(self._order.state_dir, checkpoint)
+            save_checkpoint(self._state_dir, checkpoint)
         evaluation = self._close(checkpoint)
         return RoundsRun(
-            FilePath(str(vector_path(self._order.state_dir, self._order.rounds))),
+            FilePath(str(vector_path(self._state_dir, self._order.rounds))),
             vector_digest(checkpoint.vector),
             checkpoint.layout.digest,
             checkpoint.layout.size,
@@ -267,7 +249,7 @@ class _Run:
                     _log.warning("%s did not take the final vector: %s", name, reply.error.reason)
                     continue
                 closed[name] = _evaluation(reply)
-                save_checkpoint(self._order.state_dir, replace(checkpoint, closed=checkpoint.closed + len(closed)))
+                save_checkpoint(self._state_dir, replace(checkpoint, closed=checkpoint.closed + len(closed)))
                 step = checkpoint.closed + len(closed)
                 self._report(Progress("close", step, self._order.members))
             time.sleep(_POLL_SECONDS)

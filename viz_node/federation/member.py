@@ -3,7 +3,6 @@
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,7 +44,7 @@ from flwr.supercore.primitives.asymmetric import generate_key_pairs, public_key_
 from flwr.supernode.fleet_http_client import FleetHttpClient
 from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
-from viz_node.domain.rounds import PartTaken
+from viz_node.domain.rounds import Layout, PartTaken, TakePart
 from viz_node.domain.worker import Progress
 from viz_node.errors import PeerUnreachableError, RefusedError, VerificationError, VizNodeError
 from viz_node.federation.heartbeat import Heartbeat
@@ -60,7 +59,7 @@ from viz_node.federation.messages import (
     read_round,
     read_vector,
 )
-from viz_node.federation.trainer import Agreement, Layout, Trainer, Vector
+from viz_node.federation.trainer import Trainer, Vector
 
 _log = logging.getLogger(__name__)
 
@@ -74,19 +73,6 @@ _SHORT_CUT_SECONDS = 20.0
 
 _POLL_SECONDS = (0.05, 0.5)
 _REJOIN_SECONDS = (0.5, 5.0)
-
-
-@dataclass(frozen=True)
-class MemberOrder:
-    """How one member takes part."""
-
-    address: str
-    agreement: Agreement
-    rounds: int
-    name: str = ""
-    evaluate_final: bool = True
-    out_dir: Path | None = None
-    patience_seconds: float = 86_400.0
 
 
 class _FleetConnection:
@@ -194,7 +180,7 @@ class _FleetConnection:
 class _Participation:
     """What the member knows of the run; its methods are the `ClientApp`'s functions."""
 
-    def __init__(self, order: MemberOrder, trainer: Trainer, report: Callable[[Progress], None]) -> None:
+    def __init__(self, order: TakePart, trainer: Trainer, report: Callable[[Progress], None]) -> None:
         self._order = order
         self._trainer = trainer
         self._report = report
@@ -265,16 +251,14 @@ class _Participation:
     def _on_closing(self, message: Message, context: Context) -> Message:
         self._check(message)
         final = read_vector(message.content, self._layout.size)
-        metrics: dict[str, int | float] = {"num_examples": 1}
-        if self._order.evaluate_final:
-            self._report(Progress("evaluate", 0, 1))
-            self.final_loss, self.final_tokens = self._trainer.evaluate(final)
-            metrics = {"num_examples": max(self.final_tokens, 1), "loss": self.final_loss}
+        self._report(Progress("evaluate", 0, 1))
+        self.final_loss, self.final_tokens = self._trainer.evaluate(final)
         self.final = final
-        return Message(make_content(self._config(), None, **metrics), reply_to=message)
+        content = make_content(self._config(), None, num_examples=max(self.final_tokens, 1), loss=self.final_loss)
+        return Message(content, reply_to=message)
 
 
-def take_part(order: MemberOrder, trainer: Trainer, report: Callable[[Progress], None]) -> PartTaken:
+def take_part(order: TakePart, trainer: Trainer, report: Callable[[Progress], None]) -> PartTaken:
     """Train rounds until the closing message; evaluate and save the final vector.
 
     Joins again whenever the coordinator went away, with the trainer still in memory.
@@ -289,7 +273,7 @@ def take_part(order: MemberOrder, trainer: Trainer, report: Callable[[Progress],
     limit = time.monotonic() + order.patience_seconds
     pause = _REJOIN_SECONDS[0]
     while part.final is None:
-        connection = _FleetConnection(order.address)
+        connection = _FleetConnection(order.fleet_address)
         try:
             connection.join()
             with Heartbeat(connection.beat, _HEARTBEAT_SECONDS / 2):
@@ -336,11 +320,9 @@ def _serve(connection: _FleetConnection, part: _Participation, app: ClientApp) -
                 raise part.error
 
 
-def _finish(
-    order: MemberOrder, trainer: Trainer, part: _Participation, report: Callable[[Progress], None]
-) -> PartTaken:
+def _finish(order: TakePart, trainer: Trainer, part: _Participation, report: Callable[[Progress], None]) -> PartTaken:
     saved = None
-    if order.out_dir is not None and part.final is not None:
+    if order.out_dir and part.final is not None:
         report(Progress("save", 0, 1))
-        saved = trainer.save(part.final, order.out_dir)
+        saved = trainer.save(part.final, Path(order.out_dir))
     return PartTaken(tuple(part.rounds_trained), part.final_loss, part.final_tokens, saved)

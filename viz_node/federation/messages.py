@@ -12,8 +12,9 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from viz_node.domain.ids import is_hex_digest
+from viz_node.domain.rounds import Agreement, Layout
 from viz_node.errors import VerificationError
-from viz_node.federation.trainer import Agreement, Layout, Vector
+from viz_node.federation.trainer import Vector
 from viz_node.federation.vectors import MAX_ELEMENTS, Update, check_vector
 
 STUB_BUNDLE = b"viz-node federation 1: no code is shipped\n"

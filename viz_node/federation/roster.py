@@ -9,11 +9,10 @@ from collections.abc import Callable
 
 from flwr.app import Message, MessageType
 
-from viz_node.domain.rounds import MemberSeen
+from viz_node.domain.rounds import Agreement, Layout, MemberSeen
 from viz_node.errors import VerificationError
 from viz_node.federation.messages import HELLO, REFUSED, make_config, make_content, read_config, read_layout, read_name
 from viz_node.federation.superlink import EmbeddedGrid
-from viz_node.federation.trainer import Agreement, Layout
 
 
 class Roster:

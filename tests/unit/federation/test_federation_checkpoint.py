@@ -5,10 +5,9 @@ from functools import reduce
 import numpy as np
 import pytest
 
-from viz_node.domain.rounds import RoundFacts
+from viz_node.domain.rounds import Agreement, Layout, RoundFacts
 from viz_node.errors import VerificationError
 from viz_node.federation.checkpoint import Checkpoint, load_checkpoint, save_checkpoint, vector_path
-from viz_node.federation.trainer import Agreement, Layout
 
 AGREEMENT = Agreement("run", "ab" * 32)
 LAYOUT = Layout("cd" * 32, 3)
