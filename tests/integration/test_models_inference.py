@@ -28,3 +28,22 @@ def test_generate__marks_in_the_prompt__are_characters(tmp_path: Path) -> None:
     model, tokenizer = load_base(tmp_path).eval(), load_tokenizer(tmp_path)
     result = generate(model, tokenizer, "<s>a</s>", 1, (0.0, 0), lambda _: None)
     assert result.prompt_tokens == 1 + len("<s>a</s>")
+
+
+@pytest.mark.parametrize("family", ["mamba2", "falcon_mamba", "recurrent_gemma", "gpt2"])
+def test_generate__with_and_without_a_cache__as_read_anew_for_every_token(family: str, tmp_path: Path) -> None:
+    from tests.model_families import write_family
+    from viz_node.models.inference import generate
+    from viz_node.models.loading import load_base, load_tokenizer
+
+    write_tiny_model(tmp_path / "letters")
+    write_family(family, tmp_path / "base")
+    model, tokenizer = load_base(tmp_path / "base").eval(), load_tokenizer(tmp_path / "letters")
+    prompt, ids = "the lamp", [tokenizer.bos_token_id, *tokenizer.encode("the lamp", add_special_tokens=False)]
+    written = generate(model, tokenizer, prompt, 6, (0.0, 0), lambda _: None)
+    with torch.no_grad():
+        for _ in range(written.tokens):
+            logits = model(input_ids=torch.tensor([ids]), use_cache=False).logits
+            ids.append(int(logits[0, -1].argmax()))
+    assert written.text == tokenizer.decode(ids[written.prompt_tokens :], skip_special_tokens=True)
+    assert written.tokens

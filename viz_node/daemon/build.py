@@ -89,7 +89,9 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         find_unwell=lambda: health.unwell_of(probes),
         describe_config=lambda: describe_config(config),
     )
-    services = compose(ports, _tools(home), facts, views, Choices(coin_price=parse_amount(config.coin_price)))
+    services = compose(
+        ports, _tools(home, config.device), facts, views, Choices(coin_price=parse_amount(config.coin_price))
+    )
     probes += services.checks
     services.library.workshop.settle_default()
     services.library.removals.finish()
@@ -134,8 +136,9 @@ def _facts(home: Path, chain: Chain) -> NodeFacts:
     )
 
 
-def _tools(home: Path) -> Tools:
-    workers = Workers(worker_environment(2, home / "flower"), home / "logs" / "workers.log", hub_environment())
+def _tools(home: Path, device: str) -> Tools:
+    environment = worker_environment(2, home / "flower")
+    workers = Workers(environment, home / "logs" / "workers.log", hub_environment(), device)
     return Tools(
         directory=home,
         trainer=workers,

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.option import ShownOption
 from viz_node.domain.peer_address import parse_all_announced, parse_listen
+from viz_node.domain.training import AUTO
 from viz_node.errors import UsageError
 from viz_node.files import MAX_TOML_BYTES, read_regular_file, read_toml
 
@@ -40,6 +41,10 @@ ANVIL = program_in(ROOT / "contracts")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "announce", "log_level")
 HUB_VARIABLES = ("HF_ENDPOINT", "HF_TOKEN", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+WORKER_VARIABLES = (
+    *("PATH", "HOME", "LANG", "TMPDIR", "HF_HOME"),
+    *("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH", "BNB_CUDA_VERSION"),
+)
 # A proxy's address may carry a password.
 SECRETS = ("HF_TOKEN", "HTTPS_PROXY")
 INSTALLED_EXAMPLES = "share/viz-node/configs"
@@ -72,6 +77,7 @@ class Config:
     signer_account: str = ""
     signer_timeout_seconds: int = 30
     coin_price: str = "4000"
+    device: str = AUTO
     log_level: str = "INFO"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value that is not the default comes from."""
@@ -179,6 +185,9 @@ def _check_option(place: str, name: str, value: Any) -> None:
         wanted = f"one of {', '.join(BLOCK_TAGS)}, or a number of blocks from 0 to {MAX_DEPTH}"
     elif name == "coin_price":
         fits, wanted = isinstance(value, str) and _is_amount(value), 'an amount in quotes, as "4000"'
+    elif name == "device":
+        fits = isinstance(value, str) and re.fullmatch(rf"{AUTO}|cpu|cuda:(0|[1-9][0-9]?)", value) is not None
+        wanted = '"auto", "cpu", or the number of a GPU, as "cuda:1"'
     elif name == "log_level":
         fits, wanted = value in LOG_LEVELS, f"one of {', '.join(LOG_LEVELS)}"
     else:
@@ -246,8 +255,8 @@ def secret_values(home: Path) -> set[str]:
 
 
 def worker_environment(threads: int, flower_home: Path) -> dict[str, str]:
-    """The environment of child processes: nothing calls home, and OpenMP does not spin."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR", "HF_HOME") if name in os.environ}
+    """The environment of child processes: nothing calls home, OpenMP does not spin, and CUDA finds what it found."""
+    kept = {name: os.environ[name] for name in WORKER_VARIABLES if name in os.environ}
     return kept | {
         "HF_HUB_OFFLINE": "1",
         "TRANSFORMERS_OFFLINE": "1",

@@ -54,7 +54,7 @@ def member_order(order: TakePart, emit: Emit) -> PartTaken:
 
     emit(Progress("load", 0, 1))
     base = resolve_base(order.base)
-    trainer = FederatedTrainer(base, order.texts, order.eval_texts, order.recipe, order.run_seed)
+    trainer = FederatedTrainer(base, order.texts, order.eval_texts, order.recipe, order.run_seed, order.device)
     return take_part(order, trainer, emit)
 
 

@@ -5,9 +5,20 @@ import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from viz_node.daemon.logs import rotate
 from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken, Resumed, RoundsRun, TakePart
-from viz_node.domain.training import AdapterTrained, BaseReady, BuildBase, Generate, InstallBase, TextWritten, Train
+from viz_node.domain.training import (
+    AUTO,
+    AdapterTrained,
+    BaseReady,
+    BuildBase,
+    Generate,
+    InstallBase,
+    TextWritten,
+    Train,
+)
 from viz_node.domain.worker import Progress, TextPiece, WorkerLine
 from viz_node.workers.ask import Answers, WorkerCommand, ask
 
@@ -31,11 +42,19 @@ def raise_descriptor_limit() -> None:
 
 
 class Workers:
-    """Fits `ports.Trainer` and `ports.RoundsRunner`; one environment, the hub's added for downloads, and one log."""
+    """Fits `ports.Trainer` and `ports.RoundsRunner`; one environment, the hub's added for downloads, and one log.
+
+    Models compute on `device`, which orders need not name.
+    """
 
     def __init__(
-        self, environment: Mapping[str, str], log_path: Path, hub_environment: Mapping[str, str] | None = None
+        self,
+        environment: Mapping[str, str],
+        log_path: Path,
+        hub_environment: Mapping[str, str] | None = None,
+        device: str = AUTO,
     ) -> None:
+        self._device = device
         self._environment = dict(environment)
         self._log_path = log_path
         self._hub_environment = dict(hub_environment or {})
@@ -50,11 +69,12 @@ class Workers:
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:
         """Train an adapter, from its checkpoint if there is one."""
-        return await ask(self._command(_MODELS), order, Answers(AdapterTrained), tell)
+        return await ask(self._command(_MODELS), replace(order, device=self._device), Answers(AdapterTrained), tell)
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:
         """Write on from a prompt."""
-        return await ask(self._command(_MODELS), order, Answers(TextWritten, (Progress, TextPiece)), tell)
+        placed, answers = replace(order, device=self._device), Answers(TextWritten, (Progress, TextPiece))
+        return await ask(self._command(_MODELS), placed, answers, tell)
 
     async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
         """Run the rounds of a federation; the first event is `Listening`."""
@@ -63,7 +83,7 @@ class Workers:
 
     async def take_part(self, order: TakePart, tell: Tell) -> PartTaken:
         """Train as a member until the coordinator closes."""
-        return await ask(self._command(_FEDERATION), order, Answers(PartTaken), tell)
+        return await ask(self._command(_FEDERATION), replace(order, device=self._device), Answers(PartTaken), tell)
 
     def _command(self, module: str, more: Mapping[str, str] | None = None) -> WorkerCommand:
         rotate(self._log_path)

@@ -7,7 +7,7 @@ import msgspec
 from viz_node.domain.ids import is_hex_digest
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
-from viz_node.domain.training import AdapterTrained, BaseModel
+from viz_node.domain.training import AUTO, AdapterTrained, BaseModel
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 from viz_node.errors import UsageError
 
@@ -94,6 +94,7 @@ class TakePart(WorkerOrder, frozen=True, tag="member"):
     name: str = ""
     out_dir: FilePath | None = None
     patience_seconds: float = 86_400.0
+    device: str = AUTO
 
     @property
     def agreement(self) -> Agreement:

@@ -8,6 +8,9 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 
+AUTO = "auto"
+"""Where a model computes unless an order says otherwise: on the first GPU of CUDA, or on the CPU without one."""
+
 Facts: TypeAlias = dict[str, int | str]
 """What a manifest says about a training or an evaluation: integers and text only."""
 
@@ -70,6 +73,7 @@ class Train(WorkerOrder, frozen=True, tag="train"):
     checkpoint_dir: FilePath
     eval_texts: tuple[str, ...] = ()
     recipe: Recipe = Recipe()
+    device: str = AUTO
 
 
 class Generate(WorkerOrder, frozen=True, tag="generate"):
@@ -82,6 +86,7 @@ class Generate(WorkerOrder, frozen=True, tag="generate"):
     max_new_tokens: int = 64
     temperature: float = 0.0
     seed: int = 0
+    device: str = AUTO
 
 
 class BaseReady(WorkerLine, frozen=True, tag="done"):

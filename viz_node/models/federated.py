@@ -18,7 +18,7 @@ import torch
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
-from viz_node.domain.training import AdapterTrained
+from viz_node.domain.training import AUTO, AdapterTrained
 from viz_node.errors import TrainingError, UsageError
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.loading import load_tokenizer
@@ -54,6 +54,7 @@ class FederatedTrainer:
         eval_texts: Sequence[str],
         recipe: Recipe,
         run_seed: int | str,
+        device: str = AUTO,
     ) -> None:
         self._recipe = recipe
         tokenizer = load_tokenizer(base.directory)
@@ -61,7 +62,7 @@ class FederatedTrainer:
         self._eval_documents = tokenize(tokenizer, eval_texts, recipe.max_tokens)
         if not self._documents:
             raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
-        self._trainee = prepare(base, self._documents + self._eval_documents, recipe, 0)
+        self._trainee = prepare(base, self._documents + self._eval_documents, recipe, 0, device)
         self._peft_model = self._trainee.model
         self._sides: dict[str, torch.nn.Parameter] = {}
         for name, parameter in sorted(self._peft_model.named_parameters()):

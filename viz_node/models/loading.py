@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
+from viz_node.domain.training import AUTO
 from viz_node.errors import TrainingError, VerificationError
 from viz_node.models.adapter_files import (
     CONFIG_NAME,
@@ -43,24 +44,35 @@ class Placement:
     dtype: torch.dtype
 
 
-def choose_placement(hidden_size: int = 0) -> Placement:
+def choose_placement(hidden_size: int = 0, device: str = AUTO) -> Placement:
     """CUDA in bf16 when it can; a CPU computes in fp32, or in bf16 if it has AMX and the model is wide enough to gain.
 
     Without AMX, bf16 products take twice the time of fp32 ones. The choice depends on nothing that varies between two
-    runs on one machine, so that a resumed run computes as before.
+    runs on one machine, so that a resumed run computes as before. GPUs are numbered as CUDA_VISIBLE_DEVICES leaves
+    them. Raises: TrainingError (this machine has no such device).
     """
-    if torch.cuda.is_available():
-        return Placement("cuda:0", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device == AUTO:
+        device = "cuda:0" if gpus else "cpu"
+    if device != "cpu":
+        if device not in [f"cuda:{number}" for number in range(gpus)]:
+            raise TrainingError(
+                f"PyTorch finds no {device} on this machine (GPUs found: {gpus})",
+                'set device = "auto" in config.toml, or check CUDA_VISIBLE_DEVICES and the driver',
+            )
+        has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
+        return Placement(device, torch.bfloat16 if has_bf16 else torch.float32)
     has_amx = bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
     return Placement("cpu", torch.bfloat16 if has_amx and hidden_size >= AMX_HIDDEN_SIZE else torch.float32)
 
 
-def load_base(directory: Path, placement: Placement | None = None) -> Any:
-    """The frozen causal model: NF4 with double quantization, guarded; placed automatically by default.
+def load_base(directory: Path, device: str = AUTO, dtype: torch.dtype | None = None) -> Any:
+    """The frozen causal model: NF4 with double quantization, guarded; it computes in what suits the device best.
 
     Raises: TrainingError.
     """
-    placement = placement or choose_placement(_hidden_size(directory))
+    placement = choose_placement(_hidden_size(directory), device)
+    placement = placement if dtype is None else Placement(placement.device, dtype)
     quantization = BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -166,11 +178,10 @@ def self_test() -> dict[str, Any]:
 
     Also compares the lean path with transformers + PEFT. Raises: TrainingError (training here would be wrong).
     """
-    placement = Placement("cuda:0" if torch.cuda.is_available() else "cpu", torch.float32)
     with tempfile.TemporaryDirectory() as folder:
         torch.manual_seed(0)
         LlamaForCausalLM(_test_config()).save_pretrained(folder)
-        model = load_base(Path(folder), placement)
+        model = load_base(Path(folder), dtype=torch.float32)
         peft_model = attach_adapter(model, choose_targets(model, "self-test"), 4, 8, 0, "self-test")
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
@@ -180,7 +191,7 @@ def self_test() -> dict[str, Any]:
     document = TokenizedDocument(ids, (False,) + (True,) * 47)
     before = _gradients(peft_model, document, lean=True)
     with torch.no_grad():
-        peft_model(input_ids=torch.tensor([ids], device=placement.device))
+        peft_model(input_ids=torch.tensor([ids], device=peft_model.device))
     after = _gradients(peft_model, document, lean=True)
     reference = _gradients(peft_model, document, lean=False)
     eval_error, lean_error = _relative_error(before, after), _relative_error(after, reference)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.training import AUTO
 from viz_node.errors import UsageError
 from viz_node.models.adapter_files import check_adapter
 from viz_node.models.bases import ResolvedBase
@@ -31,15 +32,18 @@ class Trainee:
     base: ResolvedBase
 
 
-def prepare(base: ResolvedBase, documents: Sequence[TokenizedDocument], recipe: Recipe, seed: int) -> Trainee:
+def prepare(
+    base: ResolvedBase, documents: Sequence[TokenizedDocument], recipe: Recipe, seed: int, device: str = AUTO
+) -> Trainee:
     """Load the base model, attach an adapter drawn from the seed, and try both on the start of the longest document.
 
     The same base model gives the same layers whatever the documents are. Raises: VerificationError (its adapters would
-    be worthless, or nobody could take them in), TrainingError (it does not load), UsageError (a document is too long).
+    be worthless, or nobody could take them in), TrainingError (it does not load, or not there), UsageError (a text is
+    too long).
     """
     check_config(base.directory, base.name)
     check_weights(base.directory, base.name)
-    model = load_base(base.directory)
+    model = load_base(base.directory, device)
     longest = max(documents, key=lambda document: len(document.ids))
     context = context_of(model)
     if context is not None and len(longest.ids) > context:

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
-from viz_node.domain.training import AdapterTrained, Facts, FileFacts
+from viz_node.domain.training import AUTO, AdapterTrained, Facts, FileFacts
 from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import describe_files
@@ -49,6 +49,7 @@ class TrainOrder:
     recipe: Recipe
     out_dir: Path
     checkpoint_dir: Path
+    device: str = AUTO
 
     def fingerprint(self) -> str:
         """Names the run: a checkpoint of any other order is ignored."""
@@ -77,7 +78,7 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
     eval_documents = tokenize(tokenizer, order.eval_texts, recipe.max_tokens)
     if not documents:
         raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
-    trainee = prepare(order.base, documents + eval_documents, recipe, recipe.seed)
+    trainee = prepare(order.base, documents + eval_documents, recipe, recipe.seed, order.device)
     peft_model = trainee.model
     run = _Run(peft_model, order)
     state = run.resume()

@@ -62,7 +62,11 @@ def _train(order: Train, emit: Emit) -> AdapterTrained:
     from viz_node.models.training import TrainOrder, train
 
     paths = Path(order.out_dir), Path(order.checkpoint_dir)
-    return train(TrainOrder(base, order.texts, order.eval_texts, order.recipe, *paths), emit, lambda: bool(stopping))
+    return train(
+        TrainOrder(base, order.texts, order.eval_texts, order.recipe, *paths, order.device),
+        emit,
+        lambda: bool(stopping),
+    )
 
 
 def _generate(order: Generate, emit: Emit) -> TextWritten:
@@ -71,7 +75,7 @@ def _generate(order: Generate, emit: Emit) -> TextWritten:
 
     emit(Progress("load", 0, 1))
     base = resolve_base(order.base)
-    model = load_base(base.directory).eval()
+    model = load_base(base.directory, order.device).eval()
     if order.adapter_dir:
         model = load_adapter(model, base, Path(order.adapter_dir), order.adapter_digest)
     started = time.perf_counter()

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from viz_node.cli.commands.library import adapters_command, generate_command
+from viz_node.cli.commands.training import print_trained
 from viz_node.cli.terminal import Terminal
 
 
@@ -45,3 +46,14 @@ def test_generate__empty_answer__says_that_the_model_ended_at_once(
         ["elsin", "The end."], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"]
     )
     assert ("ended at once" in capsys.readouterr().err) is is_told
+
+
+@pytest.mark.parametrize("left_out", ["", "mlp.experts.down_proj 28.4 % (not a linear layer)"])
+def test_print_trained__adapted_in_part__says_so(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str], left_out: str
+) -> None:
+    training = {"adapted_percent": "71.6"} | ({"not_adapted": left_out} if left_out else {})
+    print_trained(terminal, {"result": {"training": training}}, "elsin")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert ("71.6 % of the weights" in shown) is bool(left_out)
+    assert left_out in shown

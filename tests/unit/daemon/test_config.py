@@ -15,6 +15,8 @@ from viz_node.errors import PassphraseError, UsageError, VizNodeError
     ("line", "cause"),
     [
         ('api_port = "8080"', "api_port is '8080', not a port from 0 to 65535"),
+        ('device = "cuda"', """device is 'cuda', not "auto", "cpu", or the number of a GPU"""),
+        ('device = "cuda:-1"', "device is 'cuda:-1', not"),
         ("coin_price = 4000", 'coin_price is 4000, not an amount in quotes, as "4000"'),
         ('coin_price = "-1"', "coin_price is '-1', not an amount in quotes"),
         ("signer_timeout_seconds = 0", "signer_timeout_seconds is 0, not seconds from 1 to 600"),
@@ -109,6 +111,19 @@ def test_worker_environment__any__offline_and_without_the_hubs_token(
     quiet = worker_environment(2, tmp_path)
     assert (quiet["HF_HUB_OFFLINE"], quiet["TRANSFORMERS_OFFLINE"]) == ("1", "1")
     assert "secret" not in quiet.values()
+
+
+def test_worker_environment__cuda_set_up_by_its_owner__reaches_the_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = {"CUDA_VISIBLE_DEVICES": "1", "LD_LIBRARY_PATH": "/opt/cuda/lib64", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert given.items() <= worker_environment(2, tmp_path).items()
+
+
+def test_hub_environment__any__the_token_for_downloads_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "secret")
     assert (hub_environment()["HF_TOKEN"], hub_environment()["HF_HUB_OFFLINE"]) == ("secret", "0")
 
 

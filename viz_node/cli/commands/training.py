@@ -46,6 +46,10 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
         terminal.output.line(f"{name}: perplexity on held-out text {before} before, {after} after")
     else:
         terminal.output.line(f"{name}: done")
+    training = result.get("training") or {}
+    if training.get("not_adapted"):
+        share = f"it changes {training.get('adapted_percent')} % of the weights in the model's blocks"
+        terminal.output.line(f"{share}; as they were stay {training['not_adapted']}")
     terminal.output.line(f'next: viz-node generate {name} "…", or: viz-node publish {name} --price 5.00')
 
 
