@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.answer import as_json
 from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.job import Job
 from viz_node.domain.records import PENDING_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.work import Work
-from viz_node.domain.worker import as_body
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 
 
@@ -180,7 +180,7 @@ class MemoryFederationRecords:
         self.rows: dict[str, str] = {}
 
     def save_federation(self, federation: Federation) -> None:
-        self.rows[federation.federation_id] = json.dumps(as_body(federation))
+        self.rows[federation.federation_id] = json.dumps(as_json(federation))
 
     def find_federation(self, federation_id: str) -> Federation:
         return parse_federation(self.rows[_only(self.rows, federation_id, _names_of(self.rows))])

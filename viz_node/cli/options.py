@@ -7,7 +7,7 @@ from viz_node.errors import UsageError
 BLOCK_TAGS = ("finalized", "safe", "latest")
 
 
-class _Checked(click.ParamType):
+class _Checked(click.ParamType[str]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """The value as it is. Raises: BadParameter."""
         try:

@@ -67,7 +67,7 @@ class Metrics(Collector):
         yield _gauge("viz_node_chain_head_age_seconds", "Age of the latest block; -1 before the first.", [((), age)])
 
 
-def _kind_and_state(job: Job) -> tuple[str, ...]:
+def _kind_and_state(job: Job[object]) -> tuple[str, ...]:
     return job.kind, str(job.state)
 
 

@@ -26,6 +26,7 @@ from viz_node.daemon.signers import with_account
 from viz_node.domain.answer import as_json
 from viz_node.domain.health import Check, Health
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.orders import Order
 from viz_node.errors import UnreachableError, VizNodeError, disk_full
 from viz_node.files import write_whole
 from viz_node.services.jobs.runner import describe_job
@@ -176,7 +177,7 @@ def _stop_signals() -> asyncio.Event:
 async def _first_start(node: Node, screen: Screen, with_sample: bool) -> None:
     """Make what a newcomer lacks; the node itself does not depend on it."""
 
-    def tell(job: Job) -> None:
+    def tell(job: Job[Order]) -> None:
         screen.progress(as_json(describe_job(job)))
         if job.state is JobState.FAILED:
             screen.trouble(job.error)

@@ -50,7 +50,7 @@ class Job(Generic[OrderT_co]):
     error: str = ""
 
 
-def check_transition(job: Job, state: JobState) -> None:
+def check_transition(job: Job[object], state: JobState) -> None:
     """Raises: UsageError if `state` may not follow the job's own."""
     if state not in _FOLLOWS[job.state]:
         raise UsageError(f"job {job.job_id} is {job.state} and cannot become {state}", "see `viz-node jobs list`")

@@ -1,7 +1,5 @@
 """The records that nodes and their workers exchange: orders, and the lines that answer them."""
 
-from typing import Any
-
 import msgspec
 
 
@@ -36,8 +34,3 @@ class Failure(WorkerLine, frozen=True, tag="error"):
     error: str
     message: str
     hint: str = ""
-
-
-def as_body(record: msgspec.Struct) -> dict[str, Any]:
-    """The record as JSON holds it."""
-    return dict(msgspec.to_builtins(record))

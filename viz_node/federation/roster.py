@@ -73,7 +73,7 @@ class Roster:
         self._done.add(node)
 
     def _push(self, node: int, message: Message) -> str:
-        return next(iter(self._grid.push_messages([message])))
+        return str(next(iter(self._grid.push_messages([message]))))
 
     def _on_hello(self, node: int, reply: Message) -> None:
         if reply.has_error():

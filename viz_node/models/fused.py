@@ -63,7 +63,7 @@ def packed_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> 
     hidden = _normalize(decoder.norm, hidden)[0].index_select(0, torch.tensor(selected, device=device))
     targets = torch.tensor(labels, device=device)
     head = causal.lm_head.weight
-    total: Tensor = _HeadLoss.apply(hidden, head, targets, hidden.requires_grad)  # type: ignore[no-untyped-call]
+    total: Tensor = _HeadLoss.apply(hidden, head, targets, hidden.requires_grad)
     return total, len(labels)
 
 
@@ -185,18 +185,18 @@ def _project(modules: list[Any], x: Tensor) -> tuple[Tensor, ...]:
     a = [module.lora_A[name].weight.to(x.dtype) for module in modules]
     b = [module.lora_B[name].weight.to(x.dtype) for module in modules]
     layers, scales = [module.base_layer for module in modules], [module.scaling[name] for module in modules]
-    outputs: tuple[Tensor, ...] = _LoraProjections.apply(x, layers, scales, *a, *b)  # type: ignore[no-untyped-call]
+    outputs: tuple[Tensor, ...] = _LoraProjections.apply(x, layers, scales, *a, *b)
     return outputs
 
 
 def _normalize(norm: Any, x: Tensor) -> Tensor:
-    output: Tensor = _RmsNorm.apply(x, norm.weight, norm.variance_epsilon)  # type: ignore[no-untyped-call]
+    output: Tensor = _RmsNorm.apply(x, norm.weight, norm.variance_epsilon)
     return output
 
 
 def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
     gate, up = _project([mlp.gate_proj, mlp.up_proj], x)
-    return _project([mlp.down_proj], _SwiGlu.apply(gate, up))[0]  # type: ignore[no-untyped-call]
+    return _project([mlp.down_proj], _SwiGlu.apply(gate, up))[0]
 
 
 def _attend(attention: Any, x: Tensor, rotation: tuple[Tensor, Tensor], boundaries: list[int]) -> Tensor:

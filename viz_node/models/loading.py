@@ -222,7 +222,7 @@ def _gradients(peft_model: Any, document: TokenizedDocument, lean: bool) -> dict
     else:
         ids = torch.tensor([document.ids], device=peft_model.device)
         loss = peft_model(input_ids=ids, labels=ids).loss
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     return {n: p.grad.clone() for n, p in peft_model.named_parameters() if p.grad is not None}
 
 

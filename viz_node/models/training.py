@@ -199,7 +199,7 @@ def take_step(peft_model: Any, optimizer: torch.optim.Optimizer, batch: Sequence
     for part in micro_batches(batch):
         total, _ = loss_sum(peft_model, part)
         mean = total / counted
-        mean.backward()  # type: ignore[no-untyped-call]
+        mean.backward()
         loss += float(mean.detach())
     torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
     optimizer.step()

@@ -123,4 +123,4 @@ def _without_id(address: Multiaddr, peer: ID) -> Multiaddr:
 
 
 def _has_ended(connection: Any) -> bool:
-    return connection.is_closed or connection.muxed_conn.has_ended
+    return bool(connection.is_closed or connection.muxed_conn.has_ended)

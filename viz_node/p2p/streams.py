@@ -73,7 +73,7 @@ async def grant_window(stream: INetStream, size: int) -> None:
 
     So much of the peer's may lie in our memory from now on: grant it to a peer that was asked or let in, not before.
     """
-    await stream.muxed_stream.grant(size)  # type: ignore[attr-defined]
+    await stream.muxed_stream.grant(size)
 
 
 async def abandon(stream: INetStream) -> None:

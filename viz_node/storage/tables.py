@@ -8,13 +8,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from viz_node.domain.answer import as_json
 from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.orders import order_body, parse_order
+from viz_node.domain.orders import Order, order_body, parse_order
 from viz_node.domain.records import (
     ADAPTER_ORIGINS,
     OUTBOX_STATES,
@@ -23,10 +23,10 @@ from viz_node.domain.records import (
     OutboxEntry,
 )
 from viz_node.domain.work import Rights, Work
-from viz_node.domain.worker import as_body
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.storage.database import Database, Row
 
+Value = TypeVar("Value", str, bytes)
 _MOST_LISTED = 6
 _SHOWN_DIGITS = 12
 _LISTED_BY = {
@@ -54,10 +54,12 @@ class _Table:
             rows = self._db.query(sql, (len(digits), digits, key))
         return _only(rows, key, noun)
 
-    def _value(self, table: str, column: str, key: str) -> Any:
-        """The column of the row with exactly this id, or None."""
+    def _value(self, table: str, column: str, key: str, kind: type[Value]) -> Value | None:
+        """The column of the row with exactly this id, which is of this kind, or None."""
         rows = self._db.query(f"SELECT {column} FROM {table} WHERE id = ?", (key,))
-        return rows[0][0] if rows else None
+        value = rows[0][0] if rows else None
+        assert value is None or isinstance(value, kind)
+        return value
 
     def _refuse_second(self, table: str, key: str, noun: str) -> None:
         if self._db.query(f"SELECT 1 FROM {table} WHERE id = ?", (key,)):
@@ -93,23 +95,23 @@ class Works(_Table):
 class Jobs(_Table):
     """What was ordered, and how far it is."""
 
-    def add_job(self, job: Job) -> None:
+    def add_job(self, job: Job[Order]) -> None:
         """Remember a new job. Raises: RefusedError (the id is there already)."""
         with self._db.transaction():
             self._refuse_second("jobs", job.job_id, "job")
             self.save_job(job)
 
-    def save_job(self, job: Job) -> None:
+    def save_job(self, job: Job[Order]) -> None:
         """Insert or replace the job."""
         body = as_json(job) | {"order": order_body(job.order)}
         values = (job.job_id, job.created, job.state.value, _json(body))
         self._db.execute(_upsert("jobs", ("id", "created", "state", "body")), values)
 
-    def find_job(self, job_id: str) -> Job:
+    def find_job(self, job_id: str) -> Job[Order]:
         """The job with this id or unique prefix. Raises: NotFoundError, UsageError."""
         return _job(self._find("jobs", "body", job_id, "job")[0])
 
-    def list_jobs(self) -> list[Job]:
+    def list_jobs(self) -> list[Job[Order]]:
         """All jobs, newest first."""
         return [_job(row[0]) for row in self._db.query("SELECT body FROM jobs ORDER BY created DESC, rowid DESC")]
 
@@ -274,7 +276,7 @@ class FederationRecords(_Table):
 
     def save_federation(self, federation: Federation) -> None:
         """Insert or replace what the node knows of a federation."""
-        self._db.execute(_upsert("federations", ("id", "body")), (federation.federation_id, _json(as_body(federation))))
+        self._db.execute(_upsert("federations", ("id", "body")), (federation.federation_id, _json(as_json(federation))))
 
     def find_federation(self, federation_id: str) -> Federation:
         """The federation with this id, unique prefix or unique name. Raises: NotFoundError, UsageError."""
@@ -294,7 +296,7 @@ class SealedOrders(_Table):
 
     def find_order_secret(self, reference: str) -> str | None:
         """The secret, if this node placed the order."""
-        return self._value("order_secrets", "sealed", reference)
+        return self._value("order_secrets", "sealed", reference, str)
 
     def save_order_key(self, key_hash: str, sealed: str) -> None:
         """Insert or replace the key with this hash."""
@@ -302,7 +304,7 @@ class SealedOrders(_Table):
 
     def find_order_key(self, key_hash: str) -> str | None:
         """The key, if an order has brought it."""
-        return self._value("order_keys", "sealed", key_hash)
+        return self._value("order_keys", "sealed", key_hash, str)
 
 
 class Manifests(_Table):
@@ -314,7 +316,7 @@ class Manifests(_Table):
 
     def find_manifest(self, adapter_id: str) -> bytes | None:
         """The manifest as it came, or None."""
-        return self._value("manifests", "raw", adapter_id)
+        return self._value("manifests", "raw", adapter_id, bytes)
 
 
 class FirstStarts(_Table):
@@ -326,7 +328,7 @@ class FirstStarts(_Table):
 
     def find_first_start(self, made: str) -> str | None:
         """The state, or None before the first start."""
-        return self._value("first_start", "state", made)
+        return self._value("first_start", "state", made, str)
 
 
 class Settings(_Table):
@@ -334,7 +336,7 @@ class Settings(_Table):
 
     def get_setting(self, name: str) -> str | None:
         """The value, or None."""
-        return self._value("settings", "value", name)
+        return self._value("settings", "value", name, str)
 
     def set_setting(self, name: str, value: str) -> None:
         """Insert or replace the value."""
@@ -373,7 +375,7 @@ def _work(text: str) -> Work:
     return Work(**{**body, "rights": Rights(body["rights"]), "notes": tuple(body.get("notes", ()))})
 
 
-def _job(text: str) -> Job:
+def _job(text: str) -> Job[Order]:
     body = json.loads(text)
     order = parse_order(body["kind"], body["order"])
     return Job(**{**body, "state": JobState(body["state"]), "order": order})

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from viz_node.domain.answer import as_json
 from viz_node.domain.federation import (
     JoinAnswer,
     JoinRequest,
@@ -20,7 +21,6 @@ from viz_node.domain.federation import (
 from viz_node.domain.ids import WHOLE
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.recipe import Recipe
-from viz_node.domain.worker import as_body
 from viz_node.errors import RefusedError, UsageError, VerificationError
 
 # What the program wrote before these records had types.
@@ -73,13 +73,13 @@ def test_parse_message__recorded_requests__give_the_same_bytes_again() -> None:
 @pytest.mark.parametrize("row", ["gathering", "full", "running"])
 def test_parse_federation__recorded_row_of_a_coordinator__gives_the_same_text_again(row: str) -> None:
     text = SAMPLES["rows"][row]
-    assert json.dumps(as_body(parse_federation(text)), separators=(",", ":")) == text
+    assert json.dumps(as_json(parse_federation(text)), separators=(",", ":")) == text
 
 
 def test_parse_federation__recorded_row_of_a_member__gives_the_same_facts_again() -> None:
     text = SAMPLES["rows"]["member"]
     federation = parse_federation(text)
-    assert json.loads(json.dumps(as_body(federation))) == json.loads(text)
+    assert json.loads(json.dumps(as_json(federation))) == json.loads(text)
     assert federation.coordinator()[0] == json.loads(text)["peer_id"]
 
 
@@ -96,7 +96,7 @@ def test_describe__recorded_rows__as_people_saw_them() -> None:
         ("running", "running", "queued"),
     ):
         shown = parse_federation(SAMPLES["rows"][row]).describe(state, SAMPLES["invite"])
-        assert json.dumps(as_body(shown)) == json.dumps(SAMPLES["status"][status]), row
+        assert json.dumps(as_json(shown)) == json.dumps(SAMPLES["status"][status]), row
 
 
 def test_admit__second_member__fixes_the_shares_and_repeats_change_nothing() -> None:

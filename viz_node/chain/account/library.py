@@ -20,7 +20,7 @@ class LazyCall(Call):
         vars(self).update(to=to, description=description, encode=encode)
 
     @cached_property
-    def data(self) -> bytes:  # type: ignore[override]
+    def data(self) -> bytes:
         """Raises: UsageError (the values do not fit)."""
         return bytes(vars(self)["encode"]())
 

@@ -20,7 +20,7 @@ class EndOfStreams(INotifee):
 
     async def closed_stream(self, network: INetwork, stream: INetStream) -> None:
         """Drop what was not read."""
-        stream.muxed_stream.end_reading()  # type: ignore[attr-defined]
+        stream.muxed_stream.end_reading()
 
     async def opened_stream(self, network: INetwork, stream: INetStream) -> None:
         """Nothing to do."""
@@ -50,7 +50,7 @@ def install(host: IHost) -> None:
             _log.warning("a stream handler failed: %r", error)
             await abandon(stream)
         else:
-            muxed: Any = stream.muxed_stream  # type: ignore[attr-defined]
+            muxed: Any = stream.muxed_stream
             if not muxed.send_closed:
                 await abandon(stream)
 

@@ -49,7 +49,8 @@ class FastNoiseSession(BaseSession):
 
     def get_remote_address(self) -> tuple[str, int] | None:
         """The other end of the socket."""
-        return self._raw.get_remote_address()
+        address: tuple[str, int] | None = self._raw.get_remote_address()
+        return address
 
     def get_transport_addresses(self) -> Any:
         """As the socket says."""

@@ -220,10 +220,11 @@ class FastYamux(Yamux):
         """As in the library, every half minute; a peer that does not end its half is not waited for either."""
         now = trio.current_time() if now is None else now
         for stream in self.streams.values():
-            ended_at = stream.ended_at  # type: ignore[attr-defined]
+            ended_at = stream.ended_at
             if ended_at is not None and now - ended_at > _FORGET_SECONDS:
                 stream.closed = True
-        return super()._sweep_stale_streams(now)
+        swept: int = super()._sweep_stale_streams(now)
+        return swept
 
 
 def _wake_writers(streams: list[Any]) -> None:

@@ -31,7 +31,7 @@ from viz_node.domain.federation import (
 )
 from viz_node.domain.ids import PeerId, is_hex_digest, parse_account
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.orders import FederateOrder
+from viz_node.domain.orders import FederateOrder, Order
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.ports.keys import Keys
@@ -125,7 +125,7 @@ class Federations:
         await self._network.request(asked.peer_id, JOIN_METHOD, write_message(wish), addresses=asked.addresses)
         return self._describe(*self._submit(federation))
 
-    def run(self, federation: str) -> Job:
+    def run(self, federation: str) -> Job[Order]:
         """Start the rounds of a full federation that this node created. Raises: NotFoundError, UsageError."""
         found = self._rows.find_federation(federation)
         if found.role is not Role.COORDINATOR:
@@ -187,7 +187,7 @@ class Federations:
                 return item
         raise NotFoundError("no such federation here")
 
-    def _submit(self, federation: Federation) -> tuple[Federation, Job]:
+    def _submit(self, federation: Federation) -> tuple[Federation, Job[Order]]:
         # Saved before, too: a job that outlives a crash here must find its federation.
         self._rows.save_federation(federation)
         job = self._jobs.submit(FederateOrder(federation.name, federation.federation_id))
@@ -195,7 +195,7 @@ class Federations:
         self._rows.save_federation(federation)
         return federation, job
 
-    def _job_of(self, federation: Federation) -> Job | None:
+    def _job_of(self, federation: Federation) -> Job[Order] | None:
         return self._jobs.find(federation.job) if federation.job else None
 
     def _invite(self, federation: Federation) -> str:
@@ -207,7 +207,7 @@ class Federations:
             name=federation.name,
         ).write()
 
-    def _describe(self, federation: Federation, job: Job | None) -> FederationStatus:
+    def _describe(self, federation: Federation, job: Job[Order] | None) -> FederationStatus:
         return federation.describe(str(job.state) if job is not None else None, self._invite(federation))
 
 

@@ -16,7 +16,7 @@ from viz_node.domain.job import Job, JobState, Queued, check_transition
 from viz_node.domain.orders import Order, UnreadableOrder, subject_of
 from viz_node.errors import UsageError, VerificationError, VizNodeError, describe_error, disk_full
 from viz_node.ports.state import Jobs
-from viz_node.services.part import Handler, Kind
+from viz_node.services.part import BagHandler, Kind, OrderT
 
 log = logging.getLogger(__name__)
 
@@ -49,18 +49,18 @@ class JobRunner:
     def __init__(self, rows: Jobs, now: Callable[[], int]) -> None:
         self._rows = rows
         self._now = now
-        self._kinds: dict[str, tuple[asyncio.Lock, Handler]] = {}
+        self._kinds: dict[str, tuple[asyncio.Lock, BagHandler]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
-        self._watchers: dict[str, Callable[[Job], None]] = {}
+        self._watchers: dict[str, Callable[[Job[Order]], None]] = {}
         self._stopping = False
 
-    def register(self, kind: Kind[Any]) -> None:
+    def register(self, kind: Kind[OrderT]) -> None:
         """Carry out jobs of this kind."""
         self.register_bags(kind.order.kind, kind.lane, kind.handler)
 
-    def register_bags(self, kind: str, lane: str, handler: Handler) -> None:
+    def register_bags(self, kind: str, lane: str, handler: BagHandler) -> None:
         """Name the lane and the handler of a kind of job whose orders have no record yet."""
         self._kinds[kind] = (self._locks.setdefault(lane, asyncio.Lock()), handler)
 
@@ -81,7 +81,7 @@ class JobRunner:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def submit(self, order: Order) -> Job:
+    def submit(self, order: Order) -> Job[Order]:
         """Store a job of the order's kind and run it."""
         return self._queue(order.kind, order)
 
@@ -93,13 +93,13 @@ class JobRunner:
         """`accept` for kinds whose orders have no record yet."""
         return {"job_id": self._queue(kind, order).job_id}
 
-    def _queue(self, kind: str, order: object) -> Job:
+    def _queue(self, kind: str, order: Any) -> Job[Order]:
         job = Job(secrets.token_hex(8), kind, JobState.QUEUED, order, self._now(), self._now())
         self._rows.add_job(job)
         self._launch(job.job_id)
         return job
 
-    def cancel(self, job_id: str) -> Job:
+    def cancel(self, job_id: str) -> Job[Order]:
         """Stop a queued or running job. Raises: NotFoundError, UsageError."""
         job = self.find(job_id)
         check_transition(job, JobState.CANCELLED)
@@ -117,7 +117,7 @@ class JobRunner:
         await asyncio.wait([task], timeout=seconds)
         return task.done()
 
-    def resume(self, job_id: str) -> Job:
+    def resume(self, job_id: str) -> Job[Order]:
         """Queue a failed or cancelled job again. Raises: NotFoundError, UsageError."""
         job = self.find(job_id)
         check_transition(job, JobState.QUEUED)
@@ -134,7 +134,7 @@ class JobRunner:
         if job is not None and job.state is JobState.DONE:
             self._save(replace(job, state=JobState.FAILED, error=message))
 
-    async def follow(self, job_id: str, tell: Callable[[Job], None]) -> Job:
+    async def follow(self, job_id: str, tell: Callable[[Job[Order]], None]) -> Job[Order]:
         """Tell every change of the job until it has ended or this node stops; the job as it then is."""
         self._watchers[job_id] = tell
         try:
@@ -145,11 +145,11 @@ class JobRunner:
             del self._watchers[job_id]
         return self.find(job_id)
 
-    def find(self, job_id: str) -> Job:
+    def find(self, job_id: str) -> Job[Order]:
         """The job with this id or unique prefix. Raises: NotFoundError."""
         return self._rows.find_job(job_id)
 
-    def list_jobs(self) -> list[Job]:
+    def list_jobs(self) -> list[Job[Order]]:
         """All jobs, the newest first."""
         return self._rows.list_jobs()
 
@@ -185,7 +185,7 @@ class JobRunner:
         if job.state is JobState.RUNNING:
             self._save(replace(job, progress=as_json(progress)))
 
-    def _save(self, job: Job) -> Job:
+    def _save(self, job: Job[Order]) -> Job[Order]:
         saved = replace(job, updated=self._now())
         self._rows.save_job(saved)
         if job.job_id in self._watchers:
@@ -193,12 +193,12 @@ class JobRunner:
         return saved
 
 
-def _check_readable(job: Job) -> None:
+def _check_readable(job: Job[Order]) -> None:
     if isinstance(job.order, UnreadableOrder):
         raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
 
 
-def describe_job(job: Job) -> ShownJob:
+def describe_job(job: Job[Order]) -> ShownJob:
     """The job as people and machines see it."""
     return ShownJob(
         job_id=job.job_id,

@@ -1,11 +1,11 @@
 """Base models and adapters: built and trained by child processes, kept in the library."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.hub import is_hub_name, parse_hub_model
@@ -37,6 +37,8 @@ from viz_node.services.part import Report
 ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
+Write: TypeAlias = Callable[[Job[GenerateOrder], Report], Awaitable["WrittenText"]]
+"""Writes on from a prompt, as a job."""
 DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import subject_of
+from viz_node.domain.orders import Order, subject_of
 from viz_node.domain.training import Facts
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
@@ -27,7 +27,7 @@ _RECIPE = {"epochs": 10, "learning_rate": 0.005}
 _SAMPLE = "sample"
 _WANTED, _OVER = "wanted", "over"
 
-Tell = Callable[[Job], None]
+Tell = Callable[[Job[Order]], None]
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class FirstStart:
         if SAMPLE_NAME not in {record.name for record in self._models.published()}:
             yield "publish"
 
-    def _newest(self, stage: str) -> Job | None:
+    def _newest(self, stage: str) -> Job[Order] | None:
         for job in self._jobs.list_jobs():
             if job.kind == stage and (stage == "base_build" or subject_of(job.order) == SAMPLE_NAME):
                 return job

@@ -16,9 +16,9 @@ from viz_node.errors import VizNodeError
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import WithAdapters, WithJobs
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.library.train_adapter import WrittenText
+from viz_node.services.library.train_adapter import Write, WrittenText
 from viz_node.services.market.listings import Catalogue
-from viz_node.services.part import Handler, Report
+from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import PoolDesk
 
 
@@ -51,7 +51,7 @@ class PoolUses:
                     return True
         return False
 
-    def timed(self, generate: Handler[GenerateOrder]) -> Handler[GenerateOrder]:
+    def timed(self, generate: Write) -> Write:
         """The handler with the chain's time and the adapter's id in its results: what is counted, for which period.
 
         The id, because the adapter may be removed, and its name given to another, before the uses are stated.
