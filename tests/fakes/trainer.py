@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.training import (
     AdapterTrained,
@@ -26,6 +27,9 @@ class MemoryTrainer:
         self.orders: list[Any] = []
         self.training: Facts = {"steps": 3}
         self.failure: Exception | None = None
+        self.inspected = AdapterInspected(
+            "ab" * 32, "small", "", 8, 16, 4, ("mlp.up_proj",), 100, (), (), ("README.md",)
+        )
 
     async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady:
         self.orders.append(order)
@@ -48,6 +52,18 @@ class MemoryTrainer:
         self.orders.append(order)
         tell(TextPiece("In"))
         return TextWritten("In year 1", 3, 1, "length")
+
+    async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
+        self.orders.append(order)
+        return self.inspected
+
+    async def import_adapter(self, order: ImportAdapter, tell: Tell) -> AdapterImported:
+        self.orders.append(order)
+        tell(Progress("compare", 0, 1))
+        if self.failure is not None:
+            raise self.failure
+        facts: Facts = {"method": "imported", "origin": "imported, training not witnessed"}
+        return AdapterImported(order.out_dir, {}, facts, {"tokens": 5} if order.eval_texts else {}, ("a note",))
 
 
 class EchoTrainer(MemoryTrainer):

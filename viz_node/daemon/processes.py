@@ -8,6 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from viz_node.daemon.logs import rotate
+from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken, Resumed, RoundsRun, TakePart
 from viz_node.domain.training import (
     AUTO,
@@ -75,6 +76,14 @@ class Workers:
         """Write on from a prompt."""
         placed, answers = replace(order, device=self._device), Answers(TextWritten, (Progress, TextPiece))
         return await ask(self._command(_MODELS), placed, answers, tell)
+
+    async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
+        """Read a stranger's adapter folder."""
+        return await ask(self._command(_MODELS), order, Answers(AdapterInspected), lambda line: None)
+
+    async def import_adapter(self, order: ImportAdapter, tell: Tell) -> AdapterImported:
+        """Rewrite a stranger's adapter for a base model and compare both."""
+        return await ask(self._command(_MODELS), replace(order, device=self._device), Answers(AdapterImported), tell)
 
     async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
         """Run the rounds of a federation; the first event is `Listening`."""

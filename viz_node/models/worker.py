@@ -3,6 +3,7 @@
 SIGTERM during training saves a checkpoint first.
 """
 
+import resource
 import signal
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.training import (
     AdapterTrained,
     BaseReady,
@@ -24,7 +26,9 @@ from viz_node.domain.worker import Progress, TextPiece, WorkerLine
 from viz_node.models.bases import resolve_base
 from viz_node.workers.serve import Emit, serve
 
-Order: TypeAlias = BuildBase | InstallBase | Train | Generate
+# Address space, of which the interpreter and numpy take most.
+_INSPECTION_BYTES = 2 << 30
+Order: TypeAlias = BuildBase | InstallBase | Train | Generate | InspectAdapter | ImportAdapter
 
 
 def carry_out(order: Order, emit: Emit) -> WorkerLine:
@@ -38,6 +42,10 @@ def carry_out(order: Order, emit: Emit) -> WorkerLine:
             return _train(order, emit)
         case Generate():
             return _generate(order, emit)
+        case InspectAdapter():
+            return _inspect(order)
+        case ImportAdapter():
+            return _import(order, emit)
 
 
 def _build_base(order: BuildBase, emit: Emit) -> BaseReady:
@@ -91,6 +99,20 @@ def _generate(order: Generate, emit: Emit) -> TextWritten:
     return msgspec.structs.replace(
         written, seconds=round(seconds, 2), tokens_per_second=round(written.tokens / seconds, 1)
     )
+
+
+def _inspect(order: InspectAdapter) -> AdapterInspected:
+    # Whatever a stranger's files make of it, this process holds little.
+    resource.setrlimit(resource.RLIMIT_AS, (_INSPECTION_BYTES, _INSPECTION_BYTES))
+    from viz_node.models.importing.reading import inspect
+
+    return inspect(Path(order.source))
+
+
+def _import(order: ImportAdapter, emit: Emit) -> AdapterImported:
+    from viz_node.models.importing.take_in import import_adapter
+
+    return import_adapter(order, emit)
 
 
 if __name__ == "__main__":

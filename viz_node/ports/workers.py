@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
+from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.training import AdapterTrained, BaseReady, BuildBase, Generate, InstallBase, TextWritten, Train
 from viz_node.domain.worker import WorkerLine
@@ -18,6 +19,8 @@ class Trainer(Protocol):
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady: ...
     async def train(self, order: Train, tell: Tell) -> AdapterTrained: ...
     async def generate(self, order: Generate, tell: Tell) -> TextWritten: ...
+    async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected: ...
+    async def import_adapter(self, order: ImportAdapter, tell: Tell) -> AdapterImported: ...
 
 
 class RoundsRunner(Protocol):
