@@ -1,5 +1,6 @@
 """Look-ups in the adapter library that a service may make before it decides."""
 
+from viz_node.domain.pipeline import leading, newest_attempts
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.errors import RefusedError
 from viz_node.ports.state import Adapters, Outbox
@@ -18,15 +19,13 @@ def sold_by_another(name: str) -> RefusedError:
 
 def attempts_of(outbox: Outbox, order_id: str) -> list[OutboxEntry]:
     """The attempts at the newest transaction of an order, oldest first; they share a nonce."""
-    entries = outbox.outbox_of(order_id)
-    return [entry for entry in entries if entry.nonce == entries[-1].nonce]
+    return newest_attempts(outbox.outbox_of(order_id))
 
 
 def entry_of(outbox: Outbox, order_id: str) -> OutboxEntry | None:
-    """The newest transaction of an order: the attempt that is in a block, else the latest."""
+    """The newest transaction of an order, by its leading attempt; None if nothing was signed."""
     attempts = attempts_of(outbox, order_id)
-    mined = [entry for entry in attempts if entry.block_hash]
-    return (mined or attempts)[-1] if attempts else None
+    return leading(attempts) if attempts else None
 
 
 def registration_of(outbox: Outbox, record: AdapterRecord) -> OutboxEntry | None:

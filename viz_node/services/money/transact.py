@@ -1,13 +1,7 @@
 """One transaction pipeline: in the outbox before it is sent, never signed anew while an earlier one may be mined.
 
-An order has one transaction at a time: attempts that share a nonce, each with higher fees than the one before, of which
-the chain takes at most one. `_step` looks what became of them and does the next thing: send, send again, replace, book.
-It can be killed at any instruction and repeated any time, by the caller that waits for the order, by the task in the
-background, and after a restart.
-
-States of an entry are told in `domain/records.py`. An order is signed anew only when its transaction can never succeed:
-refused in a block that is booked, or its nonce spent by another transaction in one. A block that vanishes takes its
-transactions out of `mined` and `confirmed`; they are sent again as they are.
+`domain/pipeline.py` decides; the treasury carries out one step after the other. It can be killed at any instruction and
+repeated any time, by the caller that waits for the order, by the task in the background, and after a restart.
 `tests/unit/services/money/test_transact.py`.
 """
 
@@ -17,6 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from viz_node.domain.pipeline import (
+    Blocks,
+    Book,
+    Look,
+    Raise,
+    Rest,
+    Seen,
+    Send,
+    free_nonce,
+    may_sign,
+    next_attempt,
+    next_step,
+    overdue,
+)
 from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
 from viz_node.domain.transaction import Call, Heads, Receipt
 from viz_node.errors import (
@@ -33,9 +41,6 @@ log = logging.getLogger(__name__)
 
 _FIRST_PAUSE_SECONDS = 0.05
 _LONGEST_PAUSE_SECONDS = 2.0
-_MOST_ATTEMPTS = 12
-_SHOWN = "shown"
-_ENDS = ("final", "failed")
 _NOT_IN_A_BLOCK = ("signed", "sent", "unknown")
 
 
@@ -110,8 +115,7 @@ class Treasury:
     async def _sign_once(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> bool:
         """Sign unless what was signed before may still succeed; whether it did."""
         async with self._lock:
-            entry = entry_of(self._outbox, order_id)
-            if entry is not None and entry.state != "failed":
+            if not may_sign(attempts_of(self._outbox, order_id)):
                 return False
             await self._sign(order_id, make_call, detail)
             return True
@@ -119,7 +123,7 @@ class Treasury:
     async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> None:
         call = await asyncio.to_thread(make_call)
         chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
-        nonce = max([chain_nonce, *(entry.nonce + 1 for entry in self._outbox.pending_outbox())])
+        nonce = free_nonce(chain_nonce, self._outbox.pending_outbox())
         signed = await asyncio.to_thread(self._sender.sign, call, nonce)
         entry = OutboxEntry(
             order_id=order_id,
@@ -155,111 +159,89 @@ class Treasury:
         if entry.state == "mined":
             text = f"transaction {entry.tx_hash} is in block {entry.block}, which is not safe after {patience:g} s"
             return DeadlineError(text, "try again later")
-        self._save(entry, state="unknown")
+        self._save(overdue(entry))
         return DeadlineError(f"transaction {entry.tx_hash} is in no block after {patience:g} s", "try again")
 
     async def _step(self, order_id: str) -> OutboxEntry:
-        """Look what became of the order's transaction, and do the next thing about it."""
+        """Do what is to be done about the order's transaction, until there is nothing more to do now."""
         async with self._lock:
-            attempts = attempts_of(self._outbox, order_id)
-            known = entry_of(self._outbox, order_id) or attempts[-1]
-            if known.state in _ENDS:
-                return known
-            heads = await asyncio.to_thread(self._sender.heads)
-            # The nonce first: were it booked between the two questions, there is a receipt.
-            is_spent = await self._is_spent(known.nonce)
-            found = await self._find(attempts)
-            if found is None and is_spent:
+            seen = Seen()
+            while True:
+                attempts = attempts_of(self._outbox, order_id)
+                match next_step(attempts, seen, self._patience.blocks_before_raise):
+                    case Rest(entry):
+                        return entry
+                    case Look() as question:
+                        seen = await self._look(question, seen, attempts)
+                    case Book() as step:
+                        self._book(step)
+                    case Send() as step:
+                        await self._send(step)
+                        seen = replace(seen, pending_nonce=step.entry.nonce + 1)
+                    case Raise(entry, heads):
+                        if not await self._raise_fees(entry, heads):
+                            return entry
+
+    async def _look(self, question: Look, seen: Seen, attempts: Sequence[OutboxEntry]) -> Seen:
+        match question:
+            case Look.BLOCKS:
+                heads = await asyncio.to_thread(self._sender.heads)
+                # The nonce first: were it booked between the two questions, there is a receipt.
+                booked = await asyncio.to_thread(self._sender.booked_nonce)
+                return replace(seen, blocks=Blocks(heads, booked, await self._find(attempts)))
+            case Look.BLOCKS_AGAIN:
                 # Anvil counts a transaction milliseconds before it knows the receipt, servers behind one name seconds.
                 await asyncio.sleep(self._patience.doubt_seconds)
-                found = await self._find(attempts)
-                # And again, so that the endpoint that knows no receipt is one that knows of the nonce.
-                is_spent = await self._is_spent(known.nonce)
-            if found is not None:
-                return self._include(*found, heads, attempts)
-            if is_spent:
-                return self._abandon(known, attempts)
-            if known.block_hash:
-                log.warning("block %s with transaction %s (%s) is gone", known.block, known.tx_hash, order_id)
-                self._save(known, state="sent", block=heads.latest, block_hash="")
-                attempts = attempts_of(self._outbox, order_id)
-            return await self._send(attempts[-1], heads, attempts)
+                heads = await asyncio.to_thread(self._sender.heads)
+                receipt = await self._find(attempts)
+                # The nonce last, so that the endpoint that knows no receipt is one that knows of the nonce.
+                booked = await asyncio.to_thread(self._sender.booked_nonce)
+                return replace(seen, blocks=Blocks(heads, booked, receipt, is_second=True))
+            case Look.PENDING:
+                return replace(seen, pending_nonce=await asyncio.to_thread(self._sender.next_nonce))
+            case Look.MINED:
+                return replace(seen, mined_nonce=await asyncio.to_thread(self._sender.mined_nonce))
 
-    async def _find(self, attempts: Sequence[OutboxEntry]) -> tuple[OutboxEntry, Receipt] | None:
-        """The attempt that is in a block."""
+    async def _find(self, attempts: Sequence[OutboxEntry]) -> Receipt | None:
+        """The receipt of the attempt that is in a block."""
         for entry in reversed(attempts):
             receipt = await asyncio.to_thread(self._sender.find_receipt, entry.tx_hash)
             if receipt is not None:
-                return entry, receipt
+                return receipt
         return None
 
-    async def _is_spent(self, nonce: int) -> bool:
-        """Whether a booked block has a transaction with this nonce."""
-        return await asyncio.to_thread(self._sender.booked_nonce) > nonce
+    def _book(self, step: Book) -> None:
+        if step.gone is not None:
+            log.warning("block %s with transaction %s is gone", step.gone.block, step.gone.tx_hash)
+        if step.undone is not None:
+            log.error("the chain has undone transaction %s (%s)", step.undone.tx_hash, step.undone.order_id)
+            self._on_undone(step.undone)
+        for entry in step.entries:
+            self._save(entry)
 
-    def _include(
-        self, entry: OutboxEntry, receipt: Receipt, heads: Heads, attempts: Sequence[OutboxEntry]
-    ) -> OutboxEntry:
-        """One attempt is in a block: it is believed as far as that block is."""
-        is_booked, is_done = receipt.block_number <= heads.booked, receipt.status == 1
-        if is_booked:
-            state = "final" if is_done else "failed"
-        elif receipt.block_number <= heads.shown and is_done:
-            state = "confirmed"
-        else:
-            state = "mined" if is_done else "reverted"
-        for other in attempts:
-            if other.tx_hash != entry.tx_hash and (is_booked or other.block_hash):
-                self._save(other, state="replaced" if is_booked else "sent", block_hash="")
-        detail = entry.detail | ({_SHOWN: True} if state in DONE_OUTBOX_STATES else {})
-        place = {"block": receipt.block_number, "block_hash": receipt.block_hash}
-        if state == "failed":
-            self._tell_undone(entry, attempts)
-        return self._save(entry, state=state, detail=detail, **place)
+    async def _send(self, step: Send) -> None:
+        if step.below:
+            await self._fill_gap(step.below)
+        await asyncio.to_thread(self._sender.broadcast, step.entry.raw)
+        if step.sent != step.entry:
+            self._save(step.sent)
 
-    def _abandon(self, known: OutboxEntry, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
-        """Another transaction has this nonce permanently."""
-        self._tell_undone(known, attempts)
-        for entry in attempts:
-            self._save(entry, state="failed", block_hash="")
-        return replace(known, state="failed", block_hash="")
-
-    def _tell_undone(self, entry: OutboxEntry, attempts: Sequence[OutboxEntry]) -> None:
-        if any(attempt.detail.get(_SHOWN) for attempt in attempts):
-            log.error("the chain has undone transaction %s (%s)", entry.tx_hash, entry.order_id)
-            self._on_undone(entry)
-
-    async def _send(self, entry: OutboxEntry, heads: Heads, attempts: Sequence[OutboxEntry]) -> OutboxEntry:
-        """Send what the chain does not have, and raise the fees of what it has had for too long."""
-        chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
-        if chain_nonce < entry.nonce:
-            await self._fill_gap(chain_nonce, entry.nonce)
-        if entry.state == "signed" or chain_nonce <= entry.nonce:
-            await asyncio.to_thread(self._sender.broadcast, entry.raw)
-            if entry.state == "signed":
-                return self._save(entry, state="sent", block=heads.latest)
-        is_late = heads.latest - entry.block >= self._patience.blocks_before_raise
-        if is_late and len(attempts) < _MOST_ATTEMPTS:
-            is_mined = await asyncio.to_thread(self._sender.mined_nonce) > entry.nonce
-            return entry if is_mined else await self._raise_fees(entry, heads)
-        return entry
-
-    async def _raise_fees(self, entry: OutboxEntry, heads: Heads) -> OutboxEntry:
+    async def _raise_fees(self, entry: OutboxEntry, heads: Heads) -> bool:
+        """Write down another attempt; whether the account can pay for it."""
         try:
             signed = await asyncio.to_thread(self._sender.sign_again, entry.raw)
         except InsufficientFundsError as error:
             log.warning("transaction %s waits at its price: %s", entry.tx_hash, error.message)
-            return entry
-        attempt = replace(entry, state="signed", raw=signed.raw, tx_hash=signed.tx_hash, block=heads.latest)
+            return False
+        attempt = next_attempt(entry, signed, heads)
         self._outbox.add_outbox(attempt)
         log.info("transaction %s is replaced by %s with higher fees", entry.tx_hash, attempt.tx_hash)
-        await asyncio.to_thread(self._sender.broadcast, attempt.raw)
-        return self._save(attempt, state="sent")
+        return True
 
-    async def _fill_gap(self, first: int, end: int) -> None:
+    async def _fill_gap(self, nonces: range) -> None:
         """Send again the transactions that the chain has forgotten below one that waits for them."""
-        below = {entry.nonce: entry for entry in self._outbox.pending_outbox() if first <= entry.nonce < end}
-        if len(below) < end - first:
+        below = {entry.nonce: entry for entry in self._outbox.pending_outbox() if entry.nonce in nonces}
+        if len(below) < len(nonces):
             raise ChainUnavailableError(
                 "the chain does not know earlier transactions of this account: it was reset, or is still catching up",
                 "restore the chain's state, or start with a new --home",
@@ -267,13 +249,8 @@ class Treasury:
         for _, entry in sorted(below.items()):
             await asyncio.to_thread(self._sender.broadcast, entry.raw)
 
-    def _save(self, entry: OutboxEntry, **changes: Any) -> OutboxEntry:
-        changed = replace(entry, **changes)
-        if changed == entry:
-            return entry
-        saved = replace(changed, updated=self._now())
-        self._outbox.save_outbox(saved)
-        return saved
+    def _save(self, entry: OutboxEntry) -> None:
+        self._outbox.save_outbox(replace(entry, updated=self._now()))
 
 
 def _refusal(entry: OutboxEntry) -> TransactionRevertedError:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from viz_node.chain.account.fees import raised, read_fees
 from viz_node.chain.account.signing import Fees, KeySigner, fields_of, transaction_fields
@@ -41,14 +43,20 @@ def test_raised__market_asks_more__what_it_asks() -> None:
     assert raised(BEFORE, Fees(1, 5_000, 700)) == Fees(21_000, 5_000, 700)
 
 
-def test_raised__again_and_again__is_always_taken_by_nodes_that_want_a_tenth_more() -> None:
-    fees = Fees(1, 1, 1)
-    for _ in range(100):
-        higher = raised(fees, Fees(1, 0, 0))
-        assert higher.max_fee * 10 >= fees.max_fee * 11
-        assert higher.priority_fee * 10 >= fees.priority_fee * 11
-        assert higher.priority_fee <= higher.max_fee
-        fees = higher
+PRICES = st.integers(0, 10**15)
+
+
+@given(PRICES, PRICES, PRICES, PRICES)
+def test_raised__any_fees_and_any_market__is_taken_by_nodes_that_want_an_eighth_more(
+    max_fee: int, tip: int, market_fee: int, market_tip: int
+) -> None:
+    fees, market = Fees(1, max(max_fee, tip), tip), Fees(1, market_fee, market_tip)
+    higher = raised(fees, market)
+
+    assert higher.max_fee * 8 >= fees.max_fee * 9
+    assert higher.priority_fee * 8 >= fees.priority_fee * 9
+    assert market.max_fee <= higher.max_fee >= higher.priority_fee
+    assert higher.gas == fees.gas
 
 
 def test_read_fees__history__twice_the_next_base_fee_and_the_median_tip() -> None:
