@@ -89,7 +89,8 @@ class Conversion:
             file.seek(matrix.start)
             kind = "<u4" if matrix.dtype == "F32" else "<u2"
             values = np.frombuffer(file.read(matrix.size), kind).reshape(matrix.shape)
-        return np.pad(values, [(0, missing), (0, 0)] if axis == 0 else [(0, 0), (0, missing)]).tobytes()
+        padded: NDArray[np.generic] = np.pad(values, [(0, missing), (0, 0)] if axis == 0 else [(0, 0), (0, missing)])
+        return bytes(padded.tobytes())
 
 
 def plan_conversion(config: ForeignConfig, pairs: Mapping[str, Pair]) -> Conversion:
