@@ -5,8 +5,6 @@ import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from viz_node.daemon.logs import rotate
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken, Resumed, RoundsRun, TakePart
@@ -20,7 +18,7 @@ from viz_node.domain.training import (
     TextWritten,
     Train,
 )
-from viz_node.domain.worker import Progress, TextPiece, WorkerLine
+from viz_node.domain.worker import Progress, TextPiece, WorkerLine, placed
 from viz_node.workers.ask import Answers, WorkerCommand, ask
 
 WANTED_DESCRIPTORS = 4096
@@ -70,12 +68,12 @@ class Workers:
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:
         """Train an adapter, from its checkpoint if there is one."""
-        return await ask(self._command(_MODELS), replace(order, device=self._device), Answers(AdapterTrained), tell)
+        return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterTrained), tell)
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:
         """Write on from a prompt."""
-        placed, answers = replace(order, device=self._device), Answers(TextWritten, (Progress, TextPiece))
-        return await ask(self._command(_MODELS), placed, answers, tell)
+        answers = Answers(TextWritten, (Progress, TextPiece))
+        return await ask(self._command(_MODELS), placed(order, self._device), answers, tell)
 
     async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
         """Read a stranger's adapter folder."""
@@ -83,7 +81,7 @@ class Workers:
 
     async def import_adapter(self, order: ImportAdapter, tell: Tell) -> AdapterImported:
         """Rewrite a stranger's adapter for a base model and compare both."""
-        return await ask(self._command(_MODELS), replace(order, device=self._device), Answers(AdapterImported), tell)
+        return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterImported), tell)
 
     async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
         """Run the rounds of a federation; the first event is `Listening`."""
@@ -92,7 +90,7 @@ class Workers:
 
     async def take_part(self, order: TakePart, tell: Tell) -> PartTaken:
         """Train as a member until the coordinator closes."""
-        return await ask(self._command(_FEDERATION), replace(order, device=self._device), Answers(PartTaken), tell)
+        return await ask(self._command(_FEDERATION), placed(order, self._device), Answers(PartTaken), tell)
 
     def _command(self, module: str, more: Mapping[str, str] | None = None) -> WorkerCommand:
         rotate(self._log_path)

@@ -7,6 +7,14 @@ class WorkerOrder(msgspec.Struct, frozen=True, kw_only=True, tag_field="order", 
     """Base of everything that a worker may be told to do; `order` names the kind."""
 
 
+Order = TypeVar("Order", bound=WorkerOrder)
+
+
+def placed(order: Order, device: str) -> Order:
+    """The order, carried out on this device; it must be one with a `device`."""
+    return msgspec.structs.replace(order, device=device)
+
+
 class WorkerLine(msgspec.Struct, frozen=True, tag_field="event", forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that a worker may say; `event` names the kind, and `done` is the result."""
 
