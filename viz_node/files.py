@@ -84,10 +84,10 @@ def _name_new(partial: Path, path: Path) -> None:
         partial.rename(path)
 
 
-def read_toml(path: Path, hint: str) -> dict[str, Any]:
+def read_toml(path: Path, hint: str, max_bytes: int = MAX_TOML_BYTES) -> dict[str, Any]:
     """The tables of a TOML file. Raises: UsageError with the cause in one line, and `hint`."""
     try:
-        raw = read_regular_file(path, MAX_TOML_BYTES)
+        raw = read_regular_file(path, max_bytes)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint) from error
     try:

@@ -50,6 +50,7 @@ LISTED = [
     | {"progress": PROGRESS, "connected": EVIL, "sender": EVIL, "pool": EVIL, "option": EVIL, "kind": EVIL}
 ]
 
+SOURCE = dict.fromkeys(("title", "authors", "license", "reasons", "use", "place"), EVIL)
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
     "plan_content_remove": WORK | {"adapters": [{"name": EVIL, "adapter_id": EVIL, "origin": EVIL}], "jobs": [EVIL]},
@@ -61,6 +62,7 @@ OBJECTS: dict[str, Any] = {
     "channel_show": FACTS | {"receipts": [EVIL], "kept": [EVIL]},
     "federation_create": {"federation_id": EVIL, "invite": EVIL},
     "jobs_show": JOB,
+    "plan_base_train": FACTS | {"sources": [SOURCE], "steps": EVIL, "tokens": EVIL, "license": EVIL},
     "pool_show": FACTS | {"members": [FACTS], "roots": [FACTS]},
     "pricing_show": {"offers": [OFFER], "sales": [OFFER], "curve": [{"price": "1.00", "time": EVIL}],
                      "at": {"time": EVIL, "price": EVIL}},
@@ -73,7 +75,8 @@ PLAIN_OBJECTS = """
 """
 JOBS = """
     allowance_revoke
-    base_build channel_close channel_open channel_top_up federation_run fetch generate generate_metered jobs_resume
+    base_build base_install base_train channel_close channel_open channel_top_up federation_run fetch generate
+    generate_metered jobs_resume
     license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
 """
 LISTS = """

@@ -1,10 +1,13 @@
 """Models as the services see them, without any model."""
 
+from pathlib import Path
 from typing import Any
 
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
+from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.training import (
+    SHIPPED_BASE,
     AdapterTrained,
     BaseReady,
     BuildBase,
@@ -14,6 +17,7 @@ from viz_node.domain.training import (
     InstalledBase,
     TextWritten,
     Train,
+    UnpackBase,
 )
 from viz_node.domain.worker import Progress, TextPiece
 from viz_node.ports.workers import Tell
@@ -40,6 +44,26 @@ class MemoryTrainer:
         self.orders.append(order)
         self.bases.append(InstalledBase(order.source, "dd" * 32, "mit", 1, order.out_dir, {}))
         return BaseReady(order.source, order.out_dir, "dd" * 32)
+
+    async def unpack_base(self, order: UnpackBase, tell: Tell) -> BaseReady:
+        self.orders.append(order)
+        self.bases.append(InstalledBase(SHIPPED_BASE, "ff" * 32, "CC0-1.0", 1, order.out_dir, {}))
+        return BaseReady(SHIPPED_BASE, order.out_dir, "ff" * 32)
+
+    async def fetch_sources(self, order: FetchSources, tell: Tell) -> SourcesFetched:
+        self.orders.append(order)
+        for source in order.sources:
+            if source.url:
+                Path(order.directory).mkdir(parents=True, exist_ok=True)
+                (Path(order.directory) / source.file_name()).write_text(source.title)
+        return SourcesFetched(1)
+
+    async def pretrain(self, order: Pretrain, tell: Tell) -> BaseReady:
+        self.orders.append(order)
+        if self.failure is not None:
+            raise self.failure
+        self.bases.append(InstalledBase(order.listed.name, "cc" * 32, order.listed.license, 1, order.out_dir, {}))
+        return BaseReady(order.listed.name, order.out_dir, "cc" * 32)
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:
         self.orders.append(order)

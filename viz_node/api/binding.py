@@ -139,7 +139,7 @@ def _is_sane(value: Any, is_path: bool = False) -> bool:
 def _matches(value: Any, annotation: Any) -> bool:
     annotation = _resolve(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any:
+    if annotation in (Any, object):
         return True
     if origin in (Union, types.UnionType):
         return any(_matches(value, item) for item in arguments)
@@ -169,7 +169,7 @@ def _spell(annotation: Any) -> str:
     """How a caller would say the type. Raises: TypeError (JSON cannot bring it)."""
     annotation = _resolve(annotation)
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if annotation is Any:
+    if annotation in (Any, object):
         return "any value"
     if annotation in _PLAIN:
         return {str: "text", int: "a whole number", float: "a number", bool: "true or false"}.get(annotation, "null")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from viz_node.daemon.logs import rotate
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
+from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken, Resumed, RoundsRun, TakePart
 from viz_node.domain.training import (
     AUTO,
@@ -17,6 +18,7 @@ from viz_node.domain.training import (
     InstallBase,
     TextWritten,
     Train,
+    UnpackBase,
 )
 from viz_node.domain.worker import Progress, TextPiece, WorkerLine, placed
 from viz_node.workers.ask import Answers, WorkerCommand, ask
@@ -65,6 +67,18 @@ class Workers:
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady:
         """Download a base model: the only order that may go out to a model hub."""
         return await ask(self._command(_MODELS, self._hub_environment), order, Answers(BaseReady), tell)
+
+    async def unpack_base(self, order: UnpackBase, tell: Tell) -> BaseReady:
+        """Unpack the base model of this package."""
+        return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
+
+    async def fetch_sources(self, order: FetchSources, tell: Tell) -> SourcesFetched:
+        """Download the sources of a pre-training."""
+        return await ask(self._command(_MODELS), order, Answers(SourcesFetched), tell)
+
+    async def pretrain(self, order: Pretrain, tell: Tell) -> BaseReady:
+        """Train a base model from scratch, from its checkpoint if there is one."""
+        return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:
         """Train an adapter, from its checkpoint if there is one."""

@@ -11,7 +11,10 @@ import msgspec
 
 from viz_node.domain.answer import as_json
 from viz_node.domain.ids import WorkId
+from viz_node.domain.names import FilePath
+from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.sources import SourceList
 from viz_node.domain.training import BaseModel
 from viz_node.errors import VizNodeError
 
@@ -29,6 +32,25 @@ class BuildBaseOrder(Order):
     kind: ClassVar[str] = "base_build"
     seed: int
     name: str
+
+
+@dataclass(frozen=True)
+class InstallBaseOrder(Order):
+    """Install the base model of this name: the one of this package, or a pinned one of a hub."""
+
+    kind: ClassVar[str] = "base_install"
+    name: str
+
+
+@dataclass(frozen=True)
+class PretrainOrder(Order):
+    """Train a base model from scratch on these sources, whose paths are below the folder `texts`."""
+
+    kind: ClassVar[str] = "base_train"
+    name: str
+    listed: SourceList
+    texts: FilePath
+    recipe: PretrainRecipe
 
 
 @dataclass(frozen=True)
@@ -70,7 +92,14 @@ class UnreadableOrder(Order):
     problem: str
 
 
-_ORDERS: tuple[type[Order], ...] = (BuildBaseOrder, TrainOrder, GenerateOrder, FederateOrder)
+_ORDERS: tuple[type[Order], ...] = (
+    BuildBaseOrder,
+    InstallBaseOrder,
+    PretrainOrder,
+    TrainOrder,
+    GenerateOrder,
+    FederateOrder,
+)
 _ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
 
 

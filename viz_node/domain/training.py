@@ -57,6 +57,16 @@ class BuildBase(WorkerOrder, frozen=True, tag="build_base"):
     recipe: BaseRecipe = BaseRecipe()
 
 
+SHIPPED_BASE = "viz-base-english-1"
+"""The base model that comes with this package."""
+
+
+class UnpackBase(WorkerOrder, frozen=True, tag="unpack_base"):
+    """Unpack the base model of this package; answered by `BaseReady`."""
+
+    out_dir: FilePath
+
+
 class InstallBase(WorkerOrder, frozen=True, tag="install_base"):
     """Download the pinned model `source` from its hub; answered by `BaseReady`."""
 

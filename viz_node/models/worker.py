@@ -7,12 +7,14 @@ import resource
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
+from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.training import (
     AdapterTrained,
     BaseReady,
@@ -21,31 +23,21 @@ from viz_node.domain.training import (
     InstallBase,
     TextWritten,
     Train,
+    UnpackBase,
 )
 from viz_node.domain.worker import Progress, TextPiece, WorkerLine
-from viz_node.models.bases import resolve_base
+from viz_node.models.bases import read_base, resolve_base
 from viz_node.workers.serve import Emit, serve
 
 # Address space, of which the interpreter and numpy take most.
 _INSPECTION_BYTES = 2 << 30
-Order: TypeAlias = BuildBase | InstallBase | Train | Generate | InspectAdapter | ImportAdapter
+Making: TypeAlias = BuildBase | UnpackBase | InstallBase | FetchSources | Pretrain
+Order: TypeAlias = Making | Train | Generate | InspectAdapter | ImportAdapter
 
 
 def carry_out(order: Order, emit: Emit) -> WorkerLine:
     """The result of an order. Raises: what the order itself raises."""
-    match order:
-        case BuildBase():
-            return _build_base(order, emit)
-        case InstallBase():
-            return _install_base(order, emit)
-        case Train():
-            return _train(order, emit)
-        case Generate():
-            return _generate(order, emit)
-        case InspectAdapter():
-            return _inspect(order)
-        case ImportAdapter():
-            return _import(order, emit)
+    return _HANDLERS[type(order)](order, emit)
 
 
 def _build_base(order: BuildBase, emit: Emit) -> BaseReady:
@@ -63,18 +55,41 @@ def _install_base(order: InstallBase, emit: Emit) -> BaseReady:
     return BaseReady(base.name, base.path, base.digest)
 
 
-def _train(order: Train, emit: Emit) -> AdapterTrained:
+def _unpack_base(order: UnpackBase, _emit: Emit) -> BaseReady:
+    from viz_node.models.packed import SHIPPED, unpack
+
+    unpack(SHIPPED, Path(order.out_dir))
+    base = read_base(Path(order.out_dir))
+    return BaseReady(base.name, base.path, base.digest)
+
+
+def _fetch_sources(order: FetchSources, emit: Emit) -> SourcesFetched:
+    from viz_node.models.pretraining.fetching import fetch_sources
+
+    return fetch_sources(order, emit)
+
+
+def _pretrain(order: Pretrain, emit: Emit) -> BaseReady:
+    from viz_node.models.pretraining.build import pretrain
+
+    return pretrain(order, emit, _stopping())
+
+
+def _stopping() -> Callable[[], bool]:
+    """Whether SIGTERM has come."""
     stopping: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
+    return lambda: bool(stopping)
+
+
+def _train(order: Train, emit: Emit) -> AdapterTrained:
+    is_stopping = _stopping()
     base = resolve_base(order.base)
     from viz_node.models.training import TrainOrder, train
 
     paths = Path(order.out_dir), Path(order.checkpoint_dir)
-    return train(
-        TrainOrder(base, order.texts, order.eval_texts, order.recipe, *paths, order.device),
-        emit,
-        lambda: bool(stopping),
-    )
+    trained = TrainOrder(base, order.texts, order.eval_texts, order.recipe, *paths, order.device)
+    return train(trained, emit, is_stopping)
 
 
 def _generate(order: Generate, emit: Emit) -> TextWritten:
@@ -101,7 +116,7 @@ def _generate(order: Generate, emit: Emit) -> TextWritten:
     )
 
 
-def _inspect(order: InspectAdapter) -> AdapterInspected:
+def _inspect(order: InspectAdapter, _emit: Emit) -> AdapterInspected:
     # Whatever a stranger's files make of it, this process holds little.
     resource.setrlimit(resource.RLIMIT_AS, (_INSPECTION_BYTES, _INSPECTION_BYTES))
     from viz_node.models.importing.reading import inspect
@@ -114,6 +129,18 @@ def _import(order: ImportAdapter, emit: Emit) -> AdapterImported:
 
     return import_adapter(order, emit)
 
+
+_HANDLERS: Mapping[type, Callable[[Any, Emit], WorkerLine]] = {
+    BuildBase: _build_base,
+    UnpackBase: _unpack_base,
+    InstallBase: _install_base,
+    FetchSources: _fetch_sources,
+    Pretrain: _pretrain,
+    Train: _train,
+    Generate: _generate,
+    InspectAdapter: _inspect,
+    ImportAdapter: _import,
+}
 
 if __name__ == "__main__":
     sys.exit(serve(Order, carry_out))

@@ -4,8 +4,18 @@ from collections.abc import Callable
 from typing import Protocol
 
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
+from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
-from viz_node.domain.training import AdapterTrained, BaseReady, BuildBase, Generate, InstallBase, TextWritten, Train
+from viz_node.domain.training import (
+    AdapterTrained,
+    BaseReady,
+    BuildBase,
+    Generate,
+    InstallBase,
+    TextWritten,
+    Train,
+    UnpackBase,
+)
 from viz_node.domain.worker import WorkerLine
 
 Tell = Callable[[WorkerLine], None]
@@ -17,6 +27,9 @@ class Trainer(Protocol):
 
     async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady: ...
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady: ...
+    async def unpack_base(self, order: UnpackBase, tell: Tell) -> BaseReady: ...
+    async def fetch_sources(self, order: FetchSources, tell: Tell) -> SourcesFetched: ...
+    async def pretrain(self, order: Pretrain, tell: Tell) -> BaseReady: ...
     async def train(self, order: Train, tell: Tell) -> AdapterTrained: ...
     async def generate(self, order: Generate, tell: Tell) -> TextWritten: ...
     async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected: ...

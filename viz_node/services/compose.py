@@ -24,6 +24,7 @@ from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.part import jobs_part
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.look_up import published
+from viz_node.services.library.make_base import BaseMaker
 from viz_node.services.library.manage_works import ReadTexts, WorkShelf
 from viz_node.services.library.part import ExportFiles, Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
@@ -302,7 +303,8 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
         ports.store, works, tools.directory, trainer=tools.trainer, list_bases=tools.list_bases,
         split_texts=tools.split_texts,
     )  # fmt: skip
-    return Library(works, workshop, Removals(ports.store, tools.directory, unshare))
+    maker = BaseMaker(workshop, tools.directory, tools.trainer, tools.read_files)
+    return Library(works, workshop, Removals(ports.store, tools.directory, unshare), maker)
 
 
 def _selling(ports: Ports, catalogue: Catalogue, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:

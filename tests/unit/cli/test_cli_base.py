@@ -15,6 +15,9 @@ ROWS = [
     {"name": "twin", "digest": "cc" * 32, "default": False, "provenance": {}},
 ]
 
+PLAN = {"name": "own", "license": "CC0-1.0", "steps": 7, "tokens": 28672}
+PLAN["sources"] = [{"title": "Night", "authors": "A", "license": "CC0-1.0", "use": "train"}]
+
 
 class Bases:
     def __init__(self) -> None:
@@ -22,7 +25,7 @@ class Bases:
 
     def call(self, operation: str, **params: Any) -> Any:
         self.asked.append((operation, params))
-        return {"name": "chosen"}
+        return PLAN if operation == "plan_base_train" else {"name": "chosen", "job_id": "j1"}
 
     def call_list(self, operation: str, **params: Any) -> Any:
         return ROWS
@@ -72,3 +75,43 @@ def test_base_use__name_or_digest__node_is_told_the_whole_digest(
 def test_base_use__unknown_or_of_several__refused(tmp_path: Path, name: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         run(tmp_path, "use", name)
+
+
+LIST = """
+format = "viz-node/sources/1"
+name = "own"
+license = "CC0-1.0"
+[[sources]]
+title = "Night"
+"""
+
+
+def test_base_install__without_a_name__is_the_one_of_the_package(tmp_path: Path) -> None:
+    assert run(tmp_path, "install", "--detach") == [("base_install", {"base": "viz-base-english-1"})]
+    assert run(tmp_path, "install", "hf:a/b@main", "--detach") == [("base_install", {"base": "hf:a/b@main"})]
+
+
+def test_base_train__list_and_recipe__are_sent_whole_and_steps_win(tmp_path: Path) -> None:
+    (tmp_path / "list.toml").write_text(LIST)
+    (tmp_path / "recipe.toml").write_text("layers = 3\nsteps = 9\n")
+    files = [str(tmp_path / "list.toml"), "--recipe", str(tmp_path / "recipe.toml")]
+    asked = run(tmp_path, "train", *files, "--steps", "5", "--detach")
+    assert [name for name, _ in asked] == ["plan_base_train", "base_train"]
+    assert asked[0][1] == asked[1][1]
+    assert asked[1][1]["recipe"] == {"layers": 3, "steps": 5}
+    assert asked[1][1]["texts"] == str(tmp_path)
+    assert asked[1][1]["sources"]["sources"] == [{"title": "Night"}]
+
+
+def test_base_train__dry_run__only_plans(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "list.toml").write_text(LIST)
+    asked = run(tmp_path, "train", str(tmp_path / "list.toml"), "--texts", str(tmp_path), "--dry-run")
+    assert [name for name, _ in asked] == ["plan_base_train"]
+    assert "own under CC0-1.0: 1 source, 7 steps, 28672 tokens" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("raw", [b"x = ", b"\xff", b"a" * 600_000])
+def test_base_train__list_that_is_no_toml__asks_no_node(tmp_path: Path, raw: bytes) -> None:
+    (tmp_path / "list.toml").write_bytes(raw)
+    with pytest.raises(UsageError):
+        run(tmp_path, "train", str(tmp_path / "list.toml"))

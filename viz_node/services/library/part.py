@@ -3,17 +3,21 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from viz_node.domain.job import JobState, Queued
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
+from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, InstallBaseOrder, PretrainOrder, TrainOrder
+from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.training import BaseModel, ListedBase
+from viz_node.domain.sources import parse_sources
+from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
 from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.make_base import BaseMaker, PretrainPlan
 from viz_node.services.library.manage_works import (
     AddedWorks,
     NamedAdapter,
@@ -90,6 +94,7 @@ class ModelOperations:
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
+        self._maker = library.maker
         self.published, self._states_of, self._export_files = published, states_of, export_files
 
     async def base_list(self) -> list[ListedBase]:
@@ -105,6 +110,22 @@ class ModelOperations:
         order = BuildBaseOrder(seed, base_name(seed))
         building = self._building()
         return Queued(building[order]) if order in building else self._jobs.accept(order)
+
+    async def base_install(self, *, base: str = SHIPPED_BASE) -> Queued:
+        """Install the base model of this package, or a pinned one of a hub."""
+        if base != SHIPPED_BASE:
+            self._workshop.find_base(base)
+        return self._jobs.accept(InstallBaseOrder(base))
+
+    async def plan_base_train(self, *, sources: object, texts: FilePath, recipe: object = None) -> PretrainPlan:
+        """What pre-training on this list of sources would do."""
+        return self._maker.plan(parse_sources(sources), Path(texts), parse_pretrain_recipe(recipe))
+
+    async def base_train(self, *, sources: object, texts: FilePath, recipe: object = None) -> Queued:
+        """Train a base model from scratch on a list of sources."""
+        listed = parse_sources(sources)
+        self._maker.check(listed, Path(texts))
+        return self._jobs.accept(PretrainOrder(listed.name, listed, texts, parse_pretrain_recipe(recipe)))
 
     async def train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
@@ -157,11 +178,14 @@ class Library:
     works: WorkShelf
     workshop: Workshop
     removals: Removals
+    maker: BaseMaker
 
     def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
         """`generate` is the workshop's, with the uses counted for the owners paid by them."""
         kinds = (
             Kind(BuildBaseOrder, Lane.COMPUTE, self.workshop.build_base),
+            Kind(InstallBaseOrder, Lane.COMPUTE, self.maker.install),
+            Kind(PretrainOrder, Lane.COMPUTE, self.maker.pretrain),
             Kind(TrainOrder, Lane.COMPUTE, self.workshop.train),
             Kind(GenerateOrder, Lane.INFERENCE, generate),
         )

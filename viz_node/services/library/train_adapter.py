@@ -174,7 +174,7 @@ class Workshop:
             return describe_adapter(existing)
         train, held_out = self.texts_of(job.order.works, job.order.recipe.seed)
         out, checkpoint = self._directory / "adapters" / name, self._directory / "checkpoints" / job.job_id
-        base = await self._install(job.order.base or self.find_base(None), report)
+        base = await self.install(job.order.base or self.find_base(None), report)
         order = Train(
             base=base,
             texts=tuple(train),
@@ -200,7 +200,7 @@ class Workshop:
         shutil.rmtree(checkpoint, ignore_errors=True)
         return describe_adapter(record)
 
-    async def _install(self, base: BaseModel, report: Report) -> BaseModel:
+    async def install(self, base: BaseModel, report: Report) -> BaseModel:
         """The same base, on this disk. Raises: NotFoundError, UnreachableError, VerificationError."""
         if base.path:
             return base

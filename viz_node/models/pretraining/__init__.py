@@ -1,0 +1,1 @@
+"""Pre-training of a base model from scratch on cleared text."""
