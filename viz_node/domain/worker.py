@@ -1,5 +1,7 @@
 """The records that nodes and their workers exchange: orders, and the lines that answer them."""
 
+from typing import TypeVar
+
 import msgspec
 
 
