@@ -42,16 +42,21 @@ BESIDES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def tiny_config(family: str) -> PretrainedConfig:
+def tiny_config(family: str, **sizes: Any) -> PretrainedConfig:
     """The configuration of a tiny model of the family, without dropout."""
     kind = CONFIG_MAPPING[family]
-    return kind(**_sizes_of(kind()) | BESIDES.get(family, {}))
+    return kind(**_sizes_of(kind()) | BESIDES.get(family, {}) | sizes)
 
 
-def write_family(family: str, folder: Path) -> None:
-    """A tiny model of the family as hubs hold them, without a tokenizer."""
+def write_family(family: str, folder: Path, **sizes: Any) -> None:
+    """A tiny model of the family as hubs hold them, without a tokenizer; no bias is 0 and no norm is 1 in it."""
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(tiny_config(family)).save_pretrained(folder)
+    model = AutoModelForCausalLM.from_config(tiny_config(family, **sizes))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(0.1 * torch.randn_like(parameter))
+    model.save_pretrained(folder)
 
 
 def _sizes_of(config: PretrainedConfig) -> dict[str, Any]:

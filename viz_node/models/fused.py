@@ -1,9 +1,9 @@
 """The forward pass of a Llama-like model with LoRA over packed documents, without what training does not need.
 
-Same mathematics as PEFT on transformers (test_models_training compares losses and gradients). But projections that
-share their input share one LoRA product, 4-bit weights are expanded only while used, documents are concatenated
-without padding and attend by one causal SDPA each, and the loss is computed in chunks for counted tokens only, so that
-no tensor of tokens x vocabulary is kept. Knows no optimizer.
+Same mathematics as PEFT on transformers (test_models_families compares losses and gradients of each family). But
+projections that share their input share one LoRA product, 4-bit weights are expanded only while used, documents are
+concatenated without padding and attend by one causal SDPA each, and the loss is computed in chunks for counted tokens
+only, so that no tensor of tokens x vocabulary is kept. Knows no optimizer.
 """
 
 import itertools
@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 from bitsandbytes.functional import dequantize_4bit
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 _CHUNK_TOKENS = 512
+_FAMILIES = {"llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2"}
+_STRETCHED_BY_LENGTH = {"dynamic", "longrope"}
 
 
 @dataclass(frozen=True)
@@ -28,21 +30,32 @@ class TokenizedDocument:
     counted: tuple[bool, ...]
 
 
-def is_lean_supported(model: Any) -> bool:
-    """Whether the model is a Llama without biases, which `packed_loss_sum` computes exactly."""
+def is_lean_supported(model: nn.Module, longest: int = 1) -> bool:
+    """Whether `packed_loss_sum` computes this model with its adapter exactly, on documents of at most `longest` tokens.
+
+    Of the families whose blocks it knows, all layers must be adapted and the head must not be quantized. No document
+    may be longer than the attention window, and positions must not be stretched by the length of the longest one.
+    """
     config = model.config
-    biased = getattr(config, "attention_bias", False) or getattr(config, "mlp_bias", False)
-    return config.model_type == "llama" and config.hidden_act == "silu" and not biased
+    if config.model_type not in _FAMILIES or config.hidden_act != "silu":
+        return False
+    head, layers = model.lm_head, model.model.layers
+    adapted = all(hasattr(part, "lora_A") for layer in layers for part in _projections(layer))
+    windows = [getattr(layer.self_attn, "sliding_window", getattr(config, "sliding_window", None)) for layer in layers]
+    is_plain = head.bias is None and not hasattr(head.weight, "quant_state")
+    is_wide = all(longest <= window for window in windows if window)
+    return adapted and is_plain and is_wide and model.model.rotary_emb.rope_type not in _STRETCHED_BY_LENGTH
 
 
-def loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
+def loss_sum(peft_model: nn.Module, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
     """Summed cross entropy and number of counted tokens; the lean path if the architecture allows it."""
-    if is_lean_supported(peft_model.base_model.model):
+    longest = max(len(document.ids) for document in documents)
+    if is_lean_supported(peft_model.base_model.model, longest):
         return packed_loss_sum(peft_model, documents)
     return _plain_loss_sum(peft_model, documents)
 
 
-def packed_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
+def packed_loss_sum(peft_model: nn.Module, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
     """Summed cross entropy over the counted tokens of all documents in one packed pass, and their number."""
     causal = peft_model.base_model.model
     decoder, device = causal.model, causal.device
@@ -58,8 +71,7 @@ def packed_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> 
     hidden = decoder.embed_tokens(ids)
     rotation = decoder.rotary_emb(hidden, places)
     for layer in decoder.layers:
-        hidden = hidden + _attend(layer.self_attn, _normalize(layer.input_layernorm, hidden), rotation, boundaries)
-        hidden = hidden + _feed_forward(layer.mlp, _normalize(layer.post_attention_layernorm, hidden))
+        hidden = _block(layer, hidden, rotation, boundaries)
     hidden = _normalize(decoder.norm, hidden)[0].index_select(0, torch.tensor(selected, device=device))
     targets = torch.tensor(labels, device=device)
     head = causal.lm_head.weight
@@ -67,7 +79,7 @@ def packed_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> 
     return total, len(labels)
 
 
-def _plain_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
+def _plain_loss_sum(peft_model: nn.Module, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
     total, count = torch.zeros((), device=peft_model.device), 0
     for document in documents:
         ids = torch.tensor([document.ids], device=peft_model.device)
@@ -78,23 +90,27 @@ def _plain_loss_sum(peft_model: Any, documents: Sequence[TokenizedDocument]) -> 
     return total, count
 
 
-def _dense(layer: Any, dtype: torch.dtype) -> Tensor:
+def _dense(layer: nn.Module, dtype: torch.dtype) -> Tensor:
     state = getattr(layer.weight, "quant_state", None)
     weight: Tensor = layer.weight if state is None else dequantize_4bit(layer.weight.data, state)
     return weight.to(dtype)
 
 
 class _LoraProjections(torch.autograd.Function):
-    """y_i = x W_i^T + s_i (x A_i^T) B_i^T for projections that share x; W_i is frozen, expanded twice, never stored."""
+    """y_i = x W_i^T + b_i + s_i (x A_i^T) B_i^T for projections that share x.
+
+    W_i and b_i are frozen; W_i is expanded twice and never stored.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, layers: list[Any], scales: list[float], *ab: Tensor) -> tuple[Tensor, ...]:
+    def forward(ctx: Any, x: Tensor, layers: list[nn.Module], scales: list[float], *ab: Tensor) -> tuple[Tensor, ...]:
         rows, n = x.reshape(-1, x.shape[-1]), len(layers)
         a, b = ab[:n], ab[n:]
         inner = (rows @ torch.cat(a).t()).split([part.shape[0] for part in a], dim=1)
         outputs = []
         for layer, scale, u, up in zip(layers, scales, inner, b, strict=True):
-            y = functional.linear(rows, _dense(layer, x.dtype)).addmm_(u, up.t(), alpha=scale)
+            bias = None if layer.bias is None else layer.bias.to(x.dtype)
+            y = functional.linear(rows, _dense(layer, x.dtype), bias).addmm_(u, up.t(), alpha=scale)
             outputs.append(y.view(*x.shape[:-1], -1))
         ctx.save_for_backward(rows, *inner, *ab)
         ctx.layers, ctx.scales, ctx.shape = layers, scales, x.shape
@@ -180,7 +196,7 @@ class _HeadLoss(torch.autograd.Function):
         return d_hidden * gradient.to(d_hidden.dtype), None, None, None
 
 
-def _project(modules: list[Any], x: Tensor) -> tuple[Tensor, ...]:
+def _project(modules: list[nn.Module], x: Tensor) -> tuple[Tensor, ...]:
     name = modules[0].active_adapters[0]
     a = [module.lora_A[name].weight.to(x.dtype) for module in modules]
     b = [module.lora_B[name].weight.to(x.dtype) for module in modules]
@@ -189,21 +205,50 @@ def _project(modules: list[Any], x: Tensor) -> tuple[Tensor, ...]:
     return outputs
 
 
-def _normalize(norm: Any, x: Tensor) -> Tensor:
+def _normalize(norm: nn.Module, x: Tensor) -> Tensor:
     output: Tensor = _RmsNorm.apply(x, norm.weight, norm.variance_epsilon)
     return output
 
 
-def _feed_forward(mlp: Any, x: Tensor) -> Tensor:
+def _projections(layer: nn.Module) -> tuple[nn.Module, ...]:
+    attention, mlp = layer.self_attn, layer.mlp
+    ends = attention.o_proj, mlp.gate_proj, mlp.up_proj, mlp.down_proj
+    return attention.q_proj, attention.k_proj, attention.v_proj, *ends
+
+
+def _block(layer: nn.Module, hidden: Tensor, rotation: tuple[Tensor, Tensor], boundaries: list[int]) -> Tensor:
+    if hasattr(layer, "input_layernorm"):
+        hidden = hidden + _attend(layer.self_attn, _normalize(layer.input_layernorm, hidden), rotation, boundaries)
+        return hidden + _feed_forward(layer.mlp, _normalize(layer.post_attention_layernorm, hidden))
+    # OLMo 2 normalizes what a part gives, not what it gets.
+    attended = _attend(layer.self_attn, hidden, rotation, boundaries)
+    hidden = hidden + _normalize(layer.post_attention_layernorm, attended)
+    return hidden + _normalize(layer.post_feedforward_layernorm, _feed_forward(layer.mlp, hidden))
+
+
+def _feed_forward(mlp: nn.Module, x: Tensor) -> Tensor:
     gate, up = _project([mlp.gate_proj, mlp.up_proj], x)
     return _project([mlp.down_proj], _SwiGlu.apply(gate, up))[0]
 
 
-def _attend(attention: Any, x: Tensor, rotation: tuple[Tensor, Tensor], boundaries: list[int]) -> Tensor:
+def _normalize_heads(norm: nn.Module | None, projected: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """By heads; normalized within each (Qwen 3) or over all of them (OLMo 2), where the attention does so."""
+    if norm is None:
+        return projected.view(shape)
+    if norm.weight.shape[0] == shape[-1]:
+        return _normalize(norm, projected.view(shape))
+    return _normalize(norm, projected).view(shape)
+
+
+def _attend(attention: nn.Module, x: Tensor, rotation: tuple[Tensor, Tensor], boundaries: list[int]) -> Tensor:
     shape = (*x.shape[:-1], -1, attention.head_dim)
-    projected = _project([attention.q_proj, attention.k_proj, attention.v_proj], x)
-    query, key, value = (part.view(shape).transpose(1, 2) for part in projected)
-    query, key = apply_rotary_pos_emb(query, key, *rotation)
+    query, key, value = _project([attention.q_proj, attention.k_proj, attention.v_proj], x)
+    query = _normalize_heads(getattr(attention, "q_norm", None), query, shape).transpose(1, 2)
+    key = _normalize_heads(getattr(attention, "k_norm", None), key, shape).transpose(1, 2)
+    value = value.view(shape).transpose(1, 2)
+    if getattr(attention, "use_rope", True):
+        rotated = apply_rotary_pos_emb(query, key, *rotation)
+        query, key = (part.to(value.dtype) for part in rotated)
     grouped = query.shape[1] != key.shape[1]
     parts = [
         functional.scaled_dot_product_attention(
