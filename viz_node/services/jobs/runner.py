@@ -161,8 +161,7 @@ class JobRunner:
     async def _run(self, job_id: str) -> None:
         job = self.find(job_id)
         try:
-            _check_readable(job)
-            lock, handler = self._kinds[job.kind]
+            lock, handler = self._handler_of(job)
             async with lock:
                 job = self._save(replace(self.find(job_id), state=JobState.RUNNING))
                 result = await handler(job, lambda progress: self._progress(job_id, progress))
@@ -180,6 +179,14 @@ class JobRunner:
         finally:
             self._tasks.pop(job_id, None)
 
+    def _handler_of(self, job: Job[Order]) -> tuple[asyncio.Lock, BagHandler]:
+        """Raises: VerificationError (the row is of another version, or was changed by another hand)."""
+        if isinstance(job.order, UnreadableOrder):
+            raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
+        if job.kind not in self._kinds:
+            raise VerificationError(f"this version knows no job {job.kind!r}", "order it again")
+        return self._kinds[job.kind]
+
     def _progress(self, job_id: str, progress: object) -> None:
         job = self.find(job_id)
         if job.state is JobState.RUNNING:
@@ -191,11 +198,6 @@ class JobRunner:
         if job.job_id in self._watchers:
             self._watchers[job.job_id](saved)
         return saved
-
-
-def _check_readable(job: Job[Order]) -> None:
-    if isinstance(job.order, UnreadableOrder):
-        raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
 
 
 def describe_job(job: Job[Order]) -> ShownJob:

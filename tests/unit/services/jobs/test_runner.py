@@ -167,6 +167,15 @@ async def test_run__order_that_does_not_parse__the_job_fails_with_a_next_step_an
     assert (await shop.ended(shop.submit("quick", "a"))).state is JobState.DONE
 
 
+async def test_run__kind_of_another_version__the_job_fails_with_a_next_step(shop: Shop) -> None:
+    shop.store.jobs.add_job(Job("j1", "distil", JobState.FAILED, parse_order("distil", {"name": "elsin"}), 1, 1))
+
+    failed = await shop.ended(shop.runner.resume("j1").job_id)
+
+    assert failed.error == "VerificationError: this version knows no job 'distil'"
+    assert (failed.state, failed.result["hint"]) == (JobState.FAILED, "order it again")
+
+
 @dataclass(frozen=True)
 class Attended:
     """A result of its own."""
