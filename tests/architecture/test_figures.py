@@ -37,8 +37,8 @@ LIMITS = {
     "classes with over 15 methods, with inherited ones": 5,
     "ports with over 10 verbs, with inherited ones": 4,
     "untyped bags in services": 184,
-    "Any": 664,
-    "Any in services": 141,
+    "Any": 660,
+    "Any in services": 140,
 }
 LEAST = {"lines of tests per line of source": 0.735}
 

@@ -196,7 +196,7 @@ def _base_models(home: Path, state: Glance | None) -> Check:
     if bases:
         return well("base model", ", ".join(base.name for base in bases))
     if building:
-        return well("base model", f"being built: viz-node jobs show {building[0]['job_id']} --follow")
+        return well("base model", f"being built: viz-node jobs show {building[0].job_id} --follow")
     return warned("base model", "none, and none is being built", "viz-node base build")
 
 
@@ -207,17 +207,17 @@ def _jobs(state: Glance | None) -> list[Check]:
     if not recent:
         return [well("jobs", "none needs attention" if jobs else "none failed")]
     latest = recent[0]
-    cause = str(latest["error"]).partition("\n")[0][:200]
-    detail = f"{len(recent)} failed in the last week and not done since, the latest: {latest['kind']}, {cause}"
-    return [warned("jobs", detail, f"mend the cause, then: viz-node jobs resume {latest['job_id']}")]
+    cause = latest.error.partition("\n")[0][:200]
+    detail = f"{len(recent)} failed in the last week and not done since, the latest: {latest.kind}, {cause}"
+    return [warned("jobs", detail, f"mend the cause, then: viz-node jobs resume {latest.job_id}")]
 
 
 def _needs_attention(state: Glance, number: int) -> bool:
     job, newer = state.jobs[number], state.jobs[:number]
-    if int(job["updated"] or 0) <= now() - _RECENT_SECONDS or issubclass(class_named(job["fault"]) or object, _ANSWERS):
+    if job.updated <= now() - _RECENT_SECONDS or issubclass(class_named(job.fault) or object, _ANSWERS):
         return False
-    same = [other for other in newer if (other["kind"], other["subject"]) == (job["kind"], job["subject"])]
-    return not any(other["state"] in (*_OPEN, JobState.DONE) for other in same)
+    same = [other for other in newer if (other.kind, other.subject) == (job.kind, job.subject)]
+    return not any(other.state in (*_OPEN, JobState.DONE) for other in same)
 
 
 def _clock(home: Path) -> Check:

@@ -152,9 +152,10 @@ def _configuration(home: Path) -> Any:
         return [{"error": error.message}]
 
 
-def _jobs(state: Glance | None) -> list[dict[str, Any]]:
+def _jobs(state: Glance | None) -> list[dict[str, str | int]]:
     failed = state.jobs_in(JobState.FAILED) if state else []
-    return [{key: job[key] for key in ("kind", "state", "error", "updated")} for job in failed[:_MOST_JOBS]]
+    shown = failed[:_MOST_JOBS]
+    return [{"kind": job.kind, "state": job.state, "error": job.error, "updated": job.updated} for job in shown]
 
 
 def _log(home: Path) -> list[str]:

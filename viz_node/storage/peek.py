@@ -16,18 +16,31 @@ _WAIT_SECONDS = 2
 
 
 @dataclass(frozen=True)
+class GlancedJob:
+    """A job, as far as its row tells: `fault` is the class of its error, `subject` what it was about."""
+
+    job_id: str
+    kind: str
+    state: str
+    error: str
+    updated: int
+    fault: str
+    subject: object
+
+
+@dataclass(frozen=True)
 class Glance:
     """What a check and a bug report need: schema, jobs, and the words that belong to the owner alone."""
 
     schema: int
-    jobs: tuple[dict[str, Any], ...]
-    """Kind, state, error, its class (`fault`), what it was about (`subject`) and time of change, the newest first."""
+    jobs: tuple[GlancedJob, ...]
+    """The newest first."""
     private_words: frozenset[str]
     """Titles and authors of works, and names of adapters."""
 
-    def jobs_in(self, *states: JobState, kind: str | None = None) -> list[dict[str, Any]]:
+    def jobs_in(self, *states: JobState, kind: str | None = None) -> list[GlancedJob]:
         """Those in one of the states."""
-        return [job for job in self.jobs if job["state"] in states and kind in (None, job["kind"])]
+        return [job for job in self.jobs if job.state in states and kind in (None, job.kind)]
 
 
 def glance(path: Path) -> Glance | None:
@@ -54,11 +67,12 @@ def glance(path: Path) -> Glance | None:
         raise StorageError(f"cannot read {path}: {error}", "restore it from a backup") from error
     words = {str(work.get(key, "")) for work in works for key in ("title", "author")}
     words |= {str(adapter.get("name", "")) for adapter in adapters}
-    return Glance(schema, tuple(_facts(job) for job in jobs), frozenset(words - {""}))
+    return Glance(schema, tuple(_glanced(job) for job in jobs), frozenset(words - {""}))
 
 
-def _facts(job: dict[str, Any]) -> dict[str, Any]:
-    facts = {key: job.get(key, "") for key in ("job_id", "kind", "state", "error", "updated")}
+def _glanced(job: dict[str, Any]) -> GlancedJob:
+    job_id, kind, state, error = (str(job.get(key, "")) for key in ("job_id", "kind", "state", "error"))
     order = job.get("order") or {}
     subject = next((order[key] for key in ("name", "adapter", "pool", "channel") if key in order), order)
-    return facts | {"fault": str((job.get("result") or {}).get("error", "")), "subject": subject}
+    fault = str((job.get("result") or {}).get("error", ""))
+    return GlancedJob(job_id, kind, state, error, int(job.get("updated") or 0), fault, subject)
