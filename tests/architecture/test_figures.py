@@ -36,9 +36,9 @@ LIMITS = {
     "ports with over 10 verbs": 0,
     "classes with over 15 methods, with inherited ones": 5,
     "ports with over 10 verbs, with inherited ones": 4,
-    "untyped bags in services": 184,
-    "Any": 660,
-    "Any in services": 140,
+    "untyped bags in services": 152,
+    "Any": 629,
+    "Any in services": 122,
 }
 LEAST = {"lines of tests per line of source": 0.735}
 

@@ -9,10 +9,12 @@ from msgspec import structs
 
 from tests.fakes.federations import new_federation
 from tests.fakes.store import MemoryStore
-from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.channel import EarnedRecord, PaidRecord
+from viz_node.domain.ids import Account, AdapterId, PeerId, TokenAmount, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import BuildBaseOrder
 from viz_node.domain.records import AdapterRecord, OutboxEntry
+from viz_node.domain.usage import SignedReceipt
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports.state import State
@@ -176,29 +178,38 @@ def test_federation_and_setting__saved__are_copies(store: State) -> None:
     assert store.settings.get_setting("s") == "2"
 
 
-def test_channel__saved_with_receipts__are_found_by_prefix_and_a_receipt_once_per_use(store: State) -> None:
-    store.channels.save_channel("pay:one", {"uses": 0})
-    store.channels.save_channel("earn:7", {"uses": 4})
+PAID = PaidRecord(None, A, 3, TokenAmount(2**62), Account("0x" + "11" * 20), "0a", PeerId("peer"), str(2**255))
+EARNED = EarnedRecord(A, PeerId("peer"), 4, 2**127, "0b", "0c", ((4, "0d"),), "0x" + "11" * 20)
+
+
+def receipt(uses: int) -> SignedReceipt:
+    return SignedReceipt("0e", 7, uses, A, "0f", "10", "11")
+
+
+def test_channel__saved_with_receipts__are_found_by_side_and_a_receipt_once_per_use(store: State) -> None:
+    store.channels.save_paid("pay:one", PAID)
+    store.channels.save_earned("earn:7", EARNED)
     for uses in (1, 2, 2):
-        store.channels.save_channel("pay:one", {"uses": uses, "price": 2**255}, {"uses": uses})
-    assert store.channels.channels_with("pay:") == {"pay:one": {"uses": 2, "price": 2**255}}
-    assert store.channels.channels_with("earn:7") == {"earn:7": {"uses": 4}}
-    assert store.channels.receipts_of("pay:one") == [{"uses": 1}, {"uses": 2}]
+        store.channels.save_paid("pay:one", replace(PAID, number=7, uses=uses, tree=((uses, "0d"),)), receipt(uses))
+    paid = replace(PAID, number=7, uses=2, tree=((2, "0d"),))
+    assert store.channels.find_paid("pay:one") == paid
+    assert store.channels.list_paid() == {"pay:one": paid}
+    assert store.channels.list_earned() == {"earn:7": EARNED}
+    assert store.channels.receipts_of("pay:one") == [receipt(1), receipt(2)]
     assert store.channels.receipts_of("earn:7") == []
 
 
 def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_another(store: State) -> None:
-    store.channels.save_channel("earn:7", {"uses": 1}, {"uses": 1}, "first")
-    store.channels.save_channel("earn:70", {"uses": 9})
-    store.channels.save_channel("earn:7", {"uses": 1, "note": 1})
-    assert (store.channels.find_channel("earn:7"), store.channels.answer_of("earn:7")) == (
-        {"uses": 1, "note": 1},
-        "first",
-    )
-    store.channels.save_channel("earn:7", {"uses": 2}, {"uses": 2}, "second")
+    store.channels.save_earned("earn:7", replace(EARNED, uses=1), receipt(1), "first")
+    store.channels.save_earned("earn:70", EARNED)
+    store.channels.save_earned("earn:7", replace(EARNED, uses=1, root="ff"))
+    found = store.channels.find_earned("earn:7")
+    assert (found, store.channels.answer_of("earn:7")) == (replace(EARNED, uses=1, root="ff"), "first")
+    store.channels.save_earned("earn:7", replace(EARNED, uses=2), receipt(2), "second")
     assert store.channels.answer_of("earn:7") == "second"
-    assert (store.channels.find_channel("earn:70"), store.channels.answer_of("earn:70")) == ({"uses": 9}, None)
-    assert (store.channels.find_channel("earn:"), store.channels.answer_of("earn:")) == (None, None)
+    assert (store.channels.find_earned("earn:70"), store.channels.answer_of("earn:70")) == (EARNED, None)
+    assert (store.channels.find_earned("earn:"), store.channels.answer_of("earn:")) == (None, None)
+    assert store.channels.find_paid("pay:") is None
 
 
 def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: State) -> None:

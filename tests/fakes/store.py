@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.answer import as_json
+from viz_node.domain.channel import EARNED, PAID, EarnedRecord, PaidRecord, parse_earned, parse_paid
 from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.job import Job
 from viz_node.domain.records import PENDING_OUTBOX_STATES, AdapterRecord, OutboxEntry
+from viz_node.domain.usage import SignedReceipt, parse_signed_receipt
 from viz_node.domain.work import Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 
@@ -132,26 +134,38 @@ class MemoryChannels:
         self._receipts: dict[str, dict[int, str]] = {}
         self._answers: dict[str, str] = {}
 
-    def save_channel(
-        self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
+    def save_paid(self, key: str, record: PaidRecord, receipt: SignedReceipt | None = None) -> None:
+        self._save(key, record, receipt)
+
+    def find_paid(self, key: str) -> PaidRecord | None:
+        return parse_paid(self.rows[key]) if key in self.rows else None
+
+    def list_paid(self) -> dict[str, PaidRecord]:
+        return {key: parse_paid(body) for key, body in self.rows.items() if key.startswith(PAID)}
+
+    def save_earned(
+        self, key: str, record: EarnedRecord, receipt: SignedReceipt | None = None, answer: str | None = None
     ) -> None:
-        self.rows[key] = json.dumps(body)
-        if receipt is not None:
-            self._receipts.setdefault(key, {})[body["uses"]] = json.dumps(receipt)
+        self._save(key, record, receipt)
         if answer is not None:
             self._answers[key] = answer
 
-    def find_channel(self, key: str) -> dict[str, Any] | None:
-        return json.loads(self.rows[key]) if key in self.rows else None
+    def find_earned(self, key: str) -> EarnedRecord | None:
+        return parse_earned(self.rows[key]) if key in self.rows else None
+
+    def list_earned(self) -> dict[str, EarnedRecord]:
+        return {key: parse_earned(body) for key, body in self.rows.items() if key.startswith(EARNED)}
 
     def answer_of(self, key: str) -> str | None:
         return self._answers.get(key)
 
-    def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]:
-        return {key: json.loads(body) for key, body in self.rows.items() if key.startswith(prefix)}
+    def receipts_of(self, key: str) -> list[SignedReceipt]:
+        return [parse_signed_receipt(receipt) for receipt in self._receipts.get(key, {}).values()]
 
-    def receipts_of(self, key: str) -> list[dict[str, Any]]:
-        return [json.loads(receipt) for receipt in self._receipts.get(key, {}).values()]
+    def _save(self, key: str, record: PaidRecord | EarnedRecord, receipt: SignedReceipt | None) -> None:
+        self.rows[key] = json.dumps(as_json(record))
+        if receipt is not None:
+            self._receipts.setdefault(key, {})[record.uses] = json.dumps(as_json(receipt))
 
 
 class MemoryPoolRecords:

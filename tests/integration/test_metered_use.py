@@ -22,6 +22,7 @@ from viz_node.daemon.audit import compare_receipts, read_receipts
 from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.config import Config
+from viz_node.domain.answer import as_json
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
@@ -43,8 +44,7 @@ from viz_node.errors import (
     VizNodeError,
 )
 from viz_node.identity.signatures import sign_bytes
-from viz_node.services.uses.paid_channels import PAID
-from viz_node.services.uses.serve_uses import EARNED, USE_METHOD, Meter, Write
+from viz_node.services.uses.serve_uses import USE_METHOD, Meter, Write
 
 pytestmark = pytest.mark.skipif(not ANVIL.exists(), reason="anvil is not installed: run `npm ci` in contracts/")
 MONEY = 10_000_000
@@ -120,8 +120,7 @@ class Pair:
 
     async def run(self, node: Node, operation: str, **order: Any) -> Job:
         answer = await node.services.operations[operation](**order)
-        assert isinstance(answer, dict)
-        return await node.services.jobs.follow(answer["job_id"], lambda _: None)
+        return await node.services.jobs.follow(as_json(answer)["job_id"], lambda _: None)
 
     async def open(self, deposit: str = "0.05") -> int:
         job = await self.run(self.payer, "channel_open", adapter="elsin", deposit=deposit)
@@ -137,11 +136,11 @@ class Pair:
 
     def signed(self, uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
         """The payer's voucher over that many of its receipts."""
-        ((key, body),) = self.payer.store.channels.channels_with(PAID).items()
+        ((key, record),) = self.payer.store.channels.list_paid().items()
         tree = UsageTree()
         for row in self.payer.store.channels.receipts_of(key)[:receipts]:
-            tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
-        session = self.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(body["key"]))
+            tree.append(row.receipt)
+        session = self.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(record.key))
         voucher = Voucher(channel, uses * price, uses, tree.root())
         return Vouchers(self.deployment).sign(session, voucher)
 
@@ -174,7 +173,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     texts = [(await pair.use(f"year {year}")).result["text"] for year in range(3)]
     assert texts == [f"year {year} … 80" for year in range(3)]
     shown = await pair.payer.services.operations["channel_show"](channel=number)
-    assert (shown["uses"], shown["spent"], len(shown["receipts"])) == (3, "0.03", 3)
+    assert (shown.uses, shown.spent, len(shown.receipts)) == (3, "0.03", 3)
 
     await pair.meter.watch()
     assert pair.market.channel(number).uses == 0  # not worth its gas yet
@@ -192,7 +191,7 @@ async def test_channel__used_redeemed_and_closed__pays_per_use_and_returns_the_r
     await until_shown(pair.payer)
     await uses.channel_jobs.watch()
     assert pair.tokens == MONEY - 30_000
-    assert [row["state"] for row in await uses.channels.rows()] == ["closed"]
+    assert [row.state for row in await uses.channels.rows()] == ["closed"]
     due = await pair.holder.services.operations["royalties"]()
     assert due["due"] == "0.0291"  # without the platform's three percent
 
@@ -209,7 +208,7 @@ async def test_receipts__of_payer_and_holder__lead_an_auditor_to_the_redeemed_ro
     files = [tmp_path / name for name in ("paid", "earned")]
     for node, path in zip((pair.payer, pair.holder), files, strict=True):
         written = await node.services.operations["channel_receipts"](channel=number, path=str(path))
-        assert written == {"channel": number, "receipts": 3, "file": str(path)}
+        assert as_json(written) == {"channel": number, "receipts": 3, "file": str(path)}
         with pytest.raises(RefusedError):
             await node.services.operations["channel_receipts"](channel=number, path=str(path))
     assert files[0].read_bytes() == files[1].read_bytes()
@@ -258,30 +257,26 @@ async def test_use__answer_lost_on_the_way__same_voucher_brings_it_again_and_not
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     other = await pair.use("third")
     assert (other.result["text"], pair.prompts) == ("third … 80", ["first", "second", "third"])
-    second = next(job for job in pair.payer.services.jobs.list_jobs() if job.order.get("prompt") == "second")
+    second = next(job for job in pair.payer.services.jobs.list_jobs() if getattr(job.order, "prompt", "") == "second")
     pair.payer.services.jobs.resume(second.job_id)
     resumed = await pair.payer.services.jobs.follow(second.job_id, lambda _: None)
     assert (resumed.result["text"], pair.prompts) == ("second … 80", ["first", "second", "third"])
-    ((_, earned),) = pair.holder.store.channels.channels_with(EARNED).items()
-    assert (earned["uses"], earned["cumulative"]) == (3, 30_000)
+    (earned,) = pair.holder.store.channels.list_earned().values()
+    assert (earned.uses, earned.cumulative) == (3, 30_000)
 
 
 async def test_use__hostile_payer__is_refused_before_the_model_is_asked(pair: Pair) -> None:
     await pair.open()
     assert (await pair.use("honest")).state is JobState.DONE
     await pair.open("0.02")
-    ((first, _), (second, _)) = pair.payer.store.channels.channels_with(PAID).items()
-    pair.payer.store.channels.save_channel(
-        second, pair.payer.store.channels.channels_with(first)[first] | {"number": None}
-    )
-    bodies = pair.payer.store.channels.channels_with(PAID)
-    pair.payer.store.channels.save_channel(second, bodies[second] | {"closed": True})
+    ((first, record), (second, _)) = pair.payer.store.channels.list_paid().items()
+    pair.payer.store.channels.save_paid(second, replace(record, number=None))
 
     def signed(uses: int, receipts: int, price: int = 10_000, channel: int = 1) -> bytes:
-        session = pair.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(bodies[first]["key"]))
+        session = pair.payer.services.uses.metered._keys.sealing.open(bytes.fromhex(record.key))
         tree = UsageTree()
         for row in pair.payer.store.channels.receipts_of(first)[:receipts]:
-            tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
+            tree.append(row.receipt)
         return Vouchers(pair.deployment).sign(session, Voucher(channel, uses * price, uses, tree.root()))
 
     hostile = {
@@ -354,7 +349,7 @@ async def test_use__hostile_holder__no_use_is_counted(pair: Pair) -> None:
         pair.holder.network.serve(USE_METHOD, lying(change))
         job = await pair.use("truth")
         assert job.state is JobState.FAILED and job.error.startswith("VerificationError"), job
-        assert [row["uses"] for row in await pair.payer.services.uses.channels.rows()] == [0]
+        assert [row.uses for row in await pair.payer.services.uses.channels.rows()] == [0]
     pair.holder.network.serve(USE_METHOD, pair.meter.on_use)
     assert (await pair.use("truth")).result["text"] == "truth … 80"
     assert pair.prompts == ["truth"]
@@ -384,16 +379,16 @@ async def test_use__channel_that_is_about_to_close__is_refused(pair: Pair) -> No
 async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: Pair) -> None:
     table = pair.payer.services.operations
     (opening,) = await table["plan_channel"](adapter="elsin", deposit="0.05", days=30)
-    assert (opening["what"], opening["amount"]) == ("deposit for elsin", "0.05")
-    assert opening["consequence"] == "5 uses at 0.01 tokens within 29 days; what is not used comes back"
+    assert (opening.what, opening.amount) == ("deposit for elsin", "0.05")
+    assert opening.consequence == "5 uses at 0.01 tokens within 29 days; what is not used comes back"
     number = await pair.open()
     await pair.use("first")
     (more,) = await table["plan_top_up"](channel=number, amount="0.02")
-    assert (more["what"], more["amount"]) == (f"deposit for channel {number}, elsin", "0.02")
-    assert more["consequence"] == "6 uses left at 0.01 tokens; it closes no later for it"
+    assert (more.what, more.amount) == (f"deposit for channel {number}, elsin", "0.02")
+    assert more.consequence == "6 uses left at 0.01 tokens; it closes no later for it"
     (closing,) = await table["plan_close"](channel=number)
-    assert closing["consequence"] == "no further uses; 0.04 tokens come back automatically after 10 minutes"
-    assert all(float(row["gas"]) > 0 for row in (opening, more, closing))
+    assert closing.consequence == "no further uses; 0.04 tokens come back automatically after 10 minutes"
+    assert all(float(row.gas) > 0 for row in (opening, more, closing))
     await pair.run(pair.payer, "channel_close", channel=number)
     assert await table["plan_close"](channel=number) == []
 
@@ -402,7 +397,7 @@ async def test_plan__allowed_already__is_one_row_with_the_simulated_gas(pair: Pa
     treasury, market = pair.payer.services.money.treasury, pair.market
     await treasury.execute("allow", lambda: market.prepare_approve(MONEY), {"kind": "approve"})
     (row,) = await pair.payer.services.operations["plan_channel"](adapter="elsin", deposit="0.05")
-    assert row["amount"] == "0.05"
+    assert row.amount == "0.05"
 
 
 async def test_use__adapter_that_the_channel_does_not_pay_for__is_refused(pair: Pair) -> None:
@@ -421,12 +416,12 @@ async def test_channel__reorganisation_takes_its_opening__is_opened_again_and_go
     rpc = JsonRpc(pair.chain.rpc_urls[0])
     rpc.call("anvil_reorg", 1, [])
     rpc.close()
-    assert [row["state"] for row in await pair.payer.services.uses.channels.rows()] == ["closed"]
+    assert [row.state for row in await pair.payer.services.uses.channels.rows()] == ["closed"]
     with pytest.raises(NotFoundError):
         await pair.ask(pair.request(2).to_bytes(pair.signed(2, 1)))
     await pair.payer.services.uses.channel_jobs.watch()
     await until_shown(pair.payer)
-    assert [row["state"] for row in await pair.payer.services.uses.channels.rows()] == ["open"]
+    assert [row.state for row in await pair.payer.services.uses.channels.rows()] == ["open"]
     assert (await pair.use("after")).result["uses_left"] == 3
     assert pair.prompts == ["before", "after"]
 
@@ -440,4 +435,4 @@ async def test_use__signed_receipt_for_what_was_not_asked__is_refused(pair: Pair
 
     pair.holder.network.serve(USE_METHOD, answer_something_else)
     assert "not asked" in (await pair.use("dear")).error
-    assert [row["uses"] for row in await pair.payer.services.uses.channels.rows()] == [0]
+    assert [row.uses for row in await pair.payer.services.uses.channels.rows()] == [0]

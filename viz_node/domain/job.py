@@ -36,6 +36,15 @@ class Queued:
 
 
 @dataclass(frozen=True)
+class JobStep:
+    """How far a job is: at step `step` of `steps`, of which this one is called `phase`."""
+
+    phase: str
+    step: int
+    steps: int
+
+
+@dataclass(frozen=True)
 class Job(Generic[OrderT_co]):
     """A durable order; `order` is what was asked, `progress` the last thing its process said, `result` what it made."""
 

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from viz_node.domain.answer import as_json
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import TokenAmount, WorkId
 from viz_node.domain.names import FilePath
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
@@ -84,6 +84,43 @@ class FederateOrder(Order):
 
 
 @dataclass(frozen=True)
+class OpenChannelOrder(Order):
+    """Lock a deposit for uses of the adapter with this id."""
+
+    kind: ClassVar[str] = "channel"
+    adapter: str
+    deposit: TokenAmount
+    days: int
+
+
+@dataclass(frozen=True)
+class TopUpOrder(Order):
+    """Add to the deposit of a channel."""
+
+    kind: ClassVar[str] = "top_up"
+    channel: int
+    amount: TokenAmount
+
+
+@dataclass(frozen=True)
+class CloseChannelOrder(Order):
+    """Ask for the close of a channel."""
+
+    kind: ClassVar[str] = "close"
+    channel: int
+
+
+@dataclass(frozen=True)
+class UseOrder(Order):
+    """Have the owner of an adapter write on from a prompt, for the price of one use."""
+
+    kind: ClassVar[str] = "use"
+    adapter: str
+    prompt: str
+    max_new_tokens: int
+
+
+@dataclass(frozen=True)
 class UnreadableOrder(Order):
     """The row of an order that is none of this version's, kept as it is; `problem` says what is wrong."""
 
@@ -99,6 +136,10 @@ _ORDERS: tuple[type[Order], ...] = (
     TrainOrder,
     GenerateOrder,
     FederateOrder,
+    OpenChannelOrder,
+    TopUpOrder,
+    CloseChannelOrder,
+    UseOrder,
 )
 _ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
 

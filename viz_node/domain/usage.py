@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+import msgspec
+
 from viz_node.domain.ids import is_hex_digest
 from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
@@ -25,6 +27,9 @@ MAX_REQUEST_BYTES = 256 * 1024
 MAX_ANSWER_BYTES = 256 * 1024
 _LARGEST = 2**53
 _T = TypeVar("_T")
+
+Peaks = tuple[tuple[int, str], ...]
+"""The state of a usage tree: sizes, and digests in hex, of its perfect subtrees, the largest first."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,24 @@ class UseReceipt:
 
 
 @dataclass(frozen=True)
+class SignedReceipt:
+    """A receipt as a node keeps and shows it, with the signature of the owner's peer in hex."""
+
+    market: str
+    channel: int
+    uses: int
+    adapter_id: str
+    request: str
+    answer: str
+    signature: str
+
+    @property
+    def receipt(self) -> UseReceipt:
+        """Without the signature."""
+        return UseReceipt(self.market, self.channel, self.uses, self.adapter_id, self.request, self.answer)
+
+
+@dataclass(frozen=True)
 class UseAnswer:
     """The text of a use with its receipt."""
 
@@ -100,6 +123,10 @@ class UseAnswer:
         """The wire form."""
         body = {"text": self.text, "receipt": asdict(self.receipt), "signature": self.signature.hex()}
         return _canonical(body)
+
+    def signed_receipt(self) -> SignedReceipt:
+        """What stays of the answer for auditors."""
+        return SignedReceipt(**asdict(self.receipt), signature=self.signature.hex())
 
 
 @dataclass(frozen=True)
@@ -145,15 +172,15 @@ class PublishedReceipts:
 
 
 class UsageTree:
-    """The receipts so far; `state` is JSON and makes the same tree again."""
+    """The receipts so far."""
 
-    def __init__(self, state: list[list[Any]] | None = None) -> None:
-        self._peaks = [(int(size), bytes.fromhex(digest)) for size, digest in state or []]
+    def __init__(self, state: Peaks = ()) -> None:
+        self._peaks = [(size, bytes.fromhex(digest)) for size, digest in state]
 
     @property
-    def state(self) -> list[list[Any]]:
-        """Sizes and digests of the perfect subtrees, the largest first."""
-        return [[size, digest.hex()] for size, digest in self._peaks]
+    def state(self) -> Peaks:
+        """What makes the same tree again."""
+        return tuple((size, digest.hex()) for size, digest in self._peaks)
 
     def append(self, receipt: UseReceipt) -> None:
         """Add the next receipt."""
@@ -195,6 +222,14 @@ def parse_use_answer(raw: bytes) -> UseAnswer:
         return answer
 
     return _translated(parse, "the answer to a use is malformed")
+
+
+def parse_signed_receipt(text: str) -> SignedReceipt:
+    """A row of the database. Raises: VerificationError (it was changed by another hand)."""
+    try:
+        return msgspec.json.decode(text, type=SignedReceipt)
+    except msgspec.MsgspecError as error:
+        raise VerificationError(f"the record of a receipt is malformed: {error}", "restore a backup") from error
 
 
 def parse_receipts(raw: bytes) -> PublishedReceipts:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from viz_node.domain.channel import EarnedRecord, PaidRecord
 from viz_node.domain.federation import Federation
 from viz_node.domain.job import Job
 from viz_node.domain.orders import Order
 from viz_node.domain.records import AdapterRecord, OutboxEntry
+from viz_node.domain.usage import SignedReceipt
 from viz_node.domain.work import Work
 
 
@@ -61,15 +63,18 @@ class Outbox(Protocol):
 
 
 class Channels(Protocol):
-    """Channels for paid uses, with their receipts."""
+    """Channels for paid uses, with their receipts; those that this node pays for, and those that it earns from."""
 
-    def save_channel(
-        self, key: str, body: dict[str, Any], receipt: dict[str, Any] | None = None, answer: str | None = None
+    def save_paid(self, key: str, record: PaidRecord, receipt: SignedReceipt | None = None) -> None: ...
+    def find_paid(self, key: str) -> PaidRecord | None: ...
+    def list_paid(self) -> dict[str, PaidRecord]: ...
+    def save_earned(
+        self, key: str, record: EarnedRecord, receipt: SignedReceipt | None = None, answer: str | None = None
     ) -> None: ...
-    def find_channel(self, key: str) -> dict[str, Any] | None: ...
+    def find_earned(self, key: str) -> EarnedRecord | None: ...
+    def list_earned(self) -> dict[str, EarnedRecord]: ...
     def answer_of(self, key: str) -> str | None: ...
-    def channels_with(self, prefix: str) -> dict[str, dict[str, Any]]: ...
-    def receipts_of(self, key: str) -> list[dict[str, Any]]: ...
+    def receipts_of(self, key: str) -> list[SignedReceipt]: ...
 
 
 class PoolRecords(Protocol):

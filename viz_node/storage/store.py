@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from viz_node.ports.state import State
-from viz_node.storage import tables
+from viz_node.storage import market_tables, tables
 from viz_node.storage.database import Database
 from viz_node.storage.schema import MIGRATIONS
 
@@ -20,8 +20,8 @@ class Store(State):
             adapters=tables.Adapters(database),
             announcements=tables.AnnouncementRows(database),
             outbox=tables.Outbox(database),
-            channels=tables.Channels(database),
-            pool_records=tables.PoolRecords(database),
+            channels=market_tables.Channels(database),
+            pool_records=market_tables.PoolRecords(database),
             federations=tables.FederationRecords(database),
             sealed_orders=tables.SealedOrders(database),
             manifests=tables.Manifests(database),

@@ -6,14 +6,18 @@ from dataclasses import dataclass
 import pytest
 
 from viz_node.domain.answer import UNSET, UnsetType, as_json
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import TokenAmount, WorkId
 from viz_node.domain.orders import (
     BuildBaseOrder,
+    CloseChannelOrder,
     FederateOrder,
     GenerateOrder,
+    OpenChannelOrder,
     Order,
+    TopUpOrder,
     TrainOrder,
     UnreadableOrder,
+    UseOrder,
     order_body,
     parse_order,
     subject_of,
@@ -38,6 +42,10 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     ),
     (GenerateOrder("elsin", "In", 80), {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80}),
     (FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"}),
+    (OpenChannelOrder("ab", TokenAmount(5), 30), {"adapter": "ab", "deposit": 5, "days": 30}),
+    (TopUpOrder(7, TokenAmount(5)), {"channel": 7, "amount": 5}),
+    (CloseChannelOrder(7), {"channel": 7}),
+    (UseOrder("elsin", "In", 80), {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80}),
 ]
 
 

@@ -11,12 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fakes.federations import new_federation
-from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.channel import EarnedRecord, PaidRecord
+from viz_node.domain.ids import Account, AdapterId, PeerId, TokenAmount, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import BuildBaseOrder
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
-from viz_node.errors import NotFoundError, RefusedError, UsageError
+from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.storage.database import Database
 from viz_node.storage.schema import MIGRATIONS
 from viz_node.storage.store import Store
@@ -195,14 +196,34 @@ def test_pending_outbox__mixed_states__open_ones_by_nonce(store: Store) -> None:
 
 def test_store__of_the_version_before__channels_and_their_last_answers_are_kept(path: Path) -> None:
     database = Database(path, MIGRATIONS[:3])
-    rows = {"earn:7": {"uses": 2, "answer": "sealed"}, "pay:j1": {"uses": 3, "asked": ["ab"]}}
+    tree = [[2, "0d"], [1, "0e"]]
+    earned = {"adapter_id": A, "peer_id": "p", "uses": 2, "cumulative": 9, "root": "0b", "signature": "0c",
+              "tree": tree, "answer": "sealed"}  # fmt: skip
+    paid = {"number": 7, "adapter_id": A, "offer_id": 3, "price": 5, "session": "0x1", "key": "0a", "uses": 3,
+            "tree": tree, "asked": ["ab"], "closed": True}  # fmt: skip
+    rows = {"earn:7": earned, "pay:j1": paid}
     for key, body in rows.items():
         database.execute("INSERT INTO channels VALUES (?, ?)", (key, json.dumps(body)))
     database.close()
     store = Store(path)
-    assert (store.channels.find_channel("earn:7"), store.channels.answer_of("earn:7")) == ({"uses": 2}, "sealed")
-    assert store.channels.find_channel("pay:j1") == {"uses": 3, "asked": {}, "kept": {}}
+    peaks = ((2, "0d"), (1, "0e"))
+    assert store.channels.find_earned("earn:7") == EarnedRecord(A, PeerId("p"), 2, 9, "0b", "0c", peaks)
+    assert store.channels.answer_of("earn:7") == "sealed"
+    session, price = Account("0x1"), TokenAmount(5)
+    assert store.channels.find_paid("pay:j1") == PaidRecord(7, A, 3, price, session, "0a", uses=3, tree=peaks)
     assert store.channels.answer_of("pay:j1") is None
+
+
+def test_channel__row_that_was_changed_by_another_hand__says_so(path: Path) -> None:
+    database = Database(path, MIGRATIONS)
+    for key in ("pay:j1", "earn:7"):
+        database.execute("INSERT INTO channels (id, body) VALUES (?, ?)", (key, '{"uses": "two"}'))
+    database.execute("INSERT INTO receipts VALUES ('pay:j1/1', 'pay:j1', '[]')", ())
+    database.close()
+    channels = Store(path).channels
+    for read in (channels.list_paid, channels.list_earned, lambda: channels.receipts_of("pay:j1")):
+        with pytest.raises(VerificationError, match="malformed"):
+            read()
 
 
 def test_store__works_of_earlier_versions__listed_without_notes_whatever_their_titles_hold(path: Path) -> None:

@@ -1,9 +1,13 @@
 """Open, fill and close channels; the session key is kept before anything is signed, and rests are taken back."""
 
-from typing import Any
+from dataclasses import dataclass
 
-from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.domain.job import Job
+from viz_node.domain.channel import PAID, PaidRecord
+from viz_node.domain.decide_channel import AskedChannel, Closing, decide_close, decide_top_up
+from viz_node.domain.decision import granted
+from viz_node.domain.ids import Account, format_amount
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import CloseChannelOrder, OpenChannelOrder, TopUpOrder
 from viz_node.domain.purchase import NewChannel
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import (
@@ -16,7 +20,34 @@ from viz_node.ports.uses import ChannelCalls
 from viz_node.services.market.listings import item_of
 from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
-from viz_node.services.uses.paid_channels import PAID, PaidChannels, UseKeys
+from viz_node.services.uses.paid_channels import PaidChannels, UseKeys
+
+
+@dataclass(frozen=True)
+class OpenedChannel:
+    """What opening a channel made."""
+
+    channel: int
+    deposit: str
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class ToppedUp:
+    """What was added to a deposit."""
+
+    channel: int
+    added: str
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class ClosingChannel:
+    """When the rest of a channel can be taken back; nothing if it was before."""
+
+    channel: int
+    close_at: int | None
+    tx_hash: str | None
 
 
 class ChannelJobs:
@@ -38,73 +69,69 @@ class ChannelJobs:
         self._channels = channels
         self._keys = keys
 
-    async def open(self, job: Job, report: Report) -> dict[str, Any]:
+    async def open(self, job: Job[OpenChannelOrder], report: Report) -> OpenedChannel:
         """Job: lock the deposit; the session key is kept before anything is signed."""
-        key = f"{PAID}{job.job_id}"
-        body = self._rows.find_channel(key) or await self._begin(key, job)
-        deposit = TokenAmount(int(job.order["deposit"]))
-        report({"phase": "open", "step": 1, "steps": 1})
+        key, deposit = f"{PAID}{job.job_id}", job.order.deposit
+        record = self._rows.find_paid(key) or await self._begin(key, job.order)
+        report(JobStep("open", 1, 1))
         wanted = NewChannel(
-            item=int(body["item"]),
-            session_account=body["session"],
+            item=int(record.item),
+            session_account=record.session,
             deposit=deposit,
-            lifetime_seconds=int(job.order["days"]) * DAY_SECONDS,
-            max_price=TokenAmount(body["price"]),
+            lifetime_seconds=job.order.days * DAY_SECONDS,
+            max_price=record.price,
         )
-        detail = {"kind": "channel", "adapter": body["adapter_id"], "job": job.job_id}
+        detail = {"kind": "channel", "adapter": record.adapter_id, "job": job.job_id}
         call = self._market.prepare_open_channel
         tx_hash = await self._payments.execute(f"channel:{job.job_id}", deposit, lambda: call(wanted), detail)
         paid = next(paid for paid in await self._channels.channels() if paid.key == key)
         if paid.number is None:
             raise NotFoundError("the channel is not on the chain any more", "viz-node channel list")
-        return {"channel": paid.number, "deposit": format_amount(deposit), "tx_hash": tx_hash}
+        return OpenedChannel(paid.number, format_amount(deposit), tx_hash)
 
-    async def _begin(self, key: str, job: Job) -> dict[str, Any]:
-        deposit, days = TokenAmount(int(job.order["deposit"])), int(job.order["days"])
-        listing = await self._channels.check_open(str(job.order["adapter"]), deposit, days)
+    async def _begin(self, key: str, order: OpenChannelOrder) -> PaidRecord:
+        asked = AskedChannel(order.deposit, order.days)
+        listing, opening = await self._channels.decide_open(order.adapter, asked)
         session_key = self._keys.sealing.new_key()
-        body: dict[str, Any] = {
-            "number": None,
-            "adapter_id": listing.adapter_id,
-            "peer_id": listing.manifest.peer_id,
-            "offer_id": listing.offer.offer_id,
-            "item": str(item_of(self._market, listing.manifest, listing.offer)),
-            "price": listing.offer.price,
-            "session": self._keys.vouchers.session_account(session_key),
-            "key": self._keys.sealing.seal(session_key).hex(),
-            "uses": 0,
-            "tree": [],
-            "asked": {},
-            "kept": {},
-        }
-        self._rows.save_channel(key, body)
-        return body
+        record = PaidRecord(
+            number=None,
+            adapter_id=listing.adapter_id,
+            peer_id=listing.manifest.peer_id,
+            offer_id=listing.offer.offer_id,
+            item=str(item_of(self._market, listing.manifest, listing.offer)),
+            price=opening.price,
+            session=self._keys.vouchers.session_account(session_key),
+            key=self._keys.sealing.seal(session_key).hex(),
+        )
+        self._rows.save_paid(key, record)
+        return record
 
-    async def top_up(self, job: Job, report: Report) -> dict[str, Any]:
+    async def top_up(self, job: Job[TopUpOrder], report: Report) -> ToppedUp:
         """Job: add to a deposit."""
-        number, amount = int(job.order["channel"]), TokenAmount(int(job.order["amount"]))
-        report({"phase": "top up", "step": 1, "steps": 1})
+        number, amount = job.order.channel, job.order.amount
+        report(JobStep("top up", 1, 1))
         order_id = f"top-up:{job.job_id}"
         session = Account("")
         if await self._treasury.finish(order_id) is None:
-            session = Account((await self._channels.check_top_up(number)).body["session"])
+            session = granted(decide_top_up(await self._channels.find(number), amount)).session
         call = self._market.prepare_top_up
         detail = {"kind": "top-up", "channel": number, "job": job.job_id}
         tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, session, amount), detail)
-        return {"channel": number, "added": format_amount(amount), "tx_hash": tx_hash}
+        return ToppedUp(number, format_amount(amount), tx_hash)
 
-    async def close(self, job: Job, report: Report) -> dict[str, Any]:
+    async def close(self, job: Job[CloseChannelOrder], report: Report) -> ClosingChannel:
         """Job: ask for the close; `watch` takes the rest back after the owner's close window."""
-        number, order_id = int(job.order["channel"]), f"ask-close:{job.job_id}"
-        report({"phase": "ask", "step": 1, "steps": 1})
+        number, order_id = job.order.channel, f"ask-close:{job.job_id}"
+        report(JobStep("ask", 1, 1))
         asked = await self._treasury.finish(order_id)
         tx_hash = asked.tx_hash if asked else None
-        if asked is None and (await self._channels.find(number)).seconds_left > 0:
+        # One that is closed already is no failure: the job may have been killed after it was.
+        if asked is None and isinstance(decide_close(await self._channels.find(number)), Closing):
             detail = {"kind": "ask-close", "channel": number, "job": job.job_id}
             call = self._market.prepare_ask_close
             tx_hash = await self._treasury.execute(order_id, lambda: call(number), detail)
         channel = (await self._channels.find(number)).channel
-        return {"channel": number, "close_at": channel.close_at if channel else None, "tx_hash": tx_hash}
+        return ClosingChannel(number, channel.close_at if channel else None, tx_hash)
 
     async def watch(self) -> None:
         """Take back the rest of channels whose time is over. Raises: ChainUnavailableError, InsufficientFundsError."""

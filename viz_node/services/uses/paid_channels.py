@@ -1,56 +1,46 @@
 """Channels of this account: what the node keeps of them, and what the chain says; sends nothing."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
 
-from viz_node.domain.channel import Channel
-from viz_node.domain.ids import Account, TokenAmount, format_amount, format_span, format_tokens
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.channel import Channel, PaidChannel
+from viz_node.domain.decide_channel import AskedChannel, ChannelFacts, Opening, decide_channel
+from viz_node.domain.decision import granted
+from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import JobState
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.errors import (
-    NotFoundError,
-    RefusedError,
-    UsageError,
-)
+from viz_node.domain.usage import SignedReceipt
+from viz_node.errors import NotFoundError
 from viz_node.ports.keys import SessionSealing, VerifyBytes, VoucherSigning
 from viz_node.ports.state import WithChannels, WithJobs
 from viz_node.ports.uses import PaidUses
 from viz_node.services.market.listings import Catalogue, Listing
 
-PAID = "pay:"
-
 
 @dataclass(frozen=True)
-class PaidChannel:
-    """A channel of this account: what the node keeps under `key`, and what the chain says; one of both may lack."""
+class ShownChannel:
+    """A channel as people see it; amounts as text, `close_at` is the second from which the rest can be taken back.
 
-    key: str
-    body: dict[str, Any]
-    channel: Channel | None
-    seconds_left: int
-    """Until it is not served any more."""
+    Only one that is shown alone has `kept`, the jobs whose answers wait for them, and `receipts`.
+    """
 
-    @property
-    def number(self) -> int | None:
-        """Its number on the chain, once that is known."""
-        return self.channel.number if self.channel else self.body.get("number")
-
-    @property
-    def uses_left(self) -> int:
-        """How often the deposit still pays for a use."""
-        if self.channel is None or not self.body or self.seconds_left <= 0:
-            return 0
-        return self.channel.deposit // self.channel.price - int(self.body["uses"])
-
-    @property
-    def rest(self) -> TokenAmount:
-        """What the uses so far leave of the deposit."""
-        if self.channel is None:
-            return TokenAmount(0)
-        uses = max(int(self.body.get("uses", 0)), self.channel.uses)
-        return TokenAmount(self.channel.deposit - uses * self.channel.price)
+    channel: int | None
+    adapter_id: str
+    price: str
+    uses: int
+    uses_left: int
+    spent: str
+    session: str
+    days_left: int
+    deposit: str
+    close_at: int | None
+    state: str
+    adapter: str
+    kept: list[str] | UnsetType = UNSET
+    receipts: list[SignedReceipt] | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -75,31 +65,15 @@ class PaidChannels:
         self._catalogue = catalogue
         self._account = account
 
-    async def check_open(self, adapter: str, deposit: TokenAmount, days: int) -> Listing:
-        """The listing for which a channel may be opened. Raises: RefusedError, UsageError, NotFoundError."""
-        listing = await self._catalogue.listing(adapter)
-        offer, name = listing.offer, listing.manifest.name
-        if not offer.is_metered:
-            buy = f"viz-node license {name} --max-price {format_amount(offer.price)}"
-            raise RefusedError(f"{name} is not paid per use", buy)
-        if not offer.is_open:
-            raise RefusedError(f"{name} is not sold any more", "viz-node search")
-        if deposit < offer.price:
-            hint = f"viz-node channel open {name} --deposit {format_amount(offer.price)}"
-            raise UsageError(f"one use of {name} costs {format_tokens(offer.price)}", hint)
-        window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
-        if days * DAY_SECONDS <= window:
-            least = window // DAY_SECONDS + 1
-            raise UsageError(f"a channel is not served in its last {format_span(window)}", f"--days {least}, or more")
-        return listing
+    async def decide_open(self, adapter: str, asked: AskedChannel) -> tuple[Listing, Opening]:
+        """The listing for which a channel may be opened, and what that comes to.
 
-    async def check_top_up(self, number: int) -> PaidChannel:
-        """The channel, if more money is of use in it. Raises: NotFoundError, RefusedError."""
-        paid = await self.find(number)
-        if paid.channel is None or not paid.body or paid.seconds_left <= 0:
-            told = f"channel {number} is closed, about to, or its key is lost"
-            raise RefusedError(told, "viz-node channel open ADAPTER --deposit 2.00")
-        return paid
+        Raises: RefusedError, UsageError, NotFoundError.
+        """
+        listing = await self._catalogue.listing(adapter)
+        window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
+        facts = ChannelFacts(listing.manifest.name, listing.offer, window)
+        return listing, granted(decide_channel(facts, asked))
 
     async def channels(self) -> list[PaidChannel]:
         """All channels of this account, the oldest first; those of which the node knows nothing come last."""
@@ -107,17 +81,17 @@ class PaidChannels:
         opened: Sequence[Channel] = await asyncio.to_thread(market.channels_of, self._account)
         ends_from = await asyncio.to_thread(market.block_time)
         ends_from += (await asyncio.to_thread(market.facts)).close_window_seconds
-        by_session = {str(channel.session_account): channel for channel in opened}
+        by_session = {channel.session_account: channel for channel in opened}
         found = []
         # From here on nothing waits, so that no use in progress is written over.
-        for key, body in self._store.channels.channels_with(PAID).items():
-            channel = by_session.pop(body["session"], None)
-            if channel is not None and body["number"] != channel.number:
+        for key, kept in self._store.channels.list_paid().items():
+            record, channel = kept, by_session.pop(kept.session, None)
+            if channel is not None and kept.number != channel.number:
                 # A voucher names the number: those from before a reorganisation that changed it are worth nothing.
-                body |= {"number": channel.number, "uses": 0, "tree": [], "asked": {}}
-                self._store.channels.save_channel(key, body)
-            found.append(PaidChannel(key, body, channel, channel.close_at - ends_from if channel else 0))
-        return found + [PaidChannel("", {}, item, item.close_at - ends_from) for item in by_session.values()]
+                record = replace(kept, number=channel.number, uses=0, tree=(), asked={})
+                self._store.channels.save_paid(key, record)
+            found.append(PaidChannel(key, record, channel, channel.close_at - ends_from if channel else 0))
+        return found + [PaidChannel("", None, item, item.close_at - ends_from) for item in by_session.values()]
 
     async def find(self, number: int) -> PaidChannel:
         """The channel with this number. Raises: NotFoundError."""
@@ -126,21 +100,21 @@ class PaidChannels:
                 return paid
         raise NotFoundError(f"this account has no channel {number}", "viz-node channel list")
 
-    async def rows(self) -> list[dict[str, Any]]:
+    async def rows(self) -> list[ShownChannel]:
         """The channels of this account, as people see them."""
-        return [_row(paid) | {"adapter": self.name_of(paid)} for paid in await self.channels()]
+        names = self._catalogue.names()
+        return [_shown(paid, names) for paid in await self.channels()]
 
     def name_of(self, paid: PaidChannel) -> str:
         """The name of the adapter that the channel pays for, as far as this node knows it."""
-        adapter_id = str(paid.body.get("adapter_id", ""))
-        return self._catalogue.names().get(adapter_id, adapter_id[:12])
+        return _name_of(paid, self._catalogue.names())
 
-    async def show(self, number: int) -> dict[str, Any]:
+    async def show(self, number: int) -> ShownChannel:
         """One channel with its receipts; `kept` are jobs whose answers wait for them. Raises: NotFoundError."""
         paid = await self.find(number)
-        kept = sorted(self.unfinished(paid.body.get("kept", {})))
+        kept = sorted(self.unfinished(paid.record.kept)) if paid.record else []
         receipts = self._store.channels.receipts_of(paid.key)
-        return _row(paid) | {"adapter": self.name_of(paid), "kept": kept, "receipts": receipts}
+        return replace(_shown(paid, self._catalogue.names()), kept=kept, receipts=receipts)
 
     async def over(self) -> list[int]:
         """The numbers of those whose rest can be taken back. Raises: ChainUnavailableError."""
@@ -148,33 +122,31 @@ class PaidChannels:
         opened = [paid.channel for paid in await self.channels() if paid.channel is not None]
         return [channel.number for channel in opened if now >= channel.close_at]
 
-    def unfinished(self, kept: dict[str, str]) -> dict[str, str]:
+    def unfinished(self, kept: Mapping[str, str]) -> dict[str, str]:
         """Without the answers that their jobs have taken."""
         done = {job.job_id for job in self._store.jobs.list_jobs() if job.state is JobState.DONE} if kept else set()
         return {job_id: answer for job_id, answer in kept.items() if job_id not in done}
 
 
-def _row(paid: PaidChannel) -> dict[str, Any]:
-    body, channel = paid.body, paid.channel
-    price, uses = body.get("price") or (channel.price if channel else 0), body.get("uses", 0)
-    row = {
-        "channel": paid.number,
-        "adapter_id": body.get("adapter_id", ""),
-        "price": format_amount(price),
-        "uses": uses,
-        "uses_left": paid.uses_left,
-        "spent": format_amount(uses * price),
-        "session": body.get("session") or (channel.session_account if channel else ""),
-        "days_left": max(0, paid.seconds_left) // DAY_SECONDS,
-        "deposit": format_amount(channel.deposit if channel else 0),
-        "close_at": channel.close_at if channel else None,
-    }
-    return row | {"state": _state(paid)}
+def _name_of(paid: PaidChannel, names: Mapping[str, str]) -> str:
+    adapter_id = paid.record.adapter_id if paid.record else ""
+    return names.get(adapter_id, adapter_id[:12])
 
 
-def _state(paid: PaidChannel) -> str:
-    if paid.channel is None:
-        return "closed" if paid.body["number"] else "not open"
-    if not paid.body:
-        return "key lost"
-    return "open" if paid.seconds_left > 0 else "closing"
+def _shown(paid: PaidChannel, names: Mapping[str, str]) -> ShownChannel:
+    record, channel = paid.record, paid.channel
+    session = record.session if record else channel.session_account if channel else ""
+    return ShownChannel(
+        channel=paid.number,
+        adapter_id=record.adapter_id if record else "",
+        price=format_amount(paid.price),
+        uses=paid.uses,
+        uses_left=paid.uses_left,
+        spent=format_amount(paid.uses * paid.price),
+        session=session,
+        days_left=max(0, paid.seconds_left) // DAY_SECONDS,
+        deposit=format_amount(channel.deposit if channel else 0),
+        close_at=channel.close_at if channel else None,
+        state=paid.state,
+        adapter=_name_of(paid, names),
+    )

@@ -8,11 +8,14 @@ for that job, sealed, in the same step as its receipt. No answer that is paid fo
 """
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
+from viz_node.domain.channel import Channel, PaidChannel, PaidRecord
 from viz_node.domain.ids import format_amount
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import AdapterManifest
+from viz_node.domain.orders import UseOrder
 from viz_node.domain.usage import RECEIPT_CONTEXT, UsageTree, UseAnswer, UseRequest, Voucher, parse_use_answer
 from viz_node.errors import (
     LicenseRequiredError,
@@ -22,10 +25,31 @@ from viz_node.ports.network import Requests
 from viz_node.ports.state import Channels
 from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.part import Report
-from viz_node.services.uses.paid_channels import PAID, PaidChannel, PaidChannels, UseKeys
-from viz_node.services.uses.serve_uses import USE_METHOD, receipt_row
+from viz_node.services.uses.paid_channels import PaidChannels, UseKeys
+from viz_node.services.uses.serve_uses import USE_METHOD
 
 _ANSWER_SECONDS = 125.0
+
+
+@dataclass(frozen=True)
+class PaidText:
+    """What was written for the price of one use, and what the channel still pays for."""
+
+    text: str
+    adapter: str
+    channel: int
+    paid: str
+    uses_left: int
+
+
+@dataclass(frozen=True)
+class _Usable:
+    """A channel that is on the chain, and whose session key this node has."""
+
+    key: str
+    record: PaidRecord
+    channel: Channel
+    seconds_left: int
 
 
 class Metered:
@@ -40,66 +64,68 @@ class Metered:
         self._network = network
         self._keys = keys
 
-    async def use(self, job: Job, report: Report) -> dict[str, Any]:
+    async def use(self, job: Job[UseOrder], report: Report) -> PaidText:
         """Job: have the owner's node write on from a prompt, for the price of one use."""
-        kept = self._kept(job)
+        kept = self._kept(job.job_id)
         if kept is not None:
             return kept
         order = job.order
-        listing = await self._catalogue.listing(str(order["adapter"]))
-        report({"phase": "ask", "step": 1, "steps": 1})
-        paid = await self._channel_for(listing, job)
+        listing = await self._catalogue.listing(order.adapter)
+        report(JobStep("ask", 1, 1))
+        channel = await self._channel_for(listing, job.job_id)
         while True:
-            number, uses = int(paid.number or 0), int(paid.body["uses"]) + 1
-            request = UseRequest(listing.adapter_id, number, uses, str(order["prompt"]), int(order["max_new_tokens"]))
-            paid = await self._ask(paid, request, job.job_id, listing.manifest)
+            number, uses = channel.channel.number, channel.record.uses + 1
+            request = UseRequest(listing.adapter_id, number, uses, order.prompt, order.max_new_tokens)
+            channel = await self._ask(channel, request, job.job_id, listing.manifest)
             # Else it was the answer to an earlier question under the same voucher, and is kept for the job that asked.
-            kept = self._kept(job)
+            kept = self._kept(job.job_id)
             if kept is not None:
                 return kept
 
-    def _kept(self, job: Job) -> dict[str, Any] | None:
-        for body in self._rows.channels_with(PAID).values():
-            if job.job_id in body["kept"]:
-                result: dict[str, Any] = json.loads(self._keys.sealing.open(bytes.fromhex(body["kept"][job.job_id])))
-                return result
+    def _kept(self, job_id: str) -> PaidText | None:
+        for record in self._rows.list_paid().values():
+            if job_id in record.kept:
+                sealed = bytes.fromhex(record.kept[job_id])
+                return PaidText(**json.loads(self._keys.sealing.open(sealed)))
         return None
 
-    async def _ask(self, paid: PaidChannel, request: UseRequest, job_id: str, manifest: AdapterManifest) -> PaidChannel:
+    async def _ask(self, paid: _Usable, request: UseRequest, job_id: str, manifest: AdapterManifest) -> _Usable:
         """Send the next voucher with the request, and keep what it paid for: the channel after it."""
-        key, body, channel = paid.key, paid.body, paid.channel
-        if channel is None or channel.price != body["price"] or request.uses * channel.price > channel.deposit:
+        key, record, channel = paid.key, paid.record, paid.channel
+        if channel.price != record.price or request.uses * channel.price > channel.deposit:
             top_up = f"viz-node channel top-up {request.channel} 1.00"
             raise LicenseRequiredError(f"the deposit of channel {request.channel} is used up", top_up)
-        tree = UsageTree(body["tree"])
+        tree = UsageTree(record.tree)
         voucher = Voucher(request.channel, request.uses * channel.price, request.uses, tree.root())
-        signature = self._keys.vouchers.sign(self._keys.sealing.open(bytes.fromhex(body["key"])), voucher)
-        body["asked"] |= {request.digest(): job_id}
-        self._rows.save_channel(key, body)
+        signature = self._keys.vouchers.sign(self._keys.sealing.open(bytes.fromhex(record.key)), voucher)
+        record = replace(record, asked={**record.asked, request.digest(): job_id})
+        self._rows.save_paid(key, record)
         raw = await self._network.request(
             manifest.peer_id, USE_METHOD, request.to_bytes(signature), timeout_seconds=_ANSWER_SECONDS
         )
         answer = parse_use_answer(raw)
-        self._check(answer, request, body["asked"], manifest)
+        self._check(answer, request, record.asked, manifest)
         tree.append(answer.receipt)
-        body = body | {"uses": request.uses, "tree": tree.state, "asked": {}}
-        after = PaidChannel(key, body, channel, paid.seconds_left)
-        result = self._sealed_result(answer, after, manifest)
-        body["kept"] = self._channels.unfinished(body["kept"]) | {paid.body["asked"][answer.receipt.request]: result}
-        self._rows.save_channel(key, body, receipt_row(answer))
-        return after
+        asked_by = record.asked[answer.receipt.request]
+        after = replace(record, uses=request.uses, tree=tree.state, asked={})
+        sealed = self._sealed(answer, PaidChannel(key, after, channel, paid.seconds_left), manifest)
+        after = replace(after, kept=self._channels.unfinished(after.kept) | {asked_by: sealed})
+        self._rows.save_paid(key, after, answer.signed_receipt())
+        return replace(paid, record=after)
 
-    def _sealed_result(self, answer: UseAnswer, after: PaidChannel, manifest: AdapterManifest) -> str:
-        result = {
-            "text": answer.text,
-            "adapter": manifest.name,
-            "channel": answer.receipt.channel,
-            "paid": format_amount(int(after.body["price"])),
-            "uses_left": after.uses_left,
-        }
-        return self._keys.sealing.seal(json.dumps(result).encode()).hex()
+    def _sealed(self, answer: UseAnswer, after: PaidChannel, manifest: AdapterManifest) -> str:
+        text = PaidText(
+            text=answer.text,
+            adapter=manifest.name,
+            channel=answer.receipt.channel,
+            paid=format_amount(after.price),
+            uses_left=after.uses_left,
+        )
+        return self._keys.sealing.seal(json.dumps(asdict(text)).encode()).hex()
 
-    def _check(self, answer: UseAnswer, request: UseRequest, asked: dict[str, str], manifest: AdapterManifest) -> None:
+    def _check(
+        self, answer: UseAnswer, request: UseRequest, asked: Mapping[str, str], manifest: AdapterManifest
+    ) -> None:
         receipt = answer.receipt
         said = receipt.market, receipt.channel, receipt.uses, receipt.adapter_id
         if said != (self._keys.vouchers.domain.hex(), request.channel, request.uses, request.adapter_id):
@@ -108,18 +134,16 @@ class Metered:
             raise VerificationError("the owner's receipt is for something that was not asked")
         self._keys.verify(manifest.peer_id, RECEIPT_CONTEXT + receipt.payload(), answer.signature)
 
-    async def _channel_for(self, listing: Listing, job: Job) -> PaidChannel:
+    async def _channel_for(self, listing: Listing, job_id: str) -> _Usable:
         """The channel in which the job has asked already, else one that can pay, else one that could."""
-        channels = [
-            paid for paid in await self._channels.channels() if paid.body.get("adapter_id") == listing.adapter_id
-        ]
-        found = [paid for paid in channels if paid.channel and (paid.seconds_left > 0 or _has_asked(paid, job))]
-        found.sort(key=lambda paid: (not _has_asked(paid, job), paid.uses_left <= 0))
+        found = []
+        for paid in await self._channels.channels():
+            if paid.record and paid.channel and paid.record.adapter_id == listing.adapter_id:
+                has_asked = job_id in paid.record.asked.values()
+                if paid.seconds_left > 0 or has_asked:
+                    usable = _Usable(paid.key, paid.record, paid.channel, paid.seconds_left)
+                    found.append((not has_asked, paid.uses_left <= 0, usable))
         if not found:
             name = listing.manifest.name
             raise LicenseRequiredError(f"no channel for {name} is open", f"viz-node channel open {name} --deposit 2.00")
-        return found[0]
-
-
-def _has_asked(paid: PaidChannel, job: Job) -> bool:
-    return job.job_id in paid.body["asked"].values()
+        return min(found, key=lambda item: item[:2])[2]

@@ -1,25 +1,24 @@
 """What opening, topping up and closing a channel costs and means, before it is ordered; nothing is signed here."""
 
 import asyncio
-from typing import Any
 
+from viz_node.domain.channel import PaidChannel
 from viz_node.domain.counting import counted
+from viz_node.domain.decide_channel import AskedChannel, decide_close, decide_top_up
+from viz_node.domain.decision import NothingToDo, granted
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_span, format_tokens
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.purchase import NewChannel
-from viz_node.domain.terms import DAY_SECONDS
 from viz_node.domain.transaction import Call
-from viz_node.errors import NotFoundError
 from viz_node.ports.money import Quotes
 from viz_node.ports.uses import ChannelPlanning
 from viz_node.services.market.listings import item_of
 from viz_node.services.money.quote_payment import PaymentQuotes
-from viz_node.services.uses.paid_channels import PaidChannel, PaidChannels
-
-Rows = list[dict[str, Any]]
+from viz_node.services.uses.paid_channels import PaidChannels
 
 
 class ChannelPlans:
-    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to."""
+    """The steps that people agree to."""
 
     def __init__(
         self, market: ChannelPlanning, payments: PaymentQuotes, quotes: Quotes, channels: PaidChannels, account: Account
@@ -30,49 +29,42 @@ class ChannelPlans:
         self._channels = channels
         self._account = account
 
-    async def open(self, adapter: str, deposit: TokenAmount, days: int) -> Rows:
+    async def open(self, adapter: str, asked: AskedChannel) -> list[PlanStep]:
         """The steps of opening a channel. Raises: as the job."""
-        listing = await self._channels.check_open(adapter, deposit, days)
-        market, offer, name = self._market, listing.offer, listing.manifest.name
-        window = (await asyncio.to_thread(market.facts)).close_window_seconds
-        served = (days * DAY_SECONDS - window) // DAY_SECONDS
-        uses = deposit // offer.price
-        within = f"within {counted(served, 'day')}; what is not used comes back"
-        consequence = f"{counted(uses, 'use')} at {format_tokens(offer.price)} {within}"
-        item = item_of(self._market, listing.manifest, offer)
+        listing, opening = await self._channels.decide_open(adapter, asked)
+        item = item_of(self._market, listing.manifest, listing.offer)
         # Any account will do for the session key of a simulation.
-        new = NewChannel(item, self._account, deposit, days * DAY_SECONDS, offer.price)
-        row = {"what": f"deposit for {name}", "amount": format_amount(deposit), "consequence": consequence}
-        return await self._paying(row, deposit, market.prepare_open_channel(new))
+        new = NewChannel(item, self._account, opening.deposit, opening.lifetime_seconds, opening.price)
+        gas = await self._gas(opening.deposit, self._market.prepare_open_channel(new))
+        within = f"within {counted(opening.served_days, 'day')}; what is not used comes back"
+        consequence = f"{counted(opening.uses, 'use')} at {format_tokens(opening.price)} {within}"
+        return [PlanStep(f"deposit for {listing.manifest.name}", format_amount(opening.deposit), gas, consequence)]
 
-    async def top_up(self, number: int, amount: TokenAmount) -> Rows:
+    async def top_up(self, number: int, amount: TokenAmount) -> list[PlanStep]:
         """The steps of adding to a deposit. Raises: as the job."""
-        paid = await self._channels.check_top_up(number)
-        price = int(paid.body["price"])
-        more = (int(paid.rest) + amount) // price
-        consequence = f"{counted(more, 'use')} left at {format_tokens(price)}; it closes no later for it"
-        what = f"deposit for {self._called(paid)}"
-        row = {"what": what, "amount": format_amount(amount), "consequence": consequence}
-        call = self._market.prepare_top_up(number, Account(paid.body["session"]), amount)
-        return await self._paying(row, amount, call)
+        paid = await self._channels.find(number)
+        more = granted(decide_top_up(paid, amount))
+        gas = await self._gas(amount, self._market.prepare_top_up(number, more.session, amount))
+        left = f"{counted(more.uses_left, 'use')} left at {format_tokens(more.price)}"
+        consequence = f"{left}; it closes no later for it"
+        return [PlanStep(f"deposit for {self._called(paid)}", format_amount(amount), gas, consequence)]
 
-    async def close(self, number: int) -> Rows:
+    async def close(self, number: int) -> list[PlanStep]:
         """What asking for the close means; nothing if it is asked already. Raises: NotFoundError."""
         paid = await self._channels.find(number)
-        if paid.channel is None:
-            raise NotFoundError(f"channel {number} is not open", "viz-node channel list")
-        if paid.seconds_left <= 0:
+        decision = decide_close(paid)
+        if isinstance(decision, NothingToDo):
             return []
+        closing = granted(decision)
         window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
         gas = await self._quotes.quote_wei(self._market.prepare_ask_close(number))
-        consequence = f"no further uses; {format_tokens(paid.rest)} come back automatically after {format_span(window)}"
-        what = f"close {self._called(paid)}"
-        return [{"what": what, "amount": "", "gas": format_coin(gas), "consequence": consequence}]
+        back = f"{format_tokens(closing.rest)} come back automatically after {format_span(window)}"
+        return [PlanStep(f"close {self._called(paid)}", "", format_coin(gas), f"no further uses; {back}")]
 
     def _called(self, paid: PaidChannel) -> str:
         name = self._channels.name_of(paid)
         return f"channel {paid.number}, {name}" if name else f"channel {paid.number}"
 
-    async def _paying(self, row: dict[str, Any], amount: TokenAmount, call: Call) -> Rows:
+    async def _gas(self, amount: TokenAmount, call: Call) -> str:
         quote = await self._payments.quote(amount, lambda: call)
-        return [row | {"gas": format_coin(quote.approval_wei + quote.call_wei)}]
+        return format_coin(quote.approval_wei + quote.call_wei)

@@ -1,14 +1,23 @@
 """Write the receipts of a channel to a file, for auditors; payer and owner have the same ones."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from viz_node.domain.usage import PublishedReceipts, UseReceipt
+from viz_node.domain.channel import EARNED
+from viz_node.domain.ids import PeerId
+from viz_node.domain.usage import PublishedReceipts
 from viz_node.errors import NotFoundError, StorageError, already_there
 from viz_node.ports.keys import Keys
 from viz_node.ports.state import Channels
-from viz_node.services.uses.paid_channels import PAID
-from viz_node.services.uses.serve_uses import EARNED
+
+
+@dataclass(frozen=True)
+class WrittenReceipts:
+    """How many receipts of a channel were written to which file."""
+
+    channel: int
+    receipts: int
+    file: str
 
 
 class ReceiptFiles:
@@ -18,17 +27,15 @@ class ReceiptFiles:
         self._channels = channels
         self._keys = keys
 
-    def write(self, number: int, path: str) -> dict[str, Any]:
+    def write(self, number: int, path: str) -> WrittenReceipts:
         """Write those of a channel to a new file. Raises: NotFoundError, UsageError (one is missing), StorageError."""
-        key, body, peer_id = self._find(number)
+        key, uses, peer_id = self._find(number)
         # Those of a channel that a reorganisation has undone may still be there.
-        rows = [
-            row for row in self._channels.receipts_of(key) if row["channel"] == number and row["uses"] <= body["uses"]
-        ]
+        rows = [row for row in self._channels.receipts_of(key) if row.channel == number and row.uses <= uses]
         if not rows:
             raise NotFoundError(f"channel {number} has no receipts yet", "viz-node channel list")
-        signatures = tuple(bytes.fromhex(row.pop("signature")) for row in rows)
-        published = PublishedReceipts(peer_id, tuple(UseReceipt(**row) for row in rows), signatures)
+        signatures = tuple(bytes.fromhex(row.signature) for row in rows)
+        published = PublishedReceipts(peer_id, tuple(row.receipt for row in rows), signatures)
         try:
             with Path(path).open("xb") as file:
                 file.write(published.to_bytes())
@@ -36,14 +43,15 @@ class ReceiptFiles:
             raise already_there(Path(path), "choose another --out FILE") from error
         except OSError as error:
             raise StorageError(f"cannot write {path}: {error.strerror}", "choose another --out FILE") from error
-        return {"channel": number, "receipts": len(rows), "file": path}
+        return WrittenReceipts(number, len(rows), path)
 
-    def _find(self, number: int) -> tuple[str, dict[str, Any], str]:
-        for key, body in self._channels.channels_with(PAID).items():
-            if body["number"] == number:
-                return key, body, body["peer_id"]
+    def _find(self, number: int) -> tuple[str, int, PeerId]:
+        """The key of the channel's record, its uses, and the peer that signed the receipts."""
+        for key, record in self._channels.list_paid().items():
+            if record.number == number:
+                return key, record.uses, record.peer_id
         key = f"{EARNED}{number}"
-        earned = self._channels.find_channel(key)
+        earned = self._channels.find_earned(key)
         if earned is None:
             raise NotFoundError(f"this node has no receipts of channel {number}", "viz-node channel list")
-        return key, earned, self._keys.peer_id
+        return key, earned.uses, self._keys.peer_id

@@ -11,10 +11,10 @@ import hashlib
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
-from viz_node.domain.channel import Channel
+from viz_node.domain.channel import EARNED, Channel, EarnedRecord
 from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, PeerId, TokenAmount
 from viz_node.domain.usage import (
@@ -38,7 +38,6 @@ from viz_node.services.market.listings import Catalogue
 log = logging.getLogger(__name__)
 
 USE_METHOD = "use"
-EARNED = "earn:"
 Write = Callable[[str, str, int], Awaitable[str]]
 """Name of an adapter of the library, prompt, tokens: the text."""
 
@@ -136,8 +135,8 @@ class Meter:
     def _kept(self, peer_id: PeerId, request: UseRequest) -> bytes | None:
         """The answer to the last use, if it is asked for once more."""
         key = f"{EARNED}{request.channel}"
-        account = self._store.channels.find_channel(key) or {}
-        if (request.uses, peer_id) != (account.get("uses"), account.get("peer_id")):
+        account = self._store.channels.find_earned(key)
+        if account is None or (request.uses, peer_id) != (account.uses, account.peer_id):
             return None
         return self._keys.sealing.open(bytes.fromhex(self._store.channels.answer_of(key) or ""))
 
@@ -145,13 +144,13 @@ class Meter:
         """The next use, if this is it and is paid. Raises: VerificationError, RefusedError, NotFoundError."""
         channel = await asyncio.to_thread(self._market.channel, request.channel)
         account = self._account_of(channel)
-        done = account["uses"] if account else channel.uses
+        done = account.uses if account else channel.uses
         if request.uses != done + 1 or request.uses <= channel.uses:
             raise VerificationError(
                 f"channel {request.channel} is paid for {counted(done, 'use')}, so that {done + 1} is next",
                 f"viz-node channel close {request.channel}, and open another",
             )
-        tree = UsageTree(account["tree"] if account else None)
+        tree = UsageTree(account.tree if account else ())
         voucher = Voucher(channel.number, request.uses * channel.price, request.uses, tree.root())
         self._keys.vouchers.verify(channel.session_account, voucher, signature)
         if voucher.cumulative > channel.deposit:
@@ -160,11 +159,10 @@ class Meter:
         await self._check_channel(request, channel, voucher.cumulative)
         return _Next(voucher, signature, channel.session_account, tree)
 
-    def _account_of(self, channel: Channel) -> dict[str, Any] | None:
+    def _account_of(self, channel: Channel) -> EarnedRecord | None:
         """What is kept of the channel, unless a reorganisation gave its number to another one."""
-        account = self._store.channels.find_channel(f"{EARNED}{channel.number}")
-        session = channel.session_account
-        return account if account and account.get("session", session) == session else None
+        account = self._store.channels.find_earned(f"{EARNED}{channel.number}")
+        return account if account and account.session in ("", channel.session_account) else None
 
     async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
         """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
@@ -206,17 +204,17 @@ class Meter:
         """Keep voucher and answer in one step; the answer as it is sent."""
         use.tree.append(answer.receipt)
         raw, key = answer.to_bytes(), f"{EARNED}{use.voucher.channel}"
-        body = {
-            "adapter_id": answer.receipt.adapter_id,
-            "session": use.session,
-            "peer_id": peer_id,
-            "uses": use.voucher.uses,
-            "cumulative": use.voucher.cumulative,
-            "root": use.voucher.usage_root.hex(),
-            "signature": use.signature.hex(),
-            "tree": use.tree.state,
-        }
-        self._store.channels.save_channel(key, body, receipt_row(answer), self._keys.sealing.seal(raw).hex())
+        record = EarnedRecord(
+            adapter_id=answer.receipt.adapter_id,
+            peer_id=peer_id,
+            uses=use.voucher.uses,
+            cumulative=use.voucher.cumulative,
+            root=use.voucher.usage_root.hex(),
+            signature=use.signature.hex(),
+            tree=use.tree.state,
+            session=use.session,
+        )
+        self._store.channels.save_earned(key, record, answer.signed_receipt(), self._keys.sealing.seal(raw).hex())
         return raw
 
     async def watch(self) -> None:
@@ -247,16 +245,16 @@ class Meter:
                 await self._redeem([item])
 
     def _due(self) -> list[Signed]:
-        market, bodies = self._market, self._store.channels.channels_with(EARNED)
-        numbers = [int(key.removeprefix(EARNED)) for key in bodies]
-        ends_from = market.block_time() + market.facts().close_window_seconds if bodies else 0
+        market, records = self._market, self._store.channels.list_earned()
+        numbers = [int(key.removeprefix(EARNED)) for key in records]
+        ends_from = market.block_time() + market.facts().close_window_seconds if records else 0
         due = []
-        for channel in market.open_channels(numbers) if bodies else ():
-            body = bodies[f"{EARNED}{channel.number}"]
-            owed = (body["uses"] - channel.uses) * channel.price
+        for channel in market.open_channels(numbers) if records else ():
+            record = records[f"{EARNED}{channel.number}"]
+            owed = (record.uses - channel.uses) * channel.price
             if owed >= (_WORTH_AT_THE_END if channel.close_at <= ends_from else _WORTH_REDEEMING):
-                voucher = Voucher(channel.number, body["cumulative"], body["uses"], bytes.fromhex(body["root"]))
-                due += self._redeemable(channel, voucher, bytes.fromhex(body["signature"]))
+                voucher = Voucher(channel.number, record.cumulative, record.uses, bytes.fromhex(record.root))
+                due += self._redeemable(channel, voucher, bytes.fromhex(record.signature))
         return due
 
     def _redeemable(self, channel: Channel, voucher: Voucher, signature: bytes) -> list[Signed]:
@@ -267,8 +265,3 @@ class Meter:
             log.warning("channel %d is another one by now: %s", channel.number, error.message)
             return []
         return [(voucher, signature)] if voucher.cumulative <= channel.deposit else []
-
-
-def receipt_row(answer: UseAnswer) -> dict[str, Any]:
-    """A receipt with its signature, as it is kept."""
-    return asdict(answer.receipt) | {"signature": answer.signature.hex()}

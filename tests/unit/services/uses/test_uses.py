@@ -13,12 +13,14 @@ from tests.fakes.channels import VOUCHERS
 from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Killed, Member, World, keys_of
+from viz_node.domain.answer import as_json
+from viz_node.domain.channel import EARNED, PaidRecord
+from viz_node.domain.ids import PeerId, TokenAmount
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.usage import UsageTree, UseReceipt, UseRequest, Voucher
+from viz_node.domain.orders import CloseChannelOrder, OpenChannelOrder, TopUpOrder, UseOrder
+from viz_node.domain.usage import UsageTree, UseRequest, Voucher
 from viz_node.errors import RefusedError, VerificationError, VizNodeError
-from viz_node.services.uses.paid_channels import PAID
 from viz_node.services.uses.publish_receipts import ReceiptFiles
-from viz_node.services.uses.serve_uses import EARNED
 
 PRICE, MONEY, DEPOSIT = 10_000, 1_000_000, 50_000
 DAY = 86_400
@@ -41,11 +43,11 @@ class Pair:
         self.payer.hear()
         return self
 
-    def open_order(self, deposit: int = DEPOSIT, days: int = 30) -> tuple[str, dict[str, Any]]:
-        return "channel", {"adapter": self.adapter_id, "deposit": deposit, "days": days}
+    def open_order(self, deposit: int = DEPOSIT, days: int = 30) -> OpenChannelOrder:
+        return OpenChannelOrder(self.adapter_id, TokenAmount(deposit), days)
 
-    def use_order(self, prompt: str) -> tuple[str, dict[str, Any]]:
-        return "use", {"adapter": self.adapter_id, "prompt": prompt, "max_new_tokens": 8}
+    def use_order(self, prompt: str) -> UseOrder:
+        return UseOrder(self.adapter_id, prompt, 8)
 
     async def open(self, deposit: int = DEPOSIT) -> "Pair":
         job = (await self.payer.live(self.open_order(deposit)))[0]
@@ -61,15 +63,14 @@ class Pair:
         return self.payer.store.jobs.find_job(job.job_id)
 
     @property
-    def body(self) -> dict[str, Any]:
-        (body,) = self.payer.store.channels.channels_with(PAID).values()
-        return body
+    def record(self) -> PaidRecord:
+        (record,) = self.payer.store.channels.list_paid().values()
+        return record
 
     @property
     def signed_uses(self) -> int:
         """How many uses the holder could redeem now."""
-        bodies = self.holder.store.channels.channels_with(EARNED).values()
-        return max((body["uses"] for body in bodies), default=0)
+        return max((record.uses for record in self.holder.store.channels.list_earned().values()), default=0)
 
     def jobs(self, kind: str = "use") -> list[Job]:
         return [job for job in self.payer.store.jobs.list_jobs() if job.kind == kind]
@@ -79,7 +80,7 @@ class Pair:
 
     async def finish(self) -> None:
         """Ask for the close, let the holder redeem and the payer take back what is left."""
-        await self.payer.live(("close", {"channel": 1}))
+        await self.payer.live(CloseChannelOrder(1))
         await self.holder.meter.watch()
         self.chain.time += WINDOW_SECONDS + 1
         await self.payer.channel_jobs.watch()
@@ -90,12 +91,12 @@ class Pair:
 
     def signed(self, request: UseRequest, receipts: int | None = None, price: int = PRICE) -> bytes:
         """The payer's request with a voucher over that many of its receipts, by default all before it."""
-        key, body = next(iter(self.payer.store.channels.channels_with(PAID).items()))
+        key, record = next(iter(self.payer.store.channels.list_paid().items()))
         tree = UsageTree()
         rows = self.payer.store.channels.receipts_of(key)
         for row in rows[: request.uses - 1 if receipts is None else receipts]:
-            tree.append(UseReceipt(**{name: value for name, value in row.items() if name != "signature"}))
-        session = self.payer.sealing.open(bytes.fromhex(body["key"]))
+            tree.append(row.receipt)
+        session = self.payer.sealing.open(bytes.fromhex(record.key))
         voucher = Voucher(request.channel, request.uses * price, request.uses, tree.root())
         return request.to_bytes(VOUCHERS.sign(session, voucher))
 
@@ -146,7 +147,7 @@ async def test_open__payer_killed_at_every_call__locks_the_deposit_once(tmp_path
 
 
 async def test_top_up_and_close__payer_killed_at_every_call__once_each_and_the_rest_comes_back(tmp_path: Path) -> None:
-    top_up, close = ("top_up", {"channel": 1, "amount": PRICE}), ("close", {"channel": 1})
+    top_up, close = TopUpOrder(1, TokenAmount(PRICE)), CloseChannelOrder(1)
 
     async def opened(place: Path) -> Pair:
         return await (await Pair(place).begin()).open()
@@ -190,7 +191,7 @@ async def test_take_back__payer_killed_at_every_call__comes_back_once(tmp_path: 
 async def check_books(pair: Pair, where: str) -> None:
     """The money invariant: each use that is paid was answered to the job that asked, and the rest comes back."""
     uses = pair.signed_uses
-    assert uses == int(pair.body["uses"]) == len(pair.texts()), (where, pair.jobs())
+    assert uses == pair.record.uses == len(pair.texts()), (where, pair.jobs())
     await pair.finish()
     accrued = sum(pair.chain.state.accrued.values())
     assert (accrued, pair.payer.tokens) == (uses * PRICE, MONEY - uses * PRICE), where
@@ -262,7 +263,7 @@ async def test_redeem__holder_killed_at_every_call__every_answer_is_paid_once(tm
         pair = await (await Pair(place).begin()).open()
         for prompt in ("first", "second"):
             assert (await pair.use(prompt)).state is JobState.DONE
-        await pair.payer.live(("close", {"channel": 1}))
+        await pair.payer.live(CloseChannelOrder(1))
         return pair
 
     pair = await used(tmp_path / "count")
@@ -286,12 +287,12 @@ async def test_use__earlier_answer_was_lost__is_kept_for_its_job_and_shown(pair:
     second = await pair.use("second")
     assert (second.result["text"], second.result["uses_left"]) == ("second … 8", 3)
     shown = await pair.payer.channels.show(1)
-    assert (shown["kept"], shown["uses_left"], len(shown["receipts"])) == ([first.job_id], 3, 2)
-    assert "first" not in str(pair.payer.store.channels.channels_with(PAID))
+    assert (shown.kept, shown.uses_left, len(as_json(shown.receipts))) == ([first.job_id], 3, 2)
+    assert "first" not in str(pair.payer.store.channels.list_paid())
     pair.holder.network.is_up = False
     resumed = await pair.resume(first)
     assert (resumed.result["text"], resumed.result["paid"]) == ("first … 8", "0.01")
-    assert (await pair.payer.channels.show(1))["kept"] == []
+    assert (await pair.payer.channels.show(1)).kept == []
     await check_books(pair, "")
 
 
@@ -376,12 +377,12 @@ async def test_use__reorganisation_gave_the_channel_another_number__begins_anew(
     assert (job.result["channel"], job.result["uses_left"]) == (7, 4)
     for member in (pair.payer, pair.holder):
         files = ReceiptFiles(member.store.channels, member.keys)
-        assert files.write(7, str(tmp_path / member.keys.peer_id))["receipts"] == 1
+        assert files.write(7, str(tmp_path / member.keys.peer_id)).receipts == 1
 
 
 async def test_use__deposit_is_not_safe_yet__is_answered_once_it_is(pair: Pair) -> None:
     pair.holder.confirm_after(3)
-    await pair.payer.live(("top_up", {"channel": 1, "amount": PRICE}))
+    await pair.payer.live(TopUpOrder(1, TokenAmount(PRICE)))
     pair.chain.mine()
     for number in range(5):
         pair.chain.mine()
@@ -405,7 +406,7 @@ async def test_use__channel_in_its_last_window__is_not_served_but_redeemed(pair:
         await pair.holder.meter.on_use(keys_of("payer").peer_id, pair.signed(pair.request(2)))
     await pair.holder.meter.watch()
     assert pair.chain.state.channels[1].uses == 1
-    assert [row["state"] for row in await pair.payer.channels.rows()] == ["closing"]
+    assert [row.state for row in await pair.payer.channels.rows()] == ["closing"]
     assert "no channel for elsin is open" in (await pair.use("second")).error
 
 
@@ -429,7 +430,7 @@ async def test_open__failed_and_mined_later__is_adopted_and_comes_back_in_the_en
     (job,) = pair.jobs("channel")
     pair.payer.store.jobs.save_job(replace(job, state=JobState.FAILED))
     pair.payer.start()
-    assert pair.body["number"] is None
+    assert pair.record.number is None
     assert (await pair.use("first")).result["channel"] == 1
     pair.chain.time += 31 * DAY
     await pair.payer.channel_jobs.watch()
@@ -441,9 +442,9 @@ async def test_channel__database_was_lost__is_shown_closed_and_taken_back(pair: 
     pair.payer.start()
     pair.payer.hear()
     (row,) = await pair.payer.channels.rows()
-    assert (row["state"], row["channel"], row["deposit"], row["uses_left"]) == ("key lost", 1, "0.05", 0)
+    assert (row.state, row.channel, row.deposit, row.uses_left) == ("key lost", 1, "0.05", 0)
     assert "no channel" in (await pair.use("first")).error
-    closed = (await pair.payer.live(("close", {"channel": 1})))[0]
+    closed = (await pair.payer.live(CloseChannelOrder(1)))[0]
     assert closed.state is JobState.DONE, closed
     pair.chain.time += WINDOW_SECONDS + 1
     await pair.payer.channel_jobs.watch()
@@ -468,24 +469,22 @@ async def test_watch__while_a_use_is_asked__takes_no_receipt_away(pair: Pair) ->
         return answer
 
     pair.holder.network.serve("use", slowly)
-    pair.payer.store.channels.save_channel(
-        next(iter(pair.payer.store.channels.channels_with(PAID))), pair.body | {"number": None}
-    )
+    key = next(iter(pair.payer.store.channels.list_paid()))
+    pair.payer.store.channels.save_paid(key, replace(pair.record, number=None))
     await pair.use("first")
     await pair.use("second")
-    assert (pair.body["uses"], pair.body["number"]) == (2, 1)
+    assert (pair.record.uses, pair.record.number) == (2, 1)
 
 
 async def several(pair: Pair, count: int) -> None:
     """That many channels with one use each, and in their last window."""
     await pair.use("first")
     for _ in range(count - 1):
-        used = {key: body | {"uses": 5} for key, body in pair.payer.store.channels.channels_with(PAID).items()}
-        for key, body in used.items():
-            pair.payer.store.channels.save_channel(key, body)
+        for key, record in pair.payer.store.channels.list_paid().items():
+            pair.payer.store.channels.save_paid(key, replace(record, uses=5))
         await pair.open()
         assert (await pair.use("other")).state is JobState.DONE
-    assert len(pair.holder.store.channels.channels_with(EARNED)) == count
+    assert len(pair.holder.store.channels.list_earned()) == count
     pair.chain.time = pair.chain.state.channels[1].close_at - 5
 
 
@@ -531,11 +530,12 @@ async def test_redeem__payer_redeems_a_moment_before__the_others_go_alone(pair: 
 
 async def test_use__reorganisation_gave_the_number_to_another_channel__is_served_from_the_first_use(pair: Pair) -> None:
     await pair.use("first")
-    account = pair.holder.store.channels.find_channel(f"{EARNED}1")
-    pair.holder.store.channels.save_channel(f"{EARNED}1", account | {"session": "0x" + "99" * 20, "peer_id": "another"})
-    pair.payer.store.channels.save_channel(
-        next(iter(pair.payer.store.channels.channels_with(PAID))), pair.body | {"uses": 0, "tree": []}
-    )
+    earned = pair.holder.store.channels.find_earned(f"{EARNED}1")
+    assert earned is not None
+    other = replace(earned, session="0x" + "99" * 20, peer_id=PeerId("another"))
+    pair.holder.store.channels.save_earned(f"{EARNED}1", other)
+    key = next(iter(pair.payer.store.channels.list_paid()))
+    pair.payer.store.channels.save_paid(key, replace(pair.record, uses=0, tree=()))
     assert (await pair.use("again")).result["text"] == "again … 8"
 
 
@@ -573,3 +573,33 @@ async def test_fetch_and_license__of_an_adapter_that_is_paid_by_use__lead_to_a_c
     (row,) = await pair.payer.catalogue.search("elsin")
     assert row["delivery"] == "channel"
     assert (await pair.payer.prices.show("elsin", None))["offers"][0]["delivery"] == "channel"
+
+
+async def test_answers__of_channels__have_these_keys(pair: Pair, tmp_path: Path) -> None:
+    operations = pair.payer.services.operations
+    plans = [
+        await operations["plan_channel"](adapter="elsin", deposit="0.05"),
+        await operations["plan_top_up"](channel=1, amount="0.01"),
+        await operations["plan_close"](channel=1),
+    ]
+    assert [list(step) for (step,) in as_json(plans)] == 3 * [["what", "amount", "gas", "consequence"]]
+    (opened,) = pair.jobs("channel")
+    used = await pair.use("first")
+    assert list(opened.result) == ["channel", "deposit", "tx_hash"]
+    assert list(used.result) == ["text", "adapter", "channel", "paid", "uses_left"]
+    row = [
+        "channel", "adapter_id", "price", "uses", "uses_left", "spent", "session", "days_left", "deposit", "close_at",
+        "state", "adapter",
+    ]  # fmt: skip
+    assert list(as_json(await operations["channel_list"]())[0]) == row
+    shown = as_json(await operations["channel_show"](channel=1))
+    assert list(shown) == [*row, "kept", "receipts"]
+    assert set(shown["receipts"][0]) == {
+        "market", "channel", "uses", "adapter_id", "request", "answer", "signature"
+    }  # fmt: skip
+    written = await operations["channel_receipts"](channel=1, path=str(tmp_path / "receipts"))
+    assert list(as_json(written)) == ["channel", "receipts", "file"]
+    topped = (await pair.payer.live(TopUpOrder(1, TokenAmount(PRICE))))[0]
+    assert list(topped.result) == ["channel", "added", "tx_hash"]
+    closed = (await pair.payer.live(CloseChannelOrder(1)))[0]
+    assert list(closed.result) == ["channel", "close_at", "tx_hash"]
