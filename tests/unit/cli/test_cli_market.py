@@ -16,6 +16,7 @@ from viz_node.cli.commands.market import license_command, publish_command, searc
 from viz_node.cli.commands.pricing import plot, pricing_command
 from viz_node.cli.commands.royalties import royalties_command, with_worth
 from viz_node.cli.terminal import Terminal
+from viz_node.domain.answer import as_json
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
@@ -51,9 +52,9 @@ async def ask_everything(directory: Path) -> Answers:
     peer.hear()
     answers: Answers = {"plan_license": await peer.purchase_plans.license("elsin", 6_000_000, False)}
     await peer.live(*(("license", {"adapter": name, "max_price": 6_000_000}) for name in ("elsin", "fair")))
-    answers |= {"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")}
+    answers |= as_json({"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")})
     answers |= {"pricing_show": await peer.prices.show("elsin", at=1_900_000_000)}
-    answers |= {"license_list": await LicenseList(world.market(), peer.catalogue, peer.keys.account).held()}
+    answers |= {"license_list": as_json(await LicenseList(world.market(), peer.catalogue, peer.keys.account).held())}
     claims = [row | {"is_test_gas": False} for row in await holder.royalty_plans.claim()]
     return answers | dict.fromkeys(("plan_claim", "plan_publish", "plan_pricing"), claims)
 

@@ -7,13 +7,23 @@ signed it; an offer when the chain's adapter has the manifest's digest, base, te
 import asyncio
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from viz_node.domain.announcement import Announcement
-from viz_node.domain.ids import WHOLE, Account, AdapterId, format_amount, format_span, format_tokens, is_hex_digest
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.ids import (
+    WHOLE,
+    Account,
+    AdapterId,
+    PeerId,
+    format_amount,
+    format_span,
+    format_tokens,
+    is_hex_digest,
+)
 from viz_node.domain.manifest import (
     MAX_MANIFEST_BYTES,
     SIGNING_CONTEXT,
@@ -49,6 +59,51 @@ class Listing:
     offer: Offer
 
 
+@dataclass(frozen=True)
+class ShownListing:
+    """A listing as people see it; prices in tokens, `split` in percent by account.
+
+    A search says whether this account holds a license; one listing comes with its terms in words and its manifest.
+    """
+
+    adapter_id: AdapterId
+    name: str
+    base_model: str
+    peer_id: PeerId
+    account: Account
+    price: str
+    floor: str
+    ceiling: str
+    moves: str
+    license: str
+    expires: str
+    terms: str
+    is_open: bool
+    delivery: str
+    offer: int
+    evaluation: Mapping[str, str | int]
+    split: dict[Account, float]
+    size_bytes: int
+    licensed: bool | UnsetType = UNSET
+    permissions: dict[str, str] | UnsetType = UNSET
+    manifest: object = UNSET
+
+
+@dataclass(frozen=True)
+class SilentListing:
+    """What was announced of an adapter whose peer does not answer, and why; nothing of it is verified."""
+
+    adapter_id: AdapterId
+    name: str
+    base_model: str
+    peer_id: PeerId
+    price: None
+    license: str
+    account: str
+    licensed: bool
+    error: str
+
+
 class CatalogueState(WithAdapters, WithManifests, Protocol):
     """The own adapters, and the manifests of others."""
 
@@ -73,22 +128,26 @@ class Catalogue:
         self._account = account
         self._name_by_number: dict[int, str] = {}
 
-    async def search(self, text: str) -> list[dict[str, Any]]:
+    async def search(self, text: str) -> list[ShownListing | SilentListing]:
         """The listings whose name, base or id holds `text`; false ones are left out, unreachable ones have no price."""
         items = self.announcements.living()
         wanted = [item for item in items if text.lower() in f"{item.name} {item.base_model} {item.adapter_id}".lower()]
         rows = (self._describe(*group) for group in _by_adapter(wanted).items())
         found = await asyncio.gather(*rows, return_exceptions=True)
-        return [entry for entry in found if isinstance(entry, dict) and entry.get("is_open", True)]
+        return [
+            entry
+            for entry in found
+            if isinstance(entry, SilentListing) or (isinstance(entry, ShownListing) and entry.is_open)
+        ]
 
-    async def show(self, adapter: str) -> dict[str, Any]:
+    async def show(self, adapter: str) -> ShownListing:
         """One listing with its manifest, and its terms as people read them.
 
         Raises: NotFoundError, VerificationError, UnreachableError.
         """
         listing = await self.listing(adapter)
-        told = {"permissions": listing.manifest.license.permissions.sentences()}
-        return self._row(listing) | told | {"manifest": json.loads(listing.manifest.payload())}
+        permissions = listing.manifest.license.permissions.sentences()
+        return replace(_shown(listing), permissions=permissions, manifest=json.loads(listing.manifest.payload()))
 
     async def listing(self, adapter: str) -> Listing:
         """The verified listing of an adapter by id, unique prefix or name.
@@ -249,38 +308,39 @@ class Catalogue:
             raise failure
         return await self.manifest(adapter_id, sources)
 
-    async def _describe(self, adapter_id: AdapterId, items: Sequence[Announcement]) -> dict[str, Any]:
+    async def _describe(self, adapter_id: AdapterId, items: Sequence[Announcement]) -> ShownListing | SilentListing:
         try:
             listing = await self._listing(adapter_id, items)
         except (UnreachableError, DeadlineError) as error:
             item = items[0]
-            row = {"adapter_id": item.adapter_id, "name": item.name, "base_model": item.base_model}
-            return row | {"peer_id": item.peer_id, "price": None, "license": "", "account": "", "licensed": False,
-                          "error": error.message}  # fmt: skip
-        return self._row(listing) | {"licensed": await self.is_licensed(listing.adapter_number, self._account)}
+            return SilentListing(
+                item.adapter_id, item.name, item.base_model, item.peer_id, None, "", "", False, error.message
+            )
+        return replace(_shown(listing), licensed=await self.is_licensed(listing.adapter_number, self._account))
 
-    def _row(self, listing: Listing) -> dict[str, Any]:
-        manifest = listing.manifest
-        return {
-            "adapter_id": listing.adapter_id,
-            "name": manifest.name,
-            "base_model": manifest.base_model.name,
-            "peer_id": manifest.peer_id,
-            "account": manifest.account,
-            "price": format_amount(listing.offer.price),
-            "floor": format_amount(listing.offer.floor),
-            "ceiling": format_amount(listing.offer.ceiling),
-            "moves": moves_of(listing.offer),
-            "license": manifest.license.kind,
-            "expires": _expiry(manifest.license),
-            "terms": manifest.license.permissions.summary(),
-            "is_open": listing.offer.is_open,
-            "delivery": delivery_of(listing.offer),
-            "offer": listing.offer.offer_id,
-            "evaluation": dict(manifest.evaluation),
-            "split": {account: share / 100 for account, share in manifest.split.shares},
-            "size_bytes": sum(entry.size_bytes for entry in manifest.files),
-        }
+
+def _shown(listing: Listing) -> ShownListing:
+    manifest = listing.manifest
+    return ShownListing(
+        adapter_id=listing.adapter_id,
+        name=manifest.name,
+        base_model=manifest.base_model.name,
+        peer_id=manifest.peer_id,
+        account=manifest.account,
+        price=format_amount(listing.offer.price),
+        floor=format_amount(listing.offer.floor),
+        ceiling=format_amount(listing.offer.ceiling),
+        moves=moves_of(listing.offer),
+        license=manifest.license.kind,
+        expires=_expiry(manifest.license),
+        terms=manifest.license.permissions.summary(),
+        is_open=listing.offer.is_open,
+        delivery=delivery_of(listing.offer),
+        offer=listing.offer.offer_id,
+        evaluation=manifest.evaluation,
+        split={account: share / 100 for account, share in manifest.split.shares},
+        size_bytes=sum(entry.size_bytes for entry in manifest.files),
+    )
 
 
 def item_of(market: Items, manifest: AdapterManifest, offer: Offer) -> int:

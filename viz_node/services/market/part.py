@@ -14,8 +14,8 @@ from viz_node.services.market.deliver_orders import Deliveries
 from viz_node.services.market.fetch_adapter import Fetcher
 from viz_node.services.market.file_notice import NoticePlans, Notices
 from viz_node.services.market.license_adapter import Buyer
-from viz_node.services.market.list_licenses import LicenseList
-from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue
+from viz_node.services.market.list_licenses import LicenseList, ShownLicense
+from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue, ShownListing, SilentListing
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.plan_publication import PublicationPlans
@@ -163,11 +163,11 @@ class Buying:
         self._catalogue, self._purchases, self._licenses = market.catalogue, market.purchase_plans, market.licenses
         self._jobs = jobs
 
-    async def search(self, *, text: str = "") -> Rows:
+    async def search(self, *, text: str = "") -> list[ShownListing | SilentListing]:
         """The market."""
         return await self._catalogue.search(text)
 
-    async def show(self, *, adapter: str) -> Answer:
+    async def show(self, *, adapter: str) -> ShownListing:
         """One listing."""
         return await self._catalogue.show(adapter)
 
@@ -180,7 +180,7 @@ class Buying:
         """What buying costs and means."""
         return await self._purchases.license(adapter, parse_amount(max_price), renew)
 
-    async def license_list(self, *, sold: bool = False) -> Rows:
+    async def license_list(self, *, sold: bool = False) -> list[ShownLicense]:
         """Licenses of this account, or those of its adapters."""
         return await (self._licenses.sold() if sold else self._licenses.held())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from tests.fakes.chain import WINDOW_SECONDS
 from tests.fakes.world import Member, World
 from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT
-from viz_node.services.market.list_licenses import LicenseList
+from viz_node.services.market.list_licenses import LicenseList, ShownLicense
 
 DAY = 86_400
 MONEY = 50_000_000
@@ -29,9 +29,9 @@ async def market(tmp_path: Path) -> tuple[World, Member, Member]:
     return world, holder, peer
 
 
-def told(rows: list[dict]) -> list[tuple]:
+def told(rows: list[ShownLicense]) -> list[tuple]:
     names = "adapter", "kind", "state", "days_left", "paid", "order_state"
-    return [tuple(row[name] for name in names) for row in rows]
+    return [tuple(getattr(row, name) for name in names) for row in rows]
 
 
 async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
@@ -45,12 +45,12 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
         ("monthly", "subscription", "held", 59, "10.00", None),
         ("fair", "perpetual", "on order", None, "0.00", "ordered"),
     ]
-    assert [row["expires"] for row in rows][::2] == ["forever", None]
-    assert rows[1]["expires"].startswith("2027-03-")
-    assert rows[2]["order_until"].startswith("2027-01-15T08:")
-    assert [row["in_escrow"] for row in rows] == [None, None, "5.00"]
+    assert [row.expires for row in rows][::2] == ["forever", None]
+    assert rows[1].expires.startswith("2027-03-")
+    assert rows[2].order_until.startswith("2027-01-15T08:")
+    assert [row.in_escrow for row in rows] == [None, None, "5.00"]
     assert await licenses(holder).sold() == rows
-    assert {row["holder"] for row in rows} == {peer.keys.account}
+    assert {row.holder for row in rows} == {peer.keys.account}
     assert (await licenses(holder).held(), await licenses(peer).sold()) == ([], [])
 
     await holder.deliveries.watch()
@@ -60,26 +60,26 @@ async def test_list__every_state__is_told_to_both_sides(tmp_path: Path) -> None:
         ("monthly", "subscription", "expired", 0, "10.00", None),
         ("fair", "perpetual", "held", None, "5.00", "delivered"),
     ]
-    assert rows[2]["in_escrow"] == "5.00", "it can be disputed still"
+    assert rows[2].in_escrow == "5.00", "it can be disputed still"
     await holder.deliveries.watch()
     settled = (await licenses(peer).held())[2]
-    assert (settled["order_state"], settled["in_escrow"]) == ("settled", None)
+    assert (settled.order_state, settled.in_escrow) == ("settled", None)
 
 
 async def test_list__order_that_was_not_delivered__is_paid_back(tmp_path: Path) -> None:
     world, holder, peer = await market(tmp_path)
     await buy(peer, "fair")
-    assert [row["note"] for row in await licenses(holder).sold()] == [None]
+    assert [row.note for row in await licenses(holder).sold()] == [None]
     world.chain.time += WINDOW_SECONDS - LEAST_SECONDS_LEFT
     (row,) = await licenses(holder).sold()
     assert told([row]) == [("fair", "perpetual", "not delivered", None, "0.00", "ordered")]
-    assert row["note"].endswith(f"the money goes back to the buyer at {row['order_until']}, nothing is to be done")
+    assert row.note.endswith(f"the money goes back to the buyer at {row.order_until}, nothing is to be done")
     assert await licenses(peer).held() == [row]
     world.chain.time += LEAST_SECONDS_LEFT + 1
     await peer.orders.watch()
     (row,) = await licenses(peer).held()
     assert told([row]) == [("fair", "perpetual", "paid back", None, "0.00", "refunded")]
-    assert "the money went back to the buyer" in row["note"]
+    assert "the money went back to the buyer" in row.note
 
 
 async def test_list__adapter_that_nobody_announces_any_more__has_its_id(tmp_path: Path) -> None:
@@ -87,4 +87,4 @@ async def test_list__adapter_that_nobody_announces_any_more__has_its_id(tmp_path
     await buy(peer, "forever")
     peer.now += 7 * DAY
     (row,) = await licenses(peer).held()
-    assert row["adapter"] == row["adapter_id"][:12]
+    assert row.adapter == row.adapter_id[:12]

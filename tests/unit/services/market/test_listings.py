@@ -35,12 +35,12 @@ async def sold(world: World) -> tuple[Member, Member, Announcement]:
 async def test_search__announced_and_registered__is_listed_with_the_price_of_the_chain(world: World) -> None:
     holder, peer, item = await sold(world)
     (row,) = await peer.catalogue.search("ELS")
-    assert (row["adapter_id"], row["price"], row["licensed"]) == (item.adapter_id, "5.00", False)
-    assert row["account"] == holder.keys.account
+    assert (row.adapter_id, row.price, row.licensed) == (item.adapter_id, "5.00", False)
+    assert row.account == holder.keys.account
     assert await peer.catalogue.search("nothing of the kind") == []
-    assert (peer.catalogue.name_of(1), peer.catalogue.name_of(2)) == (row["name"], "")
+    assert (peer.catalogue.name_of(1), peer.catalogue.name_of(2)) == (row.name, "")
     shown = await peer.catalogue.show(item.adapter_id[:8])
-    assert shown["manifest"]["account"] == holder.keys.account
+    assert shown.manifest["account"] == holder.keys.account
 
 
 async def test_check_announcement__changed_or_forged__is_refused(world: World) -> None:
@@ -116,7 +116,7 @@ async def test_search__holder_is_away__is_listed_without_a_price(world: World) -
     holder, peer, item = await sold(world)
     holder.network.is_up = False
     (row,) = await peer.catalogue.search("")
-    assert (row["adapter_id"], row["price"]) == (item.adapter_id, None)
+    assert (row.adapter_id, row.price) == (item.adapter_id, None)
     with pytest.raises(UnreachableError):
         await peer.catalogue.show("elsin")
 
@@ -154,7 +154,7 @@ async def test_announcement__stranger_claims_the_adapter__the_sellers_listing_st
         listing = await buyer.catalogue.listing(item.adapter_id)
         assert (listing.manifest.name, listing.manifest.peer_id) == ("elsin", item.peer_id)
     for buyer in (peer, newcomer):
-        assert [row["peer_id"] for row in await buyer.catalogue.search("")] == [item.peer_id]
+        assert [row.peer_id for row in await buyer.catalogue.search("")] == [item.peer_id]
     assert peer.catalogue.names()[item.adapter_id] == "elsin"
 
 

@@ -40,7 +40,7 @@ async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) 
             offers = world.chain.state.offers
             assert [(offer.price, offer.is_open) for offer in offers] == [(5_000_000, False), (7_000_000, True)]
             (row,) = await peer.catalogue.search("")
-            assert row["price"] == "7.00"
+            assert row.price == "7.00"
 
 
 async def test_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path: Path) -> None:
