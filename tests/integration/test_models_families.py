@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from tests.model_families import write_family
@@ -16,6 +17,7 @@ from viz_node.errors import VerificationError
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.fused import TokenizedDocument, is_lean_supported, loss_sum, packed_loss_sum
 from viz_node.models.loading import guard, load_adapter, load_base
+from viz_node.models.preflight import check_layers, check_weights
 from viz_node.models.preparing import Trainee, prepare, write_checked
 
 RECIPE = Recipe(rank=4, alpha=8)
@@ -79,12 +81,17 @@ def one_thread() -> Iterator[None]:
 def prepared(family: str, folder: Path, **sizes: Any) -> Trainee:
     """A tiny base model with an adapter that changes what it computes."""
     write_family(family, folder / "base", **sizes)
-    trainee = prepare(ResolvedBase(family, folder / "base", "0" * 64), DOCUMENTS, RECIPE, 0)
+    trainee = prepared_on(family, folder / "base")
+    write_checked(trainee, folder / "adapter")
+    return trainee
+
+
+def prepared_on(family: str, base: Path) -> Trainee:
+    trainee = prepare(ResolvedBase(family, base, "0" * 64), DOCUMENTS, RECIPE, 0)
     draws = torch.Generator().manual_seed(1)
     for name, parameter in trainee.model.named_parameters():
         if "lora_B" in name:
             parameter.data.copy_(0.05 * torch.randn(parameter.shape, generator=draws))
-    write_checked(trainee, folder / "adapter")
     return trainee
 
 
@@ -170,6 +177,26 @@ def test_packed_loss_sum__family__as_transformers_and_peft(case: str, tmp_path: 
     mine, reference = computed(trainee.model, total / count), theirs(load_plain(tmp_path).train())
     assert mine.loss == pytest.approx(reference.loss, abs=LOSS_TOLERANCE)
     assert furthest(mine, reference) < FUSED_TOLERANCE
+
+
+@pytest.mark.parametrize(("family", "sizes"), [("llama", {"hidden_size": 64}), ("gpt2", {"n_embd": 64})])
+def test_prepare__base_stored_in_nf4__trained_as_the_original_is(
+    family: str, sizes: dict[str, int], tmp_path: Path
+) -> None:
+    original = ours(prepared(family, tmp_path / "whole", **sizes))
+    load_base(tmp_path / "whole" / "base").save_pretrained(tmp_path / "packed")
+    check_layers(tmp_path / "packed", family)
+    packed = ours(prepared_on(family, tmp_path / "packed"))
+    assert packed.loss == original.loss
+    assert furthest(packed, original) == 0
+    weights = load_file(tmp_path / "packed" / "model.safetensors")
+    halved = {
+        name: part[::2].clone() if name.endswith(".weight") and part.ndim == 2 else part
+        for name, part in weights.items()
+    }
+    save_file(halved, tmp_path / "packed" / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(VerificationError, match="other weights than its configuration says"):
+        check_weights(tmp_path / "packed", family)
 
 
 NOT_LEAN: dict[str, dict[str, Any]] = {

@@ -1,8 +1,12 @@
 """Whether a base model can be trained here, judged by its configuration alone, before gigabytes are fetched."""
 
 import json
+import math
+import operator
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,27 +82,52 @@ def check_weights(directory: Path, model: str) -> None:
 
     Raises: VerificationError (weights are missing, of another shape, or of more layers than the configuration has).
     """
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     hint = "use another model, or install it again"
     try:
-        empty, found = AutoModelForCausalLM.from_pretrained(
-            directory,
-            device_map="meta",
-            output_loading_info=True,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
+        config = AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        # Without this, the weights would have to be there to be compared.
+        is_packed = config.__dict__.pop("quantization_config", None) is not None
+        with _unreported():
+            empty, found = AutoModelForCausalLM.from_pretrained(
+                directory,
+                config=config,
+                device_map="meta",
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+            )
     except Exception as error:
-        raise VerificationError(
-            f"{model} has other weights than its configuration says: {_cause(error)}", hint
-        ) from error
-    kinds = {re.sub(r"[0-9]+", "#", name) for name, _ in empty.named_parameters()}
-    odd = {name for name in found["unexpected_keys"] if re.sub(r"[0-9]+", "#", name) in kinds}
-    odd |= set(found["missing_keys"]) | {str(entry) for entry in found["mismatched_keys"]}
+        raise VerificationError(f"{model} cannot be loaded: {_cause(error)}", hint) from error
+    kinds = {_without_numbers(name) for name, _ in empty.named_parameters()}
+    odd = {name for name in found["unexpected_keys"] if _without_numbers(name) in kinds} | set(found["missing_keys"])
+    # Of a packed matrix, each byte holds two weights.
+    is_odd_shape = (lambda stored, meant: 2 * math.prod(stored) != math.prod(meant)) if is_packed else operator.ne
+    odd |= {name for name, stored, meant in found["mismatched_keys"] if is_odd_shape(tuple(stored), tuple(meant))}
+    if is_packed and not found["mismatched_keys"]:
+        odd.add("none of them is quantized")
     if odd:
         raise VerificationError(f"{model} has other weights than its configuration says: {min(odd)[:100]}", hint)
+
+
+@contextmanager
+def _unreported() -> Iterator[None]:
+    """Without the library's own table of differences in the log."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+def _without_numbers(name: str) -> str:
+    return re.sub(r"[0-9]+", "#", name)
 
 
 def _cause(error: Exception) -> str:
@@ -130,7 +159,8 @@ def _foreign_method(config: dict[str, Any]) -> str:
     if not isinstance(body, dict):
         return "unknown"
     method = str(body.get("quant_method", "unknown"))[:40]
-    is_ours = method == "bitsandbytes" and body.get("load_in_4bit") is True and body.get("bnb_4bit_quant_type") == "nf4"
+    named = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_quant_storage": "uint8"}
+    is_ours = method == "bitsandbytes" and all(body.get(name) == value for name, value in named.items())
     return "" if is_ours else method
 
 
