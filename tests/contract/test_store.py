@@ -13,6 +13,8 @@ from viz_node.domain.channel import EarnedRecord, PaidRecord
 from viz_node.domain.ids import Account, AdapterId, PeerId, TokenAmount, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import BuildBaseOrder
+from viz_node.domain.pool import MemberRow
+from viz_node.domain.pool_records import JoinedRecord
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.usage import SignedReceipt
 from viz_node.domain.work import Rights, Work
@@ -178,7 +180,8 @@ def test_federation_and_setting__saved__are_copies(store: State) -> None:
     assert store.settings.get_setting("s") == "2"
 
 
-PAID = PaidRecord(None, A, 3, TokenAmount(2**62), Account("0x" + "11" * 20), "0a", PeerId("peer"), str(2**255))
+ANN = Account("0x" + "11" * 20)
+PAID = PaidRecord(None, A, 3, TokenAmount(2**62), ANN, "0a", PeerId("peer"), str(2**255))
 EARNED = EarnedRecord(A, PeerId("peer"), 4, 2**127, "0b", "0c", ((4, "0d"),), "0x" + "11" * 20)
 
 
@@ -213,16 +216,16 @@ def test_channel__saved_with_an_answer__keeps_the_last_one_until_there_is_anothe
 
 
 def test_pool_record__removed__leaves_those_whose_keys_begin_alike(store: State) -> None:
-    for adapter in (1, 12, 2):
-        store.pool_records.save_pool_record(f"joined/1/{adapter}", {"adapter": adapter})
-    store.pool_records.save_pool_record("joined/1/2", {"adapter": 2, "told": True})
-    store.pool_records.remove_pool_record("joined/1/1")
-    assert store.pool_records.find_pool_record("joined/1/2") == {"adapter": 2, "told": True}
-    assert store.pool_records.find_pool_record("joined/1/1") is store.pool_records.find_pool_record("joined/1/") is None
-    assert store.pool_records.pool_records_with("joined/1/") == {
-        "joined/1/12": {"adapter": 12},
-        "joined/1/2": {"adapter": 2, "told": True},
-    }
+    records, kind = store.pool_records, JoinedRecord
+    joined = {number: JoinedRecord(MemberRow(number, ANN, 5, "0a"), ()) for number in (1, 12, 2)}
+    for adapter, record in joined.items():
+        records.save_pool_record(f"joined/1/{adapter}", record)
+    told = replace(joined[2], told=(PeerId("peer"),), left=True)
+    records.save_pool_record("joined/1/2", told)
+    records.remove_pool_record("joined/1/1")
+    assert records.find_pool_record("joined/1/2", kind) == told
+    assert records.find_pool_record("joined/1/1", kind) is records.find_pool_record("joined/1/", kind) is None
+    assert records.pool_records_with("joined/1/", kind) == {"joined/1/12": joined[12], "joined/1/2": told}
 
 
 def test_sealed_order__secret_and_key_of_one_id__are_two_rows(store: State) -> None:

@@ -9,6 +9,7 @@ from viz_node.domain.answer import as_json
 from viz_node.domain.channel import EARNED, PAID, EarnedRecord, PaidRecord, parse_earned, parse_paid
 from viz_node.domain.federation import Federation, parse_federation
 from viz_node.domain.job import Job
+from viz_node.domain.pool_records import Record, parse_record
 from viz_node.domain.records import PENDING_OUTBOX_STATES, AdapterRecord, OutboxEntry
 from viz_node.domain.usage import SignedReceipt, parse_signed_receipt
 from viz_node.domain.work import Work
@@ -174,14 +175,14 @@ class MemoryPoolRecords:
     def __init__(self) -> None:
         self.rows: dict[str, str] = {}
 
-    def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
-        self.rows[key] = json.dumps(body)
+    def save_pool_record(self, key: str, record: object) -> None:
+        self.rows[key] = json.dumps(as_json(record))
 
-    def find_pool_record(self, key: str) -> dict[str, Any] | None:
-        return json.loads(self.rows[key]) if key in self.rows else None
+    def find_pool_record(self, key: str, kind: type[Record]) -> Record | None:
+        return parse_record(self.rows[key], kind) if key in self.rows else None
 
-    def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
-        return {key: json.loads(body) for key, body in self.rows.items() if key.startswith(prefix)}
+    def pool_records_with(self, prefix: str, kind: type[Record]) -> dict[str, Record]:
+        return {key: parse_record(body, kind) for key, body in self.rows.items() if key.startswith(prefix)}
 
     def remove_pool_record(self, key: str) -> None:
         self.rows.pop(key, None)

@@ -22,6 +22,8 @@ from viz_node.chain.account.signing import KeySigner
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.cli.main import run
 from viz_node.daemon.audit import run_examination, run_full_audit, verify_report, write_report
+from viz_node.domain.answer import as_json
+from viz_node.domain.decide_pool import DueDivision
 from viz_node.domain.distribution import PoolRule
 from viz_node.domain.division import Division, PoolFacts, divide, parse_division
 from viz_node.domain.ids import Account, BasisPoints, PeerId, TokenAmount
@@ -92,10 +94,10 @@ async def test_pool_data__honest__derives_every_root_and_stays_in_the_report(cha
     made = await used_and_over(chain, tmp_path / "world")
     await made.watch(made.operator)
     await adopted(made)
-    await done(made.owners[0], "claim", {"name": "royalties"})
+    await done(made.owners[0], ("claim", {"name": "royalties"}))
     data = tmp_path / "data"
-    assert len((await made.readers[0].pools.view.export(1, data))["files"]) == 1
-    assert (await made.readers[0].pools.view.export(1, data))["missing"] == []
+    assert len((await made.readers[0].pools.view.export(1, data)).files) == 1
+    assert (await made.readers[0].pools.view.export(1, data)).missing == []
     without, given = audited(made, tmp_path, None), audited(made, tmp_path, data)
     assert (without["findings"], given["findings"]) == ([], [])
     assert any("1 root of pools" in note for note in without["notes"])
@@ -167,14 +169,16 @@ async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and
 
 
 async def tell(made: Scene, teller: Member, statement: UseStatement) -> None:
-    payload = canonical_bytes({"pool": 1, "row": statement.row()})
+    payload = canonical_bytes({"pool": 1, "row": as_json(statement.row())})
     for party in (made.operator, made.challenger):
         await teller.network.request(party.keys.peer_id, USES_METHOD, payload)
 
 
 async def lie(made: Scene, change: Division) -> None:
     """The operator posts it, nobody challenges, and it is adopted."""
-    through, _ = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
+    due = await made.operator.pools.operator._due.decide(made.gateway.pool(1), [])
+    assert isinstance(due, DueDivision)
+    through = due.through
     digest, uri = await made.operator.pools.desk.data.publish(change)
     call = made.gateway.prepare_post_root(1, through, change.totals, digest, uri)
     await made.operator.treasury.execute("lie", lambda: call, {"kind": "lie"})
@@ -185,7 +189,9 @@ async def test_pool_data__operator_and_challenger_collude__the_auditor_finds_it(
     chain: DevChain, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = await used_and_over(chain, tmp_path / "world")
-    _, right = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
+    due = await made.operator.pools.operator._due.decide(made.gateway.pool(1), [])
+    assert isinstance(due, DueDivision)
+    right = due.division
     reserve = right.rules.reserve_split
     await lie(made, replace(right, totals={reserve: sum(right.totals.values())}))
     data = tmp_path / "data"
@@ -201,7 +207,9 @@ async def test_pool_data__operator_and_challenger_collude__the_auditor_finds_it(
 
 async def test_pool_data__not_text_at_all__is_a_finding(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path / "world")
-    _, right = await made.operator.pools.operator._due.find(made.gateway.pool(1), [])
+    due = await made.operator.pools.operator._due.decide(made.gateway.pool(1), [])
+    assert isinstance(due, DueDivision)
+    right = due.division
 
     class Noise(Division):
         def payload(self) -> bytes:

@@ -13,11 +13,14 @@ from tests.anvil_market import ANVIL
 from tests.anvil_world import AnvilWorld
 from tests.fakes.world import Fuse, Killed, Member, every_fuse
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
-from viz_node.domain.ids import TokenAmount
+from viz_node.domain.answer import as_json
+from viz_node.domain.decide_pool import AskedPeriods, DueDivision
+from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.job import JobState
 from viz_node.domain.manifest import canonical_bytes
-from viz_node.domain.orders import GenerateOrder
-from viz_node.domain.pool import UseStatement
+from viz_node.domain.orders import GenerateOrder, Order, SubscribeOrder
+from viz_node.domain.pool import MemberRow, UseStatement
+from viz_node.domain.pool_records import CheckedRecord, JoinedRecord, StatedRecord, WatchedRecord
 from viz_node.errors import (
     NotFoundError,
     PriceAboveLimitError,
@@ -55,24 +58,24 @@ class Scene:
 
     async def open(self, rule: str = "user-centric", subscribed: bool = True) -> None:
         watcher = f"{self.challenger.keys.account}@{self.challenger.keys.peer_id}"
-        asked = AskedPool("poems", FEE, 1, watcher, rule, "70", 1)
+        asked = AskedPool("poems", "10.00", watcher, 1, rule, "70", 1)
         (plan,) = await self.operator.pools.opening_plans.plan(asked)
-        assert plan["gas"] != "0"
-        await done(self.operator, "pool", self.operator.pools.opening_plans.check(asked))
-        assert (await self.challenger.pools.view.show(1))["roles"] == ["asked to watch"]
+        assert plan.gas != "0"
+        await done(self.operator, self.operator.pools.opening_plans.check(asked))
+        assert (await self.challenger.pools.view.show(1)).roles == ["asked to watch"]
         await self.challenger.pools.operator.set_watched(1, True)
         for owner in self.owners:
             self.adapters.append(await owner.sell(f"poems-of-{len(self.adapters)}"))
         for member in (*self.owners, *self.readers, self.operator, self.challenger):
             member.hear()
         for owner, adapter_id in zip(self.owners, self.adapters, strict=True):
-            assert (await owner.pools.members.join(1, adapter_id))["told"] == 2
+            assert (await owner.pools.members.join(1, adapter_id)).told == 2
         for reader in self.readers if subscribed else []:
-            await done(reader, "subscribe", {"pool": 1, "periods": 1, "max_price": FEE})
+            await done(reader, SubscribeOrder(1, 1, FEE))
 
     async def read(self, reader: Member, adapter: int, times: int) -> None:
         """Fetch an adapter of the pool and use it so often."""
-        result = await done(reader, "fetch", {"adapter": self.adapters[adapter]})
+        result = await done(reader, ("fetch", {"adapter": self.adapters[adapter]}))
         for number in range(times):
             jobs = await reader.live(GenerateOrder(result["name"], f"line {number}", 8))
             assert jobs[0].state is JobState.DONE, jobs[0]
@@ -95,14 +98,19 @@ class Scene:
         return sum(row.accrued for row in self.gateway.royalties_of(owner.keys.account))
 
 
+def asked(periods: int, limit: int) -> AskedPeriods:
+    return AskedPeriods(periods, TokenAmount(limit))
+
+
 async def mined(member: Member) -> None:
     """What the member has sent is in blocks."""
     for entry in member.store.outbox.pending_outbox():
         await member.treasury.finish(entry.order_id)
 
 
-async def done(member: Member, kind: str, order: dict[str, Any]) -> dict[str, Any]:
-    job = (await member.live((kind, order)))[0]
+async def done(member: Member, order: Order | tuple[str, dict[str, Any]]) -> dict[str, Any]:
+    job = (await member.live(order))[0]
+    kind = order.kind if isinstance(order, Order) else order[0]
     assert (job.kind, job.state) == (kind, JobState.DONE), job
     return dict(job.result)
 
@@ -144,21 +152,21 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
         await made.watch(member)  # which credits it, unasked
         assert (await member.royalties.show())["in_pools"] == "0.00"
         assert made.accrued(member) > 0
-        await done(member, "claim", {"name": "royalties"})
+        await done(member, ("claim", {"name": "royalties"}))
         assert await member.royalty_plans.claim() == []
     # Rita's 7.00 go 3:1, Rob's all to Bob; the operator's reserve has the other 30 percent of both.
     assert [made.accrued(member) for member in (ann, bob)] == [5_250_000, 8_750_000]
     assert made.accrued(made.operator) == 6_000_000
     assert made.gateway.pool_rest(1, 0) == (0, 2)
     shown = await bob.pools.view.show(1)
-    assert [root["state"] for root in shown["roots"]] == ["adopted"]
-    assert {row["units"] for row in shown["roots"][0]["given"]} == {"5.25", "8.75", "6.00"}
+    assert [root.state for root in shown.roots] == ["adopted"]
+    assert {row.units for row in shown.roots[0].given} == {"5.25", "8.75", "6.00"}
 
 
 async def test_key__subscriber__gets_it_while_the_period_runs_and_nobody_else(chain: DevChain, tmp_path: Path) -> None:
     made = await scene(chain, tmp_path, subscribed=False)
     rita, rob = made.readers
-    await done(rita, "subscribe", {"pool": 1, "periods": 1, "max_price": FEE})
+    await done(rita, SubscribeOrder(1, 1, FEE))
     await made.read(rita, 0, 0)
     refused, *_ = await rob.live(("fetch", {"adapter": made.adapters[0]}))
     assert refused.error.startswith("LicenseRequiredError")
@@ -184,16 +192,16 @@ async def test_subscribe__more_periods__follow_each_other_and_stay_within_the_li
     rita = made.readers[0]
     plans = rita.pools.subscription_plans
     with pytest.raises(PriceAboveLimitError, match="cost 20"):
-        await plans.plan(1, 2, 2 * FEE - 1)
+        await plans.plan(1, asked(2, 2 * FEE - 1))
     with pytest.raises(UsageError):
-        await plans.plan(1, 25, MONEY * 10)
-    (row,) = await plans.plan(1, 2, 2 * FEE)
-    assert (row["amount"], "period #1 to #2, until 20" in row["what"]) == ("20.00", True)
-    result = await done(rita, "subscribe", {"pool": 1, "periods": 2, "max_price": 2 * FEE})
+        await plans.plan(1, asked(25, MONEY * 10))
+    (row,) = await plans.plan(1, asked(2, 2 * FEE))
+    assert (row.amount, "period #1 to #2, until 20" in row.what) == ("20.00", True)
+    result = await done(rita, SubscribeOrder(1, 2, TokenAmount(2 * FEE)))
     assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2], [], "20.00")
     assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0, 1, 2]}
     with pytest.raises(RefusedError, match="paid until 20"):
-        await plans.plan(1, 24, 24 * FEE)
+        await plans.plan(1, asked(24, 24 * FEE))
 
 
 async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(chain: DevChain, tmp_path: Path) -> None:
@@ -204,19 +212,18 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     await rob.treasury.execute("gift", lambda: rob.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
     await rob.treasury.execute("gifts", lambda: gift, {"kind": "gift"})
     with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
-        await rita.pools.subscription_plans.plan(1, 6, 4 * FEE - 1)
-    (row,) = await rita.pools.subscription_plans.plan(1, 6, 4 * FEE)
-    assert (row["amount"], "period #1 to #6, without #4, #6, paid already" in row["what"]) == ("40.00", True)
+        await rita.pools.subscription_plans.plan(1, asked(6, 4 * FEE - 1))
+    (row,) = await rita.pools.subscription_plans.plan(1, asked(6, 4 * FEE))
+    assert (row.amount, "period #1 to #6, without #4, #6, paid already" in row.what) == ("40.00", True)
     before = made.world.tokens(rita)
-    order = await rita.pools.choice.order(1, 6, 4 * FEE)
-    result = await done(rita, "subscribe", order)
+    order = await rita.pools.choice.order(1, asked(6, 4 * FEE))
+    result = await done(rita, order)
     assert (result["periods"], result["skipped"], result["paid"]) == ([1, 2, 3, 5], [4, 6], "40.00")
     assert made.world.tokens(rita) == before - 4 * FEE
     assert gateway.subscriptions_of(rita.keys.account) == {1: [*range(7)]}
     assert gateway.subscriptions_of(rita.keys.account, rob.keys.account) == {1: [4, 6]}
 
-    stale = order | {"terms": "00" * 32}
-    (job, *_) = await rita.live(("subscribe", stale))
+    (job, *_) = await rita.live(replace(order, terms="00" * 32))
     assert "is not the one that was ordered" in job.error
     call = gateway.prepare_subscribe(1, bytes(32), rita.keys.account, [9], bytes(32))
     with pytest.raises(TransactionRevertedError, match="OtherTerms"):
@@ -226,7 +233,9 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
 async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path)
     pool, desk = made.gateway.pool(1), made.operator.pools.desk
-    through, right = await made.operator.pools.operator._due.find(pool, [])
+    due = await made.operator.pools.operator._due.decide(pool, [])
+    assert isinstance(due, DueDivision)
+    through, right = due.through, due.division
     forged = UseStatement(pool.place, 0, made.readers[1].keys.account, {1: 5}).signed(
         made.operator.sealing.sign_as_account
     )
@@ -260,7 +269,7 @@ async def test_challenger__who_has_not_said_so__spends_nothing_and_takes_nothing
         with pytest.raises(RefusedError, match="is watched by"):
             await member.pools.operator.set_watched(1, True)
     await role.set_watched(1, False)
-    assert (await made.challenger.pools.view.rows())[0]["roles"] == ["asked to watch"]
+    assert (await made.challenger.pools.view.rows())[0].roles == ["asked to watch"]
     lie = made.gateway.prepare_post_root(1, 0, {1: 1}, b"\1" * 32, "viz-blob:" + "0" * 64 + ":1")
     await made.operator.treasury.execute("lie", lambda: lie, {"kind": "lie"})
     made.pass_time(WINDOW // 2 + 1)
@@ -304,7 +313,7 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
 
     made.pass_time(DAY)
     await made.watch(rita, made.operator)
-    assert list(rita.store.pool_records.pool_records_with("stated/")) == ["stated/1/0"]
+    assert list(rita.store.pool_records.pool_records_with("stated/", StatedRecord)) == ["stated/1/0"]
     coins = [made.coins(member) for member in victims]
     made.pass_time(182 * DAY)
     await made.watch(*victims)
@@ -315,14 +324,14 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
 
 async def test_pools__that_cannot_be_attended_to__keep_no_other_waiting(chain: DevChain, tmp_path: Path) -> None:
     made = await used_and_over(chain, tmp_path)
-    nowhere = {"row": {}, "told": [], "adapter_id": ""}
+    nowhere = JoinedRecord(MemberRow(1, Account(""), 1, ""), ())
     for member in (made.operator, made.challenger):
         member.store.pool_records.save_pool_record("joined/0/1", nowhere)
-        member.store.pool_records.save_pool_record("watched/0", {})
+        member.store.pool_records.save_pool_record("watched/0", WatchedRecord())
         with pytest.raises(NotFoundError, match="0 is not the number of a pool"):
             await member.pools.watch()
     assert made.root_states() == ["pending"]
-    assert made.challenger.store.pool_records.pool_records_with("checked/1/")
+    assert made.challenger.store.pool_records.pool_records_with("checked/1/", CheckedRecord)
 
 
 async def test_withheld_data__challenger__waits_and_then_strikes_out(chain: DevChain, tmp_path: Path) -> None:
@@ -447,7 +456,7 @@ async def test_uses__of_others_or_of_running_periods__are_refused(chain: DevChai
 
     async def send(period: int, holder: Member, uses: dict[int, int], sender: Member = rita) -> None:
         row = UseStatement(pool.place, period, holder.keys.account, uses).signed(sign).row()
-        body = canonical_bytes({"pool": 1, "row": row})
+        body = canonical_bytes({"pool": 1, "row": as_json(row)})
         await sender.network.request(made.operator.keys.peer_id, USES_METHOD, body)
 
     with pytest.raises(RefusedError, match="is not over"):
@@ -473,7 +482,8 @@ async def test_membership__of_another_owners_adapter__is_refused(chain: DevChain
     with pytest.raises(RefusedError, match="another's"):
         await ann.pools.members.join(1, made.adapters[1])
     pool = made.gateway.pool(1)
-    row = next(member for member in made.operator.pools.desk.members(pool) if member.adapter == 1).row()
+    row = next(member for member in made.operator.pools.desk.members(pool) if member.adapter == 1)
+    row = as_json(row.row())
     desk = made.operator.pools.desk
     for change in (
         {"adapter": 2},
@@ -517,11 +527,11 @@ def nodes_of(made: Scene) -> list[Member]:
 async def test_subscribe__killed_at_every_call__is_paid_once(chain: DevChain, tmp_path: Path) -> None:
     made = await scene(chain, tmp_path, subscribed=False)
     rita = made.readers[0]
-    order = {"pool": 1, "periods": 1, "max_price": FEE}
+    order = SubscribeOrder(1, 1, FEE)
 
     async def act() -> None:
         started = [job for job in rita.store.jobs.list_jobs() if job.kind == "subscribe"]
-        await rita.live(*([] if started else [("subscribe", order)]))
+        await rita.live(*([] if started else [order]))
 
     def check() -> None:
         assert made.gateway.subscriptions_of(rita.keys.account) == {1: [0]}

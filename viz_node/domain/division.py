@@ -7,7 +7,7 @@ auditors. Both call `faults_of`; `tests/integration/test_pools.py` and `tests/in
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -82,8 +82,8 @@ class Division:
             "place": self.place,
             "rules": parse_json(self.rules.payload()),
             "periods": list(self.periods),
-            "members": [member.row() for member in self.members],
-            "statements": [statement.row() for statement in self.statements],
+            "members": [asdict(member.row()) for member in self.members],
+            "statements": [asdict(statement.row()) for statement in self.statements],
             "totals": _keyed(self.totals),
             "wallets_block": self.wallets_block,
         }

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from viz_node.domain.answer import as_json
-from viz_node.domain.ids import TokenAmount, WorkId
+from viz_node.domain.ids import Account, TokenAmount, WorkId
 from viz_node.domain.names import FilePath
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
@@ -121,6 +121,37 @@ class UseOrder(Order):
 
 
 @dataclass(frozen=True)
+class OpenPoolOrder(Order):
+    """Open a pool; `rules` is their canonical JSON, in which the reserve's split is not known yet."""
+
+    kind: ClassVar[str] = "pool"
+    name: str
+    rules: str
+    fee: TokenAmount
+    period_seconds: int
+    challenger: Account
+
+
+@dataclass(frozen=True)
+class DivideOrder(Order):
+    """Post the division of a pool that is due."""
+
+    kind: ClassVar[str] = "divide"
+    pool: int
+
+
+@dataclass(frozen=True)
+class SubscribeOrder(Order):
+    """Pay the next periods of the pool with these terms (hex; empty: whichever has the number), for so much at most."""
+
+    kind: ClassVar[str] = "subscribe"
+    pool: int
+    periods: int
+    max_price: TokenAmount
+    terms: str = ""
+
+
+@dataclass(frozen=True)
 class UnreadableOrder(Order):
     """The row of an order that is none of this version's, kept as it is; `problem` says what is wrong."""
 
@@ -140,6 +171,9 @@ _ORDERS: tuple[type[Order], ...] = (
     TopUpOrder,
     CloseChannelOrder,
     UseOrder,
+    OpenPoolOrder,
+    DivideOrder,
+    SubscribeOrder,
 )
 _ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
 

@@ -70,6 +70,35 @@ class PoolRules:
 
 
 @dataclass(frozen=True)
+class MemberRow:
+    """The wire form of a membership, without the place, which both sides know."""
+
+    adapter: int
+    account: Account
+    split_id: int
+    signature: str
+
+    def member(self, place: str) -> "PoolMember":
+        """The membership that was written so."""
+        return PoolMember(place, self.adapter, self.account, self.split_id, self.signature)
+
+
+@dataclass(frozen=True)
+class StatementRow:
+    """The wire form of a statement, without the place; JSON has the adapters' numbers as text."""
+
+    period: int
+    holder: Account
+    uses: Mapping[str, int]
+    signature: str
+
+    def statement(self, place: str) -> "UseStatement":
+        """The statement that was written so."""
+        uses = {int(adapter): count for adapter, count in self.uses.items()}
+        return UseStatement(place, self.period, self.holder, uses, self.signature)
+
+
+@dataclass(frozen=True)
 class PoolMember:
     """An owner's promise that subscribers get the adapter's key, and the split to credit; `place` as `pool_place`."""
 
@@ -83,9 +112,9 @@ class PoolMember:
         """What the account signs."""
         return "\n".join((MEMBER_CONTEXT, self.place, str(self.adapter), self.account, str(self.split_id)))
 
-    def row(self) -> dict[str, Any]:
-        """The wire form, without the place, which both sides know."""
-        return {key: value for key, value in asdict(self).items() if key != "place"}
+    def row(self) -> MemberRow:
+        """The wire form."""
+        return MemberRow(self.adapter, self.account, self.split_id, self.signature)
 
     def signed(self, sign: Callable[[str], str]) -> "PoolMember":
         """The same with its signature."""
@@ -107,10 +136,10 @@ class UseStatement:
         rows = [f"{adapter} {count}" for adapter, count in sorted(self.uses.items())]
         return "\n".join((USES_CONTEXT, self.place, str(self.period), self.holder, *rows))
 
-    def row(self) -> dict[str, Any]:
-        """The wire form, without the place."""
+    def row(self) -> StatementRow:
+        """The wire form."""
         uses = {str(adapter): count for adapter, count in self.uses.items()}
-        return {"period": self.period, "holder": self.holder, "uses": uses, "signature": self.signature}
+        return StatementRow(self.period, self.holder, uses, self.signature)
 
     def signed(self, sign: Callable[[str], str]) -> "UseStatement":
         """The same with its signature."""

@@ -6,12 +6,13 @@ one table takes it; one that needs several takes a Protocol made of the `With…
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from viz_node.domain.channel import EarnedRecord, PaidRecord
 from viz_node.domain.federation import Federation
 from viz_node.domain.job import Job
 from viz_node.domain.orders import Order
+from viz_node.domain.pool_records import Record
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.usage import SignedReceipt
 from viz_node.domain.work import Work
@@ -78,11 +79,11 @@ class Channels(Protocol):
 
 
 class PoolRecords(Protocol):
-    """What the node knows of pools."""
+    """What the node knows of pools: records of `domain/pool_records.py`."""
 
-    def save_pool_record(self, key: str, body: dict[str, Any]) -> None: ...
-    def find_pool_record(self, key: str) -> dict[str, Any] | None: ...
-    def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]: ...
+    def save_pool_record(self, key: str, record: object) -> None: ...
+    def find_pool_record(self, key: str, kind: type[Record]) -> Record | None: ...
+    def pool_records_with(self, prefix: str, kind: type[Record]) -> dict[str, Record]: ...
     def remove_pool_record(self, key: str) -> None: ...
 
 

@@ -65,12 +65,12 @@ from viz_node.services.pools.division_data import DivisionData
 from viz_node.services.pools.due_division import DivisionPlans, DueDivisions
 from viz_node.services.pools.join_pool import PoolMembers, PoolSigner
 from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
-from viz_node.services.pools.part import pools_part
+from viz_node.services.pools.part import Pools, pools_part
 from viz_node.services.pools.pool_desk import PoolChain, PoolDesk
 from viz_node.services.pools.pool_peers import PoolPeers
 from viz_node.services.pools.rule_book import RuleBook
 from viz_node.services.pools.run_pool import PoolOperator
-from viz_node.services.pools.show_pools import Pools, PoolView
+from viz_node.services.pools.show_pools import PoolView
 from viz_node.services.pools.state_uses import UseStatements
 from viz_node.services.pools.subscribe_pool import PeriodChoice, SubscriptionPlans, Subscriptions
 from viz_node.services.pools.use_pool import PoolUses
@@ -376,7 +376,7 @@ def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
         subscriptions=Subscriptions(desk, store.outbox, choice, paying.payments),
         uses=uses,
         statements=UseStatements(desk, store.pool_records, market, treasury, uses, signer),
-        view=PoolView(desk, market, uses, account, operator.is_watched, catalogue.name_of),
+        view=PoolView(desk, market, uses, account, operator.is_watched, catalogue.names_on_chain),
     )
 
 

@@ -1,10 +1,8 @@
 """What a node remembers of channels and pools."""
 
-import json
-from typing import Any
-
 from viz_node.domain.answer import as_json
 from viz_node.domain.channel import EARNED, PAID, EarnedRecord, PaidRecord, parse_earned, parse_paid
+from viz_node.domain.pool_records import Record, parse_record
 from viz_node.domain.usage import SignedReceipt, parse_signed_receipt
 from viz_node.storage.database import Row
 from viz_node.storage.table import Table, as_text, upsert
@@ -74,20 +72,20 @@ class Channels(Table):
 class PoolRecords(Table):
     """What the node knows of pools."""
 
-    def save_pool_record(self, key: str, body: dict[str, Any]) -> None:
+    def save_pool_record(self, key: str, record: object) -> None:
         """Insert or replace what the node knows of a pool under a key like `member/1/2`."""
-        self.db.execute(upsert("pool_records", ("id", "body")), (key, as_text(body)))
+        self.db.execute(upsert("pool_records", ("id", "body")), (key, as_text(as_json(record))))
 
-    def find_pool_record(self, key: str) -> dict[str, Any] | None:
-        """The record with exactly this key."""
-        rows = self.db.query("SELECT body FROM pool_records WHERE id = ?", (key,))
-        return dict(json.loads(rows[0][0])) if rows else None
+    def find_pool_record(self, key: str, kind: type[Record]) -> Record | None:
+        """The record with exactly this key. Raises: VerificationError."""
+        text = self.value("pool_records", "body", key, str)
+        return None if text is None else parse_record(text, kind)
 
-    def pool_records_with(self, prefix: str) -> dict[str, dict[str, Any]]:
-        """The records whose keys begin so, by key, oldest first."""
+    def pool_records_with(self, prefix: str, kind: type[Record]) -> dict[str, Record]:
+        """The records whose keys begin so, by key, oldest first. Raises: VerificationError."""
         rows = self.db.query("SELECT id, body FROM pool_records WHERE substr(id, 1, ?) = ? ORDER BY rowid",
                               (len(prefix), prefix))  # fmt: skip
-        return {key: dict(json.loads(body)) for key, body in rows}
+        return {key: parse_record(body, kind) for key, body in rows}
 
     def remove_pool_record(self, key: str) -> None:
         """Forget the record with exactly this key."""

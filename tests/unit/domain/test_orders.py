@@ -6,14 +6,17 @@ from dataclasses import dataclass
 import pytest
 
 from viz_node.domain.answer import UNSET, UnsetType, as_json
-from viz_node.domain.ids import TokenAmount, WorkId
+from viz_node.domain.ids import Account, TokenAmount, WorkId
 from viz_node.domain.orders import (
     BuildBaseOrder,
     CloseChannelOrder,
+    DivideOrder,
     FederateOrder,
     GenerateOrder,
     OpenChannelOrder,
+    OpenPoolOrder,
     Order,
+    SubscribeOrder,
     TopUpOrder,
     TrainOrder,
     UnreadableOrder,
@@ -45,6 +48,15 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     (OpenChannelOrder("ab", TokenAmount(5), 30), {"adapter": "ab", "deposit": 5, "days": 30}),
     (TopUpOrder(7, TokenAmount(5)), {"channel": 7, "amount": 5}),
     (CloseChannelOrder(7), {"channel": 7}),
+    (
+        OpenPoolOrder("poems", "{}", TokenAmount(5), 86_400, Account("0x1")),
+        {"name": "poems", "rules": "{}", "fee": 5, "period_seconds": 86_400, "challenger": "0x1"},
+    ),
+    (DivideOrder(1), {"pool": 1}),
+    (
+        SubscribeOrder(1, 2, TokenAmount(5), "ab"),
+        {"pool": 1, "periods": 2, "max_price": 5, "terms": "ab"},
+    ),
     (UseOrder("elsin", "In", 80), {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80}),
 ]
 

@@ -135,15 +135,12 @@ def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
 @detach_option
 @json_option
 @pass_terminal
-def subscribe(
-    terminal: Terminal, /, pool: int, periods: int, max_price: str, yes: bool, dry_run: bool, detach: bool
-) -> None:
+def subscribe(terminal: Terminal, /, yes: bool, dry_run: bool, detach: bool, **order: Any) -> None:
     """Pay the next periods of POOL, except those that somebody gave you; then `fetch` and `generate` its adapters."""
-    parse_amount(max_price)
-    order = {"pool": pool, "periods": periods, "max_price": max_price}
+    parse_amount(order["max_price"])
     if may_spend(terminal, lambda: terminal.client.call_list("plan_pool_subscribe", **order), yes, dry_run):
         job = terminal.run_job(terminal.client.call("pool_subscribe", **order), detach)
-        print_job(terminal, job, f"viz-node pool show {pool}, then viz-node fetch ADAPTER")
+        print_job(terminal, job, f"viz-node pool show {order['pool']}, then viz-node fetch ADAPTER")
 
 
 @pool_command.command("divide")

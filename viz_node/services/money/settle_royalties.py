@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Protocol
 
 from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
@@ -32,7 +34,7 @@ class PoolMoney(Protocol):
 class PoolPlans(Protocol):
     """What having it credited would bring and cost."""
 
-    async def credits(self) -> list[dict[str, Any]]: ...
+    async def credits(self) -> list[PlanStep]: ...
 
 
 class Royalties:
@@ -158,7 +160,7 @@ class RoyaltyPlans:
                     "consequence": f"comes to {self._account}; the rows above say what each would cost alone",
                 }
             )
-        return await self._pools.credits() + rows
+        return [asdict(step) for step in await self._pools.credits()] + rows
 
     async def _quote_wei(self, claims: Sequence[Claim]) -> int:
         # A later transaction cannot be tried before an earlier one has brought what it rests on.

@@ -9,15 +9,16 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Protocol
+from typing import Protocol
 
-from viz_node.domain.ids import WHOLE, Account, format_coin, format_tokens
-from viz_node.domain.job import Job
+from viz_node.domain.decide_pool import MOST_CREDITS, Due, decide_credit, dues_of
+from viz_node.domain.ids import Account, format_coin, format_tokens
+from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import ADOPTED, Pool, PoolClaim, PostedRoot
-from viz_node.domain.terms import DAY_SECONDS
+from viz_node.domain.pool_records import JOINED, JoinedRecord
 from viz_node.errors import (
     DeadlineError,
     NotFoundError,
@@ -35,19 +36,6 @@ from viz_node.services.pools.pool_desk import PoolDesk
 log = logging.getLogger(__name__)
 
 _CREDIT = "pool credit"
-# A claim takes sixty thousand gas in a batch (contracts/snapshots/Parts.json).
-_MOST_AT_ONCE = 50
-_WORTH = 10
-_LAST_CALL_SECONDS = 30 * DAY_SECONDS
-
-
-@dataclass(frozen=True)
-class Due:
-    """Units that a split is not credited yet, and what of them comes to this account; there is time `until` then."""
-
-    claim: PoolClaim
-    brought: int
-    until: int
 
 
 class DuesState(WithPoolRecords, WithOutbox, Protocol):
@@ -75,7 +63,8 @@ class PoolDues:
         Data that is not here is fetched, which may take a while, unless the caller has no patience.
         """
         market, account = self._market, self._account
-        joined = {int(key.split("/")[1]) for key in self._store.pool_records.pool_records_with("joined/")}
+        records = self._store.pool_records.pool_records_with(JOINED, JoinedRecord)
+        joined = {int(key.split("/")[1]) for key in records}
         run = {pool.number for pool in await asyncio.to_thread(market.pools_of, account)}
         shares = {row.split_id: row.share for row in await asyncio.to_thread(market.royalties_of, account)}
         now, found = await self._desk.now(), list[Due]()
@@ -99,7 +88,7 @@ class PoolDues:
         left = await asyncio.to_thread(self._market.uncredited, own)
         if not left:  # not looked at again until the next start
             self._settled.add((pool.number, root.through))
-        return [Due(claim, claim.units * shares[claim.split_id] // WHOLE, root.until) for claim in left]
+        return dues_of(left, shares, root.until)
 
 
 class Credits:
@@ -121,9 +110,9 @@ class Credits:
         for order_id in dict.fromkeys(self._dues.on_its_way().values()):
             with suppress(TransactionRevertedError):  # somebody else had them credited
                 hashes.append(await self._finish(order_id))
-        while dues := (await self._dues.find())[:_MOST_AT_ONCE]:
-            report({"phase": "credit", "step": len(hashes) + 1, "steps": len(hashes) + 1})
-            order_id = await self._submit(dues, {"job": job.job_id})
+        while dues := (await self._dues.find())[:MOST_CREDITS]:
+            report(JobStep("credit", len(hashes) + 1, len(hashes) + 1))
+            order_id = await self._submit(dues, job.job_id)
             try:
                 hashes.append(await self._finish(order_id))
             except TransactionRevertedError:
@@ -133,21 +122,19 @@ class Credits:
 
     async def watch(self) -> None:
         """Credit own splits, unless that costs more than it brings, or waits for more to come."""
-        dues = (await self._dues.find(is_patient=False))[:_MOST_AT_ONCE]
+        dues = (await self._dues.find(is_patient=False))[:MOST_CREDITS]
         if not dues:
             return
         call = self._market.prepare_claim_pool([due.claim for due in dues])
-        cost, brought = await self._desk.costs(call), sum(due.brought for due in dues)
-        is_late = min(due.until for due in dues) - await self._desk.now() < _LAST_CALL_SECONDS
-        if cost * (1 if is_late else _WORTH) <= brought:
-            await self._submit(dues, {})
+        if decide_credit(dues, await self._desk.costs(call), await self._desk.now()):
+            await self._submit(dues)
 
-    async def _submit(self, dues: Sequence[Due], detail: dict[str, Any]) -> str:
+    async def _submit(self, dues: Sequence[Due], job_id: str = "") -> str:
         """Send it, once; the order's id."""
         claims = [due.claim for due in dues]
         names = [[claim.pool, claim.through, claim.split_id] for claim in claims]
         order_id = f"pool-credit:{sha256(canonical_bytes(names)).hexdigest()}"
-        detail |= {"kind": _CREDIT, "claims": names}
+        detail = ({"job": job_id} if job_id else {}) | {"kind": _CREDIT, "claims": names}
         await self._treasury.submit(order_id, lambda: self._market.prepare_claim_pool(claims), detail)
         return order_id
 
@@ -165,18 +152,14 @@ class CreditPlans:
         self._quotes = quotes
         self._payers_of = payers_of
 
-    async def credits(self) -> list[dict[str, Any]]:
+    async def credits(self) -> list[PlanStep]:
         """What crediting own splits from pools brings and costs. Raises: ChainUnavailableError."""
         rows, dues = [], await self._dues.find()
         payers = await asyncio.to_thread(self._payers_of, {due.claim.split_id for due in dues})
         for due in dues:
             call, claim = self._market.prepare_claim_pool([due.claim]), due.claim
-            rows.append(
-                {
-                    "what": f"credit {payers[claim.split_id]} from pool {claim.pool}, up to period #{claim.through}",
-                    "amount": "",
-                    "gas": format_coin(await self._quotes.quote_wei(call)),
-                    "consequence": f"{format_tokens(claim.units)} are added to what it pays its recipients",
-                }
-            )
+            what = f"credit {payers[claim.split_id]} from pool {claim.pool}, up to period #{claim.through}"
+            gas = format_coin(await self._quotes.quote_wei(call))
+            consequence = f"{format_tokens(claim.units)} are added to what it pays its recipients"
+            rows.append(PlanStep(what, "", gas, consequence))
         return rows

@@ -6,11 +6,17 @@ Before posting, the operator asks the challenger for statements; so a root witho
 import asyncio
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from hashlib import sha256
-from typing import Any
 
 from viz_node.domain.counting import counted
+from viz_node.domain.decide_pool import (
+    DivisionFacts,
+    DueDivision,
+    decide_division,
+    decide_operator,
+    due_periods,
+    pending_root,
+)
+from viz_node.domain.decision import NothingToDo, granted
 from viz_node.domain.division import Division, PoolFacts, parse_division, place_of, statement_fault
 from viz_node.domain.ids import (
     Account,
@@ -18,18 +24,18 @@ from viz_node.domain.ids import (
     format_moment,
     format_tokens,
 )
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import (
-    MAX_RANGE,
     VETOED,
     Pool,
     PoolRules,
     PostedRoot,
     parse_statement,
 )
-from viz_node.errors import RefusedError, VizNodeError
+from viz_node.errors import VizNodeError
 from viz_node.ports.money import Finality, Quotes
 from viz_node.ports.pools import PoolDivisions
-from viz_node.services.pools.pool_desk import STATEMENTS_METHOD, PoolDesk
+from viz_node.services.pools.pool_desk import STATEMENTS_METHOD, PoolDesk, StatementsQuestion
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +49,27 @@ class DueDivisions:
         self._finality = finality
         self._account = account
 
-    async def find(self, pool: Pool, roots: Sequence[PostedRoot]) -> tuple[int, Division] | None:
-        """The last period to divide now, and how; None if no period with fees is over and its grace too."""
-        rules, now = await self._desk.rule_book.of(pool), await self._desk.now()
-        first = pool.first_allocable(now)
-        through = min(pool.period_at(now - rules.grace_seconds) - 1, first + MAX_RANGE - 1)
+    async def decide(self, pool: Pool, roots: Sequence[PostedRoot]) -> DueDivision | NothingToDo:
+        """The last period to divide now, and how; nothing if no period with fees is over and its grace too.
+
+        Raises: NotFoundError (the rules), ChainUnavailableError.
+        """
+        through, division = (0, None) if pending_root(roots) else await self._divide(pool)
+        # A contract account may have another answer in another block; only then the data itself is compared.
+        has_wallets = division is not None and division.wallets_block > 0
+        vetoed = await asyncio.to_thread(self._vetoed, roots, has_wallets)
+        decision = decide_division(DivisionFacts(roots, vetoed, through, division))
+        if isinstance(decision, NothingToDo) and decision.why:
+            log.warning("pool %d: %s", pool.number, decision.why)
+        return decision
+
+    async def _divide(self, pool: Pool) -> tuple[int, Division | None]:
+        """The last period that a root may cover now, and what is divided; None if nothing was paid."""
+        rules = await self._desk.rule_book.of(pool)
+        first, through = due_periods(pool, rules.grace_seconds, await self._desk.now())
         facts = await self._desk.facts(pool, first, through)
         if not facts.subscribers:
-            return None
+            return through, None
         await self._ask_challenger(pool, rules, facts)
         members = await self._desk.refresh_members(pool, rules)
         statements = self._desk.statements(pool, list(facts.subscribers))
@@ -58,28 +77,19 @@ class DueDivisions:
         division = await asyncio.to_thread(
             self._desk.signatures.divide, rules, facts, members, statements, max(shown, 1)
         )
-        if await asyncio.to_thread(self._is_struck_out, division, roots):
-            # Posted again as it is, it would be struck out again, and cost gas each time.
-            log.warning("pool %d: its challenger has struck out exactly this division", pool.number)
-            return None
         return through, division
 
-    def _is_struck_out(self, division: Division, roots: Sequence[PostedRoot]) -> bool:
-        """Whether this was vetoed before, whatever the block at which contract accounts were asked."""
-        digest = sha256(division.payload()).digest()
-        for root in [root for root in roots if root.state == VETOED]:
-            path = self._desk.data.path_of(root.data_digest)
-            if root.data_digest == digest:
-                return True
-            if division.wallets_block and path.exists():
-                vetoed = parse_division(path.read_bytes())
-                if replace(vetoed, wallets_block=division.wallets_block) == division:
-                    return True
-        return False
+    def _vetoed(self, roots: Sequence[PostedRoot], with_data: bool) -> dict[bytes, Division | None]:
+        """The digests of vetoed roots' data, and the data where it is asked for and here."""
+        found: dict[bytes, Division | None] = {}
+        for digest in [root.data_digest for root in roots if root.state == VETOED]:
+            path = self._desk.data.path_of(digest)
+            found[digest] = parse_division(path.read_bytes()) if with_data and path.exists() else None
+        return found
 
     async def _ask_challenger(self, pool: Pool, rules: PoolRules, facts: PoolFacts) -> None:
         """Take in the statements that only the challenger has, who may be away."""
-        question = {"pool": pool.number, "first": min(facts.subscribers), "through": max(facts.subscribers)}
+        question = StatementsQuestion(pool.number, first=min(facts.subscribers), through=max(facts.subscribers))
         try:
             rows = await self._desk.rows(rules.challenger_peer, STATEMENTS_METHOD, question)
         except VizNodeError as error:
@@ -96,10 +106,7 @@ class DueDivisions:
 
     async def own(self, number: int) -> Pool:
         """A pool that this account runs. Raises: RefusedError, NotFoundError."""
-        pool = await self._desk.pool(number)
-        if pool.operator != self._account:
-            raise RefusedError(f"pool {number} is run by {pool.operator}", "viz-node pool list")
-        return pool
+        return granted(decide_operator(await self._desk.pool(number), self._account))
 
     async def roots(self, pool: Pool) -> Sequence[PostedRoot]:
         """All roots that were ever posted, oldest first. Raises: ChainUnavailableError."""
@@ -114,17 +121,17 @@ class DivisionPlans:
         self._market = market
         self._quotes = quotes
 
-    async def plan(self, number: int) -> list[dict[str, Any]]:
+    async def plan(self, number: int) -> list[PlanStep]:
         """What posting the division that is due costs and means; no row if none is due. Raises: as `divide`."""
         pool = await self._due.own(number)
-        due = await self._due.find(pool, await self._due.roots(pool))
-        if due is None:
+        due = await self._due.decide(pool, await self._due.roots(pool))
+        if isinstance(due, NothingToDo):
             return []
-        through, division = due
+        through, division = due.through, due.division
         call = self._market.prepare_post_root(number, through, division.totals, bytes(32), "viz-blob:" + 75 * "0")
         gas = format_coin(await self._quotes.quote_wei(call))
         added = sum(division.totals.values())
         until = format_moment(pool.end_of(through))
         what = f"divide {format_tokens(added)}, paid until {until}, among {counted(len(division.totals), 'split')}"
         consequence = "the challenger can strike it out; then splits are credited"
-        return [{"what": what, "amount": "", "gas": gas, "consequence": consequence}]
+        return [PlanStep(what, "", gas, consequence)]

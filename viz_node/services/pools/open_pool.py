@@ -2,21 +2,22 @@
 
 import asyncio
 from dataclasses import dataclass, replace
-from typing import Any
 
 from viz_node.domain.distribution import PoolRule
 from viz_node.domain.ids import (
     WHOLE,
     Account,
     BasisPoints,
-    TokenAmount,
     format_coin,
     format_span,
     format_tokens,
     parse_account,
+    parse_amount,
     parse_peer_id,
 )
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import OpenPoolOrder
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import (
     PoolRules,
     check_rules,
@@ -34,15 +35,23 @@ from viz_node.services.pools.pool_desk import PoolDesk
 
 @dataclass(frozen=True)
 class AskedPool:
-    """The terms of a new pool as a person gives them; `challenger` is ACCOUNT@PEER."""
+    """The terms of a new pool as people give them: `fee` in tokens, `challenger` ACCOUNT@PEER, `share` in percent."""
 
     name: str
-    fee: TokenAmount
-    days: int
+    fee: str
     challenger: str
-    rule: str
-    share: str
-    grace_hours: int
+    days: int = 30
+    rule: str = "user-centric"
+    share: str = "70"
+    grace_hours: int = 24
+
+
+@dataclass(frozen=True)
+class OpenedPool:
+    """A pool that was opened; None if a reorganisation has taken it back."""
+
+    pool: int | None
+    tx_hash: str
 
 
 class PoolOpeningPlans:
@@ -54,15 +63,16 @@ class PoolOpeningPlans:
         self._quotes = quotes
         self._account = account
 
-    def check(self, asked: AskedPool) -> dict[str, Any]:
+    def check(self, asked: AskedPool) -> OpenPoolOrder:
         """The order for a new pool. Raises: UsageError, InvalidSplitError."""
+        fee = parse_amount(asked.fee)
         name, _, peer_id = asked.challenger.partition("@")
         challenger = parse_account(name)
         if not peer_id or challenger == self._account:
             raise UsageError(
                 "a pool is watched by somebody else's node", "--challenger ACCOUNT@PEER; see `viz-node id`"
             )
-        if asked.fee < 1 or not 1 <= asked.days <= 366:
+        if fee < 1 or not 1 <= asked.days <= 366:
             raise UsageError("a pool has a fee, and periods of 1 to 366 days", "--fee 9.99 --days 30")
         rules = PoolRules(
             name=asked.name,
@@ -75,20 +85,19 @@ class PoolOpeningPlans:
             created=self._desk.clock(),
         )
         parse_rules(check_rules(rules).payload())
-        terms = {"fee": asked.fee, "period_seconds": asked.days * DAY_SECONDS, "challenger": challenger}
-        return {"name": asked.name, "rules": rules.payload().decode(), **terms}
+        return OpenPoolOrder(asked.name, rules.payload().decode(), fee, asked.days * DAY_SECONDS, challenger)
 
-    async def plan(self, asked: AskedPool) -> list[dict[str, Any]]:
+    async def plan(self, asked: AskedPool) -> list[PlanStep]:
         """What opening costs and means. Raises: as `check`, ChainUnavailableError."""
         order = self.check(asked)
         split, market = await asyncio.to_thread(_reserve, self._market, self._account), self._market
-        call = _create_call(self._market, order, parse_rules(order["rules"].encode()))
+        call = _create_call(self._market, order, parse_rules(order.rules.encode()))
         wei = await self._quotes.quote_wei(call)
         if await asyncio.to_thread(market.find_split, split) is None:
             wei += await self._quotes.quote_wei(market.prepare_split(split))
         consequence = "its fee, period, rule and challenger never change; you divide each period, or it is refunded"
-        what = f"open pool {asked.name}: {format_tokens(asked.fee)} per {format_span(asked.days * DAY_SECONDS)}"
-        return [{"what": what, "amount": "", "gas": format_coin(wei), "consequence": consequence}]
+        what = f"open pool {asked.name}: {format_tokens(order.fee)} per {format_span(order.period_seconds)}"
+        return [PlanStep(what, "", format_coin(wei), consequence)]
 
 
 class PoolOpenings:
@@ -100,36 +109,32 @@ class PoolOpenings:
         self._treasury = treasury
         self._account = account
 
-    async def create(self, job: Job, report: Report) -> dict[str, Any]:
+    async def create(self, job: Job[OpenPoolOrder], report: Report) -> OpenedPool:
         """Job: open a pool whose reserve goes to this account; repeated after a crash it opens one."""
         market, treasury = self._market, self._treasury
-        split, detail = (
-            await asyncio.to_thread(_reserve, self._market, self._account),
-            {"kind": "pool", "name": job.order["name"], "job": job.job_id},
-        )
-        report({"phase": "reserve", "step": 1, "steps": 2})
+        split = await asyncio.to_thread(_reserve, self._market, self._account)
+        detail = {"kind": "pool", "name": job.order.name, "job": job.job_id}
+        report(JobStep("reserve", 1, 2))
         number = await asyncio.to_thread(market.find_split, split)
         if number is None:
             await treasury.execute(f"pool-split:{job.job_id}", lambda: market.prepare_split(split), detail)
             number = await asyncio.to_thread(market.find_split, split)
         if number is None:
             raise NotFoundError("the reserve's split is not on the chain any more", "viz-node jobs resume JOB")
-        asked = parse_rules(str(job.order["rules"]).encode())
+        asked = parse_rules(job.order.rules.encode())
         rules = replace(asked, reserve_split=number)
         self._desk.rule_book.keep(rules)
-        report({"phase": "open", "step": 2, "steps": 2})
+        report(JobStep("open", 2, 2))
         call = _create_call(self._market, job.order, rules)
         tx_hash = await treasury.execute(f"pool:{job.job_id}", lambda: call, detail)
         await self._desk.rule_book.provide(rules)
         pools = await asyncio.to_thread(market.pools_of, self._account)
         numbers = [pool.number for pool in pools if pool.rules == rules.digest()]
-        return {"pool": max(numbers, default=None), "tx_hash": tx_hash}
+        return OpenedPool(max(numbers, default=None), tx_hash)
 
 
-def _create_call(market: PoolOpening, order: dict[str, Any], rules: PoolRules) -> Call:
-    return market.prepare_create_pool(
-        Account(order["challenger"]), TokenAmount(order["fee"]), order["period_seconds"], rules.digest()
-    )
+def _create_call(market: PoolOpening, order: OpenPoolOrder, rules: PoolRules) -> Call:
+    return market.prepare_create_pool(order.challenger, order.fee, order.period_seconds, rules.digest())
 
 
 def _reserve(market: PoolOpening, account: Account) -> RoyaltySplit:

@@ -1,27 +1,30 @@
 """What all parties of a catalogue subscription share: rules, memberships, statements and divisions, each verified.
 
 Rules and divisions are named by digests on the chain, memberships and statements are signed: it does not matter which
-peer they come from. Kept records: `member/POOL/ADAPTER`, `uses/POOL/PERIOD/HOLDER`.
+peer they come from.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
+from viz_node.domain.answer import as_json
 from viz_node.domain.division import PoolFacts, member_fault
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import (
+    MemberRow,
     Pool,
     PoolMember,
     PoolRules,
+    StatementRow,
     UseStatement,
     parse_member,
     parse_row,
-    parse_statement,
 )
+from viz_node.domain.pool_records import MEMBER, USES, MemberRecord, UsesRecord
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, VerificationError, VizNodeError
 from viz_node.ports.money import Quotes
@@ -58,6 +61,36 @@ async def for_each(items: Iterable[Item], act: Callable[[Item], Awaitable[object
             failures.append(error)
     if failures:
         raise failures[0]
+
+
+@dataclass(frozen=True)
+class MembersQuestion:
+    """What a peer is asked for: the memberships of a pool that it knows, from a position on."""
+
+    pool: int
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class StatementsQuestion(MembersQuestion):
+    """What a challenger is asked for: the statements of periods."""
+
+    first: int = 0
+    through: int = 0
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a party of a pool is told: a membership or a statement."""
+
+    pool: int
+    row: MemberRow | StatementRow
+
+
+@dataclass(frozen=True)
+class _Page:
+    rows: list[object]
+    more: bool
 
 
 @dataclass(frozen=True)
@@ -110,15 +143,16 @@ class PoolDesk:
 
     def members(self, pool: Pool) -> list[PoolMember]:
         """The memberships that this node knows, each verified when it was taken in."""
-        records = self._records.pool_records_with(f"member/{pool.number}/")
-        return [parse_member(record["row"], pool.place) for record in records.values()]
+        records = self._records.pool_records_with(f"{MEMBER}{pool.number}/", MemberRecord)
+        return [record.row.member(pool.place) for record in records.values()]
 
     def statements(self, pool: Pool, periods: Sequence[int]) -> list[UseStatement]:
         """The statements of these periods that this node knows, each verified when it was taken in."""
-        records = [self._records.pool_records_with(f"uses/{pool.number}/{period}/") for period in periods]
-        return [parse_statement(row["row"], pool.place) for found in records for row in found.values()]
+        prefixes = [f"{USES}{pool.number}/{period}/" for period in periods]
+        found = [self._records.pool_records_with(prefix, UsesRecord) for prefix in prefixes]
+        return [record.row.statement(pool.place) for records in found for record in records.values()]
 
-    async def take_member(self, pool: Pool, body: Any) -> PoolMember:
+    async def take_member(self, pool: Pool, body: object) -> PoolMember:
         """Verify and keep a membership. Raises: VerificationError, ChainUnavailableError."""
         member = parse_member(body, pool.place)
         fault = await asyncio.to_thread(
@@ -126,21 +160,20 @@ class PoolDesk:
         )
         if fault:
             raise VerificationError(fault)
-        key = f"member/{pool.number}/{member.adapter}"
-        self._records.save_pool_record(key, {"row": member.row()})
+        self._records.save_pool_record(f"{MEMBER}{pool.number}/{member.adapter}", MemberRecord(member.row()))
         return member
 
     def keep_statement(self, pool: Pool, statement: UseStatement) -> None:
         """Remember a verified statement; the newest of a subscriber counts."""
-        key = f"uses/{pool.number}/{statement.period}/{statement.holder}"
-        self._records.save_pool_record(key, {"row": statement.row()})
+        key = f"{USES}{pool.number}/{statement.period}/{statement.holder}"
+        self._records.save_pool_record(key, UsesRecord(statement.row()))
 
     async def refresh_members(self, pool: Pool, rules: PoolRules) -> list[PoolMember]:
         """The memberships, with those that operator or challenger know besides. Raises: ChainUnavailableError."""
         known = {member.adapter for member in self.members(pool)}
         for peer_id in self.parties(rules):
             try:
-                rows = await self.rows(peer_id, MEMBERS_METHOD, {"pool": pool.number})
+                rows = await self.rows(peer_id, MEMBERS_METHOD, MembersQuestion(pool.number))
             except VizNodeError:  # the other may answer
                 continue
             for row in rows:
@@ -153,16 +186,17 @@ class PoolDesk:
         """A peer asks for a page of memberships."""
         body = parse_row(payload)
         number = body.get("pool")
-        records = self._records.pool_records_with(f"member/{number}/") if type(number) is int else {}
-        return page_of([record["row"] for record in records.values()], body.get("after"))
+        prefix = f"{MEMBER}{number}/"
+        records = self._records.pool_records_with(prefix, MemberRecord) if type(number) is int else {}
+        return page_of([record.row for record in records.values()], body.get("after"))
 
-    async def rows(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> list[Any]:
+    async def rows(self, peer_id: PeerId, method: str, question: MembersQuestion) -> list[object]:
         """All rows that a peer has to tell, page by page. Raises: VerificationError, UnreachableError."""
-        rows: list[Any] = []
+        rows: list[object] = []
         for _ in range(_MOST_PAGES):
-            answer = _page(await self.ask(peer_id, method, {**body, "after": len(rows)}))
-            rows += answer["rows"]
-            if not answer["more"] or not answer["rows"]:
+            answer = _parse_page(await self.ask(peer_id, method, replace(question, after=len(rows))))
+            rows += answer.rows
+            if not answer.more or not answer.rows:
                 break
         return rows
 
@@ -190,21 +224,23 @@ class PoolDesk:
         return is_owner and any(offer.split_id == split_id for offer in market.offers_of(adapter))
 
 
-def page_of(rows: Sequence[Any], after: Any) -> bytes:
+def page_of(rows: Sequence[object], after: object) -> bytes:
     """A page of rows from a position on, as it travels. Raises: VerificationError."""
     if type(after) is not int or after < 0:
         raise VerificationError("the request for rows is malformed")
-    page, size = [], 0
-    for row in rows[after:]:
+    page: list[object] = []
+    size = 0
+    for row in as_json(rows[after:]):
         size += len(canonical_bytes(row))
         if size > _PAGE_BYTES:
             break
         page.append(row)
-    return canonical_bytes({"rows": page, "more": after + len(page) < len(rows)})
+    return canonical_bytes(asdict(_Page(page, after + len(page) < len(rows))))
 
 
-def _page(raw: bytes) -> dict[str, Any]:
+def _parse_page(raw: bytes) -> _Page:
     body = parse_row(raw, 1024 * 1024)
-    if not isinstance(body.get("rows"), list) or type(body.get("more")) is not bool:
+    rows, more = body.get("rows"), body.get("more")
+    if not isinstance(rows, list) or not isinstance(more, bool):
         raise VerificationError("the peer's rows are malformed")
-    return body
+    return _Page(rows, more)

@@ -1,9 +1,10 @@
 """The parties of a pool as peers: who they are, where they may be, and asking them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from viz_node.domain.announcement import Announcement
+from viz_node.domain.answer import as_json
 from viz_node.domain.ids import PeerId
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import (
@@ -23,9 +24,9 @@ class PoolPeers:
     announcements: Announcements
     clock: Callable[[], int]
 
-    async def ask(self, peer_id: PeerId, method: str, body: Mapping[str, Any]) -> bytes:
-        """One request to a party of a pool. Raises: as `PeerNetwork.request`."""
-        payload = canonical_bytes(body)
+    async def ask(self, peer_id: PeerId, method: str, question: object) -> bytes:
+        """One request, a record, to a party of a pool. Raises: as `PeerNetwork.request`."""
+        payload = canonical_bytes(as_json(question))
         return await self.network.request(peer_id, method, payload, addresses=self.addresses_of(peer_id))
 
     def parties(self, rules: PoolRules) -> list[PeerId]:
@@ -44,5 +45,5 @@ class PoolPeers:
         """Where the peer said that it can be reached, if it announced an adapter."""
         return next((item.addresses for item in self._announced() if item.peer_id == peer_id), ())
 
-    def _announced(self) -> list[Any]:
+    def _announced(self) -> list[Announcement]:
         return [item for item in self.announcements.living() if item.peer_id != self.peer_id]

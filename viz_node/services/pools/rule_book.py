@@ -1,4 +1,4 @@
-"""The rules of pools, named by their digests on the chain; kept as `rules/DIGEST`."""
+"""The rules of pools, named by their digests on the chain."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from viz_node.domain.pool import (
     PoolRules,
     parse_rules,
 )
+from viz_node.domain.pool_records import RULES, RulesRecord
 from viz_node.errors import NotFoundError, VizNodeError
 from viz_node.ports.state import PoolRecords
 from viz_node.services.pools.pool_peers import PoolPeers
@@ -28,7 +29,7 @@ class RuleBook:
 
     def keep(self, rules: PoolRules) -> None:
         """Remember rules, and answer who asks for them."""
-        self._records.save_pool_record(f"rules/{rules.digest().hex()}", {"text": rules.payload().decode()})
+        self._records.save_pool_record(f"{RULES}{rules.digest().hex()}", RulesRecord(rules.payload().decode()))
 
     async def of(self, pool: Pool) -> PoolRules:
         """The rules with the chain's digest, from the store or any peer that has them. Raises: NotFoundError."""
@@ -49,8 +50,8 @@ class RuleBook:
 
     def known(self, pool: Pool) -> PoolRules | None:
         """The rules, if they are here."""
-        record = self._records.find_pool_record(f"rules/{pool.rules.hex()}")
-        return None if record is None else parse_rules(record["text"].encode())
+        record = self._records.find_pool_record(f"{RULES}{pool.rules.hex()}", RulesRecord)
+        return None if record is None else parse_rules(record.text.encode())
 
     async def ask_for(self, pools: Iterable[Pool]) -> None:
         """Get rules that are not here; of a few pools at a time, because anybody may open pools of which none exist."""
@@ -68,12 +69,12 @@ class RuleBook:
 
     async def on_rules(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for rules by their digest."""
-        record = self._records.find_pool_record(f"rules/{payload.decode('ascii', 'replace')}")
+        record = self._records.find_pool_record(f"{RULES}{payload.decode('ascii', 'replace')}", RulesRecord)
         if record is None:
             raise NotFoundError("no such rules here")
-        return str(record["text"]).encode()
+        return record.text.encode()
 
     async def provide_all(self) -> None:
         """Tell the network again what is here: it forgets."""
-        for key in self._records.pool_records_with("rules/"):
-            await self._peers.network.provide(key.removeprefix("rules/"))
+        for key in self._records.pool_records_with(RULES, RulesRecord):
+            await self._peers.network.provide(key.removeprefix(RULES))

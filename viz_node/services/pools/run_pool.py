@@ -7,24 +7,26 @@ the roots posted before it, so that a look that was killed is simply repeated.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from viz_node.domain.decide_pool import Duty, decide_duty, pending_root
+from viz_node.domain.decision import NothingToDo
 from viz_node.domain.division import faults_of, place_of, statement_fault
 from viz_node.domain.ids import (
     Account,
     PeerId,
 )
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import DivideOrder
 from viz_node.domain.pool import (
-    LAPSE_SECONDS,
     MAX_RANGE,
-    PENDING,
     Pool,
     PostedRoot,
     UseStatement,
     parse_row,
     parse_statement,
 )
+from viz_node.domain.pool_records import CHECKED, WATCHED, CheckedRecord, WatchedRecord
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VizNodeError
 from viz_node.ports.money import SafeSpending
@@ -36,9 +38,23 @@ from viz_node.services.pools.pool_desk import PoolDesk, for_each, page_of
 
 log = logging.getLogger(__name__)
 
-_WATCHED = "watched/"
-# A third of the time in which a root can be adopted; after it the challenger does it, and then the members do.
-_OPERATORS_TURN = LAPSE_SECONDS // 3
+
+@dataclass(frozen=True)
+class WatchedPool:
+    """Whether this node is the challenger of a pool from now on."""
+
+    pool: int
+    watched: bool
+
+
+@dataclass(frozen=True)
+class PostedDivision:
+    """A root that was posted over the periods up to `through`, and its data; no transaction if another was faster."""
+
+    pool: int
+    through: int
+    data: str
+    tx_hash: str | None
 
 
 class PoolOperator:
@@ -63,26 +79,26 @@ class PoolOperator:
 
     # Watching one.
 
-    async def set_watched(self, number: int, wanted: bool) -> dict[str, Any]:
+    async def set_watched(self, number: int, wanted: bool) -> WatchedPool:
         """Be the challenger of a pool from now on, or no more; who opens a pool may name anybody.
 
         Raises: NotFoundError, RefusedError (it names another account or node).
         """
-        pool, key = await self._desk.pool(number), f"{_WATCHED}{number}"
+        pool, key = await self._desk.pool(number), f"{WATCHED}{number}"
         if pool.challenger != self._account:
             raise RefusedError(f"pool {number} is watched by {pool.challenger}", "viz-node pool list")
         if wanted:
             peer_id = (await self._desk.rule_book.of(pool)).challenger_peer
             if peer_id != self._desk.peer_id:
                 raise RefusedError(f"statements of pool {number} go to another node, {peer_id}", "watch it there")
-            self._records.save_pool_record(key, {})
+            self._records.save_pool_record(key, WatchedRecord())
         else:
             self._records.remove_pool_record(key)
-        return {"pool": number, "watched": wanted}
+        return WatchedPool(number, wanted)
 
     def is_watched(self, number: int) -> bool:
         """Whether this node is the challenger of the pool, and has said that it wants to be."""
-        return self._records.find_pool_record(f"{_WATCHED}{number}") is not None
+        return self._records.find_pool_record(f"{WATCHED}{number}", WatchedRecord) is not None
 
     # What others send.
 
@@ -127,7 +143,8 @@ class PoolOperator:
 
     async def _check_time(self, pool: Pool, statement: UseStatement) -> None:
         now, roots = await self._desk.now(), await self._due.roots(pool)
-        covered = roots[-1].through if roots and roots[-1].state == PENDING else -1
+        pending = pending_root(roots)
+        covered = pending.through if pending else -1
         if statement.period <= covered or statement.period < pool.first_allocable(now):
             raise RefusedError(f"period {statement.period} is divided, or can only be refunded")
         if pool.end_of(statement.period) > now:
@@ -135,10 +152,10 @@ class PoolOperator:
 
     # Dividing.
 
-    async def divide(self, job: Job, report: Report) -> dict[str, Any]:
+    async def divide(self, job: Job[DivideOrder], report: Report) -> PostedDivision:
         """Job: post the division that is due. Raises: NotFoundError, RefusedError (none is due)."""
-        pool = await self._due.own(int(job.order["pool"]))
-        report({"phase": "divide", "step": 1, "steps": 1})
+        pool = await self._due.own(job.order.pool)
+        report(JobStep("divide", 1, 1))
         posted = await self._post(pool)
         if posted is None:
             raise RefusedError(f"nothing of pool {pool.number} is due", f"viz-node pool show {pool.number}")
@@ -149,40 +166,39 @@ class PoolOperator:
         now, market = await self._desk.now(), self._market
         self._window = (await asyncio.to_thread(market.facts)).veto_window_seconds
         own = [pool.number for pool in await asyncio.to_thread(market.pools_of, self._account)]
-        watched = [int(key.removeprefix(_WATCHED)) for key in self._records.pool_records_with(_WATCHED)]
+        watched = [int(key.removeprefix(WATCHED)) for key in self._records.pool_records_with(WATCHED, WatchedRecord)]
         await for_each([*own, *watched], lambda number: self._run(number, now))
 
     async def _run(self, number: int, now: int) -> None:
         pool = await self._desk.pool(number)
         roots = await self._due.roots(pool)
-        pending = roots[-1] if roots and roots[-1].state == PENDING else None
-        window = min(self._window, _OPERATORS_TURN) if pool.challenger == self._account else 0
-        if pending is not None and now >= pending.adoptable_at + window:  # the challenger only when the operator rests
+        duty = decide_duty(pool, self._account, roots, self._window, now)
+        if duty is Duty.ADOPT:
             await self._execute("adopt", pool, roots, lambda: self._market.prepare_adopt_root(pool.number))
-        elif pending is not None and pool.challenger == self._account:
+        elif duty is Duty.CHECK:
             await self._check(pool, roots, now)
-        elif pending is None and pool.operator == self._account:
+        elif duty is Duty.DIVIDE:
             await self._post(pool)
 
-    async def _post(self, pool: Pool) -> dict[str, Any] | None:
+    async def _post(self, pool: Pool) -> PostedDivision | None:
         roots = await self._due.roots(pool)
-        due = None if roots and roots[-1].state == PENDING else await self._due.find(pool, roots)
-        if due is None:
+        due = await self._due.decide(pool, roots)
+        if isinstance(due, NothingToDo):
             return None
-        through, division = due
+        through, division = due.through, due.division
         digest, uri = await self._desk.data.publish(division)
         prepare = self._market.prepare_post_root
         tx_hash = await self._execute(
             "root", pool, roots, lambda: prepare(pool.number, through, division.totals, digest, uri)
         )
-        return {"pool": pool.number, "through": through, "data": digest.hex(), "tx_hash": tx_hash}
+        return PostedDivision(pool.number, through, digest.hex(), tx_hash)
 
     # Challenging.
 
     async def _check(self, pool: Pool, roots: Sequence[PostedRoot], now: int) -> None:
         """Derive the posted root again, once, and strike it out if it is wrong or its data stays away."""
-        key = f"checked/{pool.number}/{len(roots)}/{roots[-1].root.hex()}"
-        if self._records.find_pool_record(key) is not None:
+        key = f"{CHECKED}{pool.number}/{len(roots)}/{roots[-1].root.hex()}"
+        if self._records.find_pool_record(key, CheckedRecord) is not None:
             return
         faults = await self._faults(pool, roots)
         if faults is None and now < roots[-1].adoptable_at - self._window // 2:
@@ -190,7 +206,7 @@ class PoolOperator:
         if faults != []:
             log.error("pool %d: %s", pool.number, "; ".join(faults or ["its data cannot be had"])[:500])
             await self._execute("veto", pool, roots, lambda: self._market.prepare_veto(pool.number))
-        self._records.save_pool_record(key, {"faults": (faults or [])[:10]})
+        self._records.save_pool_record(key, CheckedRecord(tuple((faults or [])[:10])))
 
     async def _faults(self, pool: Pool, roots: Sequence[PostedRoot]) -> list[str] | None:
         """What is wrong with the newest root; None while its data cannot be had."""

@@ -1,34 +1,98 @@
 """Catalogue subscriptions as people see them: what pools there are, what they hold, and what this node is in them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.division import Division
-from viz_node.domain.ids import Account, format_amount, format_time
-from viz_node.domain.pool import ADOPTED, PENDING, Pool, PoolMember, PostedRoot
+from viz_node.domain.ids import Account, PeerId, format_amount, format_time
+from viz_node.domain.pool import ADOPTED, PENDING, Pool, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import ChainUnavailableError, NotFoundError, StorageError, VizNodeError, already_there
 from viz_node.ports.pools import PoolTables
-from viz_node.services.pools.credit_pool import Credits
-from viz_node.services.pools.due_division import DivisionPlans
-from viz_node.services.pools.join_pool import PoolMembers
-from viz_node.services.pools.open_pool import PoolOpeningPlans, PoolOpenings
-from viz_node.services.pools.pool_desk import (
-    JOIN_METHOD,
-    MEMBERS_METHOD,
-    STATEMENTS_METHOD,
-    USES_METHOD,
-    PoolDesk,
-    for_each,
-)
-from viz_node.services.pools.rule_book import RULES_METHOD
-from viz_node.services.pools.run_pool import PoolOperator
-from viz_node.services.pools.state_uses import UseStatements
-from viz_node.services.pools.subscribe_pool import PeriodChoice, SubscriptionPlans, Subscriptions
+from viz_node.services.pools.pool_desk import PoolDesk
 from viz_node.services.pools.use_pool import PoolUses
+
+NamesOf = Callable[[Collection[int]], Mapping[int, str]]
+# Each name that is new here takes questions to the chain's endpoint, and anybody may fill a pool.
+_MOST_NAMED = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShownPool:
+    """A pool as people see it: amounts in tokens, `adapters_share` in percent; `error` where no rules are known."""
+
+    pool: int
+    name: str
+    fee: str
+    days: float
+    rule: str
+    adapters_share: str
+    period: int
+    period_ends: str
+    paid_periods: list[int]
+    roles: list[str]
+    divided: str
+    operator: Account
+    challenger: Account
+    error: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class ShownMember:
+    """An adapter of a pool: its number on the chain, its name where this node knows one, and the own uses so far."""
+
+    adapter: int
+    name: str
+    account: Account
+    split: int
+    my_uses: int
+
+
+@dataclass(frozen=True)
+class GivenUnits:
+    """What a root gives a split, in tokens; `what` is `adapters` or `reserve`."""
+
+    split: int
+    units: str
+    what: str
+
+
+@dataclass(frozen=True)
+class ShownRoot:
+    """A posted root: its periods, their fees, and the digest of its data; what it gives where that is here."""
+
+    periods: str
+    fees: str
+    state: str
+    adoptable_at: str
+    claims_end: str
+    data: str
+    given: list[GivenUnits] | UnsetType = UNSET
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolDetails(ShownPool):
+    """One pool with all that is known of it."""
+
+    reserve_split: int
+    operator_peer: PeerId
+    challenger_peer: PeerId
+    grace_hours: float
+    members: list[ShownMember]
+    roots: list[ShownRoot]
+
+
+@dataclass(frozen=True)
+class WrittenData:
+    """The files that were written for auditors, and the digests of the data that nobody has."""
+
+    pool: int
+    directory: str
+    files: list[str]
+    missing: list[str]
 
 
 class PoolView:
@@ -41,16 +105,16 @@ class PoolView:
         uses: PoolUses,
         account: Account,
         is_watched: Callable[[int], bool],
-        name_of: Callable[[int], str],
+        names_of: NamesOf,
     ) -> None:
         self._desk = desk
         self._market = market
         self._uses = uses
         self._account = account
         self._is_watched = is_watched
-        self._name_of = name_of
+        self._names_of = names_of
 
-    async def rows(self) -> list[dict[str, Any]]:
+    async def rows(self) -> list[ShownPool]:
         """All pools of the market. Raises: ChainUnavailableError."""
         market, account = self._market, self._account
         now, paid = await self._desk.now(), await asyncio.to_thread(market.subscriptions_of, account)
@@ -59,7 +123,7 @@ class PoolView:
         divided = await asyncio.to_thread(market.divided)
         return [self._row(pool, now, paid.get(pool.number, []), divided.get(pool.number, 0)) for pool in pools]
 
-    async def show(self, number: int) -> dict[str, Any]:
+    async def show(self, number: int) -> PoolDetails:
         """One pool: rules, adapters, roots, and this node's own uses. Raises: NotFoundError."""
         pool, now = await self._desk.pool(number), await self._desk.now()
         paid = await asyncio.to_thread(self._market.subscriptions_of, self._account)
@@ -70,16 +134,28 @@ class PoolView:
         roots = await asyncio.to_thread(self._market.posted_roots, number)
         current = pool.period_at(now)
         uses = await self._uses.uses(pool, current) if current in paid.get(number, []) else {}
-        return row | {
-            "reserve_split": rules.reserve_split,
-            "operator_peer": rules.operator_peer,
-            "challenger_peer": rules.challenger_peer,
-            "grace_hours": rules.grace_seconds / 3600,
-            "members": [self._member_row(member, uses.get(member.adapter, 0)) for member in members],
-            "roots": [await self._root_row(pool, root) for root in roots],
-        }
+        named = [member.adapter for member in members[:_MOST_NAMED]]
+        names = await asyncio.to_thread(self._names_of, named)
+        return PoolDetails(
+            **vars(row),
+            reserve_split=rules.reserve_split,
+            operator_peer=rules.operator_peer,
+            challenger_peer=rules.challenger_peer,
+            grace_hours=rules.grace_seconds / 3600,
+            members=[
+                ShownMember(
+                    adapter=member.adapter,
+                    name=names.get(member.adapter, ""),
+                    account=member.account,
+                    split=member.split_id,
+                    my_uses=uses.get(member.adapter, 0),
+                )
+                for member in members
+            ],
+            roots=[await self._root(pool, root) for root in roots],
+        )
 
-    async def export(self, number: int, directory: Path) -> dict[str, Any]:
+    async def export(self, number: int, directory: Path) -> WrittenData:
         """Write the data behind every root that can be had, for auditors. Raises: NotFoundError, StorageError."""
         pool = await self._desk.pool(number)
         roots = await asyncio.to_thread(self._market.posted_roots, number)
@@ -95,98 +171,50 @@ class PoolView:
                 missing.append(root.data_digest.hex())
                 continue
             written.append(await asyncio.to_thread(_write_new, directory, root.data_digest.hex(), raw))
-        return {"pool": number, "directory": str(directory), "files": written, "missing": missing}
+        return WrittenData(number, str(directory), written, missing)
 
-    def _row(self, pool: Pool, now: int, paid: Sequence[int], divided: int) -> dict[str, Any]:
+    def _row(self, pool: Pool, now: int, paid: Sequence[int], divided: int) -> ShownPool:
         account, current = self._account, pool.period_at(now)
         duty = "challenger" if self._is_watched(pool.number) else "asked to watch"
         roles = [role for role, holder in (("operator", pool.operator), (duty, pool.challenger)) if holder == account]
-        row: dict[str, Any] = {
-            "pool": pool.number,
-            "name": "",
-            "fee": format_amount(pool.fee),
-            "days": pool.period_seconds / DAY_SECONDS,
-            "rule": "",
-            "adapters_share": "",
-            "period": current,
-            "period_ends": format_time(pool.end_of(current)),
-            "paid_periods": [period for period in paid if period >= current],
-            "roles": roles + (["subscriber"] if current in paid else []),
-            "divided": format_amount(divided),
-            "operator": pool.operator,
-            "challenger": pool.challenger,
-        }
         rules = self._desk.rule_book.known(pool)
-        if rules is None:
-            return row | {"error": f"no peer has told the rules of pool {pool.number}"}
-        return row | {"name": rules.name, "rule": str(rules.rule), "adapters_share": f"{rules.adapters_share / 100:g}"}
+        return ShownPool(
+            pool=pool.number,
+            name=rules.name if rules else "",
+            fee=format_amount(pool.fee),
+            days=pool.period_seconds / DAY_SECONDS,
+            rule=str(rules.rule) if rules else "",
+            adapters_share=f"{rules.adapters_share / 100:g}" if rules else "",
+            period=current,
+            period_ends=format_time(pool.end_of(current)),
+            paid_periods=[period for period in paid if period >= current],
+            roles=roles + (["subscriber"] if current in paid else []),
+            divided=format_amount(divided),
+            operator=pool.operator,
+            challenger=pool.challenger,
+            error=UNSET if rules else f"no peer has told the rules of pool {pool.number}",
+        )
 
-    def _member_row(self, member: PoolMember, uses: int) -> dict[str, Any]:
-        name = self._name_of(member.adapter)
-        return {"adapter": member.adapter, "name": name, "account": member.account, "split": member.split_id,
-                "my_uses": uses}  # fmt: skip
-
-    async def _root_row(self, pool: Pool, root: PostedRoot) -> dict[str, Any]:
-        row = {
-            "periods": f"{root.first} to {root.through}",
-            "fees": format_amount(root.amount),
-            "state": root.state,
-            "adoptable_at": format_time(root.adoptable_at),
-            "claims_end": format_time(root.until) if root.until else "",
-            "data": root.data_digest.hex(),
-        }
-        if root.state not in (PENDING, ADOPTED) or not self._desk.data.has(root):
-            return row
-        division = await self._desk.data.division(pool, root)
-        return row | {"given": [_given(division, split) for split in division.totals]}
-
-
-@dataclass(frozen=True)
-class Pools:
-    """The parties that a node may be, and everybody's view."""
-
-    desk: PoolDesk
-    openings: PoolOpenings
-    opening_plans: PoolOpeningPlans
-    operator: PoolOperator
-    division_plans: DivisionPlans
-    members: PoolMembers
-    credits: Credits
-    choice: PeriodChoice
-    subscription_plans: SubscriptionPlans
-    subscriptions: Subscriptions
-    uses: PoolUses
-    statements: UseStatements
-    view: PoolView
-
-    def handlers(self) -> dict[str, Any]:
-        """What carries out the orders of people, by kind of job."""
-        return {
-            "pool": self.openings.create,
-            "divide": self.operator.divide,
-            "subscribe": self.subscriptions.subscribe,
-        }
-
-    def answers(self) -> dict[str, Any]:
-        """What answers the questions of peers, by method."""
-        return {
-            RULES_METHOD: self.desk.rule_book.on_rules,
-            MEMBERS_METHOD: self.desk.on_members,
-            JOIN_METHOD: self.operator.on_join,
-            USES_METHOD: self.operator.on_uses,
-            STATEMENTS_METHOD: self.operator.on_statements,
-        }
-
-    async def watch(self) -> None:
-        """One step of every party. Raises: VizNodeError."""
-        parties = self.statements.watch, self.members.watch, self.credits.watch, self.operator.watch
-        await for_each(parties, lambda watch: watch())
+    async def _root(self, pool: Pool, root: PostedRoot) -> ShownRoot:
+        given: list[GivenUnits] | UnsetType = UNSET
+        if root.state in (PENDING, ADOPTED) and self._desk.data.has(root):
+            division = await self._desk.data.division(pool, root)
+            given = [_given(division, split) for split in division.totals]
+        return ShownRoot(
+            periods=f"{root.first} to {root.through}",
+            fees=format_amount(root.amount),
+            state=root.state,
+            adoptable_at=format_time(root.adoptable_at),
+            claims_end=format_time(root.until) if root.until else "",
+            data=root.data_digest.hex(),
+            given=given,
+        )
 
 
-def _given(division: Division, split: int) -> dict[str, Any]:
+def _given(division: Division, split: int) -> GivenUnits:
     units = division.totals[split]
     what = "reserve" if split == division.rules.reserve_split else "adapters"
-    return {"split": split, "units": format_amount(units), "what": what}
+    return GivenUnits(split, format_amount(units), what)
 
 
 def _write_new(directory: Path, name: str, raw: bytes) -> str:

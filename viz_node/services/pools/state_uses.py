@@ -1,13 +1,12 @@
 """State the uses of a period that is over, and call back fees that nobody divided in time.
 
-A statement is made once per period, signed, kept (`stated/POOL/PERIOD`) and sent until both parties of the pool have
-it.
+A statement is made once per period, signed, kept and sent until both parties of the pool have it.
 """
 
 import asyncio
 import logging
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
 
 from viz_node.domain.ids import PeerId
 from viz_node.domain.pool import (
@@ -16,15 +15,16 @@ from viz_node.domain.pool import (
     SILENCE_SECONDS,
     Pool,
     PostedRoot,
+    StatementRow,
     UseStatement,
-    parse_statement,
 )
+from viz_node.domain.pool_records import STATED, StatedRecord
 from viz_node.errors import VizNodeError
 from viz_node.ports.money import Spending
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import PoolRecords
 from viz_node.services.pools.join_pool import PoolSigner
-from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, for_each
+from viz_node.services.pools.pool_desk import USES_METHOD, PoolDesk, Told, for_each
 from viz_node.services.pools.use_pool import PoolUses
 
 log = logging.getLogger(__name__)
@@ -89,40 +89,41 @@ class UseStatements:
         await for_each(over, attend)
 
     async def _state(self, pool: Pool, period: int) -> None:
-        key = f"stated/{pool.number}/{period}"
-        record = self._records.find_pool_record(key) or await self._new_statement(pool, period, key)
+        key = f"{STATED}{pool.number}/{period}"
+        record = self._records.find_pool_record(key, StatedRecord) or await self._new_statement(pool, period, key)
         rules = await self._desk.rule_book.of(pool)
         parties = [rules.operator_peer, rules.challenger_peer]
-        missing = [peer for peer in parties if peer not in record["told"]] if record["row"] else []
-        for peer_id in missing:
-            if await self._tell(pool, peer_id, record["row"]):
-                record["told"].append(peer_id)
-        self._records.save_pool_record(key, record)
-        if not record["row"] or len(record["told"]) == len(parties):
+        told = list(record.told)
+        if record.row is not None:
+            for peer_id in [peer for peer in parties if peer not in told]:
+                if await self._tell(pool, peer_id, record.row):
+                    told.append(peer_id)
+        self._records.save_pool_record(key, replace(record, told=tuple(told)))
+        if record.row is None or len(told) == len(parties):
             self._stated.add((pool.number, period))
 
-    async def _new_statement(self, pool: Pool, period: int, key: str) -> dict[str, Any]:
+    async def _new_statement(self, pool: Pool, period: int, key: str) -> StatedRecord:
         await self._desk.refresh_members(pool, await self._desk.rule_book.of(pool))
         uses = await self._uses.uses(pool, period)
         row = None
         if uses:
             statement = UseStatement(pool.place, period, self._signer.account, uses)
             row = (await asyncio.to_thread(statement.signed, self._signer.signing.sign_as_account)).row()
-        record: dict[str, Any] = {"row": row, "told": []}
+        record = StatedRecord(row, ())
         self._records.save_pool_record(key, record)
         return record
 
-    async def _tell(self, pool: Pool, peer_id: PeerId, row: dict[str, Any]) -> bool:
+    async def _tell(self, pool: Pool, peer_id: PeerId, row: StatementRow) -> bool:
         """Whether the peer has the statement. One that refuses or is away is asked again, until a root is adopted."""
         if self._desk.clock() < self._rest_until.get(peer_id, 0):
             return False
         try:
             if peer_id == self._desk.peer_id:
-                self._desk.keep_statement(pool, parse_statement(row, pool.place))
+                self._desk.keep_statement(pool, row.statement(pool.place))
             else:
-                await self._desk.ask(peer_id, USES_METHOD, {"pool": pool.number, "row": row})
+                await self._desk.ask(peer_id, USES_METHOD, Told(pool.number, row))
         except VizNodeError as error:
-            log.warning("uses of period %d of pool %d: %s", row["period"], pool.number, error.message)
+            log.warning("uses of period %d of pool %d: %s", row.period, pool.number, error.message)
             self._rest_until[peer_id] = self._desk.clock() + _AGAIN_SECONDS
             return False
         return True

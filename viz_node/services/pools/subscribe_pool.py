@@ -3,25 +3,19 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
+from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.counting import counted
-from viz_node.domain.ids import (
-    Account,
-    TokenAmount,
-    format_amount,
-    format_coin,
-    format_moment,
-    format_time,
-    format_tokens,
-)
-from viz_node.domain.job import Job
-from viz_node.domain.pool import (
-    MAX_AHEAD,
-    Pool,
-)
+from viz_node.domain.decide_pool import AskedPeriods, Subscribing, SubscriptionFacts, decide_subscription
+from viz_node.domain.decision import granted
+from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_moment, format_time
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import SubscribeOrder
+from viz_node.domain.plan import PlanStep
+from viz_node.domain.pool import Pool
+from viz_node.domain.records import OutboxEntry
 from viz_node.domain.transaction import Call
-from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import Outbox
 from viz_node.services.library.look_up import entry_of
@@ -39,48 +33,26 @@ class PeriodChoice:
         self._market = market
         self._account = account
 
-    async def order(self, number: int, periods: int, limit: int) -> dict[str, Any]:
+    async def order(self, number: int, asked: AskedPeriods) -> SubscribeOrder:
         """The order for a job, bound to the pool that has the number now. Raises: NotFoundError."""
         terms = (await self._desk.pool(number)).terms.hex()
-        return {"pool": number, "periods": periods, "max_price": limit, "terms": terms}
+        return SubscribeOrder(number, asked.periods, asked.limit, terms)
 
     def call(self, pool: Pool, wanted: Sequence[int], reference: bytes) -> Call:
         """What pays these periods."""
         prepare = self._market.prepare_subscribe
         return prepare(pool.number, pool.terms, self._account, wanted, reference)
 
-    async def check(self, number: int, periods: int, limit: int) -> tuple[Pool, list[int], list[int]]:
-        """The pool, the periods to pay, and those between them that are paid already; its rules are here.
+    async def decide(self, number: int, asked: AskedPeriods) -> tuple[Pool, Subscribing]:
+        """The pool, and the periods to pay; its rules are here.
 
-        Anybody may have given some: those are passed over, and cost nothing.
+        Raises: NotFoundError, RefusedError, UsageError, PriceAboveLimitError.
         """
-        if not 1 <= periods <= MAX_AHEAD:
-            raise UsageError(f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
         pool = await self._desk.pool(number)
         await self._desk.rule_book.of(pool)
-        current = pool.period_at(await self._desk.now())
-        paid = set(await self._periods(number))
-        first = next(period for period in range(current, current + MAX_AHEAD + 1) if period not in paid)
-        row = range(first, first + periods)
-        if row.stop > current + MAX_AHEAD:
-            raise RefusedError(
-                f"pool {number} is paid until {format_moment(pool.end_of(first - 1))}; "
-                f"{format_moment(pool.end_of(row[-1]))} is too far ahead",
-                f"viz-node pool show {number}",
-            )
-        wanted, skipped = [period for period in row if period not in paid], [period for period in row if period in paid]
-        if pool.fee * len(wanted) > limit:
-            cost = pool.fee * len(wanted)
-            raise PriceAboveLimitError(
-                f"{counted(len(wanted), 'period')} of pool {number} cost {format_tokens(cost)}, "
-                f"more than {format_tokens(limit)}",
-                f"viz-node pool subscribe {number} --periods {periods} --max-price {format_amount(cost)}",
-            )
-        return pool, wanted, skipped
-
-    async def _periods(self, number: int) -> Sequence[int]:
         found = await asyncio.to_thread(self._market.subscriptions_of, self._account)
-        return list(found.get(number, ()))
+        facts = SubscriptionFacts(pool, pool.period_at(await self._desk.now()), frozenset(found.get(number, ())))
+        return pool, granted(decide_subscription(facts, asked))
 
 
 class SubscriptionPlans:
@@ -91,30 +63,40 @@ class SubscriptionPlans:
         self._choice = choice
         self._quotes = quotes
 
-    async def plan(self, number: int, periods: int, limit: int) -> list[dict[str, Any]]:
+    async def plan(self, number: int, asked: AskedPeriods) -> list[PlanStep]:
         """What subscribing costs and means. Raises: as the job."""
-        pool, wanted, paid = await self._choice.check(number, periods, limit)
-        rules, fee = await self._desk.rule_book.of(pool), TokenAmount(pool.fee * len(wanted))
-        quote = await self._quotes.quote(fee, lambda: self._choice.call(pool, wanted, bytes(32)))
+        pool, paying = await self._choice.decide(number, asked)
+        rules = await self._desk.rule_book.of(pool)
+        quote = await self._quotes.quote(paying.fee, lambda: self._choice.call(pool, paying.wanted, bytes(32)))
         members = await self._desk.refresh_members(pool, rules)
-        last = max(wanted[-1], *paid) if paid else wanted[-1]
-        what = f"subscribe to {rules.name} (pool {number}), period #{wanted[0]}"
-        what += f" to #{last}" if last > wanted[0] else ""
-        what += f", without {', '.join(f'#{period}' for period in paid)}, paid already" if paid else ""
-        what += f", until {format_moment(pool.end_of(last))}"
         consequence = (
             f"{counted(len(members), 'adapter')} to fetch while it runs; "
             f"{rules.adapters_share / 100:g} % go to what you use, "
             "which your node states, signed, when a period is over"
         )
-        return [
-            {
-                "what": what,
-                "amount": format_amount(fee),
-                "gas": format_coin(quote.approval_wei + quote.call_wei),
-                "consequence": consequence,
-            }
-        ]
+        gas = format_coin(quote.approval_wei + quote.call_wei)
+        return [PlanStep(_told(pool, rules.name, paying), format_amount(paying.fee), gas, consequence)]
+
+
+def _told(pool: Pool, name: str, paying: Subscribing) -> str:
+    first, last = paying.wanted[0], max((*paying.wanted, *paying.skipped))
+    what = f"subscribe to {name} (pool {pool.number}), period #{first}"
+    what += f" to #{last}" if last > first else ""
+    skipped = ", ".join(f"#{period}" for period in paying.skipped)
+    what += f", without {skipped}, paid already" if skipped else ""
+    return f"{what}, until {format_moment(pool.end_of(last))}"
+
+
+@dataclass(frozen=True)
+class Subscribed:
+    """The periods that were paid, those between them that were paid before, and what it cost."""
+
+    pool: int
+    periods: list[int]
+    skipped: list[int]
+    until: str | UnsetType
+    paid: str
+    tx_hash: str
 
 
 class Subscriptions:
@@ -126,31 +108,42 @@ class Subscriptions:
         self._choice = choice
         self._payments = payments
 
-    async def subscribe(self, job: Job, report: Report) -> dict[str, Any]:
+    async def subscribe(self, job: Job[SubscribeOrder], report: Report) -> Subscribed:
         """Job: pay the next periods, once. Raises: PriceAboveLimitError, UsageError, and as a transaction does."""
-        number, periods = int(job.order["pool"]), int(job.order["periods"])
-        order_id = f"subscribe:{job.job_id}"
+        order, order_id = job.order, f"subscribe:{job.job_id}"
         paid = await self._payments.finish(order_id)
         if paid is not None:
-            return _result(paid.detail, paid.tx_hash)
-        terms = (await self._desk.pool(number)).terms.hex()
-        if job.order.get("terms", terms) != terms:
-            raise RefusedError(f"pool {number} is not the one that was ordered", f"viz-node pool show {number}")
-        pool, wanted, skipped = await self._choice.check(number, periods, int(job.order["max_price"]))
+            return _subscribed(paid)
+        asked = AskedPeriods(order.periods, order.max_price, order.terms)
+        pool, paying = await self._choice.decide(order.pool, asked)
         failed = entry_of(self._outbox, order_id)
         if failed is not None:  # the same periods again, so that the contract refuses what was paid after all
-            wanted, skipped = failed.detail["wanted"], failed.detail["skipped"]
-        fee = TokenAmount(pool.fee * len(wanted))
-        report({"phase": "subscribe", "step": 1, "steps": 1})
-        reference = hashlib.sha256(job.job_id.encode()).digest()
-        detail = {"kind": "subscribe", "pool": number, "wanted": wanted, "skipped": skipped, "paid": fee}
-        detail["until"] = pool.end_of(wanted[-1])
-        call = self._choice.call(pool, wanted, reference)
-        tx_hash = await self._payments.execute(order_id, fee, lambda: call, detail | {"job": job.job_id})
-        return _result(detail, tx_hash)
+            wanted, skipped = tuple(failed.detail["wanted"]), tuple(failed.detail["skipped"])
+            paying = Subscribing(wanted, skipped, TokenAmount(pool.fee * len(wanted)))
+        report(JobStep("subscribe", 1, 1))
+        call = self._choice.call(pool, paying.wanted, hashlib.sha256(job.job_id.encode()).digest())
+        until = pool.end_of(paying.wanted[-1])
+        detail = {"kind": "subscribe", "pool": pool.number, "wanted": list(paying.wanted),
+                  "skipped": list(paying.skipped), "paid": paying.fee, "until": until, "job": job.job_id}  # fmt: skip
+        tx_hash = await self._payments.execute(order_id, paying.fee, lambda: call, detail)
+        return Subscribed(
+            pool=pool.number,
+            periods=list(paying.wanted),
+            skipped=list(paying.skipped),
+            until=format_time(until),
+            paid=format_amount(paying.fee),
+            tx_hash=tx_hash,
+        )
 
 
-def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
-    told = {"pool": detail["pool"], "periods": detail["wanted"], "skipped": detail["skipped"]}
-    told |= {"until": format_time(detail["until"])} if "until" in detail else {}
-    return told | {"paid": format_amount(detail["paid"]), "tx_hash": tx_hash}
+def _subscribed(entry: OutboxEntry) -> Subscribed:
+    """As the transaction's entry tells it, which in earlier versions had no `until`."""
+    detail = entry.detail
+    return Subscribed(
+        pool=detail["pool"],
+        periods=detail["wanted"],
+        skipped=detail["skipped"],
+        until=format_time(detail["until"]) if "until" in detail else UNSET,
+        paid=format_amount(detail["paid"]),
+        tx_hash=entry.tx_hash,
+    )
