@@ -10,6 +10,7 @@ checkpoints beside, an empty list for modules_to_save).
 
 import dataclasses
 import json
+import os
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,8 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from tests.tiny_model import write_tiny_model
-from viz_node.domain.importing import AdapterImported, ImportAdapter
+from viz_node.daemon.processes import Workers
+from viz_node.domain.importing import AdapterImported, ImportAdapter, InspectAdapter
 from viz_node.domain.names import FilePath
 from viz_node.domain.training import BaseModel
 from viz_node.domain.worker import Progress
@@ -71,12 +73,18 @@ def train_in_peft(base: BaseModel, folder: Path, dtype: torch.dtype | None = Non
 def take_in(base: BaseModel, folder: Path, out: Path, texts: tuple[str, ...] = ()) -> AdapterImported:
     seen: list[Progress] = []
     digest = inspect(folder).weights_digest
-    order = ImportAdapter(FilePath(str(folder)), digest, base, FilePath(str(out)), texts)
+    order = _order(folder, digest, base, out, texts)
     imported = import_adapter(order, seen.append)
     assert [progress.phase for progress in seen if progress.phase != "spectrum"][:4] == [
         *("read", "load", "rewrite", "compare")
     ]
     return imported
+
+
+def _order(folder: Path, digest: str, base: BaseModel, out: Path, texts: tuple[str, ...] = ()) -> ImportAdapter:
+    return ImportAdapter(
+        source=FilePath(str(folder)), weights_digest=digest, base=base, out_dir=FilePath(str(out)), eval_texts=texts
+    )
 
 
 def logits(base: BaseModel, folder: Path) -> torch.Tensor:
@@ -237,7 +245,7 @@ def test_a_mistake_in_rewriting_is_noticed(tiny: BaseModel, tmp_path: Path, monk
 
 def test_a_folder_that_changes_after_it_was_looked_at_is_refused(tiny: BaseModel, tmp_path: Path) -> None:
     folder = train_in_peft(tiny, tmp_path / "in", target_modules=["q_proj"])
-    order = ImportAdapter(FilePath(str(folder)), "0" * 64, tiny, FilePath(str(tmp_path / "out")))
+    order = _order(folder, "0" * 64, tiny, tmp_path / "out")
     with pytest.raises(VerificationError, match="has changed"):
         import_adapter(order, lambda progress: None)
 
@@ -259,6 +267,24 @@ def test_layers_without_weights_and_another_name_of_the_base_model_are_told(tiny
     assert any(note.startswith("2 layers") for note in notes)
     assert any("someone/else" in note for note in notes)
     assert float((logits(tiny, folder) - logits(tiny, tmp_path / "out")).abs().max()) < 1e-6
+
+
+async def test_a_worker_inspects_and_imports(tiny: BaseModel, tmp_path: Path) -> None:
+    folder = train_in_peft(tiny, tmp_path / "in", target_modules=_ALL)
+    workers = Workers({**os.environ, "HF_HUB_OFFLINE": "1"}, tmp_path / "log")
+    inspected = await workers.inspect_adapter(InspectAdapter(source=FilePath(str(folder))))
+    assert (inspected.rank, inspected.layers, inspected.ignored) == (4, 14, ("README.md",))
+    order = ImportAdapter(
+        source=FilePath(str(folder)), weights_digest=inspected.weights_digest, base=tiny,
+        out_dir=FilePath(str(tmp_path / "out")),
+    )  # fmt: skip
+    told: list[object] = []
+    imported = await workers.import_adapter(order, told.append)
+    assert imported.training["method"] == "imported"
+    assert {getattr(line, "phase", "") for line in told} >= {"read", "load", "compare"}
+    (folder / "adapter_model.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(VerificationError, match="header"):
+        await workers.inspect_adapter(InspectAdapter(source=FilePath(str(folder))))
 
 
 def test_every_field_of_the_installed_peft_has_its_rule() -> None:

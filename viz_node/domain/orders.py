@@ -65,6 +65,18 @@ class TrainOrder(Order):
 
 
 @dataclass(frozen=True)
+class ImportOrder(Order):
+    """Take in the adapter in the folder `source`, as long as its weights have this SHA-256, stated to be of works."""
+
+    kind: ClassVar[str] = "import_adapter"
+    name: str
+    source: FilePath
+    weights_digest: str
+    base: BaseModel
+    works: tuple[WorkId, ...]
+
+
+@dataclass(frozen=True)
 class GenerateOrder(Order):
     """Write on from a prompt with the adapter of this name."""
 
@@ -165,6 +177,7 @@ _ORDERS: tuple[type[Order], ...] = (
     InstallBaseOrder,
     PretrainOrder,
     TrainOrder,
+    ImportOrder,
     GenerateOrder,
     FederateOrder,
     OpenChannelOrder,

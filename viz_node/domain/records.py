@@ -6,7 +6,7 @@ from typing import Any
 from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.training import Facts
 
-ADAPTER_ORIGINS = ("trained", "federated", "fetched")
+ADAPTER_ORIGINS = ("trained", "federated", "imported", "fetched")
 PENDING_OUTBOX_STATES = ("signed", "sent", "unknown", "mined", "confirmed", "reverted")
 DONE_OUTBOX_STATES = ("confirmed", "final")
 OUTBOX_STATES = (*PENDING_OUTBOX_STATES, "final", "failed", "replaced")

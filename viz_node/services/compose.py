@@ -23,6 +23,7 @@ from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.part import jobs_part
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.import_adapter import Imports
 from viz_node.services.library.look_up import published
 from viz_node.services.library.make_base import BaseMaker
 from viz_node.services.library.manage_works import ReadTexts, WorkShelf
@@ -298,13 +299,12 @@ def _paying(ports: Ports, treasury: Treasury) -> _Paying:
 
 
 def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None]) -> Library:
-    works = WorkShelf(ports.store, tools.directory / "works", ports.sealing, tools.read_files, ports.now)
-    workshop = Workshop(
-        ports.store, works, tools.directory, trainer=tools.trainer, list_bases=tools.list_bases,
-        split_texts=tools.split_texts,
-    )  # fmt: skip
-    maker = BaseMaker(workshop, tools.directory, tools.trainer, tools.read_files)
-    return Library(works, workshop, Removals(ports.store, tools.directory, unshare), maker)
+    store, directory, trainer, list_bases = ports.store, tools.directory, tools.trainer, tools.list_bases
+    works = WorkShelf(store, directory / "works", ports.sealing, tools.read_files, ports.now)
+    workshop = Workshop(store, works, directory, trainer=trainer, list_bases=list_bases, split_texts=tools.split_texts)
+    maker = BaseMaker(workshop, directory, trainer, tools.read_files)
+    imports = Imports(store.adapters, works, workshop, directory, trainer)
+    return Library(works, workshop, Removals(store, directory, unshare), maker, imports)
 
 
 def _selling(ports: Ports, catalogue: Catalogue, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:

@@ -12,7 +12,7 @@ from tests.unit.models.foreign_folders import CONFIG, LAYERS, hostile, matrices,
 from viz_node.errors import VerificationError
 from viz_node.models.adapter_files import check_adapter
 from viz_node.models.importing.reading import inspect, read_foreign
-from viz_node.models.importing.spectrum import concentration
+from viz_node.models.importing.spectrum import concentration, honest_limit, measure
 
 _SHORT = ("q_proj", "v_proj")
 
@@ -251,6 +251,29 @@ def test_the_concentration_is_that_of_the_whole_product() -> None:
     assert concentration(a, b) == pytest.approx(values[0] / values.sum(), rel=1e-6)
     assert concentration(a * 0, b) == 0
     assert concentration(np.ones((4, 9), np.float32), np.ones((9, 4), np.float32)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(("rank", "limit"), [(1, 1.0), (3, 1.0), (4, 0.85), (15, 0.675), (32, 0.4), (256, 0.4)])
+def test_the_limit_is_that_of_the_next_lower_rank_measured(rank: int, limit: float) -> None:
+    assert honest_limit(rank) == pytest.approx(limit)
+
+
+def test_only_concentrated_updates_are_conspicuous(tmp_path: Path) -> None:
+    honest = write_folder(tmp_path / "honest")
+    tensors = matrices()
+    for path in LAYERS:
+        a, b = (tensors[f"base_model.model.{path}.lora_{side}.weight"] for side in "AB")
+        a[1:], b[:, 1:] = a[1:] * 0.01, b[:, 1:] * 0.01
+    spectra = []
+    for folder in (honest, write_folder(tmp_path / "concentrated", tensors)):
+        with read_foreign(folder) as found:
+            spectra.append(measure(found.weights, found.pairs, lambda step, steps: None))
+    plain, concentrated = spectra
+    assert plain is not None
+    assert concentrated is not None
+    assert not plain.is_conspicuous()
+    assert concentrated.is_conspicuous()
+    assert "no proof" in concentrated.sentence()
 
 
 def test_a_slow_expression_is_stopped(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from viz_node.cli.confirm import may_lose, yes_option
-from viz_node.cli.terminal import Terminal, json_option, pass_terminal
+from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal, selected_works
 from viz_node.cli.words import tokens
 
 
@@ -15,7 +15,7 @@ from viz_node.cli.words import tokens
 @json_option
 @click.pass_context
 def adapters_command(ctx: click.Context) -> None:
-    """Adapters in this node's library, which `adapters` alone lists: list, remove."""
+    """Adapters in this node's library, which `adapters` alone lists: list, import, remove."""
     if ctx.invoked_subcommand is None:
         _list_adapters(ctx.ensure_object(Terminal))
 
@@ -24,7 +24,7 @@ def adapters_command(ctx: click.Context) -> None:
 @json_option
 @pass_terminal
 def list_adapters(terminal: Terminal) -> None:
-    """List the adapters that were trained here or fetched."""
+    """List the adapters that were trained here, imported or fetched."""
     _list_adapters(terminal)
 
 
@@ -50,6 +50,39 @@ def remove_adapter(terminal: Terminal, adapter: str, yes: bool) -> None:
     if terminal.output.is_json:
         terminal.output.document(answer)
     terminal.output.line(f"removed {answer['name']}")
+
+
+@adapters_command.command("import")
+@click.argument("directory", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--name", help="Name in this library.  [default: that of DIRECTORY]")
+@click.option("--base", metavar="NAME", help="Installed base model.  [default: the one that the adapter names]")
+@click.option(
+    "--content",
+    multiple=True,
+    metavar="WORK[,WORK…]",
+    help="Works that it was trained on, by your statement; their held-out part evaluates it. May be repeated.",
+)
+@click.option("--dry-run", is_flag=True, help="Only read the folder and show what would be taken in.")
+@detach_option
+@json_option
+@pass_terminal
+def import_adapter(
+    terminal: Terminal, /, directory: Path, name: str | None, content: tuple[str, ...], dry_run: bool, **asked: object
+) -> None:
+    """Take in a LoRA adapter that PEFT, TRL, Unsloth, Axolotl or LLaMA-Factory wrote to DIRECTORY.
+
+    It is rewritten so that it computes what it computed in PEFT, and compared with PEFT on its base model. What cannot
+    be rewritten exactly is refused. Nothing in DIRECTORY is changed or run.
+    """
+    folder = directory.absolute()
+    works = selected_works(terminal, content) if content else []
+    arguments = {"directory": str(folder), "name": name or folder.name, "base": asked["base"], "content": works}
+    if dry_run:
+        terminal.output.body(terminal.client.call("plan_adapters_import", **arguments))
+        return
+    job = terminal.run_job(terminal.client.call("adapters_import", **arguments), bool(asked["detach"]))
+    if job is not None:
+        terminal.output.result(job)
 
 
 @click.command("generate")

@@ -1,13 +1,13 @@
 """A look at the spectrum of an adapter's updates, for a hint that it may hold a backdoor.
 
 "Weight space Detection of Backdoors in LoRA Adapters" (Puertolas Merenciano et al. 2026, arXiv 2602.15195) finds that
-training on a trigger concentrates an update in its first singular direction. The statistic here is theirs, the first
-singular value's share of the sum of all, compared with adapters that were trained honestly on our own base model
-(`benchmarks/spectrum.py`). It is a hint and no proof, either way: a text that repeats itself concentrates an update
-too, and a careful attacker spreads one.
+training on a trigger concentrates an update in its first singular direction. One of its five statistics is taken here,
+the first singular value's share of the sum of all, and compared with adapters that were trained honestly on our own
+small base model. It is a hint and no proof, either way. Texts that repeat themselves concentrate an update, too. And
+where a fifth of the texts carried a trigger, our own adapters were no more concentrated than honest ones: without a
+hint, nothing is shown.
 """
 
-import math
 import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,6 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from viz_node.models.importing.weights import Pair, read_matrix
+
+# Rank -> the highest mean of 32 honest adapters: viz-base-small-0, 64 passages of 110 words by Aesop, Bierce,
+# Fitzgerald, Whitman or Saki, 1 to 10 epochs, rates 5e-4 and 2e-3. With a trigger in a fifth of the texts, the highest
+# means of 24 adapters were 0.66, 0.52, 0.41 and 0.31. Higher ranks are less concentrated.
+_HONEST_SHARES = {4: 0.68, 8: 0.54, 16: 0.42, 32: 0.32}
+# Other base models and trainers differ from ours.
+_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -35,8 +42,8 @@ class Spectrum:
     def sentence(self) -> str:
         """The warning with its evidence."""
         return (
-            f"its updates are more concentrated ({self.mean:.2f}) than those of any adapter trained honestly here "
-            f"({self.limit:.2f}; {self.layer} {self.largest:.2f}), as a backdoor would be: a hint, no proof"
+            f"a hint, no proof: its updates are concentrated ({self.mean:.2f} on average, {self.largest:.2f} in "
+            f"{self.layer}; honest ones of this rank stay below {self.limit:.2f}), as those of backdoors may be"
         )
 
 
@@ -53,7 +60,7 @@ def measure(file: BufferedReader, pairs: Mapping[str, Pair], tell: Callable[[int
     if not shares:
         return None
     layer = max(shares, key=lambda path: shares[path])
-    rank = max(pair.a.shape[0] for pair in pairs.values())
+    rank = min(pair.a.shape[0] for pair in pairs.values())
     return Spectrum(statistics.fmean(shares.values()), shares[layer], layer, honest_limit(rank))
 
 
@@ -73,8 +80,6 @@ def concentration(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def honest_limit(rank: int) -> float:
-    """What no adapter of this rank exceeded that was trained honestly here, with a tenth to spare."""
-    return min(1.0, 1.1 * _HIGHEST_SHARE / math.log2(2 * rank)) if rank > 1 else 1.0
-
-
-_HIGHEST_SHARE = 2.0
+    """The mean concentration above which an adapter of this rank is conspicuous; ranks below 4 never are."""
+    measured = [share for known, share in _HONEST_SHARES.items() if known <= rank]
+    return min(1.0, _MARGIN * measured[-1]) if measured else 1.0

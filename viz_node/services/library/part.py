@@ -8,7 +8,14 @@ from typing import Any
 
 from viz_node.domain.job import JobState, Queued
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, InstallBaseOrder, PretrainOrder, TrainOrder
+from viz_node.domain.orders import (
+    BuildBaseOrder,
+    GenerateOrder,
+    ImportOrder,
+    InstallBaseOrder,
+    PretrainOrder,
+    TrainOrder,
+)
 from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
@@ -17,6 +24,7 @@ from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
 from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.import_adapter import ImportPlan, Imports
 from viz_node.services.library.make_base import BaseMaker, PretrainPlan
 from viz_node.services.library.manage_works import (
     AddedWorks,
@@ -94,7 +102,7 @@ class ModelOperations:
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
-        self._maker = library.maker
+        self._maker, self._imports = library.maker, library.imports
         self.published, self._states_of, self._export_files = published, states_of, export_files
 
     async def base_list(self) -> list[ListedBase]:
@@ -147,6 +155,20 @@ class ModelOperations:
         rows = [describe_adapter(record, states) for record in self._adapters.list_adapters()]
         return [replace(row, published=row.name in states) for row in rows]
 
+    async def adapters_import(
+        self, *, directory: FilePath, name: str, base: str | None = None, content: list[str] | None = None
+    ) -> Queued:
+        """Take in an adapter that another program trained."""
+        _, order = await self._imports.prepare(directory, name, base, content or [])
+        return self._jobs.accept(order)
+
+    async def plan_adapters_import(
+        self, *, directory: FilePath, name: str, base: str | None = None, content: list[str] | None = None
+    ) -> ImportPlan:
+        """What would be taken in, and how it is rewritten."""
+        plan, _ = await self._imports.prepare(directory, name, base, content or [])
+        return plan
+
     async def adapters_remove(self, *, adapter: str) -> NamedAdapter:
         """Remove an adapter of this library that is not published."""
         return await self._removals.remove(adapter)
@@ -179,6 +201,7 @@ class Library:
     workshop: Workshop
     removals: Removals
     maker: BaseMaker
+    imports: Imports
 
     def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
         """`generate` is the workshop's, with the uses counted for the owners paid by them."""
@@ -187,6 +210,7 @@ class Library:
             Kind(InstallBaseOrder, Lane.COMPUTE, self.maker.install),
             Kind(PretrainOrder, Lane.COMPUTE, self.maker.pretrain),
             Kind(TrainOrder, Lane.COMPUTE, self.workshop.train),
+            Kind(ImportOrder, Lane.COMPUTE, self.imports.take_in),
             Kind(GenerateOrder, Lane.INFERENCE, generate),
         )
         return Part(operations_of(WorkOperations(self.works), models), kinds=kinds)

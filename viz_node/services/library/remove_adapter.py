@@ -48,6 +48,8 @@ class Removals:
         is_fetched = record.origin == "fetched"
         if is_fetched:
             loss = "its files; the license stays, and the owner's node can give it again"
+        elif record.origin == "imported":
+            loss = "its files here; the folder that it was imported from stays as it is"
         else:
             loss = "its weights, for good; the works stay, and another training gives another adapter"
         return AdapterRemovalPlan(record.name, record.adapter_id, record.origin, loss)
