@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from viz_node.domain.hub import parse_hub_model
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.training import FileFacts
 from viz_node.errors import StorageError, UsageError, VerificationError, already_there
@@ -111,7 +112,8 @@ def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) 
 def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
     """Copy a checked adapter to a new folder that PEFT opens; returns the facts of its files by name.
 
-    The folder is there whole or not at all, and nothing that was there before is touched.
+    A base model of a hub is named as PEFT finds it there, by repository and revision. The folder is there
+    whole or not at all, and nothing that was there before is touched.
     Raises: VerificationError (not an adapter), RefusedError (the destination exists), StorageError.
     """
     facts = check_adapter(directory)
@@ -121,7 +123,7 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{destination.name[:100]}.", dir=destination.parent))
-        (made / CONFIG_NAME).write_bytes(config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name))
+        (made / CONFIG_NAME).write_bytes(_exported_config(facts))
         shutil.copyfile(directory / WEIGHTS_NAME, made / WEIGHTS_NAME)
         made.chmod(0o755)
         made.rename(destination)
@@ -132,6 +134,17 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
         if made is not None:
             shutil.rmtree(made, ignore_errors=True)
     return describe_files(destination)
+
+
+def _exported_config(facts: AdapterFacts) -> bytes:
+    raw = config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name)
+    try:
+        model = parse_hub_model(facts.base_name)
+    except UsageError:
+        # A name of no hub, or a stranger's that is none.
+        return raw
+    body = json.loads(raw) | {"base_model_name_or_path": model.repository, "revision": model.commit}
+    return (json.dumps(body, indent=2, sort_keys=True) + "\n").encode()
 
 
 def describe_files(directory: Path) -> dict[str, FileFacts]:

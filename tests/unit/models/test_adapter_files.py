@@ -19,6 +19,7 @@ from viz_node.models.adapter_files import (
     config_bytes,
     export_adapter,
 )
+from viz_node.models.importing.peft_config import parse_peft_config
 
 SHAPES = {
     f"model.layers.{layer}.{block}.{name}": (16, 8)
@@ -281,6 +282,16 @@ def test_export_adapter__checked_folder__same_digest(adapter: Path, tmp_path: Pa
     files = export_adapter(adapter, tmp_path / "exported")
     assert set(files) == {CONFIG_NAME, WEIGHTS_NAME}
     assert adapter_digest(tmp_path / "exported") == adapter_digest(adapter)
+
+
+def test_export_adapter__base_of_a_hub__named_by_repository_and_revision(adapter: Path, tmp_path: Path) -> None:
+    name = f"hf:owner/model@{'c' * 40}"
+    (adapter / CONFIG_NAME).write_bytes(config_bytes(4, 8, ["up_proj", "q_proj"], name))
+    export_adapter(adapter, tmp_path / "exported")
+    body = json.loads((tmp_path / "exported" / CONFIG_NAME).read_bytes())
+    assert (body["base_model_name_or_path"], body["revision"]) == ("owner/model", "c" * 40)
+    read = parse_peft_config((tmp_path / "exported" / CONFIG_NAME).read_bytes())
+    assert (read.base_name, read.revision) == ("owner/model", "c" * 40)
 
 
 def test_export_adapter__existing_destination__refused(adapter: Path, tmp_path: Path) -> None:
