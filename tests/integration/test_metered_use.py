@@ -385,7 +385,7 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
     await pair.use("first")
     (more,) = await table["plan_top_up"](channel=number, amount="0.02")
     assert (more.what, more.amount) == (f"deposit for channel {number}, elsin", "0.02")
-    assert more.consequence == "6 uses left at 0.01 tokens; it closes no later for it"
+    assert more.consequence == "6 uses left at 0.01 tokens; the channel's end stays the same"
     (closing,) = await table["plan_close"](channel=number)
     assert closing.consequence == "no further uses; 0.04 tokens come back automatically after 10 minutes"
     assert all(float(row.gas) > 0 for row in (opening, more, closing))

@@ -65,7 +65,7 @@ def decide_channel(facts: ChannelFacts, asked: AskedChannel) -> Opening | Refusa
         buy = f"viz-node license {name} --max-price {format_amount(offer.price)}"
         return Refusal(RefusedError, f"{name} is not paid per use", buy)
     if not offer.is_open:
-        return Refusal(RefusedError, f"{name} is not sold any more", "viz-node search")
+        return Refusal(RefusedError, f"{name} is no longer for sale", "viz-node search")
     if asked.deposit < offer.price:
         hint = f"viz-node channel open {name} --deposit {format_amount(offer.price)}"
         return Refusal(UsageError, f"one use of {name} costs {format_tokens(offer.price)}", hint)
@@ -80,7 +80,7 @@ def decide_channel(facts: ChannelFacts, asked: AskedChannel) -> Opening | Refusa
 def decide_top_up(paid: PaidChannel, amount: TokenAmount) -> TopUp | Refusal:
     """Whether more money is of use in the channel."""
     if paid.channel is None or paid.record is None or paid.seconds_left <= 0:
-        message = f"channel {paid.number} is closed, about to, or its key is lost"
+        message = f"channel {paid.number} is closed or closing, or its key is lost"
         return Refusal(RefusedError, message, "viz-node channel open ADAPTER --deposit 2.00")
     price = paid.record.price
     return TopUp(paid.record.session, amount, price, (paid.rest + amount) // price)

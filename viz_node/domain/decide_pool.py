@@ -109,7 +109,7 @@ def decide_subscription(facts: SubscriptionFacts, asked: AskedPeriods) -> Subscr
     if asked.terms not in ("", pool.terms.hex()):
         return Refusal(RefusedError, f"pool {pool.number} is not the one that was ordered", show)
     if not 1 <= asked.periods <= MAX_AHEAD:
-        return Refusal(UsageError, f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
+        return Refusal(UsageError, f"a subscription pays for 1 to {MAX_AHEAD} periods", "--periods 1")
     first = next(period for period in range(current, current + MAX_AHEAD + 1) if period not in paid)
     row = range(first, first + asked.periods)
     if row.stop > current + MAX_AHEAD:
@@ -127,7 +127,7 @@ def decide_subscription(facts: SubscriptionFacts, asked: AskedPeriods) -> Subscr
 def decide_join(facts: JoinFacts) -> PoolMember | Refusal:
     """The membership to sign, for an own adapter."""
     if facts.owner != facts.account:
-        return Refusal(RefusedError, f"{facts.name} is another's to give", "see `viz-node adapters list`")
+        return Refusal(RefusedError, f"{facts.name} belongs to another owner", "see `viz-node adapters list`")
     return PoolMember(facts.place, facts.adapter, facts.account, facts.split_id)
 
 

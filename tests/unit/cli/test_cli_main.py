@@ -279,7 +279,7 @@ def test_run__mistyped_command__suggests_the_one_that_was_meant(
 def test_run__name_of_a_pool__asks_for_its_number(capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("readers", "0", "1.5"):
         assert run(["pool", "show", name]) == 2
-        assert "is no pool's number; names are not unique: viz-node pool list" in capsys.readouterr().err
+        assert "is not a pool's number; names are not unique: viz-node pool list" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [[], ["content"], ["market"], ["--home", "x"]])

@@ -31,7 +31,7 @@ CHANNEL = Channel(7, SESSION, 30 * DAY, 5, TokenAmount(50_000), PRICE, 1, SHARES
 RECORD = PaidRecord(7, "ab", 3, PRICE, SESSION, "0a", uses=2)
 PAID = PaidChannel("pay:one", RECORD, CHANNEL, 29 * DAY)
 REOPEN = "viz-node channel open ADAPTER --deposit 2.00"
-GONE = "channel 7 is closed, about to, or its key is lost"
+GONE = "channel 7 is closed or closing, or its key is lost"
 
 
 def test_decide_channel__open_offer__tells_the_uses_and_the_days_that_it_is_served() -> None:
@@ -53,7 +53,7 @@ def test_decide_channel__open_offer__tells_the_uses_and_the_days_that_it_is_serv
             replace(FACTS, offer=replace(OFFER, is_withdrawn=True)),
             0,
             0,
-            Refusal(RefusedError, "elsin is not sold any more", "viz-node search"),
+            Refusal(RefusedError, "elsin is no longer for sale", "viz-node search"),
         ),
         (
             FACTS,

@@ -72,7 +72,7 @@ def test_decide_subscription__some_are_paid__the_others_follow_from_the_first_th
 
 @pytest.mark.parametrize("periods", [-1, 0, MAX_AHEAD + 1])
 def test_decide_subscription__too_few_or_many__is_refused(periods: int) -> None:
-    refusal = Refusal(UsageError, f"one can pay 1 to {MAX_AHEAD} periods", "--periods 1")
+    refusal = Refusal(UsageError, f"a subscription pays for 1 to {MAX_AHEAD} periods", "--periods 1")
     assert decide_subscription(facts(), asked(periods)) == refusal
 
 
@@ -113,7 +113,7 @@ def test_decide_subscription__any_gifts__each_period_is_paid_once_and_the_fee_is
 def test_decide_join__own_adapter__its_membership_and_nobody_elses() -> None:
     own = JoinFacts(ANN, "1:0x:7", "elsin", ANN, 4, 9)
     assert decide_join(own) == PoolMember("1:0x:7", 4, ANN, 9)
-    refusal = Refusal(RefusedError, "elsin is another's to give", "see `viz-node adapters list`")
+    refusal = Refusal(RefusedError, "elsin belongs to another owner", "see `viz-node adapters list`")
     assert decide_join(replace(own, owner=BOB)) == refusal
 
 

@@ -25,7 +25,7 @@ class PoolNumber(click.IntRange):
         try:
             return int(super().convert(value, param, ctx))
         except click.BadParameter:
-            self.fail(f"{value!r} is no pool's number; names are not unique: viz-node pool list", param, ctx)
+            self.fail(f"{value!r} is not a pool's number; names are not unique: viz-node pool list", param, ctx)
 
 
 _pool = click.argument("pool", type=PoolNumber(1))

@@ -43,7 +43,7 @@ class DivisionData:
         raw = await asyncio.to_thread(path.read_bytes)
         division = await asyncio.to_thread(parse_division, raw)
         if not division.totals or self._market.root_of(division.totals) != posted.root:
-            raise VerificationError(f"the data of pool {pool.number} has another root than the posted one")
+            raise VerificationError(f"the data of pool {pool.number} does not match its posted root")
         return division
 
     async def serve(self) -> None:
@@ -72,7 +72,7 @@ class DivisionData:
     async def _fetch(self, pool: Pool, posted: PostedRoot, path: Path) -> None:
         match = _URI.fullmatch(posted.uri)
         if match is None or int(match[2]) > MAX_DIVISION_BYTES:
-            raise VerificationError(f"the data of pool {pool.number} is at {posted.uri[:80]!r}, which is no blob")
+            raise VerificationError(f"the data of pool {pool.number} is at {posted.uri[:80]!r}, which is not a blob")
         rules, providers = await self._rule_book.of(pool), await self._peers.network.find_providers(match[1])
         peers = list(dict.fromkeys([*self._peers.parties(rules), *providers]))
         partial = path.with_suffix(".partial")
@@ -81,6 +81,6 @@ class DivisionData:
         raw = await asyncio.to_thread(partial.read_bytes)
         if hashlib.sha256(raw).digest() != posted.data_digest:
             partial.unlink()
-            raise VerificationError(f"the data of pool {pool.number} has another digest than the chain says")
+            raise VerificationError(f"the data of pool {pool.number} does not match its digest on the chain")
         await asyncio.to_thread(partial.replace, path)
         await self._serve(path)

@@ -70,7 +70,7 @@ class PoolOpeningPlans:
         challenger = parse_account(name)
         if not peer_id or challenger == self._account:
             raise UsageError(
-                "a pool is watched by somebody else's node", "--challenger ACCOUNT@PEER; see `viz-node id`"
+                "a pool needs a challenger on another node", "--challenger ACCOUNT@PEER; see `viz-node id`"
             )
         if fee < 1 or not 1 <= asked.days <= 366:
             raise UsageError("a pool has a fee, and periods of 1 to 366 days", "--fee 9.99 --days 30")
@@ -120,7 +120,7 @@ class PoolOpenings:
             await treasury.execute(f"pool-split:{job.job_id}", lambda: market.prepare_split(split), detail)
             number = await asyncio.to_thread(market.find_split, split)
         if number is None:
-            raise NotFoundError("the reserve's split is not on the chain any more", "viz-node jobs resume JOB")
+            raise NotFoundError("the reserve's split is no longer on the chain", "viz-node jobs resume JOB")
         asked = parse_rules(job.order.rules.encode())
         rules = replace(asked, reserve_split=number)
         self._desk.rule_book.keep(rules)
@@ -147,4 +147,4 @@ def _rule_of(text: str) -> PoolRule:
     try:
         return PoolRule(text)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no rule of division", "--rule user-centric") from error
+        raise UsageError(f"{text!r} is not a rule of division", "--rule user-centric") from error

@@ -86,7 +86,7 @@ class PoolOperator:
         """
         pool, key = await self._desk.pool(number), f"{WATCHED}{number}"
         if pool.challenger != self._account:
-            raise RefusedError(f"pool {number} is watched by {pool.challenger}", "viz-node pool list")
+            raise RefusedError(f"the challenger of pool {number} is {pool.challenger}", "viz-node pool list")
         if wanted:
             peer_id = (await self._desk.rule_book.of(pool)).challenger_peer
             if peer_id != self._desk.peer_id:
@@ -158,7 +158,7 @@ class PoolOperator:
         report(JobStep("divide", 1, 1))
         posted = await self._post(pool)
         if posted is None:
-            raise RefusedError(f"nothing of pool {pool.number} is due", f"viz-node pool show {pool.number}")
+            raise RefusedError(f"pool {pool.number} has no period to divide now", f"viz-node pool show {pool.number}")
         return posted
 
     async def watch(self) -> None:

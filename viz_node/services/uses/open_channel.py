@@ -86,7 +86,7 @@ class ChannelJobs:
         tx_hash = await self._payments.execute(f"channel:{job.job_id}", deposit, lambda: call(wanted), detail)
         paid = next(paid for paid in await self._channels.channels() if paid.key == key)
         if paid.number is None:
-            raise NotFoundError("the channel is not on the chain any more", "viz-node channel list")
+            raise NotFoundError("the channel is no longer on the chain", "viz-node channel list")
         return OpenedChannel(paid.number, format_amount(deposit), tx_hash)
 
     async def _begin(self, key: str, order: OpenChannelOrder) -> PaidRecord:

@@ -46,7 +46,7 @@ class ChannelPlans:
         more = granted(decide_top_up(paid, amount))
         gas = await self._gas(amount, self._market.prepare_top_up(number, more.session, amount))
         left = f"{counted(more.uses_left, 'use')} left at {format_tokens(more.price)}"
-        consequence = f"{left}; it closes no later for it"
+        consequence = f"{left}; the channel's end stays the same"
         return [PlanStep(f"deposit for {self._called(paid)}", format_amount(amount), gas, consequence)]
 
     async def close(self, number: int) -> list[PlanStep]:
