@@ -36,8 +36,8 @@ LIMITS = {
     "ports with over 10 verbs": 0,
     "classes with over 15 methods, with inherited ones": 5,
     "ports with over 10 verbs, with inherited ones": 4,
-    "untyped bags in services": 86,
-    "Any": 566,
+    "untyped bags in services": 84,
+    "Any": 565,
     "Any in services": 66,
 }
 LEAST = {"lines of tests per line of source": 0.735}

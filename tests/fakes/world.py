@@ -21,7 +21,7 @@ from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import Order
+from viz_node.domain.orders import Order, parse_order
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
@@ -171,9 +171,9 @@ class Member:
         async with asyncio.TaskGroup() as group:
             self.jobs.start(group)
             for order in orders:
-                queued = (
-                    self.jobs.accept(order).job_id if isinstance(order, Order) else self.jobs.order(*order)["job_id"]
-                )
+                asked = order if isinstance(order, Order) else parse_order(*order)
+                is_bag = not isinstance(asked, Order)
+                queued = self.jobs.order(*order)["job_id"] if is_bag else self.jobs.accept(asked).job_id
                 await self.jobs.follow(queued, lambda _: None)
         return self.store.jobs.list_jobs()
 

@@ -96,6 +96,14 @@ class FederateOrder(Order):
 
 
 @dataclass(frozen=True)
+class FetchOrder(Order):
+    """Download a licensed adapter; its id, a prefix of it, or its name."""
+
+    kind: ClassVar[str] = "fetch"
+    adapter: str
+
+
+@dataclass(frozen=True)
 class OpenChannelOrder(Order):
     """Lock a deposit for uses of the adapter with this id."""
 
@@ -180,6 +188,7 @@ _ORDERS: tuple[type[Order], ...] = (
     ImportOrder,
     GenerateOrder,
     FederateOrder,
+    FetchOrder,
     OpenChannelOrder,
     TopUpOrder,
     CloseChannelOrder,

@@ -7,12 +7,12 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-from viz_node.domain.ids import Account
-from viz_node.domain.job import Job, JobState
+from viz_node.domain.ids import Account, AdapterId
+from viz_node.domain.job import Job, JobState, JobStep
 from viz_node.domain.manifest import AdapterManifest
-from viz_node.domain.orders import subject_of
+from viz_node.domain.orders import FetchOrder, subject_of
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import LicenseRequiredError, VerificationError
@@ -101,6 +101,15 @@ class AdapterKeys:
         return key
 
 
+@dataclass(frozen=True)
+class FetchedAdapter:
+    """An adapter that is in the library now, and its folder."""
+
+    name: str
+    adapter_id: AdapterId
+    directory: str
+
+
 class FetcherState(WithAdapters, WithJobs, WithManifests, Protocol):
     """The adapters, the jobs that will name one, and the manifests of others."""
 
@@ -124,14 +133,13 @@ class Fetcher:
         self._keys = keys
         self._files = files
 
-    async def fetch(self, job: Job, report: Report) -> dict[str, Any]:
+    async def fetch(self, job: Job[FetchOrder], report: Report) -> FetchedAdapter:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""
-        asked = str(job.order["adapter"])
-        listing = await self._catalogue.listing(asked)
+        listing = await self._catalogue.listing(job.order.adapter)
         manifest = listing.manifest
         existing = adapter_named(self._store.adapters, listing.adapter_id)
         if existing is not None:
-            return {"name": existing.name, "adapter_id": listing.adapter_id, "directory": existing.directory}
+            return FetchedAdapter(existing.name, listing.adapter_id, existing.directory)
         key = await self._keys.collect(listing)
         name = self._free_name(manifest.name, listing.adapter_id)
         sealed = self._files.directory / "bundles" / name
@@ -144,7 +152,7 @@ class Fetcher:
             await self._network.share(sealed / f"{entry.name}.sealed")
             await self._network.provide(entry.blob_id)
         self._store.adapters.save_adapter(self._record(listing, name, directory, key))
-        return {"name": name, "adapter_id": listing.adapter_id, "directory": str(directory)}
+        return FetchedAdapter(name, listing.adapter_id, str(directory))
 
     async def _download(self, manifest: AdapterManifest, sealed: Path, report: Report) -> None:
         total, before = sum(entry.sealed_size_bytes for entry in manifest.files), 0
@@ -164,7 +172,7 @@ class Fetcher:
                     entry.sealed_size_bytes,
                     peers,
                     destination,
-                    lambda got, _all, done=done: report({"phase": "fetch", "step": done + got, "steps": total}),  # type: ignore[misc]
+                    lambda got, _all, done=done: report(JobStep("fetch", done + got, total)),  # type: ignore[misc]
                 )
             before += entry.sealed_size_bytes
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.job import Queued
+from viz_node.domain.orders import FetchOrder
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.pricing import parse_time
 from viz_node.domain.terms import AskedTerms, is_escrowed
@@ -24,7 +26,7 @@ from viz_node.services.market.publish_adapter import Publisher
 from viz_node.services.market.serve_adapters import Storefront
 from viz_node.services.market.set_price import PricePlans, Prices
 from viz_node.services.money.part import gas_only
-from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+from viz_node.services.part import Answer, Kind, Lane, Part, Rows, on_lane, operations_of
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,11 @@ class Market:
         }
         return Part(
             operations_of(selling, buying),
-            on_lane(Lane.MARKET, handlers) | on_lane(Lane.TRANSFER, {"fetch": self.fetcher.fetch}),
+            on_lane(Lane.MARKET, handlers),
             {MANIFEST_METHOD: self.storefront.on_manifest, KEY_METHOD: self.key_desk.on_key},
             (self.key_orders.watch, self.deliveries.watch),
             (self.deliveries.check,),
+            (Kind(FetchOrder, Lane.TRANSFER, self.fetcher.fetch),),
         )
 
 
@@ -184,6 +187,6 @@ class Buying:
         """Licenses of this account, or those of its adapters."""
         return await (self._licenses.sold() if sold else self._licenses.held())
 
-    async def fetch(self, *, adapter: str) -> Answer:
+    async def fetch(self, *, adapter: str) -> Queued:
         """Download a licensed adapter."""
-        return self._jobs.order("fetch", {"adapter": adapter})
+        return self._jobs.accept(FetchOrder(adapter))
