@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.tiny_model import install_tiny_base
+from tests.unit.models.foreign_folders import matrices, write_folder
 from tests.waiting import until_blocking
 from viz_node.chain.development import anvil, faucet
 from viz_node.cli.client import NodeClient
@@ -179,3 +180,24 @@ def test_node__chain_goes_and_comes_back__named_meanwhile_and_nothing_lost(node:
     assert node.call("status")["chain"]["ok"] is True
     assert until_blocking(node.ready, lambda answer: answer[0] == 200, 20)[1]["problems"] == []
     assert node.run("doctor").returncode == 0
+
+
+def test_an_adapter_of_another_program_is_imported_used_and_exported(node: LoneNode, tmp_path: Path) -> None:
+    tensors = {name: value for name, value in matrices().items() if "v_proj" in name}
+    folder = write_folder(tmp_path / "poems", tensors, target_modules=["v_proj"], base_model_name_or_path="tiny")
+    (folder / "training_args.bin").write_bytes(b"\x80\x02.")
+    node.start()
+    plan = node.call("adapters", "import", str(folder), "--dry-run")
+    assert (plan["name"], plan["base"], plan["ignored"]) == ("poems", "tiny", ["training_args.bin"])
+    assert node.call("adapters") == []
+    result = node.call("adapters", "import", str(folder))["result"]
+    assert result["training"]["origin"] == "imported, training not witnessed"
+    assert [(row["name"], row["origin"]) for row in node.call("adapters")] == [("poems", "imported")]
+    assert "text" in node.call("generate", "poems", "the", "--max-new-tokens", "2")["result"]
+    node.call("export", "poems", str(tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        *("adapter_config.json", "adapter_model.safetensors")
+    ]
+    body = json.loads((folder / "adapter_config.json").read_bytes())
+    (folder / "adapter_config.json").write_text(json.dumps(body | {"use_dora": True}))
+    assert "DoRA" in node.fails(4, "adapters", "import", str(folder), "--name", "other")["message"]
