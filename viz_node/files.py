@@ -45,7 +45,7 @@ def read_regular_file(path: Path, max_bytes: int) -> bytes:
 def write_whole(path: Path, data: bytes | Iterable[bytes], is_new: bool = False) -> None:
     """Write or replace the file, whole or not at all, durably, mode 0600 from the first byte.
 
-    `data` may come in pieces, and what raises there leaves nothing. `is_new`: never over a file, whoever wrote it when.
+    `data` may come in pieces, and what raises there leaves nothing. `is_new`: never replaces an existing file.
     Raises: RefusedError (a new file is there), StorageError.
     """
     try:

@@ -1,10 +1,10 @@
-"""Audit a market without trusting the endpoints that tell about it; needs no key.
+"""Audit a market without trusting the endpoints that describe it; needs no key.
 
-First everything is collected (`Evidence`), then it is judged without asking anybody (`conclude`), so that the judgement
-can be repeated offline years later. The ledger is replayed entry by entry. The `head` at which the replay arrives must
-be the one in the contract's storage, shown by a storage proof under the state root of a block whose hash is recomputed:
-an entry that is missing, altered, added or moved shows. `tests/integration/test_audit_lies.py` has an endpoint that
-does each of these.
+The audit first collects everything (`Evidence`), then judges it without asking anybody (`conclude`), so that you can
+repeat the judgement offline years later. It replays the ledger entry by entry. The replay must arrive at the `head` in
+the contract's storage, which a storage proof shows under the state root of a block whose hash the audit recomputes.
+That reveals any entry that is missing, altered, added or moved. `tests/integration/test_audit_lies.py` has an endpoint
+that does each of these.
 """
 
 import gc
@@ -178,7 +178,7 @@ def _named(evidence: Evidence, published: Published, start: Checkpoint | None) -
 
 @contextmanager
 def _without_collections() -> Iterator[None]:
-    """No search for cyclic garbage meanwhile: an audit keeps all that it reads, and the searches took half its time."""
+    """Pauses the search for cyclic garbage: an audit keeps all that it reads, and the searches took half its time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

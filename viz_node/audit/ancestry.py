@@ -2,7 +2,7 @@
 
 A header is linked if its hash stands in a linked header as that of the parent, or in the storage of the history
 contract (EIP-2935: a ring of the hashes of the last 8191 blocks), proven under the state root of a linked header.
-Nothing but the endpoint's word speaks for a header that is not linked: all of it may be invented, its time too.
+A header that is not linked rests on the endpoint's word alone: all of it may be invented, its time too.
 `tests/unit/audit/test_ancestry.py` forges each kind of link.
 """
 
@@ -85,7 +85,7 @@ def misplaced_logs(blocks: Mapping[int, BlockRef], logs: Sequence[Log]) -> Itera
 
 
 def unordered_times(blocks: Mapping[int, BlockRef]) -> Iterator[str]:
-    """Blocks that are told to be older than their predecessors."""
+    """Blocks that claim to be older than their predecessors."""
     for earlier, later in pairwise(sorted(blocks)):
         if blocks[earlier].timestamp > blocks[later].timestamp:
             yield f"block {later} is told to be older than block {earlier}"

@@ -1,9 +1,9 @@
-"""What an audit that holds leaves behind, so that the next one reads only what is new.
+"""What a successful audit saves, so that the next one reads only new entries.
 
 A file is one line of canonical JSON and the compressed state of the replay. The line names the market, the block, the
 head of the ledger after it and the digest of the state, and is signed: nothing in the file can be derived again without
-the ledger, so a checkpoint is the word of its signer for everything up to its block. That the ledger goes on from it is
-proven: the new entries, hashed on from its head, must lead to the head that the chain's state holds now.
+the ledger, so everything up to its block rests on the signer's word. What follows is proven: the new entries, hashed
+from its head, must lead to the head that the chain's state holds now.
 docs/adr/0019 says what is trusted; `tests/integration/test_audit_checkpoints.py` lies before and after a checkpoint.
 """
 

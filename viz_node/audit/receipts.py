@@ -1,6 +1,6 @@
 """Published receipts of metered use against the usage roots of redeemed vouchers: a part of check C8.
 
-The market writes a usage root into the ledger and cannot tell what is behind it. An auditor with the receipts can: a
+The market writes a usage root into the ledger without knowing its contents. An auditor with the receipts knows them: a
 voucher for n uses commits to receipts 1 to n - 1. Receipts come from payers and holders, not from the chain, so they
 are no part of the evidence: a report is written without them.
 """

@@ -1,7 +1,7 @@
 """Compare what the contract says now with what the ledger leads to. Seen once: an offline repetition cannot ask.
 
-The code is pinned, so that what it does wrong it does wrong again: of each view at most `LARGEST_SAMPLE` answers are
-compared, chosen at random so that an endpoint cannot know them before.
+The code is pinned, so any fault in it recurs: the audit compares at most `LARGEST_SAMPLE` answers of each view, chosen
+at random so that an endpoint cannot predict them.
 """
 
 import random

@@ -1,4 +1,4 @@
-"""Signatures of contract accounts in an audit: asked of an endpoint once, and kept as evidence for who judges again."""
+"""Signatures of contract accounts in an audit: asked of an endpoint once, and kept as evidence for later checks."""
 
 from collections.abc import Collection
 

@@ -38,7 +38,7 @@ class NodeClient:
         return answer
 
     def ask_soon(self, operation: str) -> list[dict[str, Any]]:
-        """The same of an operation that answers soon. Raises: DeadlineError (the node hangs), the node's own error."""
+        """Rows of an operation that answers soon. Raises: DeadlineError (the node hangs), the node's own error."""
         answer = self._request("POST", f"/v1/call/{operation}", {}, SOON_SECONDS)
         return answer if isinstance(answer, list) else []
 

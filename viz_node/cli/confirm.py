@@ -1,4 +1,4 @@
-"""Ask before anything is spent: one table of what it costs and what follows, `--yes`, and `--dry-run`.
+"""Ask before spending: one table of costs and consequences, `--yes`, and `--dry-run`.
 
 A plan is a list of rows `what`, `amount` (payment tokens), `gas` (in the chain's coin, estimated), `consequence`, which
 the node works out without doing anything. `paid_to` of a row says who gets the amount; `is_test_gas` that its gas is a
@@ -34,7 +34,7 @@ def may_spend(
 ) -> bool:
     """Whether to go on: False after a dry run, True with `--yes` or when the person at the terminal agrees.
 
-    With `is_gas_only` nobody is asked for the gas of a development chain; the table is shown all the same.
+    With `is_gas_only` nobody is asked about the gas of a development chain, but the table is still shown.
     Raises: RefusedError (the person declines, or nobody can be asked), and what `make_plan` raises.
     """
     if dry_run:

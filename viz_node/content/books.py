@@ -84,7 +84,7 @@ def _folded(name: str) -> str:
 
 
 def _as_utf8(name: str) -> str:
-    """Archives that do not say so may hold UTF-8 all the same; Python then reads cp437."""
+    """The name as UTF-8 where it can be: Python reads names that are not declared as UTF-8 as cp437."""
     try:
         return name.encode("cp437").decode()
     except ValueError:

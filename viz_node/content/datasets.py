@@ -1,4 +1,4 @@
-"""Training and evaluation texts out of works: deterministic, without exact duplicates on both sides."""
+"""Training and evaluation texts from works: deterministic, without exact duplicates on both sides."""
 
 import hashlib
 from collections.abc import Mapping, Sequence

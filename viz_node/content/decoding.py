@@ -1,4 +1,4 @@
-"""Characters out of bytes: what the owner says, what the file declares, or what is certain; anything else is refused.
+"""Characters from bytes, by the encoding that the owner names, the file declares or is certain; refuses the rest.
 
 Single-byte encodings differ in a few letters only (`é` of cp1252 is `ι` in cp1253), so a wrong guess garbles a work
 without a trace. An undeclared encoding is therefore taken only when every other one that charset-normalizer finds

@@ -1,6 +1,6 @@
-"""Text out of HTML and XHTML: words of different blocks never run together, and what was not taken is counted.
+"""Text out of HTML and XHTML: words of different blocks never run together, and skipped text is counted.
 
-A small reader of our own, because trafilatura loses text that is wanted here (ADR 20).
+We wrote this small reader because trafilatura loses text that we need (ADR 20).
 """
 
 import re

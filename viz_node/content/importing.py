@@ -1,4 +1,4 @@
-"""Works out of files, through child processes that a file may kill without harm."""
+"""Works from files, read in child processes that a hostile file can kill without harm."""
 
 import asyncio
 import signal

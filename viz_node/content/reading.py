@@ -1,4 +1,4 @@
-"""What a reader is told about one file, and what it tells: the notes that go with the text."""
+"""What a reader learns about one file, and the notes that it returns with the text."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ class Reading:
     notes: list[str] = field(default_factory=list)
 
     def note(self, text: str) -> None:
-        """Remember it once; of very many notes the first count."""
+        """Remember the note once; beyond a limit, further notes are dropped."""
         line = " ".join(text.split())[:_MOST_CHARACTERS]
         if line not in self.notes and len(self.notes) < _MOST_NOTES:
             self.notes.append(line)

@@ -1,6 +1,6 @@
 """Where the development chain's program comes from: the PATH, this checkout, or a package that npm fetches if told to.
 
-The package is pinned by version and digest for each platform; npm refuses another one. Nothing is fetched unasked.
+Version and digest pin the package for each platform; npm refuses any other. Nothing is fetched without a request.
 """
 
 import json
@@ -32,7 +32,7 @@ def find_anvil_program(home: Path) -> Path | None:
 
 
 def need_anvil_program(home: Path) -> Path:
-    """The same. Raises: NotFoundError."""
+    """The path from `find_anvil_program`. Raises: NotFoundError (none is installed)."""
     found = find_anvil_program(home)
     if found is None:
         raise NotFoundError(

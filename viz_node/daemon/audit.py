@@ -1,8 +1,8 @@
 """`viz-node audit`: needs endpoints and a deployment file, no node; and a report that anyone checks again offline.
 
-A report file holds the evidence and what was concluded from it. Its digest covers both; its root is that of a Merkle
-tree over the concluded rows, so that one payout can be shown to somebody without the rest. Who signs it says "this is
-what I saw": a check trusts the signer only for what cannot be repeated, the contract's own answers (C13).
+A report file holds the evidence and its conclusions. Its digest covers both; its root is that of a Merkle
+tree over the concluded rows, so that you can show one payout without the rest. The signature says "this is what I
+saw": a check trusts the signer only for the contract's own answers (C13), which it cannot ask for again.
 """
 
 import hashlib
@@ -93,7 +93,7 @@ def _read_divisions(paths: Sequence[Path]) -> dict[bytes, bytes]:
 
 
 def _checked_division(file: Path, raw: bytes) -> bytes:
-    """The same bytes. Raises: VerificationError unless they are the data of a pool, whoever's and however wrong."""
+    """The bytes, unchanged. Raises: VerificationError unless they are data of some pool, even if the data is wrong."""
     try:
         parse_division(raw)
     except VerificationError as error:

@@ -1,7 +1,7 @@
 """A development chain is kept going while its node runs: its process, its time, and a whole copy of its state.
 
 A killed Anvil loses the blocks that are in no file yet. The node books a transaction only in a block that the copy has
-(`Confirmations` of `daemon/chains.py`), so its pipeline sends again what was lost, as after any reorganisation.
+(`Confirmations` of `daemon/chains.py`), so its pipeline resends lost transactions, as after any reorganisation.
 """
 
 import logging

@@ -72,7 +72,7 @@ def _join_neighbours_chain(neighbour: Path, account: Account) -> Chain:
 def _prepare(directory: Path, rpc_url: str, account: Account, owned: bool) -> Chain:
     """Deploy the contracts once, and fund the account. Raises: ChainUnavailableError, DeadlineError.
 
-    A block is shown at once, and booked when no kill of the chain's process can take it back.
+    A block is shown at once, and booked once killing the chain's process can no longer undo it.
     """
     record = directory / "deployment.json"
     if not record.exists() or _is_lost(directory, rpc_url, record):
@@ -124,7 +124,7 @@ def _check(chain: Chain) -> None:
 def bind_home(home: Path, store: Store, deployment: Deployment) -> None:
     """Remember the market that this home trades on. Raises: RefusedError if it has traded on another one.
 
-    Its licenses, orders and listings are of that market: on another one they would mean something else, or nothing.
+    Its licenses, orders and listings belong to that market: on another they would mean something else, or nothing.
     """
     here = f"{deployment.chain_id}:{deployment.market}"
     known = store.settings.get_setting("market")

@@ -1,6 +1,6 @@
 """Checkpoints of audits as files, and the key that signs them; needs no node.
 
-An auditor's own key lies in the user's configuration, readable by nobody else, and signs nothing but checkpoints and
+An auditor's own key is kept in the user's configuration, readable by that user only; it signs only checkpoints and
 reports. A checkpoint by any other account counts only if the caller names that account.
 """
 

@@ -1,4 +1,4 @@
-"""What a node needs, checked whether it runs or not: each finding that is not well comes with its fix.
+"""What a node needs, checked whether it runs or not: each problem comes with its fix.
 
 A running node answers with what it watches in itself (`health`) and with all of this; without one, the same is checked
 from outside, as far as it can be seen there.
@@ -45,7 +45,7 @@ _CLOCK_SLACK_SECONDS = 120
 # Nobody but the owner may read these.
 _PRIVATE = (".", "keys", "works", "keys/keystore.json", "keys/passphrase", "node.db", "api.json")
 _OPEN = (JobState.QUEUED, JobState.RUNNING)
-# What a job ends with when what was asked for cannot be: the person knows, and nothing is to be mended.
+# How a job ends when the request was impossible: the person knows, and there is nothing to fix.
 _ANSWERS = (UsageError, RefusedError, NotFoundError, InsufficientFundsError)
 
 
@@ -62,7 +62,7 @@ class Running:
 
 
 def check(home: Path, running: Running | None = None) -> list[Check]:
-    """What was found, `running` being given by the node of this home; never raises for an unwell home."""
+    """All findings; `running` comes from the node of this home. Never raises, whatever is wrong with the home."""
     parts: list[Callable[[], Sequence[Check]]] = [_machine, lambda: _local_chain(home, running)]
     if running:
         parts += [lambda: [well("node", "running")], lambda: run_checks(running.probes), lambda: _peers(running)]
@@ -73,7 +73,7 @@ def check(home: Path, running: Running | None = None) -> list[Check]:
 
 
 def _surely(part: Callable[[], Sequence[Check]]) -> Sequence[Check]:
-    """What a part finds; a home that cannot even be looked at is a finding too."""
+    """A part's findings; a home that cannot be read is a finding, too."""
     try:
         return part()
     except VizNodeError as error:
@@ -201,7 +201,7 @@ def _base_models(home: Path, state: Glance | None) -> Check:
 
 
 def _jobs(state: Glance | None) -> list[Check]:
-    """Failures that wait for somebody: not those that are old, were done again since, or told a person no."""
+    """Failures that need attention: not old ones, ones that succeeded since, or refusals that a person has seen."""
     jobs = state.jobs_in(JobState.FAILED) if state else []
     recent = [job for job in jobs if state and _needs_attention(state, state.jobs.index(job))]
     if not recent:

@@ -1,6 +1,6 @@
 """The node's log: bounded in size, repeats folded, and read from its end, whether the node runs or not.
 
-A stranger may cause a line; so no cause may fill the disk. One kind of line is written at most `PER_KIND` times a
+Strangers can cause log lines, so no cause may fill the disk. One kind of line is written at most `PER_KIND` times a
 minute, all kinds together `PER_MINUTE` times, and the next line says how many were left out.
 """
 
@@ -59,9 +59,9 @@ class Folding(logging.Filter):
 
 
 class _Bounded(logging.Formatter):
-    """Keeps what is logged harmless and short: a message is one line, from any source.
+    """Keeps log messages harmless and short: each is one line, from any source.
 
-    What is too long is cut in the middle: the start says what, the end of a traceback why.
+    A long message is cut in the middle: its start says what happened, the end of a traceback why.
     """
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
@@ -89,12 +89,12 @@ def write_log(home: Path, level: str) -> None:
 
 
 def rotate(path: Path) -> None:
-    """Put a log that another process writes aside when it is large; the one put aside before goes."""
+    """Rotate a large log that another process writes; this deletes the previously rotated one."""
     try:
         if path.stat().st_size > MAX_LOG_BYTES:
             path.replace(path.with_name(f"{path.name}.1"))
     except OSError:
-        # There is none yet; who opens it for writing learns of any other trouble.
+        # There is none yet; opening it for writing reports any other trouble.
         return
 
 
@@ -109,7 +109,7 @@ def last_lines(home: Path, count: int) -> list[str]:
 
 
 def follow(home: Path) -> Iterator[str]:
-    """Every line from now on, without end, over rotations and restarts. Raises: NotFoundError, StorageError."""
+    """Every new line, endlessly, across rotations and restarts. Raises: NotFoundError, StorageError."""
     path = home / "logs" / LOG_NAME
     file = _open(path)
     file.seek(0, os.SEEK_END)

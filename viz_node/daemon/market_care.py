@@ -1,7 +1,7 @@
 """A market of one's own, without a node: deploy it with the home's account, and check a deployment file.
 
-The signed creation lies beside the file that is to be, from before it is sent until the file is there. So a deployment
-that is killed at any moment is completed by the same command, and never paid for twice.
+Before sending the signed creation, the program writes it beside the future file, and keeps it until that file exists.
+If a deployment is killed at any moment, the same command completes it, and nobody pays twice.
 """
 
 import json
@@ -41,7 +41,7 @@ _MOST_PENDING_BYTES = 1024 * 1024
 
 @dataclass(frozen=True)
 class Deployer:
-    """The account that deploys, the chain, and the file that will say where the market is."""
+    """The deploying account, the chain, and the file that will describe the market."""
 
     rpc: JsonRpc
     signer: Signer
@@ -51,15 +51,18 @@ class Deployer:
 
     @property
     def pending(self) -> Path:
-        """Where the signed creation lies meanwhile."""
+        """Where the signed creation is kept until the file exists."""
         return self.out.with_name(self.out.name + ".pending")
 
     def plan(self, setup: Setup) -> PlannedMarket:
-        """What it would cost. Raises: as `plan_market`."""
+        """The cost of the deployment; nothing is sent.
+
+        Raises: RefusedError (the chain or the token does not fit), TransactionRevertedError, ChainUnavailableError.
+        """
         return plan_market(self.rpc, self.signer.account, setup)
 
     def run(self, setup: Setup) -> Deployment:
-        """Deploy, or complete what was begun, and write the file.
+        """Deploy, or complete an interrupted deployment, and write the file.
 
         Raises: RefusedError (another deployment was begun), and as `plan_market`, `sign_creation`, `complete_market`.
         """
@@ -73,7 +76,7 @@ class Deployer:
             if finding.state is Health.FAIL:
                 raise VerificationError(f"the market is not what was deployed: {finding.detail}", finding.fix)
         write_whole(self.out, deployment.to_bytes())
-        self.out.chmod(0o644)  # it is for everybody
+        self.out.chmod(0o644)  # public: nodes and auditors read it
         self.pending.unlink(missing_ok=True)
         return deployment
 

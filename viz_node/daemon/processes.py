@@ -25,7 +25,7 @@ from viz_node.workers.ask import Answers, WorkerCommand, ask
 
 WANTED_DESCRIPTORS = 4096
 _MAX_LINE_BYTES = 8 * 1024 * 1024
-# A stop of the node is promised within five seconds; a worker that is slower resumes from its last checkpoint.
+# A node stops within five seconds; a slower worker resumes from its last checkpoint.
 _GRACE_SECONDS = 3.0
 _MODELS = "viz_node.models.worker"
 _FEDERATION = "viz_node.daemon.federation_worker"
@@ -37,7 +37,7 @@ def raise_descriptor_limit() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, WANTED_DESCRIPTORS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        # macOS refuses more than its kernel's own limit; what is there has to do then.
+        # macOS refuses more than its kernel's own limit; then the current limit must do.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
@@ -85,7 +85,7 @@ class Workers:
         return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterTrained), tell)
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:
-        """Write on from a prompt."""
+        """Continue a prompt."""
         answers = Answers(TextWritten, (Progress, TextPiece))
         return await ask(self._command(_MODELS), placed(order, self._device), answers, tell)
 

@@ -1,8 +1,8 @@
 """One file for a bug report: what was checked, versions, configuration, jobs that failed, the end of the log; redacted.
 
-Nothing in it may be a key, a passphrase, a text, a title, an author, a name or a place. What is known to be private is
-replaced wherever it stands; what only looks so, as long hex, quoted text, paths and addresses, is replaced too. What
-remains is the program's own words.
+Nothing in it may be a key, a passphrase, a text, a title, an author, a name or a place. The report replaces known
+private values wherever they occur, and whatever looks private: long hex, quoted text, paths and addresses. The
+program's own words remain.
 """
 
 import getpass
@@ -40,13 +40,13 @@ _QUOTED = re.compile(r"'[^'\n]*'|\"[^\"\n]*\"|“[^”\n]*”|‘[^’\n]*’|«
 _PATH = re.compile(r"(?<![\w.<])~?/(?!ip4/|ip6/|dns)[^\n'\"`]*?(?=: |, |; | \(|['\"`\n]|$)")
 _CODE = re.compile(r'^ *File "(?:.*/)?((?:viz_node|site-packages|python3\.\d+)/[^"]*)", line (\d+), in (\S+)')
 _EXCEPTION = re.compile(r"^((?:\w+\.)*\w*(?:Error|Exception|Exit|Interrupt|Warning|Group))(?::.*)?$")
-# Stands for the slashes of an address that stays, while paths are taken out.
+# Replaces the slashes of addresses that may stay, while paths are removed.
 _SLASHES = "\ue000"
 _LINE = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+) ([A-Z]+) ([\w.]+): (.*)$")
 
 
 class Redactor:
-    """Takes what is private out of texts; `words` are replaced wherever they stand."""
+    """Removes private values from texts; `words` are replaced wherever they occur."""
 
     def __init__(self, words: Iterable[str]) -> None:
         parts = {part for word in words for part in (word, json.dumps(word)[1:-1], repr(word)[1:-1]) if len(part) > 1}
@@ -54,7 +54,7 @@ class Redactor:
         self._words = re.compile("|".join(map(re.escape, ordered)), re.IGNORECASE) if ordered else None
 
     def text(self, text: str) -> str:
-        """The text without anything that is private or looks so."""
+        """The text without anything that is or looks private."""
         text = self._words.sub("<private>", text) if self._words else text
         text = _QUOTED.sub("<quoted>", text)
         text = _URL.sub(lambda found: f"{found[1]}:{_SLASHES}{_host_of(found[2])}", text)
@@ -65,7 +65,7 @@ class Redactor:
         return text.replace(_SLASHES, "//")
 
     def data(self, value: Any) -> Any:
-        """The same for every text within lists and objects."""
+        """The value with every text in its lists and objects redacted."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):

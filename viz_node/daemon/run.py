@@ -50,26 +50,26 @@ _CHAIN_SECONDS = 2
 
 
 class Screen(Protocol):
-    """Where a node that runs in the foreground tells what goes on."""
+    """Where a node in the foreground shows its progress."""
 
     def ready(self, facts: dict[str, Any]) -> None:
         """It answers now; whose, where, and on which chain."""
 
     def progress(self, job: dict[str, Any]) -> None:
-        """A job of the first start went on, or ended."""
+        """A job of the first start progressed or ended."""
 
     def sample(self, facts: dict[str, Any]) -> None:
         """The sample adapter is published."""
 
     def trouble(self, message: str) -> None:
-        """The first start did not get to its end."""
+        """The first start did not finish."""
 
 
 def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
     """Run a node on `home`, `flags` being options of the configuration, until SIGINT or SIGTERM.
 
     `with_sample`: whether the first start in development publishes a sample adapter.
-    Raises: VizNodeError (what keeps it from starting).
+    Raises: VizNodeError (the node cannot start).
     """
     home = home.expanduser().resolve()
     with _nothing_left_of_a_failed_start(home):
@@ -87,7 +87,7 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
 
 @contextmanager
 def _nothing_left_of_a_failed_start(home: Path) -> Iterator[None]:
-    """The home, locked; a start that fails before its node was ready takes away what it made, if there were no keys.
+    """The home, locked; if a start fails before the node is ready, it removes what it made, unless there were keys.
 
     Nobody has seen the keys that it drew.
     """
@@ -161,7 +161,7 @@ async def _open_api(config: Config, node: Node, stack: AsyncExitStack) -> str:
 
 
 def _problems(unwell: Sequence[Check]) -> list[str]:
-    """What keeps this node from doing its work now, for those who may know no more."""
+    """Why this node cannot work now, in words fit for anyone."""
     return [check.check for check in unwell if check.state is Health.FAIL]
 
 
@@ -175,7 +175,7 @@ def _stop_signals() -> asyncio.Event:
 
 
 async def _first_start(node: Node, screen: Screen, with_sample: bool) -> None:
-    """Make what a newcomer lacks; the node itself does not depend on it."""
+    """Make what a new node lacks; the node works without it."""
 
     def tell(job: Job[Order]) -> None:
         screen.progress(as_json(describe_job(job)))
@@ -230,14 +230,14 @@ async def _watch_orders(watch: Callable[[], Awaitable[None]]) -> None:
 
 
 async def _watch_chain(node: Node) -> None:
-    """Know whether the chain answers, before somebody asks."""
+    """Check in the background whether the chain answers."""
     while True:
         await asyncio.to_thread(node.chain_watch.look)
         await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _keep_chain(keeper: ChainKeeper) -> None:
-    """Give a development chain its blocks, and its process back when it died."""
+    """Make a development chain's blocks, and restart its process if it died."""
     while True:
         try:
             await asyncio.to_thread(keeper.step)
@@ -247,7 +247,7 @@ async def _keep_chain(keeper: ChainKeeper) -> None:
 
 
 async def _keep_network(node: Node) -> None:
-    """Start the network's core again when it died; the API stays up and says so."""
+    """Restart the network's core if it died; meanwhile the API stays up and says so."""
     while True:
         await node.network.runner.failed.wait()
         log.error("the peer network ended and is started again")

@@ -47,7 +47,7 @@ def unlock(home: Path) -> keystore.NodeKeys:
 
 
 def stored_passphrase(home: Path) -> str:
-    """From VIZ_NODE_PASSPHRASE_FILE, else the one that the first run drew. Raises: UsageError (neither is there)."""
+    """From VIZ_NODE_PASSPHRASE_FILE, else the one drawn by the first run. Raises: UsageError (there is neither)."""
     return passphrase() or read_passphrase(home / MACHINE_MADE, "set VIZ_NODE_PASSPHRASE_FILE")
 
 
@@ -77,7 +77,7 @@ def lock_away(directory: Path, keys: keystore.NodeKeys) -> None:
 
 
 def scrape_token(home: Path) -> str:
-    """What a monitoring system shows to read figures, and no more; drawn once. Raises: StorageError, UsageError."""
+    """The token that lets a monitoring system read figures only; drawn once. Raises: StorageError, UsageError."""
     path = home / SCRAPE_TOKEN
     if not path.exists():
         write_whole(path, secrets.token_urlsafe(32).encode())
@@ -104,7 +104,7 @@ class Sealing:
         return signatures.sign_bytes(self._keys.network_seed, message)
 
     def sign_as_account(self, text: str) -> str:
-        """As this account (EIP-191); may take as long as an external signer does, so not on an event loop."""
+        """Sign as this account (EIP-191); an external signer may be slow, so do not call it on an event loop."""
         return self._sign_text(text)
 
     def recover_account(self, text: str, signature: str) -> Account:

@@ -35,7 +35,7 @@ BOT_USES = 500.0
 
 @dataclass(frozen=True)
 class Sales:
-    """What one selling rule made of one market: income by adapter, the bots' net, the rest, and the users' gain."""
+    """The outcome of one selling rule: income by adapter, the bots' net, the rest, and the users' gain."""
 
     by_adapter: Any
     bots: float

@@ -26,7 +26,7 @@ MIN_DISTINCT = 6
 
 
 def require_strong(passphrase: str) -> None:
-    """What a person's passphrase must be at least. Raises: UsageError."""
+    """Check the minimum strength of a person's passphrase. Raises: UsageError."""
     if len(passphrase) < MIN_CHARACTERS or len(set(passphrase)) < MIN_DISTINCT:
         raise UsageError(
             f"the passphrase has not {MIN_CHARACTERS} characters, {MIN_DISTINCT} of them different",

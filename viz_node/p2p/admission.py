@@ -1,7 +1,7 @@
 """Places for inbound connections: given back when a connection ends, and shared between addresses and peers.
 
-The library keeps an inbound place, and a task, until the host stops, so that a node hears nobody after 124 connections
-in its life. Here a place ends with its connection. While there is room, one address may hold any number: a household, a
+The library keeps an inbound place, and a task, until the host stops, so that a node accepts no peer after its first 124
+connections. Here a place ends with its connection. While there is room, one address may hold any number: a household, a
 company or a machine with many nodes is one address. Once all places are taken, the address that holds most of them
 gives one to a newcomer: one whose peer has no stream open, or else, to an address that holds fewer, its newest. So no
 single address fills the host, and an idle connection makes room. A peer holds four; a fifth connection ends its

@@ -4,7 +4,7 @@ A file is cut into chunks of 1 MiB. A leaf is SHA-256(0x00 ‖ chunk); the chunk
 32-bit length in front, then the leaves; the blob id is SHA-256(0x01 ‖ chunk list). The two prefixes keep a chunk from
 passing for a list. One request fetches the list, and from then on each chunk is checked on its own, from any peer.
 A fetch writes `<file>.part` and appends the number of each verified chunk to `<file>.have`; on resume every chunk named
-there is hashed again, because a crash may have lost what the file system had promised.
+there is hashed again, because a crash may have lost bytes that the file system had accepted.
 """
 
 import hashlib

@@ -29,7 +29,7 @@ from viz_node.p2p.tunnel import Tunnels
 class Whereabouts:
     """Where a node listens, whom it joins first, and where peers are told to reach it.
 
-    `announce` stands instead of what the interfaces and `listen` give.
+    `announce` replaces the addresses from the interfaces and `listen`.
 
     Raises: UsageError (an address cannot be listened on or announced, or is not a peer's).
     """
@@ -49,7 +49,7 @@ class Whereabouts:
 
 @dataclass(frozen=True)
 class CoreSettings:
-    """What a core needs from outside; the callables are called in the network's thread."""
+    """What a core needs from outside; the network's thread calls the callables."""
 
     seed: bytes
     whereabouts: Whereabouts

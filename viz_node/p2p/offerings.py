@@ -1,4 +1,4 @@
-"""What this node offers to its peers, kept outside the network core so that a restarted core offers the same."""
+"""What this node offers to its peers, kept outside the network core so that it survives a restart of the core."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field

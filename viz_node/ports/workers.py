@@ -37,7 +37,7 @@ class Trainer(Protocol):
 
 
 class RoundsRunner(Protocol):
-    """Both roles in the rounds of a federation. Raises: as `Trainer`."""
+    """Both roles in the rounds of a federation. Raises: the error that the worker names, TrainingError."""
 
     async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun: ...
     async def take_part(self, order: TakePart, tell: Tell) -> PartTaken: ...

@@ -34,7 +34,7 @@ UPDATE channels SET answer = json_extract(body, '$.answer'), body = json_remove(
 UPDATE channels SET body = json_set(body, '$.asked', json('{}'), '$.kept', json('{}')) WHERE substr(id, 1, 4) = 'pay:'
 """
 _VERSION_5 = "CREATE TABLE pool_records (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT"
-# One per adapter and peer; those who announce repeat it.
+# One per adapter and peer; peers repeat their announcements.
 _VERSION_6 = "DELETE FROM announcements"
 # What was found by a prefix of its name among the settings has tables of its own.
 _VERSION_7 = """

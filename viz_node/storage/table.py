@@ -1,4 +1,4 @@
-"""What every table of the database does alike."""
+"""What all tables of the database have in common."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A stream ends with its handler, however that ends, and what was not read of it is dropped.
+"""A stream ends with its handler, however that ends, and its unread bytes are dropped.
 
 In the library an exception in any stream handler ends the whole host, a handler that returns leaves its stream open,
 and what lies unread on a stream that was closed stays in memory. Kept true by tests/unit/p2p/mends/test_handlers.py.

@@ -1,4 +1,4 @@
-"""Yamux whose every frame is judged in one place, before a byte of it is read; its own frames are the library's.
+"""Yamux that checks every frame in one place, before reading a byte of it; its own frames are the library's.
 
 * A frame's length is compared with what its stream was granted, whatever its flags; a peer that sends more loses its
   connection (a stock peer never does).
@@ -143,7 +143,7 @@ class FastYamux(Yamux):
         return True
 
     async def _admit(self, stream_id: int, flags: int) -> Any:
-        """A new stream of the peer's, or None when it is ended in the same breath or there are too many."""
+        """A new stream of the peer's, or None when the frame also ends it or there are too many."""
         if flags & FLAG_RST:
             return None
         await self._slow_down()
