@@ -70,7 +70,7 @@ def test_first_start__killed_in_training__publishes_one_sample_once(node: Node, 
     shutil.copytree(node.home / "bases", built_bases, dirs_exist_ok=True)
     jobs = node.call("jobs", "list")
     assert sorted((job["kind"], job["state"]) for job in jobs) == [
-        ("base_build", "done"),
+        ("base_install", "done"),
         ("publish", "done"),
         ("train", "done"),
     ]

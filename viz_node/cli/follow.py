@@ -12,7 +12,7 @@ POLL_SECONDS = 0.4
 PLAIN_LINE_SECONDS = 5.0
 MOST = 10**12
 ENDED = ("done", "failed", "cancelled")
-TRAINING_KINDS = ("train", "base_build", "generate", "federate")
+TRAINING_KINDS = ("train", "base_install", "base_build", "base_train", "generate", "federate")
 
 
 class Node(Protocol):

@@ -192,12 +192,13 @@ def _base_models(home: Path, state: Glance | None) -> Check:
     bases = _attempt("base model", lambda: list_bases(home / "bases"))
     if isinstance(bases, Check):
         return bases
-    building = state.jobs_in(*_OPEN, kind="base_build") if state else []
+    kinds = ("base_install", "base_build", "base_train")
+    coming = [job for kind in kinds for job in state.jobs_in(*_OPEN, kind=kind)] if state else []
     if bases:
         return well("base model", ", ".join(base.name for base in bases))
-    if building:
-        return well("base model", f"being built: viz-node jobs show {building[0].job_id} --follow")
-    return warned("base model", "none, and none is being built", "viz-node base build")
+    if coming:
+        return well("base model", f"on its way: viz-node jobs show {coming[0].job_id} --follow")
+    return warned("base model", "none, and none is on its way", "viz-node base install")
 
 
 def _jobs(state: Glance | None) -> list[Check]:

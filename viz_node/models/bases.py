@@ -37,7 +37,7 @@ def base_digest(directory: Path) -> str:
     """
     names = _file_names(directory)
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
-        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`")
+        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base install`")
     lines = []
     for name in names:
         with (directory / name).open("rb") as file:
@@ -70,7 +70,7 @@ def read_base(directory: Path) -> InstalledBase:
         provenance = json.loads((directory / PROVENANCE_NAME).read_bytes())
         return msgspec.convert({**provenance, "path": str(directory), "provenance": provenance}, InstalledBase)
     except OSError as error:
-        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base build`") from error
+        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base install`") from error
     except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise VerificationError(f"{directory / PROVENANCE_NAME} is malformed: {error}") from error
 

@@ -49,15 +49,15 @@ def test_base_list__default__marked(tmp_path: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("state", "told"),
     [
-        ("running", "the small one is being built: viz-node jobs show j7 --follow"),
-        ("queued", "the small one is being built: viz-node jobs show j7 --follow"),
-        ("failed", "build the small one: viz-node base build"),
+        ("running", "one is on its way: viz-node jobs show j7 --follow"),
+        ("queued", "one is on its way: viz-node jobs show j7 --follow"),
+        ("failed", "install the one of this package: viz-node base install"),
     ],
 )
 def test_base_list__none_yet__says_whether_one_is_being_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, state: str, told: str
 ) -> None:
-    rows = {"base_list": [], "jobs_list": [{"job_id": "j7", "kind": "base_build", "state": state}]}
+    rows = {"base_list": [], "jobs_list": [{"job_id": "j7", "kind": "base_install", "state": state}]}
     monkeypatch.setattr(Bases, "call_list", lambda self, operation, **_: rows[operation])
     run(tmp_path, "list")
     assert capsys.readouterr().out == f"no base model yet; {told}\n"

@@ -78,7 +78,7 @@ def test_check__base_model_being_built__is_not_called_missing(home: Path) -> Non
     add_job(home, "base_build", JobState.RUNNING)
     row = found(home)["base model"]
     assert row["state"] == "ok"
-    assert "being built" in row["detail"]
+    assert "on its way" in row["detail"]
 
 
 def test_check__failed_job__named_with_its_cause_and_the_way_on(home: Path) -> None:

@@ -35,9 +35,9 @@ def _why_none(terminal: Terminal) -> str:
     """What comes, or what to do, where no base model is installed yet."""
     jobs = () if terminal.output.is_json else terminal.client.call_list("jobs_list")
     for job in jobs:
-        if job["kind"] == "base_build" and job["state"] in ("queued", "running"):
-            return f"no base model yet; the small one is being built: viz-node jobs show {job['job_id']} --follow"
-    return "no base model yet; build the small one: viz-node base build"
+        if job["kind"] in ("base_install", "base_build", "base_train") and job["state"] in ("queued", "running"):
+            return f"no base model yet; one is on its way: viz-node jobs show {job['job_id']} --follow"
+    return "no base model yet; install the one of this package: viz-node base install"
 
 
 @base_command.command("show")

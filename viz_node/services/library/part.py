@@ -13,6 +13,7 @@ from viz_node.domain.orders import (
     GenerateOrder,
     ImportOrder,
     InstallBaseOrder,
+    Order,
     PretrainOrder,
     TrainOrder,
 )
@@ -44,6 +45,7 @@ from viz_node.services.library.train_adapter import (
 )
 from viz_node.services.part import Handler, Kind, Lane, Part, operations_of
 
+_BASE_ORDERS = (BuildBaseOrder, InstallBaseOrder)
 Published = Callable[[], list[AdapterRecord]]
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
 ExportFiles = Callable[[str, str], object]
@@ -115,15 +117,13 @@ class ModelOperations:
 
     async def base_build(self, *, seed: int) -> Queued:
         """Build the small base model; while it is being built, the job that does."""
-        order = BuildBaseOrder(seed, base_name(seed))
-        building = self._building()
-        return Queued(building[order]) if order in building else self._jobs.accept(order)
+        return self._once(BuildBaseOrder(seed, base_name(seed)))
 
     async def base_install(self, *, base: str = SHIPPED_BASE) -> Queued:
         """Install the base model of this package, or a pinned one of a hub."""
         if base != SHIPPED_BASE:
             self._workshop.find_base(base)
-        return self._jobs.accept(InstallBaseOrder(base))
+        return self._once(InstallBaseOrder(base))
 
     async def plan_base_train(self, *, sources: object, texts: FilePath, recipe: object = None) -> PretrainPlan:
         """What pre-training on this list of sources would do."""
@@ -140,7 +140,7 @@ class ModelOperations:
     ) -> Queued:
         """Train an adapter."""
         self._workshop.check_new_name(name)
-        chosen = None if base is None and self._building() else self._workshop.find_base(base)
+        chosen = None if base is None and self._coming() else self._workshop.find_base(base)
         works = tuple(work.work_id for work in self._works.select(content))
         return self._jobs.accept(TrainOrder(name, works, chosen, parse_recipe(DEFAULT_RECIPE | (recipe or {}))))
 
@@ -183,12 +183,15 @@ class ModelOperations:
         await asyncio.to_thread(self._export_files, record.directory, directory)
         return ExportedAdapter(record.name, directory)
 
-    def _building(self) -> dict[BuildBaseOrder, str]:
-        """The base models that are being built, and the newest job of each."""
-        open_jobs = (job for job in self._jobs.list_jobs() if job.state in {JobState.QUEUED, JobState.RUNNING})
-        found: dict[BuildBaseOrder, str] = {}
-        for job in open_jobs:
-            if isinstance(job.order, BuildBaseOrder):
+    def _once(self, order: Order) -> Queued:
+        coming = self._coming()
+        return Queued(coming[order]) if order in coming else self._jobs.accept(order)
+
+    def _coming(self) -> dict[Order, str]:
+        """The base models that are being installed or made, and the newest job of each."""
+        found: dict[Order, str] = {}
+        for job in self._jobs.list_jobs():
+            if job.state in {JobState.QUEUED, JobState.RUNNING} and isinstance(job.order, _BASE_ORDERS):
                 found.setdefault(job.order, job.job_id)
         return found
 

@@ -119,7 +119,7 @@ class Workshop:
         if not matching and name is not None and is_hub_name(name):
             return BaseModel(str(parse_hub_model(name)), FilePath(""), "")
         if not matching:
-            raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base build")
+            raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base install")
         return matching[0].reference()
 
     def settle_default(self) -> str | None:

@@ -23,7 +23,7 @@ from viz_node.services.market.part import Selling
 
 SAMPLE_NAME = "sample-harbour"
 SAMPLE_PRICE = "1.00"
-_RECIPE = {"epochs": 10, "learning_rate": 0.005}
+_RECIPE = {"epochs": 4, "learning_rate": 0.005}
 _SAMPLE = "sample"
 _WANTED, _OVER = "wanted", "over"
 
@@ -91,7 +91,7 @@ class FirstStart:
             is_new = not self._store.works.list_works() and not self._store.adapters.list_adapters()
             self._store.first_starts.save_first_start(_SAMPLE, _WANTED if is_new else _OVER)
         if not self._library.workshop.bases():
-            yield "base_build"
+            yield "base_install"
         if not with_sample or self._store.first_starts.find_first_start(_SAMPLE) != _WANTED:
             return
         if adapter_named(self._store.adapters, SAMPLE_NAME) is None:
@@ -101,13 +101,13 @@ class FirstStart:
 
     def _newest(self, stage: str) -> Job[Order] | None:
         for job in self._jobs.list_jobs():
-            if job.kind == stage and (stage == "base_build" or subject_of(job.order) == SAMPLE_NAME):
+            if job.kind == stage and (stage == "base_install" or subject_of(job.order) == SAMPLE_NAME):
                 return job
         return None
 
     async def _submit(self, stage: str) -> str:
-        if stage == "base_build":
-            return (await self._models.base_build(seed=0)).job_id
+        if stage == "base_install":
+            return (await self._models.base_install()).job_id
         if stage == "train":
             works = await self._take_in_samples()
             return (await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))).job_id

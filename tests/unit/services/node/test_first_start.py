@@ -10,7 +10,7 @@ import pytest
 
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, Queued
-from viz_node.domain.orders import BuildBaseOrder, TrainOrder
+from viz_node.domain.orders import InstallBaseOrder, TrainOrder
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work
@@ -35,7 +35,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.workshop = self.works = self
-        for order in (BuildBaseOrder, TrainOrder):
+        for order in (InstallBaseOrder, TrainOrder):
             self.jobs.register(Kind(order, Lane.COMPUTE, self.carry_out))
         self.jobs.register_bags("publish", Lane.MARKET, self.carry_out)
 
@@ -50,8 +50,8 @@ class World:
         for path in set(paths) - known:
             self.store.works.add_work(make_work(path, author, rights), path)
 
-    async def base_build(self, *, seed: int) -> Queued:
-        return self.jobs.accept(BuildBaseOrder(seed, f"base-{seed}"))
+    async def base_install(self) -> Queued:
+        return self.jobs.accept(InstallBaseOrder("base-0"))
 
     async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> Queued:
         assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
@@ -66,7 +66,7 @@ class World:
         if job.kind == self.fails_at:
             raise TrainingError("it broke")
         self.done.append(job.kind)
-        if job.kind == "base_build":
+        if job.kind == "base_install":
             self.installed.append("base-0")
         elif job.kind == "train":
             self.store.adapters.save_adapter(AdapterRecord(SAMPLE_NAME, None, "base-0", "0" * 64, "d", "trained"))
@@ -114,7 +114,7 @@ async def is_running(world: World) -> None:
 async def test_run__new_node__builds_trains_publishes_and_says_so(store: Store) -> None:
     world = make_world(store)
     result, told = await run(world)
-    assert world.done == ["base_build", "train", "publish"]
+    assert world.done == ["base_install", "train", "publish"]
     assert result.name == SAMPLE_NAME
     assert [kind for kind, state in told if state == "done"] == world.done
 
@@ -127,14 +127,14 @@ async def test_run__again__does_and_says_nothing(store: Store) -> None:
     assert second.done == []
 
 
-@pytest.mark.parametrize("stage", ["base_build", "train", "publish"])
+@pytest.mark.parametrize("stage", ["base_install", "train", "publish"])
 async def test_run__killed_in_a_stage__next_start_goes_on_and_publishes_once(store: Store, stage: str) -> None:
     first = make_world(store, hangs_at=stage)
     assert (await run(first, until=is_running))[0] is None
     second = make_world(store, installed=first.installed, offered=first.offered)
     result, _ = await run(second)
     assert result is not None
-    assert first.done + second.done == ["base_build", "train", "publish"]
+    assert first.done + second.done == ["base_install", "train", "publish"]
     assert len(store.jobs.list_jobs()) == 3
     assert len(store.works.list_works()) == 2
 
@@ -164,8 +164,8 @@ async def test_run__cancelled_by_the_owner__is_not_tried_again(store: Store) -> 
 async def test_run__own_works_already_or_no_sample_wanted__base_only(store: Store) -> None:
     unwanted = make_world(store)
     assert (await run(unwanted, with_sample=False))[0] is None
-    assert unwanted.done == ["base_build"]
+    assert unwanted.done == ["base_install"]
     store.works.add_work(make_work("mine", "Me", "owned"), "mine")
     owner = make_world(store)
     assert (await run(owner))[0] is None
-    assert owner.done == ["base_build"]
+    assert owner.done == ["base_install"]
