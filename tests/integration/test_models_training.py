@@ -120,7 +120,7 @@ def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Bod
     opened = peft.PeftModel.from_pretrained(model, tmp_path / "exported")
     assert any(float(p.abs().sum()) > 0 for name, p in opened.named_parameters() if "lora_B" in name)
     order = {"order": "generate", "base": base, "adapter_dir": done["directory"], "prompt": "The publisher"}
-    events = events_of({**order, "max_new_tokens": 12, "temperature": 0, "seed": 0})
+    events = events_of({**order, "max_new_tokens": 12, "sampling": {"temperature": 0, "seed": 0}})
     pieces = [event["text"] for event in events if event["event"] == "token"]
     assert events[-1]["event"] == "done"
     assert "".join(pieces) == events[-1]["text"]

@@ -14,9 +14,12 @@ from viz_node.domain.ids import Account, TokenAmount, WorkId
 from viz_node.domain.names import FilePath
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import SourceList
 from viz_node.domain.training import BaseModel
 from viz_node.errors import VizNodeError
+
+_USUAL = Sampling()
 
 
 class Order:
@@ -84,6 +87,7 @@ class GenerateOrder(Order):
     adapter: str
     prompt: str
     max_new_tokens: int
+    sampling: Sampling = _USUAL
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import msgspec
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 
 AUTO = "auto"
@@ -94,8 +95,7 @@ class Generate(WorkerOrder, frozen=True, tag="generate"):
     adapter_dir: FilePath = FilePath("")
     adapter_digest: str = ""
     max_new_tokens: int = 64
-    temperature: float = 0.0
-    seed: int = 0
+    sampling: Sampling = Sampling()
     device: str = AUTO
 
 
@@ -124,11 +124,15 @@ class AdapterTrained(WorkerLine, frozen=True, tag="done"):
 
 
 class TextWritten(WorkerLine, frozen=True, tag="done"):
-    """What the model wrote, and how fast; `finish_reason` is `stop` or `length`."""
+    """What the model wrote, and how fast; `finish_reason` is `stop` or `length`.
+
+    `prompt_cut` tokens at the beginning of the prompt did not fit and were left out.
+    """
 
     text: str
     tokens: int
     prompt_tokens: int
     finish_reason: str
+    prompt_cut: int = 0
     seconds: float = 0.0
     tokens_per_second: float = 0.0

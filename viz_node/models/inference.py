@@ -5,14 +5,12 @@ from typing import Any
 
 import torch
 
+from viz_node.domain.sampling import Sampling, check_length
 from viz_node.domain.training import TextWritten
 from viz_node.errors import UsageError
 from viz_node.models.literal import encode_text
 from viz_node.models.loading import context_of
 
-# Tokens below this share of the likeliest one are not drawn (min-p, Nguyen et al. 2024): a small model gives each of
-# many wrong tokens a little, and together they derail its text.
-MIN_SHARE = 0.1
 # Of models that state none: more than anybody asks for.
 _NO_BOUND = 1 << 20
 
@@ -22,30 +20,30 @@ def generate(
     tokenizer: Any,
     prompt: str,
     max_new_tokens: int,
-    sampling: tuple[float, int],
+    sampling: Sampling,
     on_text: Callable[[str], None],
 ) -> TextWritten:
-    """Continue the prompt and call `on_text` with each new piece; `sampling` is (temperature, seed), 0 is greedy.
+    """Continue the prompt and call `on_text` with each new piece.
 
-    Raises: UsageError (numbers out of range).
+    A prompt that leaves too little of the model's context is cut at its beginning, and the answer says by how many
+    tokens. Raises: UsageError (nothing to continue, numbers out of range).
     """
-    temperature, seed = sampling
-    if not 1 <= max_new_tokens <= 4096 or not 0 <= temperature <= 5:
-        raise UsageError("max_new_tokens must be 1 to 4096 and temperature 0 to 5")
+    check_length(max_new_tokens)
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     context = context_of(model) or _NO_BOUND
-    prompt_ids = (begin + encode_text(tokenizer, prompt))[-max(1, context - max_new_tokens) :]
+    whole = begin + encode_text(tokenizer, prompt)
+    prompt_ids = whole[-max(1, context - max_new_tokens) :]
     if not prompt_ids:
         raise UsageError("the prompt is empty")
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(sampling.seed)
     produced: list[int] = []
-    shown, finish_reason, cache = "", "length", None
+    text, shown, finish_reason, cache = "", 0, "length", None
     step_ids = torch.tensor([prompt_ids], device=model.device)
     with torch.no_grad():
         while len(produced) < min(max_new_tokens, context - len(prompt_ids)):
             output = model(input_ids=step_ids, **({} if cache is None else {"past_key_values": cache}), use_cache=True)
             cache = getattr(output, "past_key_values", None)
-            token = _choose(output.logits[0, -1].float().cpu(), temperature, generator)
+            token = _choose(output.logits[0, -1].float().cpu(), sampling, generator)
             if token == tokenizer.eos_token_id:
                 finish_reason = "stop"
                 break
@@ -53,17 +51,41 @@ def generate(
             # A model without such a cache reads everything again.
             step_ids = torch.tensor([[token] if cache is not None else prompt_ids + produced], device=model.device)
             text = tokenizer.decode(produced, skip_special_tokens=True)
-            # an unfinished UTF-8 sequence decodes to a replacement sign; it is shown once it is whole
-            if not text.endswith("\ufffd"):
-                on_text(text[len(shown) :])
-                shown = text
-    text = tokenizer.decode(produced, skip_special_tokens=True)
-    return TextWritten(text, len(produced), len(prompt_ids), finish_reason)
+            end = _first_stop(text, sampling.stop)
+            if end is not None:
+                text, finish_reason = text[:end], "stop"
+                break
+            ready = _settled(text, sampling.stop)
+            if ready > shown:
+                on_text(text[shown:ready])
+                shown = ready
+    if len(text) > shown:
+        on_text(text[shown:])
+    return TextWritten(text, len(produced), len(prompt_ids), finish_reason, prompt_cut=len(whole) - len(prompt_ids))
 
 
-def _choose(logits: torch.Tensor, temperature: float, generator: torch.Generator) -> int:
-    if temperature == 0:
+def _settled(text: str, stops: tuple[str, ...]) -> int:
+    """How much of the text no later token changes.
+
+    An unfinished UTF-8 sequence decodes to a replacement sign, and the end of the text may be the beginning of a stop.
+    """
+    if text.endswith("\ufffd"):
+        return 0
+    longest = max((size for stop in stops for size in range(1, len(stop)) if text.endswith(stop[:size])), default=0)
+    return len(text) - longest
+
+
+def _first_stop(text: str, stops: tuple[str, ...]) -> int | None:
+    return min((place for stop in stops if (place := text.find(stop)) >= 0), default=None)
+
+
+def _choose(logits: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    if sampling.temperature == 0:
         return int(logits.argmax())
-    probabilities = torch.softmax(logits / temperature, -1)
-    probabilities[probabilities < MIN_SHARE * probabilities.max()] = 0
+    probabilities = torch.softmax(logits / sampling.temperature, -1)
+    probabilities[probabilities < sampling.min_p * probabilities.max()] = 0
+    if sampling.top_p < 1:
+        ranked, places = probabilities.sort(descending=True)
+        before = ranked.cumsum(0) - ranked
+        probabilities[places[before >= sampling.top_p * ranked.sum()]] = 0
     return int(torch.multinomial(probabilities, 1, generator=generator))

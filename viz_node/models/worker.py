@@ -107,7 +107,7 @@ def _generate(order: Generate, emit: Emit) -> TextWritten:
         load_tokenizer(base.directory),
         order.prompt,
         order.max_new_tokens,
-        (order.temperature, order.seed),
+        order.sampling,
         lambda text: emit(TextPiece(text)),
     )
     seconds = time.perf_counter() - started

@@ -27,6 +27,7 @@ from viz_node.domain.orders import (
     subject_of,
 )
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.training import BaseModel
 
 BASE = {"name": "small", "path": "/bases/\udc80", "digest": "ab" * 32}
@@ -44,7 +45,10 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
         TrainOrder("elsin", (), None, Recipe(seed=5)),
         {"name": "elsin", "works": [], "base": None, "recipe": {"seed": 5}},
     ),
-    (GenerateOrder("elsin", "In", 80), {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80}),
+    (
+        GenerateOrder("elsin", "In", 80, Sampling(0.0, stop=("x",))),
+        {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80, "sampling": {"temperature": 0.0, "stop": ["x"]}},
+    ),
     (FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"}),
     (FetchOrder("elsin"), {"adapter": "elsin"}),
     (OpenChannelOrder("ab", TokenAmount(5), 30), {"adapter": "ab", "deposit": 5, "days": 30}),

@@ -9,6 +9,9 @@ import click
 from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal, selected_works
 from viz_node.cli.words import tokens
+from viz_node.domain.counting import counted
+from viz_node.domain.sampling import MAX_NEW_TOKENS, MAX_TEMPERATURE
+from viz_node.errors import UsageError
 
 
 @click.group("adapters", invoke_without_command=True)
@@ -88,20 +91,32 @@ def import_adapter(
 @click.command("generate")
 @click.argument("adapter")
 @click.argument("prompt")
-@click.option("--max-new-tokens", type=click.IntRange(1, 4096), default=64, show_default=True)
+@click.option("--max-new-tokens", type=click.IntRange(1, MAX_NEW_TOKENS), default=64, show_default=True)
+@click.option(
+    "--temperature", type=click.FloatRange(0, MAX_TEMPERATURE), help="0: the likeliest token.  [default: 0.8]"
+)
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw among this probability.  [default: 1]")
+@click.option("--min-p", type=click.FloatRange(0, 1), help="Least share of the likeliest token's.  [default: 0.1]")
+@click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="The same seed writes the same text.  [default: 1]")
+@click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given again.")
 @click.option("--metered", is_flag=True, help="Run on the owner's node, paid as one use of an open channel.")
 @json_option
 @pass_terminal
-def generate_command(terminal: Terminal, adapter: str, prompt: str, max_new_tokens: int, metered: bool) -> None:
+def generate_command(terminal: Terminal, /, metered: bool, stop: tuple[str, ...], **asked: object) -> None:
     """Continue PROMPT with ADAPTER on its base model."""
-    operation = "generate_metered" if metered else "generate"
-    answer = terminal.client.call(operation, adapter=adapter, prompt=prompt, max_new_tokens=max_new_tokens)
+    order = {name: value for name, value in asked.items() if value is not None} | ({"stop": list(stop)} if stop else {})
+    if metered and (chosen := sorted(order.keys() - {"adapter", "prompt", "max_new_tokens"})):
+        option = chosen[0].replace("_", "-")
+        raise UsageError(f"--{option} is the owner's choice when you pay per use", f"leave --{option} out")
+    answer = terminal.client.call("generate_metered" if metered else "generate", **order)
     job = terminal.run_job(answer, False)
     assert job is not None
     if terminal.output.is_json:
         terminal.output.document(job)
     result = job["result"]
     terminal.output.text(str(result["text"]))
+    if cut := result.get("prompt_cut"):
+        terminal.output.news(f"the prompt was too long: its first {counted(int(cut), 'token')} were left out")
     if not str(result["text"]).strip():
         terminal.output.news(
             "the model ended at once and wrote nothing; try a longer prompt, or one that ends in mid-sentence"

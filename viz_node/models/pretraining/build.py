@@ -13,6 +13,7 @@ import transformers
 from viz_node import __version__
 from viz_node.domain.names import FilePath
 from viz_node.domain.pretraining import Pretrain
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import SourceList
 from viz_node.domain.training import BaseReady
 from viz_node.domain.worker import Progress
@@ -35,7 +36,7 @@ PROMPTS = (
     "“I do not believe it,” said the doctor.",
     "At the edge of the forest",
 )
-SAMPLE_TEMPERATURE, SAMPLE_TOKENS = 0.7, 80
+SAMPLING, SAMPLE_TOKENS = Sampling(temperature=0.7), 80
 _LEAST_CHARACTERS = 100_000
 
 
@@ -130,5 +131,5 @@ def _provenance(training: Pretraining, order: Pretrain, digest: str) -> dict[str
 
 
 def _sample(training: Pretraining, prompt: str) -> str:
-    sampling = (SAMPLE_TEMPERATURE, 1)
-    return generate(training.model, training.tokenizer, prompt, SAMPLE_TOKENS, sampling, lambda piece: None).text
+    written = generate(training.model, training.tokenizer, prompt, SAMPLE_TOKENS, SAMPLING, lambda piece: None)
+    return written.text

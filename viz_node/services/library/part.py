@@ -20,6 +20,7 @@ from viz_node.domain.orders import (
 from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.sampling import Sampling, check_length
 from viz_node.domain.sources import parse_sources
 from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
@@ -57,6 +58,20 @@ class ExportedAdapter:
 
     name: str
     directory: str
+
+
+@dataclass(frozen=True)
+class AskedText:
+    """What to write on from, how much, and how to draw it: the numbers of `Sampling`."""
+
+    adapter: str
+    prompt: str
+    max_new_tokens: int = 80
+    temperature: float = 0.8
+    top_p: float = 1.0
+    min_p: float = 0.1
+    seed: int = 1
+    stop: tuple[str, ...] = ()
 
 
 class WorkOperations:
@@ -144,10 +159,12 @@ class ModelOperations:
         works = tuple(work.work_id for work in self._works.select(content))
         return self._jobs.accept(TrainOrder(name, works, chosen, parse_recipe(DEFAULT_RECIPE | (recipe or {}))))
 
-    async def generate(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Queued:
+    async def generate(self, asked: AskedText) -> Queued:
         """Write on from a prompt."""
-        record = self._workshop.find_adapter(adapter)
-        return self._jobs.accept(GenerateOrder(record.name, prompt, max_new_tokens))
+        sampling = Sampling(asked.temperature, asked.top_p, asked.min_p, asked.seed, tuple(asked.stop))
+        check_length(asked.max_new_tokens)
+        record = self._workshop.find_adapter(asked.adapter)
+        return self._jobs.accept(GenerateOrder(record.name, asked.prompt, asked.max_new_tokens, sampling))
 
     async def adapters_list(self) -> list[ShownAdapter]:
         """The library."""

@@ -15,6 +15,7 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
 from viz_node.domain.recipe import BaseRecipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.training import (
     BaseModel,
     BuildBase,
@@ -37,6 +38,7 @@ from viz_node.services.part import Report
 ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
+_SAMPLING = Sampling()
 Write: TypeAlias = Callable[[Job[GenerateOrder], Report], Awaitable["WrittenText"]]
 """Writes on from a prompt, as a job."""
 DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
@@ -51,11 +53,16 @@ class BuiltBase:
 
 @dataclass(frozen=True)
 class WrittenText:
-    """What an adapter wrote. Counted for its owner: `used` is the id of a fetched adapter, `chain_time` in seconds."""
+    """What an adapter wrote; `prompt_cut` tokens at the beginning of the prompt did not fit.
+
+    Counted for its owner: `used` is the id of a fetched adapter, `chain_time` in seconds.
+    """
 
     text: str
     adapter: str
     base: str
+    finish_reason: str | UnsetType = UNSET
+    prompt_cut: int | UnsetType = UNSET
     used: AdapterId | UnsetType | None = UNSET
     chain_time: int | UnsetType = UNSET
 
@@ -214,22 +221,27 @@ class Workshop:
     async def generate(self, job: Job[GenerateOrder], report: Report) -> WrittenText:
         """Job: write on from a prompt with an adapter on its base."""
         record = self.find_adapter(job.order.adapter)
-        written = await self._write(record, job.order.prompt, job.order.max_new_tokens, report)
-        return WrittenText(written.text, record.name, self.find_base(record.base_digest).name)
+        order = job.order
+        written = await self._write(record, order.prompt, order.max_new_tokens, report, order.sampling)
+        base = self.find_base(record.base_digest).name
+        return WrittenText(
+            written.text, record.name, base, finish_reason=written.finish_reason, prompt_cut=written.prompt_cut
+        )
 
     async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
         """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
         written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda line: None)
         return written.text
 
-    async def _write(self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell) -> TextWritten:
+    async def _write(
+        self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell, sampling: Sampling = _SAMPLING
+    ) -> TextWritten:
         order = Generate(
             base=self.find_base(record.base_digest),
             adapter_dir=FilePath(record.directory),
             prompt=prompt,
             max_new_tokens=max_new_tokens,
-            temperature=0.8,
-            seed=1,
+            sampling=sampling,
         )
         return await self._trainer.generate(order, tell)
 

@@ -1,0 +1,47 @@
+"""How the next token is drawn when a model writes; knows no torch."""
+
+import math
+
+import msgspec
+
+from viz_node.domain.counting import counted
+from viz_node.errors import UsageError
+
+MAX_NEW_TOKENS = 4096
+MAX_TEMPERATURE = 5.0
+MAX_STOPS, MAX_STOP_CHARACTERS = 8, 200
+_HINT = "docs/reference/commands.md lists the options of `generate`"
+
+
+def check_length(max_new_tokens: int) -> None:
+    """Raises: UsageError unless a text may be so many tokens long."""
+    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
+        raise UsageError(f"a text is 1 to {MAX_NEW_TOKENS} tokens long", _HINT)
+
+
+class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """`temperature` 0 takes the likeliest token each time; higher ones surprise more.
+
+    Of the rest only tokens are drawn that are among the likeliest with the joint probability `top_p`, and have at least
+    `min_p` times the probability of the likeliest (Nguyen et al. 2024): a small model gives each of many wrong tokens a
+    little, and together they derail its text. The same `seed` draws the same text. Writing ends before the first of the
+    texts in `stop`. Raises: UsageError (out of range).
+    """
+
+    temperature: float = 0.8
+    top_p: float = 1.0
+    min_p: float = 0.1
+    seed: int = 1
+    stop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature <= MAX_TEMPERATURE:
+            raise UsageError(f"the temperature must be from 0 to {MAX_TEMPERATURE:g}", _HINT)
+        if not 0 < self.top_p <= 1 or not 0 <= self.min_p <= 1:
+            raise UsageError("top-p must be above 0 and at most 1, min-p from 0 to 1", _HINT)
+        if not 0 <= self.seed < 2**53 or not math.isfinite(self.temperature):
+            raise UsageError("the seed must be a whole number from 0 to 2^53", _HINT)
+        if len(self.stop) > MAX_STOPS or not all(0 < len(text) <= MAX_STOP_CHARACTERS for text in self.stop):
+            raise UsageError(
+                f"give at most {counted(MAX_STOPS, 'stop text')} of 1 to {MAX_STOP_CHARACTERS} characters", _HINT
+            )
