@@ -4,9 +4,12 @@ import ast
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 MODULES = sorted((ROOT / "viz_node").rglob("*.py"))
@@ -96,6 +99,20 @@ def test_libraries__each__has_a_contract_and_no_contract_is_idle() -> None:
 
     assert sorted(set(protected) - sys.stdlib_module_names) == sorted(imported)
     assert len(protected) == len(set(protected))
+
+
+def test_libraries__each__is_declared_and_comes_not_only_along_with_another() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    asked = [
+        *project["dependencies"],
+        *(line for name in ("audit", "node", "train", "economics") for line in extras[name]),
+    ]
+    declared = {canonicalize_name(Requirement(line).name) for line in asked}
+    imported = set().union(*(libraries(path.read_text()) for path in MODULES))
+    made_by = packages_distributions()
+
+    assert [name for name in sorted(imported) if not declared & set(map(canonicalize_name, made_by[name]))] == []
 
 
 def test_libraries__page_of_the_architecture__names_each_of_them() -> None:

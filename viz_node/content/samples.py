@@ -1,7 +1,7 @@
 """Sample works, written here by a seeded grammar and dedicated to the public domain (CC0-1.0).
 
 The first development start and the demo train on them. Two archives, so that two holders have something of their own.
-Their words are mostly those of the small base model's own grammar: it spells others letter by letter, and badly.
+Their words are mostly those of the synthetic base model's own grammar, which spells others letter by letter.
 """
 
 import random

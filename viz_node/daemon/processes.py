@@ -61,7 +61,7 @@ class Workers:
         self._hub_environment = dict(hub_environment or {})
 
     async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady:
-        """Build the small base model."""
+        """Build the synthetic base model."""
         return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
 
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady:

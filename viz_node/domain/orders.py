@@ -30,7 +30,7 @@ class Order:
 
 @dataclass(frozen=True)
 class BuildBaseOrder(Order):
-    """Build the small base model of this seed, under this name."""
+    """Build the synthetic base model of this seed, under this name."""
 
     kind: ClassVar[str] = "base_build"
     seed: int

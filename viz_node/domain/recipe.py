@@ -58,7 +58,7 @@ class Recipe:
 
 
 class BaseRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Sizes and training of the small base model that a node builds."""
+    """Sizes and training of the synthetic base model that a node builds."""
 
     name: str = "viz-base-small"
     vocabulary: int = 1024

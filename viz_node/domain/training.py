@@ -51,7 +51,7 @@ def listed_base(base: InstalledBase, is_default: bool) -> ListedBase:
 
 
 class BuildBase(WorkerOrder, frozen=True, tag="build_base"):
-    """Build the small base model; answered by `BaseReady`."""
+    """Build the synthetic base model; answered by `BaseReady`."""
 
     out_dir: FilePath
     seed: int = 0

@@ -1,4 +1,4 @@
-"""Builds the small base model of viz-node itself: grammar text, byte-level BPE, a Llama trained in under a minute.
+"""Builds the synthetic base model of viz-node itself: grammar text, byte-level BPE, a Llama trained in under a minute.
 
 It exists so that a node works without a download and without anybody's rights in the training text (CC0-1.0); the same
 seed, recipe, machine type and thread count give the same digest.

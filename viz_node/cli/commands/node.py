@@ -20,7 +20,7 @@ FAILED_CHECK_STATUS = 1
 @click.option(
     "--dev",
     is_flag=True,
-    help="Also set up a local chain with the contracts, test money, a small base model and a sample.",
+    help="Also set up a local chain with the contracts, test money, a base model and a sample.",
 )
 @click.option(
     "--join",
@@ -164,7 +164,7 @@ def print_checks(output: Output, checks: list[dict[str, Any]]) -> None:
 def demo_command(terminal: Terminal, keep: bool) -> None:
     """Run the whole story in real processes: two owners train together, a peer buys, an auditor checks.
 
-    The demo reuses a small base model that this home's node has built, and touches nothing else in the home.
+    The demo reuses a synthetic base model that this home's node has built, and touches nothing else in the home.
 
     Exit status 0 means that every step was verified.
     """

@@ -16,7 +16,7 @@ UNVERIFIED_STATUS = 1
 def run_demo(output: Output, home: Path, keep: bool) -> int:
     """Run the story; 0 only if every check of it holds. Homes and logs are kept when asked for, or when it failed.
 
-    Of the user's own `home` only the small base model is used, if there is one: it need not be built again.
+    Of the user's own `home` only the synthetic base model is used, if there is one: it need not be built again.
 
     Raises: VizNodeError that names the step that failed.
     """

@@ -40,7 +40,7 @@ class Story:
     def tell(self) -> Facts:
         """All steps, and what was seen. Raises: VizNodeError."""
         with self._nodes:
-            with self._telling("the first owner starts a node, a test chain and the small base model"):
+            with self._telling("the first owner starts a node, a test chain and the synthetic base model"):
                 self._copy_base()
                 harbour = self._start("harbour", "--no-sample")
                 harbour.finish("base_build", seed=BASE_SEED)

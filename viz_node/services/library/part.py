@@ -131,7 +131,7 @@ class ModelOperations:
         return self._workshop.use_base(base)
 
     async def base_build(self, *, seed: int) -> Queued:
-        """Build the small base model; while it is being built, the job that does."""
+        """Build the synthetic base model; while it is being built, the job that does."""
         return self._once(BuildBaseOrder(seed, base_name(seed)))
 
     async def base_install(self, *, base: str = SHIPPED_BASE) -> Queued:

@@ -164,7 +164,7 @@ class Workshop:
             raise UsageError(f"there is already an adapter {name}", "choose another name")
 
     async def build_base(self, job: Job[BuildBaseOrder], report: Report) -> BuiltBase:
-        """Job: build the small base model on this machine."""
+        """Job: build the synthetic base model on this machine."""
         seed = job.order.seed
         out = self._directory / "bases" / base_name(seed)
         if not (out / "provenance.json").exists():
@@ -251,7 +251,7 @@ class Workshop:
 
 
 def base_name(seed: int) -> str:
-    """The small base model's name, and its folder's; another seed is another model."""
+    """The synthetic base model's name, and its folder's; another seed is another model."""
     return f"viz-base-small-{seed}"
 
 
