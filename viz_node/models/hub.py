@@ -59,7 +59,7 @@ def install_base(source: str, out_dir: Path, tell: Tell = lambda phase, step, st
 
 
 def _ask(model: HubModel) -> tuple[HubFiles, str]:
-    """The files to fetch and the license's name. Raises: as `install_base`."""
+    """The files to fetch and the license's name. Raises: NotFoundError, UnreachableError, VerificationError."""
     from huggingface_hub import HfApi
 
     with _hub_errors(model):
@@ -88,7 +88,7 @@ def _judge(model: HubModel, files: HubFiles, directory: Path) -> None:
 
 
 def _download(model: HubModel, names: Sequence[str], directory: Path) -> None:
-    """These files into the directory, resumed if they are there in part. Raises: as `install_base`."""
+    """These files into the directory, resumed if they are there in part. Raises: NotFoundError, UnreachableError."""
     from huggingface_hub import hf_hub_download
 
     with _hub_errors(model):

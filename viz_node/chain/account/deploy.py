@@ -91,7 +91,10 @@ def complete_creation(rpc: JsonRpc, raw: bytes, timeout_seconds: float) -> tuple
 
 
 def complete_market(rpc: JsonRpc, raw: bytes, token: Account, timeout_seconds: float) -> Deployment:
-    """Send a signed creation of a market, wait, and verify what the chain holds. Raises: as `complete_creation`."""
+    """Send a signed creation of a market, wait, and verify what the chain holds.
+
+    Raises: DeadlineError, TransactionRevertedError, ChainUnavailableError.
+    """
     market, block = complete_creation(rpc, raw, timeout_seconds)
     code = to_bytes(ask(rpc, "eth_getCode", market, "latest"))
     if not load_artifact("Market").is_code(code):

@@ -41,7 +41,7 @@ class RemoteSigner:
         return checked_transaction(raw, fields, self.account)
 
     def sign_typed_data(self, data: dict[str, Any]) -> bytes:
-        """As Signer. Raises: as `sign_transaction`."""
+        """As Signer. Raises: RefusedError, UnreachableError, VerificationError (not what was asked for)."""
         from eth_account.messages import encode_typed_data
 
         shown = _jsonable(data)
@@ -52,14 +52,17 @@ class RemoteSigner:
         return checked_signature(_bytes_of(answer), encode_typed_data(full_message=data), self.account)
 
     def sign_text(self, text: str) -> str:
-        """The EIP-191 signature of the text, as `0x` and 130 hex digits. Raises: as `sign_transaction`."""
+        """The EIP-191 signature of the text, as `0x` and 130 hex digits.
+
+        Raises: RefusedError, UnreachableError, VerificationError.
+        """
         from eth_account.messages import encode_defunct
 
         answer = self._ask("eth_sign", self.account, to_hex(text.encode()))
         return to_hex(checked_signature(_bytes_of(answer), encode_defunct(text=text), self.account))
 
     def check(self) -> None:
-        """Ask for a signature that is good for nothing. Raises: as `sign_transaction`."""
+        """Ask for a signature that is good for nothing. Raises: RefusedError, UnreachableError, VerificationError."""
         self.sign_text("viz-node asks whether this signer answers")
 
     def close(self) -> None:

@@ -53,7 +53,7 @@ def require_gas_money(rpc: JsonRpc, account: Account, fees: Fees) -> None:
 
 
 def send(rpc: JsonRpc, raw: bytes) -> None:
-    """Broadcast; a transaction that the chain knows already is fine. Raises: as `sign_prepared`."""
+    """Broadcast; a transaction that the chain knows already is fine. Raises: ChainUnavailableError, and its refusal."""
     try:
         chain_of(rpc).send(raw)
     except RpcRefusedError as error:

@@ -82,7 +82,10 @@ class TransactionSender:
         return sign_prepared(self._rpc, self.signer, nonce, call.to, call.data)
 
     def quote_wei(self, call: Call) -> int:
-        """The most that the call's gas may cost now; nothing is signed. Raises: as `sign`."""
+        """The most that the call's gas may cost now; nothing is signed.
+
+        Raises: TransactionRevertedError, ChainUnavailableError.
+        """
         return priced(self._rpc, self.account, call.to, call.data).cost_wei()
 
     def sign_again(self, raw: bytes) -> SignedTransaction:
@@ -108,7 +111,7 @@ class TransactionSender:
         return self.signer.asks_nobody
 
     def broadcast(self, raw: bytes) -> None:
-        """Hand the transaction to the chain; doing it again does no harm. Raises: as `sign`."""
+        """Hand the transaction to the chain; doing it again does no harm. Raises: ChainUnavailableError."""
         send(self._rpc, raw)
 
     def find_receipt(self, tx_hash: str) -> EntryReceipt | None:

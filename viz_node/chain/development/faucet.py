@@ -51,7 +51,7 @@ def fund_once(rpc_url: str, deployment: Deployment, account: str, tokens: int) -
     """Fund an account for which no token was minted yet: what it spends does not come back at the next start.
 
     The chain itself remembers, so that chain and memory are lost together or not at all. The tokens come last: what
-    ends between the two is begun again. Raises: as `fund`.
+    ends between the two is begun again. Raises: ChainUnavailableError, DeadlineError.
     """
     with _development_chain(rpc_url) as rpc:
         minted = [to_hex(TRANSFER_TOPIC), topic_of(int(NOBODY, 16)), topic_of(int(account, 16))]
@@ -62,9 +62,10 @@ def fund_once(rpc_url: str, deployment: Deployment, account: str, tokens: int) -
 
 
 def deploy_for_development(rpc_url: str) -> Deployment:
-    """Deploy market and test token with a throw-away key. Raises: as `deploy`.
+    """Deploy market and test token with a throw-away key.
 
     Platform and steward are accounts whose keys Anvil holds and everybody knows.
+    Raises: ChainUnavailableError, DeadlineError, TransactionRevertedError.
     """
     key = secrets.token_bytes(32)
     give_gas(rpc_url, account_of_key(key))

@@ -75,7 +75,7 @@ class CatalogueGateway(RoyaltyGateway):
         return self._to_market("create a royalty split", "createSplit", *_columns(split))
 
     def prepare_offer(self, adapter_number: int, split_id: int, terms: OfferTerms, key_hash: bytes = NO_KEY) -> Call:
-        """Create another offer for an adapter of the sender. Raises: as `prepare_publish`."""
+        """Create another offer for an adapter. Raises: UsageError (an escrowed one without a key hash)."""
         description = f"offer adapter {adapter_number} for {format_tokens(terms.price)}"
         return self._to_market(description, "createOffer", adapter_number, _fields(split_id, terms, key_hash))
 

@@ -45,7 +45,7 @@ class Endpoints(JsonRpc):
         return self._ask(lambda rpc: rpc.call(method, *params, shape=shape))
 
     def batch(self, requests: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
-        """Results in the order of the requests, all from one endpoint. Raises: as `call`."""
+        """The results in order, all from one endpoint. Raises: ChainUnavailableError, RpcRefusedError."""
         return list(self._ask(lambda rpc: rpc.batch(requests)))
 
     def check(self) -> None:
