@@ -1,6 +1,7 @@
-"""Write commands.md and options.md, the pages of this directory that the code knows best: `make docs`."""
+"""Write the pages of this directory that the code knows best: `make docs`."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +11,18 @@ import click
 from viz_node.cli.main import viz_node
 from viz_node.daemon.config import Config
 from viz_node.domain.recipe import Recipe
+from viz_node.models.bases import PROVENANCE_NAME
+from viz_node.models.packed import SHIPPED
 
 HERE = Path(__file__).parent
 CONFIGS = HERE.parents[1] / "configs"
+BASE_WORDS = """It comes with viz-node, packed in eight bits, and the first start unpacks it. It is small: its sentences are
+English, and make no lasting sense. Its use is to learn an owner's manner from a small amount of text, on a laptop, with
+nobody else's rights in it. Its sources, each with the SHA-256 of the text and why it may be used, are listed in
+[`viz-base-english-1.toml`](../../configs/bases/viz-base-english-1.toml) and by `viz-node base show viz-base-english-1`.
+`viz-node base train viz-base-english-1.toml --texts DIR --steps 6000` trains it again ([training a base](pretraining.md)).
+What adapters gain on it is in the [benchmarks](benchmarks.md).
+"""
 NOTE = "Written by `make docs` from the code; a test fails when it is stale.\n"
 
 
@@ -40,6 +50,50 @@ def options_page() -> str:
     said = dict(re.findall(r"^(\w+) = .*?# (.*)$", text, re.MULTILINE))
     parts += [f"| `{f.name}` | `{f.default}` | {said[f.name]} |" for f in dataclasses.fields(Recipe)]
     return "\n".join(parts) + "\n"
+
+
+def base_model_page() -> str:
+    """What the base model of the package was trained on, how it learned, and what it writes: from its provenance."""
+    base = json.loads((SHIPPED / PROVENANCE_NAME).read_bytes())
+    sources = [source for source in base["sources"] if not source.get("held_out")]
+    held_out = [source["title"] for source in base["sources"] if source.get("held_out")]
+    facts = {
+        "license of the base": base["license"],
+        "digest": f"`{base['digest']}`",
+        "weights": f"{base['parameters']:,}",
+        "trained on": f"{len(sources)} books, {base['characters']:,} characters",
+        "seen": f"{base['tokens']:,} tokens, {base['passes']} passes",
+        "time": f"{base['seconds'] / 60:.0f} minutes on one busy core",
+        "computed": ", ".join(f"{name} {value}" for name, value in base["software"].items()),
+        "recipe": ", ".join(f"{name} {value}" for name, value in base["recipe"].items()),
+        "held-out books": f"{', '.join(held_out)}: {base['held_out_bits_per_character']} bits per character",
+    }
+    points = base["held_out_curve"][:: max(1, len(base["held_out_curve"]) // 10)]
+    parts = [f"# The base model `{base['name']}`\n", NOTE, BASE_WORDS]
+    parts += ["| | |\n| --- | --- |\n" + "\n".join(f"| {name} | {value} |" for name, value in facts.items()) + "\n"]
+    parts += ["## How it learned\n\nBits per character of the held-out books; fewer are better.\n"]
+    parts += ["| step | " + " | ".join(str(step) for step, _ in points) + " |", "| --- |" + " --- |" * len(points)]
+    parts += ["| bits | " + " | ".join(f"{float(bits):.2f}" for _, bits in points) + " |\n"]
+    parts += ["## Ten samples\n\nNot chosen: the first text for each of ten beginnings, at temperature 0.7.\n"]
+    parts += [_quoted(sample["prompt"], sample["text"]) for sample in base["samples"]]
+    parts += [
+        "## What it was trained on\n\nAll in the public domain in the United States and in countries with life + 70 years.\n"
+    ]
+    parts += ["| title | authors | edition |\n| --- | --- | --- |"]
+    parts += [
+        f"| {one['title']} | {', '.join(one['authors'])} | `{_short(one['revision'])}` |" for one in base["sources"]
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def _quoted(prompt: str, text: str) -> str:
+    lines = f"**{prompt.strip()}**{text}".rstrip().split("\n")
+    return "\n".join(f"> {line}".rstrip() for line in lines) + "\n"
+
+
+def _short(revision: str) -> str:
+    name, _, commit = revision.partition("@")
+    return f"{name}@{commit[:12]}"
 
 
 def _commands(context: click.Context, group: click.Group) -> Iterator[click.Command]:
@@ -70,3 +124,4 @@ def _plain(value: object) -> str:
 if __name__ == "__main__":
     (HERE / "commands.md").write_text(commands_page())
     (HERE / "options.md").write_text(options_page())
+    (HERE / "base-model.md").write_text(base_model_page())
