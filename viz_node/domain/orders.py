@@ -12,10 +12,12 @@ import msgspec
 from viz_node.domain.answer import as_json
 from viz_node.domain.ids import Account, TokenAmount, WorkId
 from viz_node.domain.names import FilePath
+from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import SourceList
+from viz_node.domain.terms import PublicationTerms
 from viz_node.domain.training import BaseModel
 from viz_node.errors import VizNodeError
 
@@ -97,6 +99,53 @@ class FederateOrder(Order):
     kind: ClassVar[str] = "federate"
     name: str
     federation: str
+
+
+@dataclass(frozen=True)
+class PublishOrder(Order):
+    """Offer an adapter on these terms."""
+
+    kind: ClassVar[str] = "publish"
+    adapter: str
+    terms: PublicationTerms
+
+
+@dataclass(frozen=True)
+class PriceOrder(Order):
+    """Sell an adapter at other terms from now on."""
+
+    kind: ClassVar[str] = "price"
+    adapter: str
+    terms: OfferTerms
+
+
+@dataclass(frozen=True)
+class WithdrawOrder(Order):
+    """End the sales of an adapter."""
+
+    kind: ClassVar[str] = "withdraw"
+    adapter: str
+
+
+@dataclass(frozen=True)
+class NoticeOrder(Order):
+    """Put a complaint about the adapter with this number on record, or an answer to one; `digest` in hex."""
+
+    kind: ClassVar[str] = "notice"
+    adapter: str
+    number: int
+    digest: str
+    answers: int | None
+
+
+@dataclass(frozen=True)
+class LicenseOrder(Order):
+    """Buy a license for an adapter, or extend it, for so many units at most."""
+
+    kind: ClassVar[str] = "license"
+    adapter: str
+    max_price: TokenAmount
+    renew: bool = False
 
 
 @dataclass(frozen=True)
@@ -192,6 +241,11 @@ _ORDERS: tuple[type[Order], ...] = (
     ImportOrder,
     GenerateOrder,
     FederateOrder,
+    PublishOrder,
+    PriceOrder,
+    WithdrawOrder,
+    NoticeOrder,
+    LicenseOrder,
     FetchOrder,
     OpenChannelOrder,
     TopUpOrder,

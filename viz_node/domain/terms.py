@@ -1,10 +1,11 @@
 """What an owner asks for an adapter, as people write it; checked here, before anything is sealed or signed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from viz_node.domain.ids import WHOLE, TokenAmount, format_tokens, parse_amount
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.permissions import Permissions
+from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.errors import UsageError
 
 DAY_SECONDS = 86_400
@@ -50,6 +51,29 @@ class AskedTerms:
         return 0
 
 
+@dataclass(frozen=True)
+class PromisedShare:
+    """What the adapter that this one derives from gets of each payment, in basis points after the platform's fee."""
+
+    adapter_id: str
+    split_id: int
+    share: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublicationTerms(OfferTerms):
+    """The whole terms of a publication in canonical form; `split` is the owner's, account to basis points."""
+
+    kind: str
+    split: dict[str, int]
+    permissions: Permissions
+    parents: tuple[PromisedShare, ...] = ()
+
+    def offer(self) -> OfferTerms:
+        """The market's part of them."""
+        return OfferTerms(**{field.name: getattr(self, field.name) for field in fields(OfferTerms)})
+
+
 def is_escrowed(asked: bool | None, license_kind: str) -> bool:
     """Money waits for the key unless the seller wants it otherwise; uses of a metered license have a channel.
 
@@ -69,3 +93,32 @@ def _rise(price: TokenAmount, ceiling: TokenAmount) -> int:
             "--ceiling 5.50 --target 20",
         )
     return rise
+
+
+@dataclass(frozen=True)
+class AskedPublication:
+    """What an owner says when offering an adapter: amounts as texts in tokens, `parents` as ADAPTER=PERCENT."""
+
+    adapter: str
+    price: str
+    split: str | None = None
+    license: str = "perpetual"
+    duration_days: int | None = None
+    ceiling: str | None = None
+    target: int | None = None
+    escrow: bool | None = None
+    terms: dict[str, Any] | None = None
+    parents: list[str] | None = None
+
+    def checked(self) -> AskedTerms:
+        """The terms of it. Raises: UsageError."""
+        return AskedTerms(
+            self.price,
+            self.split,
+            self.license,
+            self.duration_days,
+            self.ceiling,
+            self.target,
+            is_escrowed(self.escrow, self.license),
+            parse_permissions(self.terms or {}),
+        )

@@ -319,7 +319,7 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
     own = OwnOffers(store.adapters, market, catalogue, account)
     secrets = OrderSecrets(store.sealed_orders, ports.sealing, ports.delivery)
     key_orders = KeyOrders(secrets, market, treasury, account, patience)
-    choice = OfferChoice(market, catalogue, account)
+    choice = OfferChoice(market, account)
     asking = Asking(ports.keys, ports.network)
     requests = KeyRequests(ports.keys, ports.sealing, ports.network, ports.now)
     adapter_keys = AdapterKeys(catalogue, key_orders, requests, pools.uses, account)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from viz_node.domain.decide_purchase import how_to_buy, paid_by_use
 from viz_node.domain.ids import Account, AdapterId
 from viz_node.domain.job import Job, JobState, JobStep
 from viz_node.domain.manifest import AdapterManifest
@@ -20,7 +21,6 @@ from viz_node.ports.keys import BundleOpening, Keys
 from viz_node.ports.network import Requests, Transfer
 from viz_node.ports.state import WithAdapters, WithJobs, WithManifests
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.market.choose_offer import how_to_buy, paid_by_use
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
 from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.market.order_key import KeyOrders
@@ -96,8 +96,9 @@ class AdapterKeys:
         is_licensed = await self._catalogue.is_licensed(listing.adapter_number, self._account)
         if not is_licensed and not await self._coverage.covers(listing.adapter_number):
             if manifest.license.kind == "metered":
-                raise paid_by_use(manifest.name)
-            raise LicenseRequiredError(f"this node holds no license for {manifest.name}", how_to_buy(listing))
+                raise paid_by_use(manifest.name).error()
+            told = f"this node holds no license for {manifest.name}"
+            raise LicenseRequiredError(told, how_to_buy(manifest.name, listing.offer))
         return key
 
 

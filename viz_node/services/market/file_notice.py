@@ -1,16 +1,36 @@
 """Complaints about adapters and their owners' answers: the digest of a text on record, the text with its author."""
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
 
 from viz_node.domain.ids import Account, format_coin, is_hex_digest
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import NoticeOrder
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports.market import NoticeBoard
 from viz_node.ports.money import Quotes, Spending
 from viz_node.services.market.listings import Catalogue, Listing
 from viz_node.services.part import Report
+
+
+@dataclass(frozen=True)
+class ShownNotice:
+    """A complaint, or the owner's answer to the one with the number `answers`; the digest of its text, in hex."""
+
+    notice: int
+    answers: int | None
+    sender: Account
+    digest: str
+
+
+@dataclass(frozen=True)
+class FiledNotice:
+    """The transaction that put the digest on record."""
+
+    tx_hash: str
+    digest: str
 
 
 class Notices:
@@ -21,22 +41,22 @@ class Notices:
         self._treasury = treasury
         self._catalogue = catalogue
 
-    async def show(self, adapter: str) -> list[dict[str, Any]]:
-        """Complaints and answers, oldest first. Raises: as `Catalogue.listing`."""
+    async def show(self, adapter: str) -> list[ShownNotice]:
+        """Complaints and answers, oldest first.
+
+        Raises: NotFoundError, UnreachableError, VerificationError, ChainUnavailableError.
+        """
         listing = await self._catalogue.listing(adapter)
         rows = await asyncio.to_thread(self._market.notices_of, listing.adapter_number)
-        return [
-            {"notice": row.number, "answers": row.answers or None, "sender": row.sender, "digest": row.digest.hex()}
-            for row in rows
-        ]
+        return [ShownNotice(row.number, row.answers or None, row.sender, row.digest.hex()) for row in rows]
 
-    async def file(self, job: Job, report: Report) -> dict[str, Any]:
+    async def file(self, job: Job[NoticeOrder], report: Report) -> FiledNotice:
         """Job: put it on record, once."""
-        report({"phase": "notice", "step": 1, "steps": 1})
-        detail = {"kind": "notice", "adapter": job.order["adapter"], "job": job.job_id}
+        report(JobStep("notice", 1, 1))
+        detail = {"kind": "notice", "adapter": job.order.adapter, "job": job.job_id}
         order_id = f"notice:{job.job_id}"
         tx_hash = await self._treasury.execute(order_id, lambda: _call(self._market, job.order), detail)
-        return {"tx_hash": tx_hash, "digest": job.order["digest"]}
+        return FiledNotice(tx_hash, job.order.digest)
 
 
 class NoticePlans:
@@ -48,17 +68,18 @@ class NoticePlans:
         self._catalogue = catalogue
         self._account = account
 
-    async def check(self, adapter: str, digest: str, answers: int | None) -> dict[str, Any]:
+    async def check(self, adapter: str, digest: str, answers: int | None) -> NoticeOrder:
         """The order for a notice, or for the owner's answer to one.
 
-        Raises: UsageError, NotFoundError (no such notice), RefusedError (not the owner), as `Catalogue.listing`.
+        Raises: UsageError, NotFoundError (no such notice), RefusedError (not the owner), UnreachableError,
+        VerificationError, ChainUnavailableError.
         """
         if not is_hex_digest(digest):
             raise UsageError("the digest of a notice is the SHA-256 of its text, 64 hex digits")
         listing = await self._catalogue.listing(adapter)
         if answers is not None:
             await self._check_answer(listing, answers)
-        return {"adapter": adapter, "number": listing.adapter_number, "digest": digest, "answers": answers}
+        return NoticeOrder(adapter, listing.adapter_number, digest, answers)
 
     async def _check_answer(self, listing: Listing, number: int) -> None:
         rows = await asyncio.to_thread(self._market.notices_of, listing.adapter_number)
@@ -71,16 +92,16 @@ class NoticePlans:
                 f"viz-node notice file {name} TEXT puts a complaint of your own on record",
             )
 
-    async def plan(self, adapter: str, digest: str, answers: int | None) -> list[dict[str, Any]]:
-        """What it costs and means. Raises: as `check`, TransactionRevertedError."""
+    async def plan(self, adapter: str, digest: str, answers: int | None) -> list[PlanStep]:
+        """What it costs and means. Raises: TransactionRevertedError, and the errors of `check`."""
         call = _call(self._market, await self.check(adapter, digest, answers))
         gas = format_coin(await self._quotes.quote_wei(call))
         consequence = "this account and the text's digest are on record permanently; licenses stay"
-        return [{"what": call.description, "amount": "", "gas": gas, "consequence": consequence}]
+        return [PlanStep(call.description, "", gas, consequence)]
 
 
-def _call(market: NoticeBoard, order: dict[str, Any]) -> Call:
-    digest, answers = bytes.fromhex(order["digest"]), order["answers"]
-    if answers is not None:
-        return market.prepare_counter_notice(answers, digest)
-    return market.prepare_notice(order["number"], digest)
+def _call(market: NoticeBoard, order: NoticeOrder) -> Call:
+    digest = bytes.fromhex(order.digest)
+    if order.answers is not None:
+        return market.prepare_counter_notice(order.answers, digest)
+    return market.prepare_notice(order.number, digest)

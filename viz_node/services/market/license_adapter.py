@@ -1,19 +1,36 @@
 """Buy a license: pay once, directly or into escrow."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from viz_node.domain.ids import Account, TokenAmount, format_amount
-from viz_node.domain.job import Job
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.decide_purchase import ALREADY_LICENSED, AskedPurchase
+from viz_node.domain.decision import NothingToDo
+from viz_node.domain.ids import Account, AdapterId, format_amount
+from viz_node.domain.job import Job, JobStep
 from viz_node.domain.offer import Offer
+from viz_node.domain.orders import LicenseOrder
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Purchases
-from viz_node.services.market.choose_offer import OfferChoice, require_price
+from viz_node.services.market.choose_offer import OfferChoice
 from viz_node.services.market.listings import Catalogue, Listing, item_of
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
+
+
+@dataclass(frozen=True)
+class BoughtLicense:
+    """What a purchase came to; `paid` in tokens. With an order the license begins when the key is delivered."""
+
+    adapter_id: AdapterId
+    paid: str
+    tx_hash: str | UnsetType = UNSET
+    state: str | UnsetType = UNSET
+    already_licensed: bool | UnsetType = UNSET
+    already_ordered: bool | UnsetType = UNSET
 
 
 class Buyer:
@@ -35,31 +52,30 @@ class Buyer:
         self._orders = orders
         self._account = account
 
-    async def license(self, job: Job, report: Report) -> dict[str, Any]:
+    async def license(self, job: Job[LicenseOrder], report: Report) -> BoughtLicense:
         """Job: pay for a license unless the account holds one; repeated after a crash it pays nothing twice."""
-        order_id, is_renewal = f"buy:{job.job_id}", bool(job.order.get("renew"))
+        order_id, order = f"buy:{job.job_id}", job.order
         paid = await self._payments.finish(order_id)
         if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
             return _result(paid.detail, paid.tx_hash)
-        listing = await self._catalogue.listing(str(job.order["adapter"]))
-        done = await self._choice.already(listing, is_renewal)
-        if done is not None:
-            return done
-        offer = await self._choice.choose(listing, is_renewal)
-        require_price(listing.manifest.name, offer, int(job.order["max_price"]), is_renewal)
+        listing = await self._catalogue.listing(order.adapter)
+        decided = await self._choice.decide(listing, AskedPurchase(order.max_price, order.renew))
+        if isinstance(decided, NothingToDo):
+            done = BoughtLicense(AdapterId(listing.adapter_id), "0.00")
+            is_licensed = decided == ALREADY_LICENSED
+            return replace(done, already_licensed=True) if is_licensed else replace(done, already_ordered=True)
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
         # The price that was shown and approved, not the limit: it may have risen since.
-        is_order = await self._choice.is_ordered(offer)
-        call = self._purchase(listing, offer, order_ref, is_order)
+        call = self._purchase(listing, decided.offer, order_ref, decided.is_order)
         detail = {
             "adapter": listing.adapter_id,
             "name": listing.manifest.name,
-            "price": offer.price,
+            "price": decided.price,
             "job": job.job_id,
-            "kind": "order" if is_order else "buy",
+            "kind": "order" if decided.is_order else "buy",
         }
-        report({"phase": "buy", "step": 1, "steps": 1})
-        return _result(detail, await self._payments.execute(order_id, TokenAmount(offer.price), call, detail))
+        report(JobStep("buy", 1, 1))
+        return _result(detail, await self._payments.execute(order_id, decided.price, call, detail))
 
     def _purchase(self, listing: Listing, offer: Offer, order_ref: bytes, is_order: bool) -> Callable[[], Call]:
         market, account = self._market, self._account
@@ -70,6 +86,6 @@ class Buyer:
         return lambda: market.prepare_buy(item, account, offer.price, order_ref)
 
 
-def _result(detail: dict[str, Any], tx_hash: str) -> dict[str, Any]:
-    paid = {"adapter_id": detail["adapter"], "paid": format_amount(detail["price"]), "tx_hash": tx_hash}
-    return paid | ({"state": "ordered"} if detail["kind"] == "order" else {})
+def _result(detail: Mapping[str, Any], tx_hash: str) -> BoughtLicense:
+    state = "ordered" if detail["kind"] == "order" else UNSET
+    return BoughtLicense(AdapterId(detail["adapter"]), format_amount(detail["price"]), tx_hash, state)

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields
-from typing import Any, Protocol
+from dataclasses import asdict
+from typing import Protocol
 
 from viz_node.domain.compare_terms import differences, next_step
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
-from viz_node.domain.offer import OfferTerms
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord
 from viz_node.domain.royalty import (
     RoyaltySplit,
@@ -16,7 +15,7 @@ from viz_node.domain.royalty import (
     split_from_shares,
     with_lineage,
 )
-from viz_node.domain.terms import AskedTerms
+from viz_node.domain.terms import AskedTerms, PromisedShare, PublicationTerms
 from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
@@ -39,10 +38,11 @@ class PublicationOrders:
         self._catalogue = catalogue
         self._account = account
 
-    async def lineage(self, texts: Sequence[str]) -> list[dict[str, Any]]:
+    async def lineage(self, texts: Sequence[str]) -> list[PromisedShare]:
         """What `ADAPTER=PERCENT` promises to parents, each at least what its terms demand.
 
-        Raises: UsageError, RefusedError (a parent's terms forbid it), and as `Catalogue.listing`.
+        Raises: UsageError, RefusedError (a parent's terms forbid it), NotFoundError, UnreachableError,
+        VerificationError, ChainUnavailableError.
         """
         parents = []
         for text in texts:
@@ -54,20 +54,25 @@ class PublicationOrders:
             if share < allowed.derivative_share:
                 least = f"{allowed.derivative_share / 100:g}"
                 raise RefusedError(f"the terms of {name} demand {least} percent of it", f"--parent {name}={least}")
-            parents.append({"adapter_id": listing.adapter_id, "split_id": listing.offer.split_id, "share": share})
+            parents.append(PromisedShare(listing.adapter_id, listing.offer.split_id, share))
         return parents
 
-    def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[PromisedShare] = ()) -> PublicationTerms:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
         Raises: NotFoundError, UsageError, InvalidSplitError, RefusedError (it was fetched from its seller).
         """
         record = self.own(adapter)
         shares = self._split(record, asked.split)
-        rest = {"kind": asked.license_kind, "split": dict(shares.shares), "permissions": asked.permissions.body()}
-        terms = asdict(asked.offer()) | rest | {"parents": list(parents)}
+        terms = PublicationTerms(
+            **asdict(asked.offer()),
+            kind=asked.license_kind,
+            split={str(account): int(share) for account, share in shares.shares},
+            permissions=asked.permissions,
+            parents=tuple(parents),
+        )
         self.check_same_terms(record, terms)
-        return {"terms": terms}
+        return terms
 
     def own(self, adapter: str) -> AdapterRecord:
         """The adapter, unless it was fetched. Raises: NotFoundError, RefusedError."""
@@ -76,7 +81,7 @@ class PublicationOrders:
             raise sold_by_another(record.name)
         return record
 
-    def check_same_terms(self, record: AdapterRecord, terms: dict[str, Any]) -> None:
+    def check_same_terms(self, record: AdapterRecord, terms: PublicationTerms) -> None:
         """Raises: UsageError (published with others), DeadlineError (about to be)."""
         entry = registration_of(self._store.outbox, record)
         if entry is None or entry.detail["terms"] == terms:
@@ -115,15 +120,11 @@ class PublicationOrders:
         return agreed
 
 
-def offer_of(terms: Mapping[str, Any]) -> OfferTerms:
-    """The market's part of an order's terms."""
-    return OfferTerms(**{field.name: terms[field.name] for field in fields(OfferTerms)})
-
-
-def shared_split(terms: Mapping[str, Any]) -> RoyaltySplit:
+def shared_split(terms: PublicationTerms) -> RoyaltySplit:
     """The owner's split with its parents' part, before the platform's."""
-    share_by_split = {int(parent["split_id"]): BasisPoints(parent["share"]) for parent in terms["parents"]}
-    return with_lineage(_split_of(terms["split"]), share_by_split)
+    return with_lineage(
+        _split_of(terms.split), {parent.split_id: BasisPoints(parent.share) for parent in terms.parents}
+    )
 
 
 def _split_of(shares: Mapping[str, int]) -> RoyaltySplit:

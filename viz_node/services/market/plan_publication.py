@@ -2,21 +2,21 @@
 
 import asyncio
 import secrets
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from viz_node.domain.ids import Account, format_coin, format_range, format_span
 from viz_node.domain.manifest import LicenseTerms
 from viz_node.domain.offer import OfferTerms
-from viz_node.domain.permissions import Permissions, parse_permissions
+from viz_node.domain.permissions import Permissions
 from viz_node.domain.royalty import with_platform
+from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Quotes
 from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
 from viz_node.services.market.listings import Catalogue
-from viz_node.services.market.order_publication import offer_of, shared_split
-from viz_node.services.market.plan_purchase import parents_in, parts_of
+from viz_node.services.market.order_publication import shared_split
+from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
 
 
 class PublicationState(WithAdapters, WithOutbox, Protocol):
@@ -35,7 +35,7 @@ class PublicationPlans:
         self._catalogue = catalogue
         self._account = account
 
-    async def publish(self, adapter: str, terms: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def publish(self, adapter: str, terms: PublicationTerms) -> list[PurchaseStep]:
         """What publishing at these checked terms costs; nothing if it is published so already.
 
         Raises: TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
@@ -44,24 +44,20 @@ class PublicationPlans:
         if any(other.name == record.name for other in published(self._store.adapters, self._store.outbox)):
             return []
         facts = await asyncio.to_thread(self._market.facts)
-        split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), offer_of(terms)
-        permissions = parse_permissions(terms["permissions"])
-        digest = LicenseTerms(str(terms["kind"]), offer.duration_seconds, permissions).digest()
+        split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), terms.offer()
+        digest = LicenseTerms(terms.kind, offer.duration_seconds, terms.permissions).digest()
         # The manifest's digest and the key come with the sealing; any others of their length cost the same.
         digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
         call = self._market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
         price = format_range(offer.price, offer.ceiling if offer.max_rise else offer.price)
         payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(split.shares))
+        gas = format_coin(await self._quotes.quote_wei(call))
+        consequence = f"name, terms and split are public permanently; sold at {price} until withdrawn"
+        paid_to = parts_of(offer.price, split.shares, self._account, facts, payers)
         return [
-            {
-                "what": f"publish {record.name}",
-                "amount": "",
-                "gas": format_coin(await self._quotes.quote_wei(call)),
-                "consequence": f"name, terms and split are public permanently; sold at {price} until withdrawn",
-                "paid_to": parts_of(offer.price, split.shares, self._account, facts, payers),
-            },
-            {"what": "license", "amount": "", "gas": "", "consequence": _license_in_words(str(terms["kind"]), offer)},
-            {"what": "terms", "amount": "", "gas": "", "consequence": _terms_in_words(permissions)},
+            PurchaseStep(f"publish {record.name}", "", gas, consequence, paid_to),
+            PurchaseStep("license", "", "", _license_in_words(terms.kind, offer)),
+            PurchaseStep("terms", "", "", _terms_in_words(terms.permissions)),
         ]
 
 

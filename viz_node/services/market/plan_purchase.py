@@ -3,19 +3,22 @@
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.decide_purchase import AskedPurchase
+from viz_node.domain.decision import NothingToDo
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin, format_span
 from viz_node.domain.market import MarketFacts
 from viz_node.domain.offer import Offer
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.errors import VizNodeError
 from viz_node.ports.keys import KeyDelivery, Keys
 from viz_node.ports.market import Purchases
 from viz_node.ports.network import Requests
-from viz_node.services.market.choose_offer import OfferChoice, require_price
+from viz_node.services.market.choose_offer import OfferChoice
 from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue, Listing, item_of
 from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.sign_permit import MakeCall
@@ -32,8 +35,26 @@ class Asking:
     network: Requests
 
 
+@dataclass(frozen=True)
+class PaidPart:
+    """Who is credited how much of a payment, as text; `who` is empty for an account without a role."""
+
+    account: Account
+    share: str
+    who: str
+    amount: str
+
+
+@dataclass(frozen=True)
+class PurchaseStep(PlanStep):
+    """A step in the market; `paid_to` says who gets its amount, `is_test_gas` that its gas is worth nothing."""
+
+    paid_to: list[PaidPart] | UnsetType = UNSET
+    is_test_gas: bool | UnsetType = UNSET
+
+
 class PurchasePlans:
-    """Rows `what`, `amount`, `gas`, `consequence` for people to agree to; `paid_to` says who gets the amount."""
+    """What people are shown before they agree to a purchase."""
 
     def __init__(
         self,
@@ -52,29 +73,30 @@ class PurchasePlans:
         self._asking = asking
         self._account = asking.keys.account
 
-    async def license(self, adapter: str, limit: int, is_renewal: bool) -> list[dict[str, Any]]:
-        """The transactions of buying or extending a license; none if it is held already. Raises: as the job."""
+    async def license(self, adapter: str, asked: AskedPurchase) -> list[PurchaseStep]:
+        """The transactions of buying or extending a license; none if it is held already.
+
+        Raises: NotFoundError, ChainUnavailableError, InsufficientFundsError, and the refusals of `decide_purchase`.
+        """
         listing = await self._catalogue.listing(adapter)
-        name = listing.manifest.name
-        if await self._choice.already(listing, is_renewal) is not None:
+        name, decided = listing.manifest.name, await self._choice.decide(listing, asked)
+        if isinstance(decided, NothingToDo):
             return []
-        offer = await self._choice.choose(listing, is_renewal)
-        require_price(name, offer, limit, is_renewal)
-        is_order = await self._choice.is_ordered(offer)
+        offer, is_order = decided.offer, decided.is_order
         quote = await self._quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
         facts = await asyncio.to_thread(self._market.facts)
         payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offer.shares))
-        pay = {
-            "what": f"{'order' if is_order else 'buy'} {name}",
-            "amount": format_amount(offer.price),
-            "gas": format_coin(quote.call_wei),
-            "consequence": await self._consequence(listing, offer, is_order, facts) + await self._disputable(offer),
-            "paid_to": parts_of(offer.price, offer.shares, listing.manifest.account, facts, payers),
-        }
+        pay = PurchaseStep(
+            f"{'order' if is_order else 'buy'} {name}",
+            format_amount(offer.price),
+            format_coin(quote.call_wei),
+            await self._consequence(listing, offer, is_order, facts) + await self._disputable(offer),
+            parts_of(offer.price, offer.shares, listing.manifest.account, facts, payers),
+        )
         if not quote.approval_wei:
             return [pay]
-        allow = {"what": "allow the market to take the price", "amount": "", "gas": format_coin(quote.approval_wei)}
-        return [allow | {"consequence": "nothing is paid yet"}, pay]
+        what, gas = "allow the market to take the price", format_coin(quote.approval_wei)
+        return [PurchaseStep(what, "", gas, "nothing is paid yet"), pay]
 
     def _call(self, listing: Listing, offer: Offer, is_order: bool) -> MakeCall:
         """A call of the same cost as the one that would be sent; its secret is thrown away."""
@@ -121,6 +143,11 @@ class PurchasePlans:
         return True
 
 
+def gas_only(steps: Sequence[PurchaseStep], is_test_gas: bool) -> list[PurchaseStep]:
+    """The plan of what costs gas alone; on a development chain that is nothing."""
+    return [replace(step, is_test_gas=is_test_gas) for step in steps]
+
+
 def parents_in(shares: Sequence[tuple[Account, BasisPoints]]) -> list[int]:
     """The splits among those that share: an adapter's parents are paid so."""
     return [number for number in (int(account, 16) for account, _ in shares) if number < SPLIT_NUMBERS]
@@ -132,7 +159,7 @@ def parts_of(
     seller: Account,
     facts: MarketFacts,
     payers: Mapping[int, str],
-) -> list[dict[str, str]]:
+) -> list[PaidPart]:
     """Who is credited how much of one payment, each part rounded down as the contract does."""
     roles = {seller: "the seller"}
     if facts.platform is not None:
@@ -141,6 +168,5 @@ def parts_of(
     for account, share in shares:
         number = int(account, 16)
         who = f"the recipients of {payers[number]}" if number < SPLIT_NUMBERS else roles.get(account, "")
-        part = {"account": account, "share": f"{share / 100:g} %", "who": who}
-        rows.append(part | {"amount": format_amount(price * share // WHOLE)})
+        rows.append(PaidPart(account, f"{share / 100:g} %", who, format_amount(price * share // WHOLE)))
     return rows

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.manifest import (
@@ -15,11 +14,11 @@ from viz_node.domain.manifest import (
     LicenseTerms,
     ManifestFile,
 )
-from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.royalty import (
     with_platform,
 )
+from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.keys import BundleSealing, KeyDelivery, Keys
 from viz_node.ports.market import Publications
 from viz_node.ports.state import Adapters
@@ -53,7 +52,7 @@ class Bundles:
         self._keys = keys
         self._files = files
 
-    def prepare(self, record: AdapterRecord, terms: dict[str, Any]) -> AdapterRecord:
+    def prepare(self, record: AdapterRecord, terms: PublicationTerms) -> AdapterRecord:
         """The record with its manifest and sealed key, kept; blocks. Raises: StorageError."""
         key, sealing = self._keys.sealing.new_key(), self._keys.sealing
         key_hash = self._keys.delivery.key_hash(key).hex()
@@ -76,7 +75,7 @@ class Bundles:
         return tuple(files)
 
     def _manifest(
-        self, record: AdapterRecord, terms: dict[str, Any], files: tuple[ManifestFile, ...], key_hash: str
+        self, record: AdapterRecord, terms: PublicationTerms, files: tuple[ManifestFile, ...], key_hash: str
     ) -> AdapterManifest:
         facts = self._market.facts()
         return AdapterManifest(
@@ -86,10 +85,8 @@ class Bundles:
             base_model=BaseModelRef(record.base_name, record.base_digest),
             files=files,
             key_hash=key_hash,
-            parents=(*record.parents, *(AdapterId(parent["adapter_id"]) for parent in terms["parents"])),
-            license=LicenseTerms(
-                str(terms["kind"]), int(terms["duration_seconds"]), parse_permissions(terms["permissions"])
-            ),
+            parents=(*record.parents, *(AdapterId(parent.adapter_id) for parent in terms.parents)),
+            license=LicenseTerms(terms.kind, terms.duration_seconds, terms.permissions),
             split=with_platform(shared_split(terms), facts.platform, facts.platform_fee),
             works=record.works,
             training={k: v for k, v in record.training.items() if k != "job"},

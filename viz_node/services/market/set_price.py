@@ -5,14 +5,15 @@ were bought stay as they are.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_range, format_time
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.offer import Offer
+from viz_node.domain.orders import PriceOrder, WithdrawOrder
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, VerificationError
@@ -21,8 +22,7 @@ from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
 from viz_node.services.library.look_up import sold_by_another
 from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
-from viz_node.services.market.order_publication import offer_of
-from viz_node.services.market.plan_purchase import parents_in, parts_of
+from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
 from viz_node.services.part import Report
 
 CURVE_STEPS = 59
@@ -32,6 +32,75 @@ _LOOK_SECONDS = 2.0
 _LOOK_AGAIN_SECONDS = 30
 _LOOKS = 3
 """A block between two questions changes a price; a lie stays."""
+
+
+@dataclass(frozen=True)
+class ShownOffer:
+    """An offer as people see it; `derived` is the price that its rule gives from the ledger now, prices in tokens."""
+
+    offer: int
+    price: str
+    derived: str
+    matches: bool
+    floor: str
+    ceiling: str
+    target: int
+    moves: str
+    delivery: str
+    is_open: bool
+
+
+@dataclass(frozen=True)
+class ShownSale:
+    """A payment beside the price that the rule derives for it; `order` is that in escrow, if there was one."""
+
+    entry: int
+    time: str
+    offer: int
+    holder: Account
+    paid: str
+    derived: str
+    matches: bool
+    order: int | None
+    outcome: str
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class PricePoint:
+    """The price at a time, in tokens; None before the first offer."""
+
+    time: str
+    price: str | None
+
+
+@dataclass(frozen=True)
+class ShownPrices:
+    """Offers, newest first, payments, the price over time, and at the time that was asked for."""
+
+    adapter_id: str
+    name: str
+    offers: list[ShownOffer]
+    sales: list[ShownSale]
+    curve: list[PricePoint]
+    at: PricePoint | None
+
+
+@dataclass(frozen=True)
+class ChangedPrice:
+    """The new offer, its price in tokens, and its transaction."""
+
+    offer: int
+    price: str
+    tx_hash: str
+
+
+@dataclass(frozen=True)
+class WithdrawnOffers:
+    """The offers of an adapter, none of which is sold any more."""
+
+    adapter: str
+    offers: list[int]
 
 
 class OwnOffers:
@@ -71,11 +140,11 @@ class Prices:
         self._now = now
         self._look_from = 0
 
-    async def show(self, adapter: str, at: int | None = None) -> dict[str, Any]:
+    async def show(self, adapter: str, at: int | None = None) -> ShownPrices:
         """The offers of an adapter, newest first; every payment with the price that its rule derives from the ledger;
         the price over time, and at `at` if nobody buys before.
 
-        Raises: as `Catalogue.listing`.
+        Raises: NotFoundError, UnreachableError, VerificationError, ChainUnavailableError.
         """
         listing = await self._catalogue.listing(adapter)
         for _ in range(_LOOKS):
@@ -83,14 +152,14 @@ class Prices:
             derived = {path.offer_id: path.at(now) for path in paths}
             if all(offer.price == derived[offer.offer_id] for offer in offers):
                 break
-        return {
-            "adapter_id": listing.adapter_id,
-            "name": listing.manifest.name,
-            "offers": [_row(offer, derived[offer.offer_id]) for offer in reversed(offers)],
-            "sales": [_sale_row(sale) for sale in sales],
-            "curve": _curve(paths, now),
-            "at": None if at is None else _point(at, price_at(paths, at)),
-        }
+        return ShownPrices(
+            listing.adapter_id,
+            listing.manifest.name,
+            [_row(offer, derived[offer.offer_id]) for offer in reversed(offers)],
+            [_sale_row(sale) for sale in sales],
+            _curve(paths, now),
+            None if at is None else _point(at, price_at(paths, at)),
+        )
 
     def _look(self, number: int) -> tuple[Sequence[Offer], Sequence[PricedSale], Sequence[PricePath], int]:
         market = self._market
@@ -120,36 +189,36 @@ class Prices:
             return "unknown"
         return "for sale" if any(offer.is_open for offer in offers) else "withdrawn"
 
-    async def set(self, job: Job, report: Report) -> dict[str, Any]:
+    async def set(self, job: Job[PriceOrder], report: Report) -> ChangedPrice:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
-        _, manifest, number, offers = await self._own.find(str(job.order["adapter"]))
+        _, manifest, number, offers = await self._own.find(job.order.adapter)
         key_hash = bytes.fromhex(manifest.key_hash)
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
-        terms, market = offer_of(job.order["terms"]), self._market
-        report({"phase": "offer", "step": 1, "steps": 2})
+        terms, market = job.order.terms, self._market
+        report(JobStep("offer", 1, 2))
         tx_hash = await self._treasury.execute(
             f"offer:{job.job_id}",
             lambda: market.prepare_offer(number, offers[0].split_id, terms, key_hash),
-            {"kind": "offer", "adapter": job.order["adapter"], "job": job.job_id},
+            {"kind": "offer", "adapter": job.order.adapter, "job": job.job_id},
         )
-        report({"phase": "withdraw", "step": 2, "steps": 2})
+        report(JobStep("withdraw", 2, 2))
         *older, newest = await asyncio.to_thread(market.offers_of, number)
         await self._close(job, number, older)
-        return {"offer": newest.offer_id, "price": format_amount(newest.price), "tx_hash": tx_hash}
+        return ChangedPrice(newest.offer_id, format_amount(newest.price), tx_hash)
 
-    async def withdraw(self, job: Job, report: Report) -> dict[str, Any]:
+    async def withdraw(self, job: Job[WithdrawOrder], report: Report) -> WithdrawnOffers:
         """Job: end all sales of an adapter; what its licensees hold stays."""
-        _, _, number, offers = await self._own.find(str(job.order["adapter"]))
-        report({"phase": "withdraw", "step": 1, "steps": 1})
+        _, _, number, offers = await self._own.find(job.order.adapter)
+        report(JobStep("withdraw", 1, 1))
         await self._close(job, number, offers)
-        return {"adapter": job.order["adapter"], "offers": [offer.offer_id for offer in offers]}
+        return WithdrawnOffers(job.order.adapter, [offer.offer_id for offer in offers])
 
-    async def _close(self, job: Job, number: int, offers: Sequence[Offer]) -> None:
+    async def _close(self, job: Job[PriceOrder] | Job[WithdrawOrder], number: int, offers: Sequence[Offer]) -> None:
         open_ids = [offer.offer_id for offer in offers if offer.is_open]
         order_id, market = f"withdraw:{job.job_id}", self._market
         if await self._treasury.finish(order_id) is None and open_ids:
-            detail = {"kind": "withdraw", "adapter": job.order["adapter"], "job": job.job_id}
+            detail = {"kind": "withdraw", "adapter": job.order.adapter, "job": job.job_id}
             await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), detail)
 
 
@@ -162,39 +231,39 @@ class PricePlans:
         self._catalogue = catalogue
         self._own = own
 
-    async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> dict[str, Any]:
+    async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> PriceOrder:
         """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
         name, manifest, _, offers = await self._own.find(adapter)
         days = manifest.license.duration_seconds // DAY_SECONDS
         is_escrowed = bool(offers) and offers[-1].is_escrowed
         asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
-        return {"adapter": name, "terms": asdict(asked.offer())}
+        return PriceOrder(name, asked.offer())
 
-    async def change(self, order: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What carrying out this checked order costs and means. Raises: NotFoundError, as `Quotes.quote_wei`."""
-        name, manifest, number, offers = await self._own.find(str(order["adapter"]))
+    async def change(self, order: PriceOrder) -> list[PurchaseStep]:
+        """What carrying out this checked order costs and means.
+
+        Raises: NotFoundError, TransactionRevertedError, ChainUnavailableError.
+        """
+        name, manifest, number, offers = await self._own.find(order.adapter)
         if not offers:
             raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
         key_hash = bytes.fromhex(manifest.key_hash)
-        terms, market, quotes = offer_of(order["terms"]), self._market, self._quotes
+        terms, market, quotes = order.terms, self._market, self._quotes
         facts = await asyncio.to_thread(market.facts)
         price = format_range(terms.price, terms.ceiling if terms.max_rise else terms.price)
         payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offers[0].shares))
         offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
-        row = {"what": f"offer {name} at {price}", "amount": "", "gas": format_coin(offered)}
-        row |= {"consequence": "what is sold from then on costs this"}
-        rows: list[dict[str, Any]] = [
-            row | {"paid_to": parts_of(terms.price, offers[0].shares, self._own.account, facts, payers)}
-        ]
+        paid_to = parts_of(terms.price, offers[0].shares, self._own.account, facts, payers)
+        consequence = "what is sold from then on costs this"
+        rows = [PurchaseStep(f"offer {name} at {price}", "", format_coin(offered), consequence, paid_to)]
         ids = [offer.offer_id for offer in offers if offer.is_open]
         if ids:
             gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
             consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
-            rows.append({"what": _withdrawn(name, ids, "earlier "), "amount": "", "gas": gas,
-                         "consequence": consequence})  # fmt: skip
+            rows.append(PurchaseStep(_withdrawn(name, ids, "earlier "), "", gas, consequence))
         return rows
 
-    async def withdrawal(self, adapter: str) -> list[dict[str, Any]]:
+    async def withdrawal(self, adapter: str) -> list[PlanStep]:
         """What withdrawing costs and means. Raises: NotFoundError, RefusedError."""
         name, _, number, offers = await self._own.find(adapter)
         ids = [offer.offer_id for offer in offers if offer.is_open]
@@ -202,49 +271,49 @@ class PricePlans:
             return []
         gas = format_coin(await self._quotes.quote_wei(self._market.prepare_withdraw(number, ids)))
         consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
-        return [{"what": _withdrawn(name, ids), "amount": "", "gas": gas, "consequence": consequence}]
+        return [PlanStep(_withdrawn(name, ids), "", gas, consequence)]
 
 
 def _withdrawn(name: str, ids: Sequence[int], which: str = "") -> str:
     return f"withdraw the {which}{'offer' if len(ids) == 1 else 'offers'} of {name}"
 
 
-def _curve(paths: Sequence[PricePath], now: int) -> list[dict[str, Any]]:
+def _curve(paths: Sequence[PricePath], now: int) -> list[PricePoint]:
     """The price at even distances from the first offer until now."""
     first = paths[0].created
     times = sorted({first + (now - first) * step // CURVE_STEPS for step in range(CURVE_STEPS + 1)})
     return [_point(time, price_at(paths, time)) for time in times]
 
 
-def _point(time: int, price: TokenAmount | None) -> dict[str, Any]:
-    return {"time": format_time(time), "price": None if price is None else format_amount(price)}
+def _point(time: int, price: TokenAmount | None) -> PricePoint:
+    return PricePoint(format_time(time), None if price is None else format_amount(price))
 
 
-def _sale_row(sale: PricedSale) -> dict[str, Any]:
-    return {
-        "entry": sale.sequence,
-        "time": format_time(sale.time),
-        "offer": sale.offer_id,
-        "holder": sale.holder,
-        "paid": format_amount(sale.paid),
-        "derived": format_amount(sale.derived),
-        "matches": sale.paid == sale.derived,
-        "order": sale.order or None,
-        "outcome": sale.outcome,
-        "tx_hash": sale.tx_hash,
-    }
+def _sale_row(sale: PricedSale) -> ShownSale:
+    return ShownSale(
+        sale.sequence,
+        format_time(sale.time),
+        sale.offer_id,
+        sale.holder,
+        format_amount(sale.paid),
+        format_amount(sale.derived),
+        sale.paid == sale.derived,
+        sale.order or None,
+        sale.outcome,
+        sale.tx_hash,
+    )
 
 
-def _row(offer: Offer, derived: TokenAmount) -> dict[str, Any]:
-    return {
-        "offer": offer.offer_id,
-        "price": format_amount(offer.price),
-        "derived": format_amount(derived),
-        "matches": offer.price == derived,
-        "floor": format_amount(offer.floor),
-        "ceiling": format_amount(offer.ceiling),
-        "target": offer.target,
-        "moves": moves_of(offer),
-        "delivery": delivery_of(offer),
-        "is_open": offer.is_open,
-    }
+def _row(offer: Offer, derived: TokenAmount) -> ShownOffer:
+    return ShownOffer(
+        offer.offer_id,
+        format_amount(offer.price),
+        format_amount(derived),
+        offer.price == derived,
+        format_amount(offer.floor),
+        format_amount(offer.ceiling),
+        offer.target,
+        moves_of(offer),
+        delivery_of(offer),
+        offer.is_open,
+    )

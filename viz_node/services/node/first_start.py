@@ -13,6 +13,7 @@ from typing import Protocol
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import Order, subject_of
+from viz_node.domain.terms import AskedPublication
 from viz_node.domain.training import Facts
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
@@ -111,8 +112,8 @@ class FirstStart:
         if stage == "train":
             works = await self._take_in_samples()
             return (await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))).job_id
-        answer = await self._selling.publish(adapter=SAMPLE_NAME, price=SAMPLE_PRICE)
-        return str(answer["job_id"])
+        answer = await self._selling.publish(AskedPublication(SAMPLE_NAME, SAMPLE_PRICE))
+        return answer.job_id
 
     async def _take_in_samples(self) -> list[str]:
         """The works, which a start before this one may have taken in already."""
