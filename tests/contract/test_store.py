@@ -15,6 +15,7 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import BuildBaseOrder
 from viz_node.domain.pool import MemberRow
 from viz_node.domain.pool_records import JoinedRecord
+from viz_node.domain.purposes import BuyLicense
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.usage import SignedReceipt
 from viz_node.domain.work import Rights, Work
@@ -49,8 +50,11 @@ def adapter(name: str, adapter_id: str | None = None, created: int = 1) -> Adapt
     return AdapterRecord(name, known, "base", "d", "/d", "trained", (WorkId(A),), manifest=b"m", created=created)
 
 
+BOUGHT = BuyLicense("buy", "job", adapter="ad", price=2**255)
+
+
 def entry(tx_hash: str, nonce: int, state: str = "signed", order_id: str = "o") -> OutboxEntry:
-    return OutboxEntry(order_id, "buy", state, b"\x02\xff", tx_hash, nonce, {"price": 2**255}, 1, 2)
+    return OutboxEntry(order_id, BOUGHT, state, b"\x02\xff", tx_hash, nonce, "buy it", True, 1, 2)
 
 
 def test_work__added_and_removed__is_found_by_prefix_only_between(store: State) -> None:

@@ -29,6 +29,7 @@ from viz_node.domain.division import Division, PoolFacts, divide, parse_division
 from viz_node.domain.ids import Account, BasisPoints, PeerId, TokenAmount
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.pool import PoolMember, PoolRules, UseStatement
+from viz_node.domain.purposes import Purpose
 from viz_node.errors import RefusedError, VerificationError
 from viz_node.identity.signatures import recover_account
 from viz_node.services.pools.pool_desk import USES_METHOD
@@ -137,7 +138,7 @@ async def test_pool_data__subscriber_is_a_contract__its_word_is_taken_by_all_and
         made.gateway.prepare_subscribe(1, pool.terms, wallet, [0], bytes(32)),
     ]
     for number, call in enumerate(calls):
-        await rob.treasury.execute(f"{number}", lambda call=call: call, {"kind": "gift"})
+        await rob.treasury.execute(f"{number}", lambda call=call: call, Purpose("gift"))
     made.pass_time(DAY)
     statement = UseStatement(pool.place, 0, wallet, {1: 2})
     signatures = [owner.sign_text(statement.text())[2:] for owner in owners]
@@ -181,7 +182,7 @@ async def lie(made: Scene, change: Division) -> None:
     through = due.through
     digest, uri = await made.operator.pools.desk.data.publish(change)
     call = made.gateway.prepare_post_root(1, through, change.totals, digest, uri)
-    await made.operator.treasury.execute("lie", lambda: call, {"kind": "lie"})
+    await made.operator.treasury.execute("lie", lambda: call, Purpose("lie"))
     await adopted(made)
 
 
@@ -228,8 +229,8 @@ async def test_pool__lapsed_adopted_credited_and_given_back__audits_whole(chain:
     made = await used_and_over(chain, tmp_path / "world")
     (ann, _), (rita, rob) = made.owners, made.readers
     gift = made.gateway.prepare_subscribe(1, made.gateway.pool(1).terms, rita.keys.account, [1, 3], bytes(32))
-    await rob.treasury.execute("allow", lambda: made.gateway.prepare_approve(TokenAmount(10**9)), {"kind": "gift"})
-    await rob.treasury.execute("gift", lambda: gift, {"kind": "gift"})
+    await rob.treasury.execute("allow", lambda: made.gateway.prepare_approve(TokenAmount(10**9)), Purpose("gift"))
+    await rob.treasury.execute("gift", lambda: gift, Purpose("gift"))
     await made.watch(made.operator)
     made.pass_time(WINDOW + 31 * DAY)
     await made.watch(made.operator)
@@ -242,7 +243,7 @@ async def test_pool__lapsed_adopted_credited_and_given_back__audits_whole(chain:
     made.pass_time(181 * DAY)
     await made.watch(rita, rob)
     call = made.gateway.prepare_refund_rest(1, made.gateway.posted_roots(1)[1].through, 3, rita.keys.account)
-    await ann.treasury.execute("rest", lambda: call, {"kind": "rest"})
+    await ann.treasury.execute("rest", lambda: call, Purpose("rest"))
     report = audited(made, tmp_path, data)
     assert report["findings"] == []
     left, fees = made.gateway.pool_rest(1, made.gateway.posted_roots(1)[1].through)

@@ -30,6 +30,7 @@ from viz_node.domain.deployment import Deployment
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.signing import text_digest
 from viz_node.domain.transaction import Call
 from viz_node.errors import TransactionRevertedError, VerificationError
@@ -86,7 +87,7 @@ class Payer:
     async def buy(self, offer_id: int) -> int:
         """Pay, and how many transactions that took."""
         before = self.sender.next_nonce()
-        await self.payments.execute(f"buy {offer_id}", PRICE, lambda: self.purchase(offer_id), {"kind": "buy"})
+        await self.payments.execute(f"buy {offer_id}", PRICE, lambda: self.purchase(offer_id), Purpose("buy"))
         assert self.market.gateway.license_expiry(offer_id, self.sender.account) == PERPETUAL
         return self.sender.next_nonce() - before
 
@@ -147,7 +148,7 @@ async def test_execute__token_like_usdt__purchase_that_failed_half_way_locks_no_
     closed, dearer = market.publish(), market.publish(OfferTerms(TokenAmount(2 * PRICE)), (b"\7" * 32, *DIGESTS[1:]))
     market.do(market.owner, market.gateway.prepare_withdraw(1, [closed]))
     with pytest.raises(TransactionRevertedError):
-        await payer.payments.execute("first", PRICE, lambda: payer.purchase(closed), {"kind": "buy"})
+        await payer.payments.execute("first", PRICE, lambda: payer.purchase(closed), Purpose("buy"))
     assert allowance() == PRICE
     before = market.gateway.balances(payer.sender.account)
     amount = TokenAmount(2 * PRICE)
@@ -157,7 +158,7 @@ async def test_execute__token_like_usdt__purchase_that_failed_half_way_locks_no_
         return market.gateway.prepare_buy(order.item, order.holder, order.max_price, order.order_ref)
 
     quote = await payer.quotes.quote(amount, call)
-    await payer.payments.execute("second", amount, call, {"kind": "buy"})
+    await payer.payments.execute("second", amount, call, Purpose("buy"))
     after = market.gateway.balances(payer.sender.account)
     assert (before.token - after.token, allowance()) == (amount, 0)
     assert 0 < before.gas_wei - after.gas_wei <= quote.approval_wei + quote.call_wei

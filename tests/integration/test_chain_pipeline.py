@@ -16,6 +16,7 @@ from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.chain.gateway.market import MarketGateway
 from viz_node.chain.node.endpoints import Endpoints
 from viz_node.domain.ids import TokenAmount
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import ChainUnavailableError, DeadlineError, InsufficientFundsError, WrongChainError
 from viz_node.services.money.transact import Patience, Treasury
@@ -50,7 +51,7 @@ class Desk:
 
     async def allow(self, order_id: str, amount: int) -> str:
         call = self.market.gateway.prepare_approve(TokenAmount(amount))
-        return await self.treasury.execute(order_id, lambda: call, {"kind": "approve"})
+        return await self.treasury.execute(order_id, lambda: call, Purpose("approve"))
 
     async def allow_in_vain(self, order_id: str, amount: int) -> None:
         with pytest.raises(DeadlineError):
@@ -328,6 +329,6 @@ async def test_treasury__endpoint_dies_between_signing_and_sending__the_other_ta
 
     store.outbox.add_outbox = add_and_fail  # type: ignore[method-assign]
     treasury = Treasury(store.outbox, sender, lambda: 1)
-    await treasury.execute("a", lambda: market.gateway.prepare_approve(TokenAmount(7)), {})
+    await treasury.execute("a", lambda: market.gateway.prepare_approve(TokenAmount(7)), Purpose("approve"))
     assert market.gateway.allowance(market.buyer.account) == 7
     assert relays[1].asked > 0

@@ -26,6 +26,7 @@ from viz_node.daemon.chains import TEST_MONEY, Chain, join_chain
 from viz_node.daemon.config import Config
 from viz_node.domain.health import Health
 from viz_node.domain.ids import Account
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.transaction import Call
 from viz_node.errors import ChainUnavailableError, NotFoundError
 from viz_node.services.money.transact import Treasury
@@ -196,14 +197,14 @@ async def test_step__anvil_killed_right_after_a_purchase__the_chain_has_it_after
         return market.gateway.license_expiry(offer, market.buyer.account)
 
     home.until_written()
-    await treasury.execute("buy:1", lambda: buy, {"kind": "buy"})
+    await treasury.execute("buy:1", lambda: buy, Purpose("buy"))
     assert held() and [entry.state for entry in store.outbox.outbox_of("buy:1")] == ["confirmed"]
     home.kill_anvil(is_written=False)
     home.keeper.step()
     assert not held(), "the purchase was in a block that no file had"
     await treasury.recover()
     assert held()
-    assert await treasury.execute("buy:1", lambda: buy, {"kind": "buy"})
+    assert await treasury.execute("buy:1", lambda: buy, Purpose("buy"))
     assert market.gateway.balances(market.buyer.account).token == 10**9 - PRICE
 
     block = market.gateway.block_number()

@@ -12,6 +12,7 @@ from tests.waiting import until_shown
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.job import JobState
 from viz_node.domain.permissions import Permissions
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
 from viz_node.identity import delivery
@@ -80,7 +81,7 @@ async def test_order__wrong_key__is_disputed_by_itself(chain: DevChain, tmp_path
     before, (order,) = world.tokens(peer), world.anvil.gateway.orders_paid_by(peer.keys.account)
     given = delivery.wrap_for_order(b"\6" * 32, order.terms.point)
     call = world.anvil.gateway.prepare_deliver(order, given.point, given.wrapped)
-    await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
+    await holder.treasury.execute("cheat", lambda: call, Purpose("deliver"))
     await peer.orders.watch()
     await until_shown(peer)
     assert (world.states(peer), world.tokens(peer)) == (["disputed"], before + 5_000_000)

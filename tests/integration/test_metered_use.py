@@ -26,6 +26,7 @@ from viz_node.domain.answer import as_json
 from viz_node.domain.deployment import Deployment
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.usage import (
     RECEIPT_CONTEXT,
@@ -395,7 +396,7 @@ async def test_plans__open_top_up_and_close__say_what_it_costs_and_means(pair: P
 
 async def test_plan__allowed_already__is_one_row_with_the_simulated_gas(pair: Pair) -> None:
     treasury, market = pair.payer.services.money.treasury, pair.market
-    await treasury.execute("allow", lambda: market.prepare_approve(MONEY), {"kind": "approve"})
+    await treasury.execute("allow", lambda: market.prepare_approve(MONEY), Purpose("approve"))
     (row,) = await pair.payer.services.operations["plan_channel"](adapter="elsin", deposit="0.05")
     assert row.amount == "0.05"
 

@@ -21,6 +21,7 @@ from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.orders import GenerateOrder, Order, SubscribeOrder
 from viz_node.domain.pool import MemberRow, UseStatement
 from viz_node.domain.pool_records import CheckedRecord, JoinedRecord, StatedRecord, WatchedRecord
+from viz_node.domain.purposes import Purpose
 from viz_node.errors import (
     NotFoundError,
     PriceAboveLimitError,
@@ -209,8 +210,8 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     (rita, rob), gateway = made.readers, made.gateway
     pool = gateway.pool(1)
     gift = gateway.prepare_subscribe(1, pool.terms, rita.keys.account, [4, 6], bytes(32))
-    await rob.treasury.execute("gift", lambda: rob.market.prepare_approve(TokenAmount(MONEY)), {"kind": "gift"})
-    await rob.treasury.execute("gifts", lambda: gift, {"kind": "gift"})
+    await rob.treasury.execute("gift", lambda: rob.market.prepare_approve(TokenAmount(MONEY)), Purpose("gift"))
+    await rob.treasury.execute("gifts", lambda: gift, Purpose("gift"))
     with pytest.raises(PriceAboveLimitError, match="4 periods of pool 1 cost 40"):
         await rita.pools.subscription_plans.plan(1, asked(6, 4 * FEE - 1))
     (row,) = await rita.pools.subscription_plans.plan(1, asked(6, 4 * FEE))
@@ -227,7 +228,7 @@ async def test_subscribe__some_periods_were_given__pays_the_others_and_says_so(c
     assert "is not the one that was ordered" in job.error
     call = gateway.prepare_subscribe(1, bytes(32), rita.keys.account, [9], bytes(32))
     with pytest.raises(TransactionRevertedError, match="OtherTerms"):
-        await rita.treasury.execute("other", lambda: call, {"kind": "other"})
+        await rita.treasury.execute("other", lambda: call, Purpose("other"))
 
 
 async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChain, tmp_path: Path) -> None:
@@ -252,7 +253,7 @@ async def test_wrong_root__any_lie_of_the_operator__is_struck_out(chain: DevChai
     for count, (name, lie) in enumerate(lies.items(), 1):
         digest, uri = await desk.data.publish(lie)
         call = made.gateway.prepare_post_root(1, through, lie.totals, digest, uri)
-        await made.operator.treasury.execute(f"lie:{name}", lambda call=call: call, {"kind": "lie"})
+        await made.operator.treasury.execute(f"lie:{name}", lambda call=call: call, Purpose("lie"))
         await made.watch(made.challenger)
         assert made.root_states() == ["vetoed"] * count, name
     await made.watch(made.operator)
@@ -271,7 +272,7 @@ async def test_challenger__who_has_not_said_so__spends_nothing_and_takes_nothing
     await role.set_watched(1, False)
     assert (await made.challenger.pools.view.rows())[0].roles == ["asked to watch"]
     lie = made.gateway.prepare_post_root(1, 0, {1: 1}, b"\1" * 32, "viz-blob:" + "0" * 64 + ":1")
-    await made.operator.treasury.execute("lie", lambda: lie, {"kind": "lie"})
+    await made.operator.treasury.execute("lie", lambda: lie, Purpose("lie"))
     made.pass_time(WINDOW // 2 + 1)
     await made.watch(made.challenger)
     assert (made.root_states(), made.coins(made.challenger)) == (["pending"], coins)
@@ -290,7 +291,7 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
     victims = (*made.owners, rita, made.operator, made.challenger)
 
     async def send(name: str, call: Any) -> None:
-        await mallory.treasury.execute(name, lambda: call, {"kind": name})
+        await mallory.treasury.execute(name, lambda: call, Purpose(name))
 
     await send("approve", gateway.prepare_approve(MONEY))
     await send("open", gateway.prepare_create_pool(made.challenger.keys.account, TokenAmount(1), DAY, b"\7" * 32))
@@ -318,7 +319,7 @@ async def test_gifts__in_a_pool_that_nobody_knows__stop_nothing_tell_nothing_and
     made.pass_time(182 * DAY)
     await made.watch(*victims)
     assert [made.coins(member) for member in victims if member is not rita] == [*coins[:2], *coins[3:]]
-    refunds = [entry.detail["period"] for entry in rita.store.outbox.rows.values() if entry.kind == "pool refund"]
+    refunds = [entry.purpose.period for entry in rita.store.outbox.rows.values() if entry.kind == "pool refund"]
     assert refunds == [0], "its own fee, of a root that nobody adopted"
 
 

@@ -19,7 +19,6 @@ from viz_node.domain.records import DONE_OUTBOX_STATES, PENDING_OUTBOX_STATES, O
 from viz_node.domain.transaction import Heads, Receipt, SignedTransaction
 
 MOST_ATTEMPTS = 12
-_SHOWN = "shown"
 _ENDS = ("final", "failed")
 
 
@@ -169,8 +168,10 @@ def _include(receipt: Receipt, heads: Heads, attempts: Sequence[OutboxEntry]) ->
         state = "confirmed"
     else:
         state = "mined" if is_done else "reverted"
-    detail = entry.detail | ({_SHOWN: True} if state in DONE_OUTBOX_STATES else {})
-    included = replace(entry, state=state, detail=detail, block=receipt.block_number, block_hash=receipt.block_hash)
+    was_shown = entry.was_shown or state in DONE_OUTBOX_STATES
+    included = replace(
+        entry, state=state, was_shown=was_shown, block=receipt.block_number, block_hash=receipt.block_hash
+    )
     moved = [
         replace(other, state="sent", block_hash="") for other in attempts if other is not entry and other.block_hash
     ]
@@ -186,7 +187,7 @@ def _abandon(known: OutboxEntry, attempts: Sequence[OutboxEntry]) -> Book:
 
 
 def _was_shown(attempts: Sequence[OutboxEntry]) -> bool:
-    return any(attempt.detail.get(_SHOWN) for attempt in attempts)
+    return any(attempt.was_shown for attempt in attempts)
 
 
 def _send_or_raise(attempts: Sequence[OutboxEntry], seen: Seen, heads: Heads, blocks_before_raise: int) -> Step:

@@ -1,9 +1,9 @@
 """The rows that a node keeps about adapters and transactions; knows no database."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from viz_node.domain.ids import AdapterId, WorkId
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.training import Facts
 
 ADAPTER_ORIGINS = ("trained", "federated", "imported", "fetched")
@@ -45,17 +45,24 @@ class OutboxEntry:
     `signed → sent → mined → confirmed → final`: in a block, in one that is shown, in one that is booked permanently.
     `unknown` is what was sent and not mined in time. `reverted` is in a block as refused, `failed` is refused finally
     or can never be mined, and `replaced` when another attempt is final. `block` is that of the first sending, and once
-    there is a `block_hash` that of the transaction.
+    there is a `block_hash` that of the transaction. `description` tells a person what it does, `was_shown` whether its
+    success was ever told.
     """
 
     order_id: str
-    kind: str
+    purpose: Purpose
     state: str
     raw: bytes
     tx_hash: str
     nonce: int
-    detail: dict[str, Any] = field(default_factory=dict)
+    description: str = ""
+    was_shown: bool = False
     created: int = 0
     updated: int = 0
     block: int = 0
     block_hash: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The purpose's kind."""
+        return self.purpose.kind

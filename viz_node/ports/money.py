@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import Sale
 from viz_node.domain.order import Order
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import Royalty
 from viz_node.domain.statement import SplitMovement
@@ -54,8 +55,8 @@ class Finality(Protocol):
 class Spending(Protocol):
     """What jobs may do with the account's money, each order once; as `Treasury` tells."""
 
-    async def execute(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> str: ...
-    async def submit(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> OutboxEntry: ...
+    async def execute(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> str: ...
+    async def submit(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> OutboxEntry: ...
     async def finish(self, order_id: str) -> OutboxEntry | None: ...
 
 

@@ -396,5 +396,5 @@ def _uses(stage: _Stage, write: Write) -> Uses:
 
 
 def _undo(jobs: JobRunner, entry: OutboxEntry) -> None:
-    job = str(entry.detail.get("job"))
+    job = entry.purpose.job
     jobs.undo(job, f"{_UNDONE}; order it again with: viz-node jobs resume {job}")

@@ -24,6 +24,7 @@ from viz_node.domain.records import (
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import RefusedError, UsageError
 from viz_node.storage.database import Row
+from viz_node.storage.outbox_rows import outbox_body, outbox_entry
 from viz_node.storage.table import MOST_LISTED, Table, as_text, only, upsert
 
 
@@ -145,8 +146,7 @@ class Outbox(Table):
     def save_outbox(self, entry: OutboxEntry) -> None:
         """Insert or replace the transaction. Raises: UsageError (unknown state)."""
         _check_state(entry.state, OUTBOX_STATES)
-        body = asdict(entry)
-        del body["raw"]
+        body = outbox_body(entry)
         columns = ("id", "order_id", "kind", "state", "nonce", "created", "raw", "body")
         values = (entry.tx_hash, entry.order_id, entry.kind, entry.state, entry.nonce, entry.created, entry.raw)
         self.db.execute(upsert("outbox", columns), (*values, as_text(body)))
@@ -155,12 +155,12 @@ class Outbox(Table):
         """Transactions whose fate is open, in the order of their nonces."""
         marks = ", ".join("?" * len(PENDING_OUTBOX_STATES))
         sql = f"SELECT raw, body FROM outbox WHERE state IN ({marks}) ORDER BY nonce, rowid"
-        return [_outbox(row) for row in self.db.query(sql, PENDING_OUTBOX_STATES)]
+        return [outbox_entry(row) for row in self.db.query(sql, PENDING_OUTBOX_STATES)]
 
     def outbox_of(self, order_id: str) -> list[OutboxEntry]:
         """The transactions of one order, in the order they were added."""
         sql = "SELECT raw, body FROM outbox WHERE order_id = ? ORDER BY rowid"
-        return [_outbox(row) for row in self.db.query(sql, (order_id,))]
+        return [outbox_entry(row) for row in self.db.query(sql, (order_id,))]
 
     def has_transactions(self) -> bool:
         """Whether this node has ever signed one."""
@@ -260,7 +260,3 @@ def _adapter(row: Row) -> AdapterRecord:
     works = tuple(WorkId(work) for work in body["works"])
     parents = tuple(AdapterId(parent) for parent in body["parents"])
     return AdapterRecord(**{**body, "works": works, "parents": parents, "manifest": row[0]})
-
-
-def _outbox(row: Row) -> OutboxEntry:
-    return OutboxEntry(**json.loads(row[1]), raw=row[0])

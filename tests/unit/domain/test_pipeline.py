@@ -25,6 +25,7 @@ from viz_node.domain.pipeline import (
     next_step,
     overdue,
 )
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import PENDING_OUTBOX_STATES, OutboxEntry
 from viz_node.domain.transaction import Heads, Receipt, SignedTransaction
 
@@ -34,7 +35,7 @@ IN_A_BLOCK = ("mined", "confirmed", "reverted", "final")
 
 
 def attempt(state: str = "sent", tx_hash: str = "0xa", block: int = 100, block_hash: str = "") -> OutboxEntry:
-    return OutboxEntry("order", "pay", state, b"raw", tx_hash, 7, block=block, block_hash=block_hash)
+    return OutboxEntry("order", Purpose("pay"), state, b"raw", tx_hash, 7, block=block, block_hash=block_hash)
 
 
 def seen(receipt: Receipt | None = None, booked_nonce: int = 7, **more: int) -> Seen:
@@ -91,7 +92,7 @@ def test_next_step__in_a_block__is_believed_as_far_as_the_block_is(block: int, s
     assert isinstance(told, Book)
     (entry,) = told.entries
     assert (entry.state, entry.block, entry.block_hash, told.undone) == (state, block, f"hash of {block}", None)
-    assert bool(entry.detail.get("shown")) == (state in ("confirmed", "final"))
+    assert entry.was_shown == (state in ("confirmed", "final"))
 
 
 def test_next_step__in_the_block_that_is_written_down__rests() -> None:
@@ -113,7 +114,7 @@ def test_next_step__another_attempt_is_in_a_block_now__the_first_waits_again() -
 
 @pytest.mark.parametrize("shown", [True, False])
 def test_next_step__refused_in_a_booked_block__is_undone_if_it_was_shown(shown: bool) -> None:
-    entry = replace(attempt(), detail={"shown": shown})
+    entry = replace(attempt(), was_shown=shown)
     told = step(seen(in_block(90, status=0)), entry)
 
     assert isinstance(told, Book)
@@ -121,7 +122,7 @@ def test_next_step__refused_in_a_booked_block__is_undone_if_it_was_shown(shown: 
 
 
 def test_next_step__nonce_is_spent_without_a_receipt__asks_again_before_it_gives_up() -> None:
-    entry, known = replace(attempt(), detail={"shown": True}), seen(booked_nonce=8)
+    entry, known = replace(attempt(), was_shown=True), seen(booked_nonce=8)
     assert known.blocks is not None
     sure = replace(known, blocks=replace(known.blocks, is_second=True))
 
@@ -275,7 +276,7 @@ class Course:
         nonce = free_nonce(self.pending_nonce(forgets), self.pending())
         assert all(entry.nonce < nonce for entry in self.pending())
         signed = self.sign(nonce, 100)
-        self.outbox[signed.tx_hash] = OutboxEntry(order_id, "pay", "signed", b"", signed.tx_hash, nonce)
+        self.outbox[signed.tx_hash] = OutboxEntry(order_id, Purpose("pay"), "signed", b"", signed.tx_hash, nonce)
 
     def all_goes_well(self) -> None:
         for order_id in ORDERS:

@@ -15,6 +15,7 @@ from viz_node.domain.channel import EarnedRecord, PaidRecord
 from viz_node.domain.ids import Account, AdapterId, PeerId, TokenAmount, WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import BuildBaseOrder
+from viz_node.domain.purposes import BuyLicense, Purpose
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.domain.work import Rights, Work
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
@@ -62,7 +63,7 @@ def adapter(name: str, adapter_id: str | None = None) -> AdapterRecord:
 
 
 def entry(tx_hash: str, nonce: int, state: str = "signed", kind: str = "buy") -> OutboxEntry:
-    return OutboxEntry("order", kind, state, b"\x02\xf8", tx_hash, nonce, {"to": "0x", "price": 2**255}, 1, 2)
+    return OutboxEntry("order", Purpose(kind, "job"), state, b"\x02\xf8", tx_hash, nonce, "", False, 1, 2)
 
 
 def test_store__reopened__has_every_record(path: Path, store: Store) -> None:
@@ -300,3 +301,27 @@ def test_store__killed_at_any_statement_of_the_migration__next_start_has_every_r
         killed += 1
         check_rows_moved(home)
     assert killed == 11  # nine statements, the version and the commit
+
+
+def test_outbox__row_of_an_earlier_version__is_read_and_its_names_stay(path: Path, store: Store) -> None:
+    detail = {"adapter": "ad", "name": "poems", "price": 5, "job": "j1", "kind": "buy", "permit": True}
+    detail |= {"description": "buy it", "shown": True}
+    body = {"order_id": "buy:j1", "kind": "buy", "state": "confirmed", "tx_hash": "0x1", "nonce": 4, "detail": detail}
+    body |= {"created": 1, "updated": 2, "block": 3, "block_hash": "0xb"}
+    row = ("0x1", "buy:j1", "buy", "confirmed", 4, 1, b"raw", json.dumps(body))
+    store.close()
+    database = Database(path, MIGRATIONS)
+    columns = "id, order_id, kind, state, nonce, created, raw, body"
+    database.execute(f"INSERT INTO outbox ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    database.close()
+
+    store = Store(path)
+    (known,) = store.outbox.pending_outbox()
+    store.outbox.save_outbox(known)
+    store.close()
+    ((written,),) = Database(path, MIGRATIONS).query("SELECT body FROM outbox", ())
+    del detail["name"]
+
+    assert known.purpose == BuyLicense("buy", "j1", permit=True, adapter="ad", price=5)
+    assert (known.description, known.was_shown, known.block_hash) == ("buy it", True, "0xb")
+    assert json.loads(written) == body

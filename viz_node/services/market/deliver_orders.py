@@ -17,6 +17,7 @@ from typing import Protocol
 from viz_node.domain.health import Check, warned, well
 from viz_node.domain.ids import format_time
 from viz_node.domain.order import Order, OrderState
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.transaction import Heads
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
@@ -159,7 +160,7 @@ class Deliveries:
             await self._treasury.submit(
                 f"deliver:{order.number}:{hashlib.sha256(order.terms.encoded).hexdigest()[:16]}",
                 lambda: self._market.prepare_deliver(order, given.point, given.wrapped),
-                {"kind": "deliver", "order": order.number, "name": record.name},
+                Purpose("deliver"),
             )
             self._causes[order.number] = "the delivery was sent, and came into no block in time"
         except InsufficientFundsError as error:
@@ -178,9 +179,7 @@ class Deliveries:
         numbers = [order.number for order in batch]
         order_id = "settle:" + hashlib.sha256(repr(numbers).encode()).hexdigest()[:16]
         try:
-            await self._treasury.submit(
-                order_id, lambda: self._market.prepare_settle(batch), {"kind": "settle", "orders": numbers}
-            )
+            await self._treasury.submit(order_id, lambda: self._market.prepare_settle(batch), Purpose("settle"))
         except TransactionRevertedError as error:  # anyone may settle: the next look knows which are left
             log.warning("orders %s are not settled: %s", numbers, error.message)
 

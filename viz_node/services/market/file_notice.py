@@ -7,6 +7,7 @@ from viz_node.domain.ids import Account, format_coin, is_hex_digest
 from viz_node.domain.job import Job, JobStep
 from viz_node.domain.orders import NoticeOrder
 from viz_node.domain.plan import PlanStep
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports.market import NoticeBoard
@@ -53,9 +54,8 @@ class Notices:
     async def file(self, job: Job[NoticeOrder], report: Report) -> FiledNotice:
         """Job: put it on record, once."""
         report(JobStep("notice", 1, 1))
-        detail = {"kind": "notice", "adapter": job.order.adapter, "job": job.job_id}
-        order_id = f"notice:{job.job_id}"
-        tx_hash = await self._treasury.execute(order_id, lambda: _call(self._market, job.order), detail)
+        order_id, purpose = f"notice:{job.job_id}", Purpose("notice", job.job_id)
+        tx_hash = await self._treasury.execute(order_id, lambda: _call(self._market, job.order), purpose)
         return FiledNotice(tx_hash, job.order.digest)
 
 

@@ -1,17 +1,17 @@
 """Buy a license: pay once, directly or into escrow."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.decide_purchase import ALREADY_LICENSED, AskedPurchase
 from viz_node.domain.decision import NothingToDo
-from viz_node.domain.ids import Account, AdapterId, format_amount
+from viz_node.domain.ids import Account, AdapterId, TokenAmount, format_amount
 from viz_node.domain.job import Job, JobStep
 from viz_node.domain.offer import Offer
 from viz_node.domain.orders import LicenseOrder
+from viz_node.domain.purposes import BuyLicense, purpose_as
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Purchases
 from viz_node.services.market.choose_offer import OfferChoice
@@ -57,7 +57,7 @@ class Buyer:
         order_id, order = f"buy:{job.job_id}", job.order
         paid = await self._payments.finish(order_id)
         if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
-            return _result(paid.detail, paid.tx_hash)
+            return _result(purpose_as(paid.purpose, BuyLicense), paid.tx_hash)
         listing = await self._catalogue.listing(order.adapter)
         decided = await self._choice.decide(listing, AskedPurchase(order.max_price, order.renew))
         if isinstance(decided, NothingToDo):
@@ -67,15 +67,10 @@ class Buyer:
         order_ref = hashlib.sha256(job.job_id.encode()).digest()
         # The price that was shown and approved, not the limit: it may have risen since.
         call = self._purchase(listing, decided.offer, order_ref, decided.is_order)
-        detail = {
-            "adapter": listing.adapter_id,
-            "name": listing.manifest.name,
-            "price": decided.price,
-            "job": job.job_id,
-            "kind": "order" if decided.is_order else "buy",
-        }
+        kind = "order" if decided.is_order else "buy"
+        purpose = BuyLicense(kind, job.job_id, adapter=listing.adapter_id, price=decided.price)
         report(JobStep("buy", 1, 1))
-        return _result(detail, await self._payments.execute(order_id, decided.price, call, detail))
+        return _result(purpose, await self._payments.execute(order_id, decided.price, call, purpose))
 
     def _purchase(self, listing: Listing, offer: Offer, order_ref: bytes, is_order: bool) -> Callable[[], Call]:
         market, account = self._market, self._account
@@ -86,6 +81,6 @@ class Buyer:
         return lambda: market.prepare_buy(item, account, offer.price, order_ref)
 
 
-def _result(detail: Mapping[str, Any], tx_hash: str) -> BoughtLicense:
-    state = "ordered" if detail["kind"] == "order" else UNSET
-    return BoughtLicense(AdapterId(detail["adapter"]), format_amount(detail["price"]), tx_hash, state)
+def _result(purpose: BuyLicense, tx_hash: str) -> BoughtLicense:
+    state = "ordered" if purpose.kind == "order" else UNSET
+    return BoughtLicense(AdapterId(purpose.adapter), format_amount(TokenAmount(purpose.price)), tx_hash, state)

@@ -14,6 +14,7 @@ from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import Offer
 from viz_node.domain.order import Delivery, Order, OrderState, is_awaited
 from viz_node.domain.purchase import NewOrder
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.transaction import Call
 from viz_node.errors import DeadlineError, TransactionRevertedError, VerificationError
 from viz_node.ports.market import OwnOrders
@@ -98,8 +99,7 @@ class KeyOrders:
         await self._send("dispute", order, lambda: self._market.prepare_dispute(order, number, shared))
 
     async def _send(self, kind: str, order: Order, make_call: Callable[[], Call]) -> None:
-        detail = {"kind": kind, "order": order.number}
-        await self._treasury.submit(f"{kind}:{order.number}", make_call, detail)
+        await self._treasury.submit(f"{kind}:{order.number}", make_call, Purpose(kind))
 
     async def _all(self) -> Sequence[Order]:
         return await asyncio.to_thread(self._market.orders_paid_by, self._account)

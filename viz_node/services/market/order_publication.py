@@ -7,6 +7,7 @@ from typing import Protocol
 
 from viz_node.domain.compare_terms import differences, next_step
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
+from viz_node.domain.purposes import PublishAdapter, purpose_as
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord
 from viz_node.domain.royalty import (
     RoyaltySplit,
@@ -84,13 +85,13 @@ class PublicationOrders:
     def check_same_terms(self, record: AdapterRecord, terms: PublicationTerms) -> None:
         """Raises: UsageError (published with others), DeadlineError (about to be)."""
         entry = registration_of(self._store.outbox, record)
-        if entry is None or entry.detail["terms"] == terms:
+        if entry is None or (published := purpose_as(entry.purpose, PublishAdapter).terms) == terms:
             return
-        other = differences(entry.detail["terms"], terms)
+        other = differences(published, terms)
         if entry.state not in DONE_OUTBOX_STATES:
             told = f"{record.name} is about to be published {other}: transaction {entry.tx_hash} is in no block"
             raise DeadlineError(f"{told} that counts yet", "try again when the chain answers; see `viz-node status`")
-        raise UsageError(f"{record.name} is published {other}", next_step(record.name, entry.detail["terms"], terms))
+        raise UsageError(f"{record.name} is published {other}", next_step(record.name, published, terms))
 
     async def require_known(self, adapter: str) -> None:
         """What this node's book has as published, the chain knows: a chain that is down or was reset is named.

@@ -10,6 +10,7 @@ from viz_node.domain.manifest import (
 )
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.orders import PublishOrder
+from viz_node.domain.purposes import PublishAdapter
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Spending
@@ -63,7 +64,7 @@ class Publisher:
         tx_hash = await self._treasury.execute(
             f"publish:{manifest.adapter_id()}",
             lambda: self._prepare_call(manifest, terms.offer()),
-            {"kind": "publish", "adapter": record.name, "terms": terms, "job": job.job_id},
+            PublishAdapter("publish", job.job_id, terms=terms),
         )
         report(JobStep("announce", 3, 3))
         await self._storefront.share(record)

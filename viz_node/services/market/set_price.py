@@ -15,6 +15,7 @@ from viz_node.domain.offer import Offer
 from viz_node.domain.orders import PriceOrder, WithdrawOrder
 from viz_node.domain.plan import PlanStep
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, VerificationError
 from viz_node.ports.market import Offers, Pricing
@@ -200,7 +201,7 @@ class Prices:
         tx_hash = await self._treasury.execute(
             f"offer:{job.job_id}",
             lambda: market.prepare_offer(number, offers[0].split_id, terms, key_hash),
-            {"kind": "offer", "adapter": job.order.adapter, "job": job.job_id},
+            Purpose("offer", job.job_id),
         )
         report(JobStep("withdraw", 2, 2))
         *older, newest = await asyncio.to_thread(market.offers_of, number)
@@ -218,8 +219,8 @@ class Prices:
         open_ids = [offer.offer_id for offer in offers if offer.is_open]
         order_id, market = f"withdraw:{job.job_id}", self._market
         if await self._treasury.finish(order_id) is None and open_ids:
-            detail = {"kind": "withdraw", "adapter": job.order.adapter, "job": job.job_id}
-            await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), detail)
+            purpose = Purpose("withdraw", job.job_id)
+            await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), purpose)
 
 
 class PricePlans:

@@ -5,6 +5,7 @@ from typing import Any
 
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
 from viz_node.domain.job import Job
+from viz_node.domain.purposes import Purpose
 from viz_node.ports.money import Allowing, Quotes, Spending
 from viz_node.services.part import Report
 
@@ -31,8 +32,8 @@ class Allowances:
         report({"phase": "revoke", "step": 1, "steps": 1})
         if await self._treasury.finish(order_id) is None and not await _left(self._market, self._account):
             return {"allowance": _shown(NOTHING), "tx_hash": ""}
-        detail = {"kind": "approve", "job": job.job_id}
-        tx_hash = await self._treasury.execute(order_id, lambda: market.prepare_approve(NOTHING), detail)
+        purpose = Purpose("approve", job.job_id)
+        tx_hash = await self._treasury.execute(order_id, lambda: market.prepare_approve(NOTHING), purpose)
         return {"allowance": _shown(await _left(self._market, self._account)), "tx_hash": tx_hash}
 
 

@@ -11,10 +11,11 @@ from the chain, so a second payment waits until the first is in a block. `tests/
 
 import asyncio
 import secrets
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from viz_node.domain.ids import Account, TokenAmount
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import DeadlineError
 from viz_node.ports.money import Allowing, Spending
@@ -34,7 +35,7 @@ class Payments:
         self._permits = permits
         self._account = account
 
-    async def execute(self, order_id: str, amount: TokenAmount, make_call: MakeCall, detail: dict[str, Any]) -> str:
+    async def execute(self, order_id: str, amount: TokenAmount, make_call: MakeCall, purpose: Purpose) -> str:
         """Send the call, which takes `amount` out of the allowance, once, and wait for it; its hash.
 
         Raises: as `Treasury.execute`; DeadlineError when an earlier payment is in no block yet.
@@ -47,17 +48,17 @@ class Payments:
             self._require_settled()
             permit = await asyncio.to_thread(self._permits.sign, amount)
             if permit is None:
-                await self._allow(amount, detail)
+                await self._allow(amount, purpose.job)
         if permit is None:
-            return await self._treasury.execute(order_id, make_call, detail)
+            return await self._treasury.execute(order_id, make_call, purpose)
         with_permit = self._permits.attach(make_call, permit)
-        return await self._treasury.execute(order_id, with_permit, detail | {"permit": True})
+        return await self._treasury.execute(order_id, with_permit, replace(purpose, permit=True))
 
     async def finish(self, order_id: str) -> OutboxEntry | None:
         """As `Treasury.finish`."""
         return await self._treasury.finish(order_id)
 
-    async def _allow(self, amount: TokenAmount, detail: dict[str, Any]) -> None:
+    async def _allow(self, amount: TokenAmount, job: str) -> None:
         """Let the market take `amount`. It can be repeated after a crash: each step looks at the chain first."""
         outbox, market = self._outbox, self._market
         for order_id in dict.fromkeys(
@@ -68,18 +69,18 @@ class Payments:
         if left >= amount:
             return
         if left:
-            await self._approve(TokenAmount(0), detail)
-        await self._approve(amount, detail)
+            await self._approve(TokenAmount(0), job)
+        await self._approve(amount, job)
 
-    async def _approve(self, amount: TokenAmount, detail: dict[str, Any]) -> None:
-        order_id = f"approve:{detail.get('job')}:{secrets.token_hex(4)}"
+    async def _approve(self, amount: TokenAmount, job: str) -> None:
+        order_id = f"approve:{job}:{secrets.token_hex(4)}"
         make_call = partial(self._market.prepare_approve, amount)
-        await self._treasury.execute(order_id, make_call, detail | {"kind": "approve"})
+        await self._treasury.execute(order_id, make_call, Purpose("approve", job))
 
     def _require_settled(self) -> None:
         """Two permits in no block yet would have the same number, and the second payment would be refused."""
         for entry in self._outbox.pending_outbox():
-            if entry.detail.get("permit") and not entry.block_hash:
+            if entry.purpose.permit and not entry.block_hash:
                 raise DeadlineError(
                     f"transaction {entry.tx_hash} of an earlier payment is in no block yet", "try again when it is"
                 )

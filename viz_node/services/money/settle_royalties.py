@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from viz_node.domain.ids import WHOLE, Account, format_amount, format_coin, format_time
 from viz_node.domain.job import Job
 from viz_node.domain.plan import PlanStep
+from viz_node.domain.purposes import ClaimRoyalties, purpose_as
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import Claim, claims_for
 from viz_node.domain.statement import StatementLine, statement
@@ -107,7 +108,7 @@ class Royalties:
         while (entry := await self._claim_next(f"claim:{job.job_id}:{len(done)}", job)) is not None:
             done.append(entry)
             report({"phase": "claim", "step": len(done), "steps": len(done)})
-        claimed = sum(int(entry.detail["due"]) for entry in done)
+        claimed = sum(purpose_as(entry.purpose, ClaimRoyalties).due for entry in done)
         return {"claimed": format_amount(claimed), "tx_hashes": [*credits, *(entry.tx_hash for entry in done)]}
 
     async def _claim_next(self, order_id: str, job: Job) -> OutboxEntry | None:
@@ -119,9 +120,9 @@ class Royalties:
             claims = _in_order(await _claims(self._market, self._account))[:MOST_CLAIMS]
             if not claims:
                 return None
-            splits = [claim.split_id for claim in claims]
-            detail = {"kind": "claim", "splits": splits, "due": _brought(self._account, claims), "job": job.job_id}
-            await self._treasury.execute(order_id, lambda: _call(self._market, claims), detail)
+            splits = tuple(claim.split_id for claim in claims)
+            purpose = ClaimRoyalties("claim", job.job_id, splits=splits, due=_brought(self._account, claims))
+            await self._treasury.execute(order_id, lambda: _call(self._market, claims), purpose)
             return await self._treasury.finish(order_id)
         except TransactionRevertedError:
             if await _claims(self._market, self._account):

@@ -9,7 +9,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from viz_node.domain.pipeline import (
     Blocks,
@@ -25,6 +24,7 @@ from viz_node.domain.pipeline import (
     next_step,
     overdue,
 )
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import DONE_OUTBOX_STATES, OutboxEntry
 from viz_node.domain.transaction import Call, Heads, Receipt
 from viz_node.errors import (
@@ -78,21 +78,21 @@ class Treasury:
         self._on_undone = on_undone
         self._lock = asyncio.Lock()
 
-    async def execute(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> str:
+    async def execute(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> str:
         """Send the call of this order, once, and wait for its success; the hash, for a repeated order the first one's.
 
         Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError, DeadlineError (state unknown).
         """
-        await self._sign_once(order_id, make_call, detail)
+        await self._sign_once(order_id, make_call, purpose)
         return (await self._settle(order_id)).tx_hash
 
-    async def submit(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> OutboxEntry:
+    async def submit(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> OutboxEntry:
         """Send the call of this order, once, and wait for nothing: `recover` sees it through.
 
         For those who look at the chain again anyway, and whose other orders must not wait until this one is shown.
         Raises: TransactionRevertedError (it would be refused now), InsufficientFundsError, ChainUnavailableError.
         """
-        if not await self._sign_once(order_id, make_call, detail):
+        if not await self._sign_once(order_id, make_call, purpose):
             return attempts_of(self._outbox, order_id)[-1]
         return await self._step(order_id)
 
@@ -112,27 +112,27 @@ class Treasury:
             if entry.state in _NOT_IN_A_BLOCK:  # it may have been sent just now, and be mined at once
                 await self._step(order_id)
 
-    async def _sign_once(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> bool:
+    async def _sign_once(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> bool:
         """Sign unless what was signed before may still succeed; whether it did."""
         async with self._lock:
             if not may_sign(attempts_of(self._outbox, order_id)):
                 return False
-            await self._sign(order_id, make_call, detail)
+            await self._sign(order_id, make_call, purpose)
             return True
 
-    async def _sign(self, order_id: str, make_call: Callable[[], Call], detail: dict[str, Any]) -> None:
+    async def _sign(self, order_id: str, make_call: Callable[[], Call], purpose: Purpose) -> None:
         call = await asyncio.to_thread(make_call)
         chain_nonce = await asyncio.to_thread(self._sender.next_nonce)
         nonce = free_nonce(chain_nonce, self._outbox.pending_outbox())
         signed = await asyncio.to_thread(self._sender.sign, call, nonce)
         entry = OutboxEntry(
             order_id=order_id,
-            kind=str(detail.get("kind", "transaction")),
+            purpose=purpose,
             state="signed",
             raw=signed.raw,
             tx_hash=signed.tx_hash,
             nonce=signed.nonce,
-            detail=detail | {"description": call.description},
+            description=call.description,
             created=self._now(),
             updated=self._now(),
         )

@@ -19,6 +19,7 @@ from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import ADOPTED, Pool, PoolClaim, PostedRoot
 from viz_node.domain.pool_records import JOINED, JoinedRecord
+from viz_node.domain.purposes import CreditSplits, purpose_as
 from viz_node.errors import (
     DeadlineError,
     NotFoundError,
@@ -52,10 +53,10 @@ class PoolDues:
         self._account = account
         self._settled: set[tuple[int, int]] = set()
 
-    def on_its_way(self) -> dict[tuple[int, ...], str]:
+    def on_its_way(self) -> dict[tuple[int, int, int], str]:
         """The orders of claims that may be in a block soon."""
         orders = [entry for entry in self._store.outbox.pending_outbox() if entry.kind == _CREDIT]
-        return {tuple(name): entry.order_id for entry in orders for name in entry.detail["claims"]}
+        return {name: entry.order_id for entry in orders for name in purpose_as(entry.purpose, CreditSplits).claims}
 
     async def find(self, is_patient: bool = True) -> list[Due]:
         """What the pools that this node is in, or runs, give its splits; a pool whose data is away comes later.
@@ -132,10 +133,10 @@ class Credits:
     async def _submit(self, dues: Sequence[Due], job_id: str = "") -> str:
         """Send it, once; the order's id."""
         claims = [due.claim for due in dues]
-        names = [[claim.pool, claim.through, claim.split_id] for claim in claims]
+        names = tuple((claim.pool, claim.through, claim.split_id) for claim in claims)
         order_id = f"pool-credit:{sha256(canonical_bytes(names)).hexdigest()}"
-        detail = ({"job": job_id} if job_id else {}) | {"kind": _CREDIT, "claims": names}
-        await self._treasury.submit(order_id, lambda: self._market.prepare_claim_pool(claims), detail)
+        purpose = CreditSplits(_CREDIT, job_id, claims=names)
+        await self._treasury.submit(order_id, lambda: self._market.prepare_claim_pool(claims), purpose)
         return order_id
 
     async def _finish(self, order_id: str) -> str | None:

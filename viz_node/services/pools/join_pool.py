@@ -11,6 +11,7 @@ from viz_node.domain.decision import granted
 from viz_node.domain.ids import Account, PeerId
 from viz_node.domain.pool import ADOPTED, LAPSE_SECONDS, MemberRow, Pool
 from viz_node.domain.pool_records import JOINED, JoinedRecord
+from viz_node.domain.purposes import Purpose
 from viz_node.errors import (
     NotFoundError,
     TransactionRevertedError,
@@ -142,9 +143,9 @@ class PoolMembers:
 
     async def _adopt(self, pool: Pool, count: int) -> None:
         """Everybody else rests, and soon the root lapses."""
-        make_call, detail = self._market.prepare_adopt_root, {"kind": "pool adopt", "pool": pool.number}
+        make_call, purpose = self._market.prepare_adopt_root, Purpose("pool adopt")
         with suppress(TransactionRevertedError):  # somebody was faster
-            await self._treasury.submit(f"pool-adopt:{pool.number}:{count}", lambda: make_call(pool.number), detail)
+            await self._treasury.submit(f"pool-adopt:{pool.number}:{count}", lambda: make_call(pool.number), purpose)
 
     async def _tell(self, pool: Pool, key: str, record: JoinedRecord) -> list[PeerId]:
         told = list(record.told)

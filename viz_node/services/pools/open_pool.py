@@ -23,6 +23,7 @@ from viz_node.domain.pool import (
     check_rules,
     parse_rules,
 )
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.royalty import RoyaltySplit, parse_percent, split_from_shares, with_platform
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.domain.transaction import Call
@@ -113,11 +114,11 @@ class PoolOpenings:
         """Job: open a pool whose reserve goes to this account; repeated after a crash it opens one."""
         market, treasury = self._market, self._treasury
         split = await asyncio.to_thread(_reserve, self._market, self._account)
-        detail = {"kind": "pool", "name": job.order.name, "job": job.job_id}
+        purpose = Purpose("pool", job.job_id)
         report(JobStep("reserve", 1, 2))
         number = await asyncio.to_thread(market.find_split, split)
         if number is None:
-            await treasury.execute(f"pool-split:{job.job_id}", lambda: market.prepare_split(split), detail)
+            await treasury.execute(f"pool-split:{job.job_id}", lambda: market.prepare_split(split), purpose)
             number = await asyncio.to_thread(market.find_split, split)
         if number is None:
             raise NotFoundError("the reserve's split is no longer on the chain", "viz-node jobs resume JOB")
@@ -126,7 +127,7 @@ class PoolOpenings:
         self._desk.rule_book.keep(rules)
         report(JobStep("open", 2, 2))
         call = _create_call(self._market, job.order, rules)
-        tx_hash = await treasury.execute(f"pool:{job.job_id}", lambda: call, detail)
+        tx_hash = await treasury.execute(f"pool:{job.job_id}", lambda: call, purpose)
         await self._desk.rule_book.provide(rules)
         pools = await asyncio.to_thread(market.pools_of, self._account)
         numbers = [pool.number for pool in pools if pool.rules == rules.digest()]

@@ -27,6 +27,7 @@ from viz_node.domain.pool import (
     parse_statement,
 )
 from viz_node.domain.pool_records import CHECKED, WATCHED, CheckedRecord, WatchedRecord
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, TransactionRevertedError, VizNodeError
 from viz_node.ports.money import SafeSpending
@@ -234,9 +235,8 @@ class PoolOperator:
     ) -> str | None:
         """Send it once for this state of the pool; None if somebody else was faster."""
         order_id = f"pool-{what}:{pool.number}:{len(roots)}"
-        detail = {"kind": f"pool {what}", "pool": pool.number}
         try:
-            return await self._treasury.execute(order_id, make_call, detail)
+            return await self._treasury.execute(order_id, make_call, Purpose(f"pool {what}"))
         except TransactionRevertedError as error:
             log.warning("pool %d: %s: %s", pool.number, what, error.message)
             return None

@@ -19,6 +19,7 @@ from viz_node.domain.pool import (
     UseStatement,
 )
 from viz_node.domain.pool_records import STATED, StatedRecord
+from viz_node.domain.purposes import RefundPeriod
 from viz_node.errors import VizNodeError
 from viz_node.ports.money import Spending
 from viz_node.ports.pools import PoolSubscriptions
@@ -136,7 +137,7 @@ class UseStatements:
             await self._treasury.execute(
                 f"pool-refund:{pool.number}:{period}",
                 lambda: market.prepare_refund_period(pool.number, period, account),
-                {"kind": "pool refund", "pool": pool.number, "period": period},
+                RefundPeriod("pool refund", pool=pool.number, period=period),
             )
         self._ended.add((pool.number, period))
 
@@ -147,8 +148,8 @@ class UseStatements:
         if left and await self._has_paid(pool, period):
             call = market.prepare_refund_rest(pool.number, root.through, period, account)
             if await self._desk.costs(call) <= left // fees:
-                detail = {"kind": "pool refund", "pool": pool.number, "period": period}
-                await self._treasury.execute(f"pool-rest:{pool.number}:{period}", lambda: call, detail)
+                purpose = RefundPeriod("pool refund", pool=pool.number, period=period)
+                await self._treasury.execute(f"pool-rest:{pool.number}:{period}", lambda: call, purpose)
         self._ended.add((pool.number, period))
 
     async def _has_paid(self, pool: Pool, period: int) -> bool:

@@ -14,7 +14,7 @@ from viz_node.domain.job import Job, JobStep
 from viz_node.domain.orders import SubscribeOrder
 from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import Pool
-from viz_node.domain.records import OutboxEntry
+from viz_node.domain.purposes import SubscribePool, purpose_as
 from viz_node.domain.transaction import Call
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import Outbox
@@ -113,37 +113,34 @@ class Subscriptions:
         order, order_id = job.order, f"subscribe:{job.job_id}"
         paid = await self._payments.finish(order_id)
         if paid is not None:
-            return _subscribed(paid)
+            return _subscribed(purpose_as(paid.purpose, SubscribePool), paid.tx_hash)
         asked = AskedPeriods(order.periods, order.max_price, order.terms)
         pool, paying = await self._choice.decide(order.pool, asked)
         failed = entry_of(self._outbox, order_id)
         if failed is not None:  # the same periods again, so that the contract refuses what was paid after all
-            wanted, skipped = tuple(failed.detail["wanted"]), tuple(failed.detail["skipped"])
-            paying = Subscribing(wanted, skipped, TokenAmount(pool.fee * len(wanted)))
+            before = purpose_as(failed.purpose, SubscribePool)
+            paying = Subscribing(before.wanted, before.skipped, TokenAmount(pool.fee * len(before.wanted)))
         report(JobStep("subscribe", 1, 1))
         call = self._choice.call(pool, paying.wanted, hashlib.sha256(job.job_id.encode()).digest())
-        until = pool.end_of(paying.wanted[-1])
-        detail = {"kind": "subscribe", "pool": pool.number, "wanted": list(paying.wanted),
-                  "skipped": list(paying.skipped), "paid": paying.fee, "until": until, "job": job.job_id}  # fmt: skip
-        tx_hash = await self._payments.execute(order_id, paying.fee, lambda: call, detail)
-        return Subscribed(
+        purpose = SubscribePool(
+            "subscribe",
+            job.job_id,
             pool=pool.number,
-            periods=list(paying.wanted),
-            skipped=list(paying.skipped),
-            until=format_time(until),
-            paid=format_amount(paying.fee),
-            tx_hash=tx_hash,
+            wanted=paying.wanted,
+            skipped=paying.skipped,
+            paid=paying.fee,
+            until=pool.end_of(paying.wanted[-1]),
         )
+        return _subscribed(purpose, await self._payments.execute(order_id, paying.fee, lambda: call, purpose))
 
 
-def _subscribed(entry: OutboxEntry) -> Subscribed:
-    """As the transaction's entry tells it, which in earlier versions had no `until`."""
-    detail = entry.detail
+def _subscribed(purpose: SubscribePool, tx_hash: str) -> Subscribed:
+    """As the transaction's purpose tells it, which in earlier versions had no `until`."""
     return Subscribed(
-        pool=detail["pool"],
-        periods=detail["wanted"],
-        skipped=detail["skipped"],
-        until=format_time(detail["until"]) if "until" in detail else UNSET,
-        paid=format_amount(detail["paid"]),
-        tx_hash=entry.tx_hash,
+        pool=purpose.pool,
+        periods=list(purpose.wanted),
+        skipped=list(purpose.skipped),
+        until=UNSET if purpose.until is None else format_time(purpose.until),
+        paid=format_amount(TokenAmount(purpose.paid)),
+        tx_hash=tx_hash,
     )

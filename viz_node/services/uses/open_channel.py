@@ -9,6 +9,7 @@ from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import Job, JobStep
 from viz_node.domain.orders import CloseChannelOrder, OpenChannelOrder, TopUpOrder
 from viz_node.domain.purchase import NewChannel
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import (
     NotFoundError,
@@ -81,9 +82,9 @@ class ChannelJobs:
             lifetime_seconds=job.order.days * DAY_SECONDS,
             max_price=record.price,
         )
-        detail = {"kind": "channel", "adapter": record.adapter_id, "job": job.job_id}
+        purpose = Purpose("channel", job.job_id)
         call = self._market.prepare_open_channel
-        tx_hash = await self._payments.execute(f"channel:{job.job_id}", deposit, lambda: call(wanted), detail)
+        tx_hash = await self._payments.execute(f"channel:{job.job_id}", deposit, lambda: call(wanted), purpose)
         paid = next(paid for paid in await self._channels.channels() if paid.key == key)
         if paid.number is None:
             raise NotFoundError("the channel is no longer on the chain", "viz-node channel list")
@@ -115,8 +116,8 @@ class ChannelJobs:
         if await self._treasury.finish(order_id) is None:
             session = granted(decide_top_up(await self._channels.find(number), amount)).session
         call = self._market.prepare_top_up
-        detail = {"kind": "top-up", "channel": number, "job": job.job_id}
-        tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, session, amount), detail)
+        purpose = Purpose("top-up", job.job_id)
+        tx_hash = await self._payments.execute(order_id, amount, lambda: call(number, session, amount), purpose)
         return ToppedUp(number, format_amount(amount), tx_hash)
 
     async def close(self, job: Job[CloseChannelOrder], report: Report) -> ClosingChannel:
@@ -127,9 +128,9 @@ class ChannelJobs:
         tx_hash = asked.tx_hash if asked else None
         # One that is closed already is no failure: the job may have been killed after it was.
         if asked is None and isinstance(decide_close(await self._channels.find(number)), Closing):
-            detail = {"kind": "ask-close", "channel": number, "job": job.job_id}
+            purpose = Purpose("ask-close", job.job_id)
             call = self._market.prepare_ask_close
-            tx_hash = await self._treasury.execute(order_id, lambda: call(number), detail)
+            tx_hash = await self._treasury.execute(order_id, lambda: call(number), purpose)
         channel = (await self._channels.find(number)).channel
         return ClosingChannel(number, channel.close_at if channel else None, tx_hash)
 
@@ -140,8 +141,7 @@ class ChannelJobs:
 
     async def _take_back(self, number: int) -> None:
         call = self._market.prepare_close_channel
-        detail = {"kind": "close", "channel": number}
         try:
-            await self._treasury.submit(f"close:{number}", lambda: call(number), detail)
+            await self._treasury.submit(f"close:{number}", lambda: call(number), Purpose("close"))
         except TransactionRevertedError:  # anyone may close
             return

@@ -17,6 +17,8 @@ from typing import Protocol
 from viz_node.domain.channel import EARNED, Channel, EarnedRecord
 from viz_node.domain.counting import counted
 from viz_node.domain.ids import Account, PeerId, TokenAmount
+from viz_node.domain.purposes import RedeemVouchers, purpose_as
+from viz_node.domain.records import OutboxEntry
 from viz_node.domain.usage import (
     RECEIPT_CONTEXT,
     UsageTree,
@@ -221,8 +223,8 @@ class Meter:
         """Redeem what is worth it, or is about to close. Raises: ChainUnavailableError, InsufficientFundsError."""
         due = await asyncio.to_thread(self._due)
         sent = [entry for entry in self._store.outbox.pending_outbox() if entry.kind == "redeem"]
-        under_way = {number for entry in sent if not entry.block_hash for number, _ in entry.detail["channels"]}
-        refused = {number for entry in sent if entry.state == "reverted" for number, _ in entry.detail["channels"]}
+        under_way = {number for entry in sent if not entry.block_hash for number in _redeemed(entry)}
+        refused = {number for entry in sent if entry.state == "reverted" for number in _redeemed(entry)}
         due = [item for item in due if item[0].channel not in under_way]
         # A payer can redeem their own voucher a moment before and have the whole batch refused: then each goes alone.
         alone = [[item] for item in due if item[0].channel in refused]
@@ -232,11 +234,11 @@ class Meter:
             await self._redeem(batch)
 
     async def _redeem(self, batch: Sequence[Signed]) -> None:
-        named = [[voucher.channel, voucher.uses] for voucher, _ in batch]
+        named = tuple((voucher.channel, voucher.uses) for voucher, _ in batch)
         order_id = f"redeem:{hashlib.sha256(json.dumps(named).encode()).hexdigest()}"
-        detail = {"kind": "redeem", "channels": named}
+        purpose = RedeemVouchers("redeem", channels=named)
         try:
-            await self._treasury.submit(order_id, lambda: self._market.prepare_redeem(batch), detail)
+            await self._treasury.submit(order_id, lambda: self._market.prepare_redeem(batch), purpose)
         except TransactionRevertedError as error:
             if len(batch) == 1:
                 log.warning("channel %d is not redeemed: %s", batch[0][0].channel, error.message)
@@ -265,3 +267,8 @@ class Meter:
             log.warning("channel %d is another one by now: %s", channel.number, error.message)
             return []
         return [(voucher, signature)] if voucher.cumulative <= channel.deposit else []
+
+
+def _redeemed(entry: OutboxEntry) -> list[int]:
+    """The channels whose vouchers the transaction redeems."""
+    return [number for number, _ in purpose_as(entry.purpose, RedeemVouchers).channels]

@@ -10,6 +10,7 @@ from tests.fakes.store import MemoryStore
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import GenerateOrder, Order, TrainOrder
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.records import AdapterRecord, OutboxEntry
 from viz_node.errors import NotFoundError, RefusedError
@@ -39,7 +40,7 @@ class Shelf:
         self.store.adapters.save_adapter(
             replace(self.store.adapters.find_adapter("poems"), adapter_id=ID, manifest=b"{}")
         )
-        self.store.outbox.add_outbox(OutboxEntry(f"publish:{ID}", "publish", state, b"", "0x1", 0))
+        self.store.outbox.add_outbox(OutboxEntry(f"publish:{ID}", Purpose("publish"), state, b"", "0x1", 0))
 
     def left(self) -> list[str]:
         return sorted(str(path.relative_to(self.directory)) for path in self.directory.glob("*/*"))

@@ -14,6 +14,7 @@ from viz_node.chain.contract.ledger import PERPETUAL
 from viz_node.domain.health import Health
 from viz_node.domain.job import JobState
 from viz_node.domain.order import OrderState
+from viz_node.domain.purposes import Purpose
 from viz_node.errors import InsufficientFundsError
 from viz_node.identity import delivery
 from viz_node.services.market.deliver_orders import LEAST_SECONDS_LEFT, least_seconds_left
@@ -119,7 +120,7 @@ async def test_wrong_key__killed_at_every_call__is_disputed_and_paid_back(tmp_pa
         order = world.chain.state.orders[0]
         given = delivery.wrap_for_order(b"\6" * 32, order.terms.point)
         call = holder.market.prepare_deliver(order, given.point, given.wrapped)
-        await holder.treasury.execute("cheat", lambda: call, {"kind": "deliver"})
+        await holder.treasury.execute("cheat", lambda: call, Purpose("deliver"))
         return world, peer
 
     _, peer = await cheated(tmp_path / "count")

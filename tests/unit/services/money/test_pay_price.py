@@ -12,6 +12,7 @@ from tests.fakes.world import Fuse, Member, World, every_fuse
 from tests.waiting import until
 from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
+from viz_node.domain.purposes import Purpose
 from viz_node.errors import DeadlineError, InsufficientFundsError, RefusedError, TransactionRevertedError
 from viz_node.services.money.quote_payment import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL
 from viz_node.services.money.sign_permit import PERMIT_SECONDS
@@ -152,7 +153,7 @@ class Payer:
         return self.world.market().prepare_buy(item, self.member.keys.account, PRICE, b"\4" * 32)
 
     async def pay(self, order_id: str = "buy") -> str:
-        return await self.payments.execute(order_id, PRICE, self.make_call, {"kind": "buy"})
+        return await self.payments.execute(order_id, PRICE, self.make_call, Purpose("buy"))
 
     @property
     def result(self) -> tuple[int, int, int]:

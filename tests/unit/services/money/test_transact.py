@@ -9,6 +9,7 @@ from tests.fakes.chain import MemoryCall, MemoryChain, MemorySender, State
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Fused, Killed, every_fuse
 from viz_node.domain.ids import Account
+from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import OutboxEntry
 from viz_node.errors import ChainUnavailableError, DeadlineError, TransactionRevertedError
 from viz_node.services.money.transact import Patience, Treasury
@@ -34,7 +35,7 @@ class Desk:
         self.treasury = Treasury(store, sender, lambda: 1, patience, self.undone.append)
 
     async def pay(self, order_id: str) -> str:
-        return await self.treasury.execute(order_id, payment, {"kind": "pay"})
+        return await self.treasury.execute(order_id, payment, Purpose("pay"))
 
     async def pay_in_vain(self, order_id: str) -> None:
         with pytest.raises(DeadlineError):
@@ -140,26 +141,26 @@ async def test_submit__killed_at_every_call__waits_for_nothing_and_pays_exactly_
     counted = Desk()
     fuse = Fuse()
     counted.start(fuse)
-    await counted.treasury.submit("a", payment, {"kind": "pay"})
+    await counted.treasury.submit("a", payment, Purpose("pay"))
     for deadly in every_fuse(len(fuse.calls)):
         desk = Desk()
         desk.chain.mines = False
         desk.start(deadly)
         with pytest.raises(Killed):
-            await desk.treasury.submit("a", payment, {"kind": "pay"})
+            await desk.treasury.submit("a", payment, Purpose("pay"))
         desk.start()
         await desk.treasury.recover()
-        await desk.treasury.submit("a", payment, {"kind": "pay"})
+        await desk.treasury.submit("a", payment, Purpose("pay"))
         desk.chain.mine()
         await desk.treasury.recover()
-        await desk.treasury.submit("a", payment, {"kind": "pay"})
+        await desk.treasury.submit("a", payment, Purpose("pay"))
         assert (desk.paid, desk.states()) == (1, {"a": "final"}), deadly.calls[-1]
 
 
 async def test_submit__would_be_refused__says_so_and_leaves_nothing(desk: Desk) -> None:
     desk.chain.state.tokens[ME] = 0
     with pytest.raises(TransactionRevertedError):
-        await desk.treasury.submit("a", payment, {"kind": "pay"})
+        await desk.treasury.submit("a", payment, Purpose("pay"))
     assert desk.attempts() == []
 
 

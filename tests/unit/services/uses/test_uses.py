@@ -18,6 +18,7 @@ from viz_node.domain.channel import EARNED, PaidRecord
 from viz_node.domain.ids import PeerId, TokenAmount
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.orders import CloseChannelOrder, OpenChannelOrder, TopUpOrder, UseOrder
+from viz_node.domain.purposes import RedeemVouchers
 from viz_node.domain.usage import UsageTree, UseRequest, Voucher
 from viz_node.errors import RefusedError, VerificationError, VizNodeError
 from viz_node.services.uses.publish_receipts import ReceiptFiles
@@ -500,7 +501,7 @@ async def test_redeem__vouchers_that_a_reorganisation_made_worthless__do_not_hol
     await pair.holder.meter.watch()
     assert redeemed(pair) == [0, 1, 1, 0]
     (entry,) = [entry for entry in pair.holder.store.outbox.rows.values() if entry.kind == "redeem"]
-    assert entry.detail["channels"] == [[2, 1], [3, 1]]
+    assert entry.purpose == RedeemVouchers("redeem", channels=((2, 1), (3, 1)))
 
 
 async def test_redeem__payer_redeems_a_moment_before__the_others_go_alone(pair: Pair) -> None:

@@ -1,0 +1,76 @@
+"""What transactions are for, as this version and earlier ones stored it."""
+
+from typing import Any
+
+import pytest
+
+from viz_node.domain.purposes import (
+    BuyLicense,
+    ClaimRoyalties,
+    CreditSplits,
+    PublishAdapter,
+    Purpose,
+    RedeemVouchers,
+    RefundPeriod,
+    SubscribePool,
+    parse_purpose,
+    purpose_as,
+    purpose_body,
+)
+from viz_node.errors import StorageError
+
+PURPOSES = [
+    Purpose("approve", "j1", permit=True),
+    BuyLicense("buy", "j1", adapter="ad", price=2**255),
+    BuyLicense("order", "j1", permit=True, adapter="ad", price=5),
+    PublishAdapter("publish", "j1", terms={"price": 2**64, "split": {"0x1": 1}, "parents": []}),
+    SubscribePool("subscribe", "j1", pool=1, wanted=(2, 3), skipped=(1,), paid=7, until=9),
+    RedeemVouchers("redeem", channels=((2, 1), (3, 1))),
+    CreditSplits("pool credit", claims=((1, 2, 3),)),
+    ClaimRoyalties("claim", "j1", splits=(1, 2), due=2**200),
+    RefundPeriod("pool refund", pool=1, period=2),
+]
+# As stored before purposes were records.
+EARLIER: list[tuple[dict[str, Any], Purpose]] = [
+    ({"kind": "approve", "job": "j1", "adapter": "ad", "description": "approve"}, Purpose("approve", "j1")),
+    ({"kind": "approve", "job": None}, Purpose("approve")),
+    ({"kind": "close", "channel": 4, "description": "close", "shown": True}, Purpose("close")),
+    (
+        {
+            "adapter": "ad",
+            "name": "poems",
+            "price": 5,
+            "job": "j1",
+            "kind": "order",
+            "permit": True,
+            "description": "d",
+        },
+        BuyLicense("order", "j1", permit=True, adapter="ad", price=5),
+    ),
+    (
+        {"kind": "subscribe", "pool": 1, "wanted": [2, 3], "skipped": [], "paid": 7, "job": "j1"},
+        SubscribePool("subscribe", "j1", pool=1, wanted=(2, 3), skipped=(), paid=7),
+    ),
+    ({"kind": "redeem", "channels": [[2, 1]]}, RedeemVouchers("redeem", channels=((2, 1),))),
+    ({"kind": "pool credit", "claims": [[1, 2, 3]]}, CreditSplits("pool credit", claims=((1, 2, 3),))),
+    ({"kind": "claim", "splits": [1], "due": 3, "job": "j1"}, ClaimRoyalties("claim", "j1", splits=(1,), due=3)),
+]
+
+
+@pytest.mark.parametrize("purpose", PURPOSES, ids=lambda purpose: purpose.kind)
+def test_parse_purpose__of_what_was_stored__is_the_same(purpose: Purpose) -> None:
+    assert parse_purpose(purpose.kind, purpose_body(purpose)) == purpose
+
+
+@pytest.mark.parametrize(("body", "purpose"), EARLIER, ids=lambda value: str(value)[:40])
+def test_parse_purpose__stored_by_an_earlier_version__is_understood(body: dict[str, Any], purpose: Purpose) -> None:
+    assert parse_purpose(purpose.kind, body) == purpose
+
+
+@pytest.mark.parametrize("body", [{}, {"adapter": 5, "price": "x"}, None, [1], {"job": 7}])
+def test_parse_purpose__of_another_version__keeps_the_kind_and_says_so_when_its_facts_are_asked_for(body: Any) -> None:
+    purpose = parse_purpose("buy", body)
+
+    assert purpose == Purpose("buy")
+    with pytest.raises(StorageError, match="another version"):
+        purpose_as(purpose, BuyLicense)
