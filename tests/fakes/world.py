@@ -21,7 +21,7 @@ from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import Order, parse_order
+from viz_node.domain.orders import Order, PublishOrder, parse_order
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
@@ -197,7 +197,7 @@ class Member:
         """Publish a new adapter; its id."""
         self.add_adapter(name)
         terms = self.publications.check_order(name, AskedTerms(price, license_kind=kind, is_escrowed=is_escrowed))
-        jobs = await self.live(("publish", {"adapter": name} | terms))
+        jobs = await self.live(PublishOrder(name, terms))
         assert jobs[0].state is JobState.DONE, jobs[0]
         return str(jobs[0].result["adapter_id"])
 

@@ -11,6 +11,7 @@ from tests.fakes.world import Member
 from tests.waiting import until_shown
 from viz_node.chain.development.anvil import DevChain, start_anvil, stop_anvil
 from viz_node.domain.job import JobState
+from viz_node.domain.orders import PublishOrder
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.purposes import Purpose
 from viz_node.domain.terms import AskedTerms
@@ -96,16 +97,16 @@ async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path:
     maker.add_adapter("elsin-two")
     open_terms = Permissions(derivatives=True, derivative_share=1000)
     order = holder.publications.check_order("elsin", AskedTerms("5.00", permissions=open_terms))
-    await holder.live(("publish", {"adapter": "elsin"} | order))
+    await holder.live(PublishOrder("elsin", order))
     maker.hear()
     with pytest.raises(RefusedError, match="demand 10 percent"):
         await maker.publications.lineage(["elsin=9.99"])
     parents = await maker.publications.lineage(["elsin=10"])
     derived = maker.publications.check_order("elsin-two", AskedTerms("5.00"), parents)
-    (job,) = await maker.live(("publish", {"adapter": "elsin-two"} | derived))
+    (job,) = await maker.live(PublishOrder("elsin-two", derived))
     peer.hear()
     assert peer.catalogue.manifest_of(maker.store.adapters.find_adapter("elsin-two")).parents == (
-        parents[0]["adapter_id"],
+        parents[0].adapter_id,
     )
     (bought,) = await peer.live(("license", {"adapter": job.result["adapter_id"], "max_price": 5_000_000}))
     assert bought.state is JobState.DONE, bought

@@ -205,6 +205,6 @@ async def test_run__coordinator_and_member_killed_in_mid_run__finishes_with_the_
     assert np.load(Path(record.directory) / "adapter.npy").any()
     shares = agreed_shares("equal", [node.keys.account for node in nodes[:3]])
     publications = first.publications()
-    assert publications.check_order("trio", AskedTerms("5.00"))["terms"]["split"] == shares
+    assert publications.check_order("trio", AskedTerms("5.00")).split == shares
     with pytest.raises(UsageError, match="another split"):
         publications.check_order("trio", AskedTerms("5.00", f"{first.keys.account}=100"))

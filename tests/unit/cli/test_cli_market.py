@@ -17,6 +17,8 @@ from viz_node.cli.commands.pricing import plot, pricing_command
 from viz_node.cli.commands.royalties import royalties_command, with_worth
 from viz_node.cli.terminal import Terminal
 from viz_node.domain.answer import as_json
+from viz_node.domain.decide_purchase import AskedPurchase
+from viz_node.domain.orders import PublishOrder
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
@@ -47,13 +49,13 @@ async def ask_everything(directory: Path) -> Answers:
     holder.add_adapter("elsin")
     permissions = Permissions(derivatives=True, derivative_share=500, territories=("AT", "DE"))
     asked = AskedTerms("5.00", None, "subscription", 30, "5.50", 20, False, permissions)
-    await holder.live(("publish", {"adapter": "elsin"} | holder.publications.check_order("elsin", asked)))
+    await holder.live(PublishOrder("elsin", holder.publications.check_order("elsin", asked)))
     await holder.sell("fair", is_escrowed=True)
     peer.hear()
-    answers: Answers = {"plan_license": await peer.purchase_plans.license("elsin", 6_000_000, False)}
+    answers: Answers = {"plan_license": as_json(await peer.purchase_plans.license("elsin", AskedPurchase(6_000_000)))}
     await peer.live(*(("license", {"adapter": name, "max_price": 6_000_000}) for name in ("elsin", "fair")))
     answers |= as_json({"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")})
-    answers |= {"pricing_show": await peer.prices.show("elsin", at=1_900_000_000)}
+    answers |= {"pricing_show": as_json(await peer.prices.show("elsin", at=1_900_000_000))}
     answers |= {"license_list": as_json(await LicenseList(world.market(), peer.catalogue, peer.keys.account).held())}
     claims = [row | {"is_test_gas": False} for row in await holder.royalty_plans.claim()]
     return answers | dict.fromkeys(("plan_claim", "plan_publish", "plan_pricing"), claims)

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from viz_node.domain.ids import TokenAmount
+from viz_node.domain.permissions import Permissions
 from viz_node.domain.purposes import (
     BuyLicense,
     ClaimRoyalties,
@@ -17,13 +19,22 @@ from viz_node.domain.purposes import (
     purpose_as,
     purpose_body,
 )
+from viz_node.domain.terms import PromisedShare, PublicationTerms
 from viz_node.errors import StorageError
 
+TERMS = PublicationTerms(
+    price=TokenAmount(2**60),
+    duration_seconds=86_400,
+    kind="subscription",
+    split={"0x1": 10_000},
+    permissions=Permissions(derivatives=True, territories=("AT", "DE")),
+    parents=(PromisedShare("ad" * 32, 7, 500),),
+)
 PURPOSES = [
     Purpose("approve", "j1", permit=True),
     BuyLicense("buy", "j1", adapter="ad", price=2**255),
     BuyLicense("order", "j1", permit=True, adapter="ad", price=5),
-    PublishAdapter("publish", "j1", terms={"price": 2**64, "split": {"0x1": 1}, "parents": []}),
+    PublishAdapter("publish", "j1", terms=TERMS),
     SubscribePool("subscribe", "j1", pool=1, wanted=(2, 3), skipped=(1,), paid=7, until=9),
     RedeemVouchers("redeem", channels=((2, 1), (3, 1))),
     CreditSplits("pool credit", claims=((1, 2, 3),)),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.world import Member, World
+from viz_node.domain.orders import NoticeOrder
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 
 DIGEST = "ab" * 32
@@ -37,12 +38,12 @@ async def test_answer__no_notice_of_that_number__not_found_before_a_job(seller: 
 
 async def test_answer__by_the_owner__is_an_order_and_by_a_stranger_refused(seller: Member) -> None:
     order = await seller.services.market.notice_plans.check("elsin", DIGEST, 3)
-    assert order == {"adapter": "elsin", "number": 1, "digest": DIGEST, "answers": 3}
+    assert order == NoticeOrder("elsin", 1, DIGEST, 3)
     stranger = seller.world.node("stranger")
     stranger.hear()
     with pytest.raises(RefusedError, match="only the owner of elsin, 0x"):
         await stranger.services.market.notice_plans.check("elsin", DIGEST, 3)
-    assert (await stranger.services.market.notice_plans.check("elsin", DIGEST, None))["answers"] is None
+    assert (await stranger.services.market.notice_plans.check("elsin", DIGEST, None)).answers is None
 
 
 async def test_notice__no_digest__usage_error(seller: Member) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.orders import TrainOrder
@@ -227,7 +228,7 @@ async def test_license__adapter_is_withdrawn__what_is_advised_works(tmp_path: Pa
     stranger = world.node("stranger", MONEY)
     stranger.hear()
     await peer.live(orders(adapter_id)[0])
-    assert await stranger.purchase_plans.license(adapter_id, PRICE, is_renewal=False)
+    assert await stranger.purchase_plans.license(adapter_id, AskedPurchase(PRICE))
     assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
 
     (again, _) = await peer.live(orders(adapter_id)[0])

@@ -11,6 +11,8 @@ from tests.fakes.state import WINDOW_SECONDS
 from tests.fakes.store import MemoryStore
 from tests.fakes.world import Fuse, Killed, Member, World, every_fuse
 from viz_node.chain.contract.ledger import PERPETUAL
+from viz_node.domain.answer import as_json
+from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.health import Health
 from viz_node.domain.job import JobState
 from viz_node.domain.order import OrderState
@@ -301,8 +303,8 @@ async def test_plan__renewal_of_what_can_be_disputed__says_what_a_dispute_takes(
     await peer.live(license_of(adapter_id))
     await holder.deliveries.watch()
     plans = peer.purchase_plans
-    *_, pay = await plans.license(adapter_id, 10**12, is_renewal=True)
+    *_, pay = as_json(await plans.license(adapter_id, AskedPurchase(10**12, is_renewal=True)))
     assert "order 1 can be disputed for" in pay["consequence"]
     world.chain.time = world.chain.state.orders[0].delivery.deadline + 1
-    *_, pay = await plans.license(adapter_id, 10**12, is_renewal=True)
+    *_, pay = as_json(await plans.license(adapter_id, AskedPurchase(10**12, is_renewal=True)))
     assert "disputed" not in pay["consequence"]

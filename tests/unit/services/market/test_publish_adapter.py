@@ -8,7 +8,9 @@ import pytest
 from tests.fakes.chain import PLATFORM
 from tests.fakes.federations import new_federation
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.answer import as_json
 from viz_node.domain.job import JobState
+from viz_node.domain.orders import PublishOrder
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import (
@@ -30,9 +32,9 @@ def holder(tmp_path: Path) -> Member:
     return World(tmp_path).node("holder")
 
 
-def order(holder: Member, name: str = "elsin", **changes: Any) -> tuple[str, dict[str, Any]]:
+def order(holder: Member, name: str = "elsin", **changes: Any) -> PublishOrder:
     asked = {"price": "5.00", "split": None, "license_kind": "perpetual", "duration_days": None} | changes
-    return "publish", {"adapter": name} | holder.publications.check_order(name, AskedTerms(**asked))
+    return PublishOrder(name, holder.publications.check_order(name, AskedTerms(**asked)))
 
 
 async def test_publish__killed_at_every_call__registers_one_adapter_that_is_announced(tmp_path: Path) -> None:
@@ -60,8 +62,8 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
 
 async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothing(holder: Member) -> None:
     holder.add_adapter("elsin")
-    plans, (_, asked) = holder.publication_plans, order(holder, split=f"{OTHER}=100")
-    row, kind, terms = await plans.publish("elsin", asked["terms"])
+    plans, asked = holder.publication_plans, order(holder, split=f"{OTHER}=100")
+    row, kind, terms = as_json(await plans.publish("elsin", asked.terms))
     assert kind["consequence"] == "perpetual; payments paid out at once"
     assert "commercial use allowed; attribution" in terms["consequence"]
     assert (row["what"], row["amount"], bool(row["gas"])) == ("publish elsin", "", True)
@@ -69,7 +71,7 @@ async def test_plan_publish__says_what_it_costs_and_who_is_paid__and_does_nothin
     assert {part["account"]: part["amount"] for part in row["paid_to"]} == {OTHER: "4.85", PLATFORM: "0.15"}
     assert (holder.store.adapters.find_adapter("elsin").adapter_id, holder.world.chain.block) == (None, 0)
     await holder.live(order(holder, split=f"{OTHER}=100"))
-    assert await plans.publish("elsin", asked["terms"]) == []
+    assert await plans.publish("elsin", asked.terms) == []
 
 
 async def test_publish__other_terms_than_before__is_refused(holder: Member) -> None:
@@ -173,7 +175,7 @@ async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> 
     await peer.live(("license", {"adapter": adapter_id, "max_price": 5_000_000}), ("fetch", {"adapter": adapter_id}))
     with pytest.raises(RefusedError, match="elsin was fetched from its seller, who alone sells it"):
         order(peer)
-    failed, *_ = await peer.live(("publish", {"adapter": "elsin", "terms": order(holder)[1]["terms"]}))
+    failed, *_ = await peer.live(order(holder))
     assert failed.error.startswith("RefusedError")
     assert published(peer.store.adapters, peer.store.outbox) == []
 
@@ -185,7 +187,7 @@ def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) 
     holder.store.adapters.save_adapter(
         record.__class__(**vars(record) | {"origin": "federated", "training": {"federation": "f1"}})
     )
-    assert order(holder, "duo")[1]["terms"]["split"] == shares
-    assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50")[1]["terms"]["split"] == shares
+    assert order(holder, "duo").terms.split == shares
+    assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50").terms.split == shares
     with pytest.raises(UsageError, match="another split"):
         order(holder, "duo", split=f"{holder.keys.account}=100")

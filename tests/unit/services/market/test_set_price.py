@@ -8,7 +8,9 @@ import pytest
 
 from tests.fakes.chain import MemoryMarket
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.answer import as_json
 from viz_node.domain.job import JobState
+from viz_node.domain.orders import PriceOrder
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import ChainUnavailableError, NotFoundError, UsageError
 
@@ -23,8 +25,8 @@ async def market(tmp_path: Path) -> tuple[World, Member, Member, str]:
     return world, holder, peer, adapter_id
 
 
-async def change(holder: Member, price: str = "7.00") -> tuple[str, dict]:
-    return "price", await holder.price_plans.check_change("elsin", price, "7.70", 20)
+async def change(holder: Member, price: str = "7.00") -> PriceOrder:
+    return await holder.price_plans.check_change("elsin", price, "7.70", 20)
 
 
 async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) -> None:
@@ -46,7 +48,7 @@ async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) 
 async def test_change__says_what_it_costs_and_means__and_sends_nothing(tmp_path: Path) -> None:
     world, holder, _, _ = await market(tmp_path)
     before = world.chain.block
-    offer, withdraw = await holder.price_plans.change((await change(holder))[1])
+    offer, withdraw = as_json(await holder.price_plans.change(await change(holder)))
     assert (offer["what"], withdraw["what"]) == (
         "offer elsin at 7.00 to 7.70 tokens",
         "withdraw the earlier offer of elsin",
@@ -60,7 +62,7 @@ async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path:
     _, holder, peer, adapter_id = await market(tmp_path)
     await holder.live(await change(holder))
     await peer.live(("license", {"adapter": adapter_id, "max_price": 7_000_000}))
-    shown = await peer.prices.show("elsin")
+    shown = as_json(await peer.prices.show("elsin"))
     assert [row["is_open"] for row in shown["offers"]] == [True, False]
     first = shown["offers"][0]
     assert (first["price"], first["ceiling"], first["target"]) == ("7.00", "7.70", 20)
@@ -68,7 +70,7 @@ async def test_show__moving_price__says_how_it_moves_and_what_was_paid(tmp_path:
         (2, "7.00", "7.00", True)
     ]
     assert ({point["price"] for point in shown["curve"]}, shown["at"]) == ({"7.00"}, None)
-    shown = await peer.prices.show("elsin", at=1)
+    shown = as_json(await peer.prices.show("elsin", at=1))
     assert shown["at"] == {"time": "1970-01-01T00:00:01+00:00", "price": None}
 
 
@@ -85,7 +87,7 @@ async def test_show__price_differs__is_looked_at_again_before_it_is_said(
         return sales, [replace(path, floor=path.floor + (len(looks) <= wrong_looks)) for path in paths]
 
     monkeypatch.setattr(MemoryMarket, "price_history", drift)
-    (offer,) = (await peer.prices.show("elsin"))["offers"]
+    (offer,) = as_json(await peer.prices.show("elsin"))["offers"]
     assert offer["matches"] is matches
 
 
@@ -93,7 +95,7 @@ async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp
     world, holder, peer, adapter_id = await market(tmp_path)
     order = {"adapter": adapter_id, "max_price": 5_000_000}
     await peer.live(("license", order))
-    (row,) = await holder.price_plans.withdrawal("elsin")
+    (row,) = as_json(await holder.price_plans.withdrawal("elsin"))
     assert "licenses that were bought stay" in row["consequence"]
     assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
     assert await peer.catalogue.search("") == await holder.price_plans.withdrawal("elsin") == []

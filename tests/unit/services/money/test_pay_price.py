@@ -10,6 +10,8 @@ from tests.fakes.chain import MemoryMarket, MemorySender
 from tests.fakes.state import item_in
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from tests.waiting import until
+from viz_node.domain.answer import as_json
+from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
 from viz_node.domain.purposes import Purpose
@@ -108,7 +110,7 @@ async def test_execute__approval_is_in_no_block_yet__is_waited_for_before_anothe
 
 async def test_plan__allowance_left_over__counts_both_transactions(tmp_path: Path) -> None:
     _, _, peer = await strict_market(tmp_path, PRICE - 1)
-    allow, pay = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
+    allow, pay = as_json(await peer.purchase_plans.license("elsin", AskedPurchase(PRICE)))
     assert allow["gas"] == format_coin((1 + APPROVAL_PER_REVOCATION) * GAS)
     assert pay["gas"] == format_coin(CALL_PER_APPROVAL * APPROVAL_PER_REVOCATION * GAS)
 
@@ -234,7 +236,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
 ) -> None:
     world, holder, peer = await market(tmp_path, is_escrowed)
     world.chain.has_permits = has_permits
-    plan = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
+    plan = as_json(await peer.purchase_plans.license("elsin", AskedPurchase(PRICE)))
     pay = plan[-1]
     assert [row["amount"] for row in plan] == (["5.00"] if has_permits else ["", "5.00"])
     assert pay["gas"] == format_coin(GAS if has_permits else CALL_PER_APPROVAL * GAS)
@@ -248,7 +250,7 @@ async def test_plan__purchase__shows_amount_gas_consequence_and_who_is_paid(
     if not is_escrowed:
         assert "answers now" in pay["consequence"]
         holder.network.is_up = False
-        (*_, pay) = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
+        (*_, pay) = as_json(await peer.purchase_plans.license("elsin", AskedPurchase(PRICE)))
         assert "does not answer now" in pay["consequence"]
 
 
@@ -257,7 +259,7 @@ async def test_plan__signer_elsewhere__is_not_asked(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(world, "sender", lambda member: Refusing(world.chain, member.keys.account))
     monkeypatch.setattr(Refusing, "sign_typed_data", None)
     peer.start()
-    (pay,) = await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
+    (pay,) = as_json(await peer.purchase_plans.license("elsin", AskedPurchase(PRICE)))
     assert pay["gas"] == format_coin(CALL_PER_APPROVAL * GAS)
 
 
@@ -265,4 +267,4 @@ async def test_plan__too_few_tokens__is_said_before_anything_is_signed(tmp_path:
     world, _, peer = await market(tmp_path)
     world.chain.state.tokens[peer.keys.account] = PRICE - 1
     with pytest.raises(InsufficientFundsError):
-        await peer.purchase_plans.license("elsin", PRICE, is_renewal=False)
+        as_json(await peer.purchase_plans.license("elsin", AskedPurchase(PRICE)))

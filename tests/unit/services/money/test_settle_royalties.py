@@ -10,7 +10,8 @@ from tests.fakes.chain import MemoryCall, MemoryMarket, MemorySender
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import JobState
-from viz_node.domain.terms import AskedTerms
+from viz_node.domain.orders import PublishOrder
+from viz_node.domain.terms import AskedTerms, PromisedShare
 from viz_node.services.money.settle_royalties import Royalties
 from viz_node.services.money.transact import Patience
 
@@ -109,10 +110,8 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     world, holder = await earned(tmp_path)
     maker, buyer = world.node("maker"), world.node("buyer", 5_000_000)
     maker.add_adapter("child")
-    terms = maker.publications.check_order(
-        "child", AskedTerms("5.00"), [{"adapter_id": "ab" * 32, "split_id": 1, "share": 1000}]
-    )
-    await maker.live(("publish", {"adapter": "child"} | terms))
+    terms = maker.publications.check_order("child", AskedTerms("5.00"), [PromisedShare("ab" * 32, 1, 1000)])
+    await maker.live(PublishOrder("child", terms))
     buyer.hear()
     await buyer.live(("license", {"adapter": "child", "max_price": 5_000_000}))
     plan = await holder.royalty_plans.claim()

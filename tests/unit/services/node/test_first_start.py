@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from viz_node.domain.ids import WorkId
+from viz_node.domain.ids import TokenAmount, WorkId
 from viz_node.domain.job import Job, Queued
-from viz_node.domain.orders import InstallBaseOrder, TrainOrder
+from viz_node.domain.orders import InstallBaseOrder, PublishOrder, TrainOrder
+from viz_node.domain.permissions import Permissions
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
+from viz_node.domain.terms import AskedPublication, PublicationTerms
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights, Work
 from viz_node.errors import TrainingError
 from viz_node.services.jobs.runner import JobRunner
@@ -35,9 +37,8 @@ class World:
 
     def __post_init__(self) -> None:
         self.workshop = self.works = self
-        for order in (InstallBaseOrder, TrainOrder):
+        for order in (InstallBaseOrder, TrainOrder, PublishOrder):
             self.jobs.register(Kind(order, Lane.COMPUTE, self.carry_out))
-        self.jobs.register_bags("publish", Lane.MARKET, self.carry_out)
 
     def bases(self) -> list[str]:
         return self.installed
@@ -57,8 +58,9 @@ class World:
         assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
         return self.jobs.accept(TrainOrder(name, tuple(map(WorkId, content)), None, parse_recipe(recipe)))
 
-    async def publish(self, *, adapter: str, price: str) -> dict[str, Any]:
-        return self.jobs.order("publish", {"adapter": adapter})
+    async def publish(self, asked: AskedPublication) -> Queued:
+        terms = PublicationTerms(price=TokenAmount(1), kind="perpetual", split={}, permissions=Permissions())
+        return self.jobs.accept(PublishOrder(asked.adapter, terms))
 
     async def carry_out(self, job: Job, report: Any) -> dict[str, Any]:
         if job.kind == self.hangs_at:

@@ -573,7 +573,7 @@ async def test_fetch_and_license__of_an_adapter_that_is_paid_by_use__lead_to_a_c
         assert job.result["hint"] == "viz-node channel open elsin --deposit 2.00"
     (row,) = await pair.payer.catalogue.search("elsin")
     assert row.delivery == "channel"
-    assert (await pair.payer.prices.show("elsin", None))["offers"][0]["delivery"] == "channel"
+    assert (await pair.payer.prices.show("elsin", None)).offers[0].delivery == "channel"
 
 
 async def test_answers__of_channels__have_these_keys(pair: Pair, tmp_path: Path) -> None:
