@@ -21,7 +21,7 @@ from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import Order, PublishOrder, parse_order
+from viz_node.domain.orders import Order, PublishOrder, UnreadableOrder, parse_order
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.terms import AskedTerms
 from viz_node.domain.training import InstalledBase
@@ -172,9 +172,8 @@ class Member:
             self.jobs.start(group)
             for order in orders:
                 asked = order if isinstance(order, Order) else parse_order(*order)
-                is_bag = not isinstance(asked, Order)
-                queued = self.jobs.order(*order)["job_id"] if is_bag else self.jobs.accept(asked).job_id
-                await self.jobs.follow(queued, lambda _: None)
+                assert not isinstance(asked, UnreadableOrder), asked
+                await self.jobs.follow(self.jobs.accept(asked).job_id, lambda _: None)
         return self.store.jobs.list_jobs()
 
     async def survive(self, *orders: Order | tuple[str, dict[str, Any]]) -> list[Job]:

@@ -56,12 +56,12 @@ async def test_order__delivered__is_fetched_renewed_and_settled(chain: DevChain,
     await holder.deliveries.watch()
     await until_shown(holder)
     assert world.states(peer) == ["settled"]
-    assert (await holder.royalties.show())["due"] == "9.70"
+    assert (await holder.royalties.show()).due == "9.70"
     await holder.live(("claim", {}))
-    told = [(row["what"], row["paid"], row["earned"], row["taken"]) for row in await holder.royalties.statement(None)]
+    told = [(row.what, row.paid, row.earned, row.taken) for row in await holder.royalties.statement(None)]
     paid = "5.00", "4.85", "0.00"
     assert told == [("sold", *paid), ("delivered and settled", *paid), ("claimed", "9.70", "0.00", "9.70")]
-    entries = [row["entry"] for row in await holder.royalties.statement(None)]
+    entries = [row.entry for row in await holder.royalties.statement(None)]
     assert entries == sorted(set(entries))
     assert await holder.royalties.statement((0, 1)) == []
 
@@ -115,7 +115,7 @@ async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path:
     # Ten percent of the 97 that the platform leaves, and of that the parent's 97.
     assert claimed.state is JobState.DONE, claimed
     assert world.tokens(holder) - before == 5_000_000 * 970 // 10_000 * 9700 // 10_000
-    told = [(row["what"], row["taken"]) for row in await holder.royalties.statement(None)]
+    told = [(row.what, row.taken) for row in await holder.royalties.statement(None)]
     assert told == [("derived adapter", "0.00"), ("claimed", "0.47045")]
 
 

@@ -148,10 +148,10 @@ async def test_period__used_stated_divided__pays_each_adapter_by_each_subscriber
     await made.watch(made.operator, made.challenger)
     assert made.root_states() == ["adopted"]
     for member in (ann, bob, made.operator):
-        assert "are added to" in (await member.royalty_plans.claim())[0]["consequence"]
-        assert (await member.royalties.show())["in_pools"] != "0.00"
+        assert "are added to" in (await member.royalty_plans.claim())[0].consequence
+        assert (await member.royalties.show()).in_pools != "0.00"
         await made.watch(member)  # which credits it, unasked
-        assert (await member.royalties.show())["in_pools"] == "0.00"
+        assert (await member.royalties.show()).in_pools == "0.00"
         assert made.accrued(member) > 0
         await done(member, ("claim", {"name": "royalties"}))
         assert await member.royalty_plans.claim() == []

@@ -5,7 +5,7 @@ passed over.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -149,6 +149,22 @@ class LicenseOrder(Order):
 
 
 @dataclass(frozen=True)
+class ClaimOrder(Order):
+    """Take what is due to this account."""
+
+    kind: ClassVar[str] = "claim"
+    name: str = "royalties"
+
+
+@dataclass(frozen=True)
+class RevokeOrder(Order):
+    """Take back what the market may take."""
+
+    kind: ClassVar[str] = "revoke"
+    name: str = "allowance"
+
+
+@dataclass(frozen=True)
 class FetchOrder(Order):
     """Download a licensed adapter; its id, a prefix of it, or its name."""
 
@@ -246,6 +262,8 @@ _ORDERS: tuple[type[Order], ...] = (
     WithdrawOrder,
     NoticeOrder,
     LicenseOrder,
+    ClaimOrder,
+    RevokeOrder,
     FetchOrder,
     OpenChannelOrder,
     TopUpOrder,
@@ -258,14 +276,14 @@ _ORDERS: tuple[type[Order], ...] = (
 _ORDER_BY_KIND = {order.kind: order for order in _ORDERS}
 
 
-def parse_order(kind: str, body: object) -> Any:
-    """The order of a stored job; an `UnreadableOrder` if it does not parse, a bag for kinds without a record yet."""
+def parse_order(kind: str, body: object) -> Order:
+    """The order of a stored job; an `UnreadableOrder` if it is none of this version's."""
     if kind not in _ORDER_BY_KIND:
-        return body
+        return UnreadableOrder(body, f"this version knows no job {kind!r}")
     try:
         return msgspec.convert(body, _ORDER_BY_KIND[kind])
     except (msgspec.ValidationError, VizNodeError) as error:
-        return UnreadableOrder(body, str(error))
+        return UnreadableOrder(body, f"the order of this job is malformed: {error}")
 
 
 def order_body(order: object) -> object:

@@ -115,4 +115,4 @@ def purpose_as(purpose: Purpose, wanted: type[AnyPurpose]) -> AnyPurpose:
     """The purpose with its facts. Raises: StorageError (the row of another version)."""
     if isinstance(purpose, wanted):
         return purpose
-    raise StorageError(f"another version of viz-node sent this transaction ({purpose.kind})", "use that version")
+    raise StorageError(f"another version of this program sent this transaction ({purpose.kind})", "use that version")

@@ -259,10 +259,8 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
         federations_part(federations, rounds),
     )
     for part in parts:
-        for kind, (lane, handler) in part.handlers.items():
-            jobs.register_bags(kind, lane, handler)
-        for typed in part.kinds:
-            jobs.register(typed)
+        for kind in part.kinds:
+            jobs.register(kind)
         for method, answer in part.answers.items():
             ports.network.serve(method, answer)
     first_start = FirstStart(store, jobs, library, models, selling, tools.write_samples)

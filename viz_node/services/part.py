@@ -16,15 +16,11 @@ from viz_node.domain.job import Job
 from viz_node.domain.orders import Order
 from viz_node.ports.node import AnswerPeer
 
-Answer = dict[str, Any]
-Rows = list[dict[str, Any]]
 Report = Callable[[object], None]
 """Takes how far a job is: a record, which people see as JSON."""
 OrderT = TypeVar("OrderT", bound=Order)
 Handler: TypeAlias = Callable[[Job[OrderT], Report], Awaitable[object]]
 """Carries out jobs of one kind; its result is a record, which people see as JSON."""
-BagHandler: TypeAlias = Handler[Any]
-"""Carries out jobs of a kind whose orders have no record yet."""
 Operation = Callable[..., Awaitable[object]]
 Watcher = Callable[[], Awaitable[None]]
 
@@ -54,7 +50,6 @@ class Part:
     """One stage of the node, as the composition root puts it to work."""
 
     operations: Mapping[str, Operation]
-    handlers: Mapping[str, tuple[Lane, BagHandler]] = field(default_factory=dict)
     answers: Mapping[str, AnswerPeer] = field(default_factory=dict)
     watchers: tuple[Watcher, ...] = ()
     checks: tuple[Callable[[], Check], ...] = ()
@@ -69,8 +64,3 @@ def operations_of(*desks: object) -> dict[str, Operation]:
             if not name.startswith("_"):
                 found[name] = method
     return found
-
-
-def on_lane(lane: Lane, handlers: Mapping[str, BagHandler]) -> dict[str, tuple[Lane, BagHandler]]:
-    """The handlers by kind of job, all on one lane."""
-    return {kind: (lane, handler) for kind, handler in handlers.items()}

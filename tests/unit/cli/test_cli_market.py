@@ -20,6 +20,7 @@ from viz_node.domain.answer import as_json
 from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.orders import PublishOrder
 from viz_node.domain.permissions import Permissions
+from viz_node.domain.plan import gas_only
 from viz_node.domain.terms import AskedTerms
 from viz_node.errors import RefusedError
 from viz_node.services.market.list_licenses import LicenseList
@@ -57,7 +58,7 @@ async def ask_everything(directory: Path) -> Answers:
     answers |= as_json({"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")})
     answers |= {"pricing_show": as_json(await peer.prices.show("elsin", at=1_900_000_000))}
     answers |= {"license_list": as_json(await LicenseList(world.market(), peer.catalogue, peer.keys.account).held())}
-    claims = [row | {"is_test_gas": False} for row in await holder.royalty_plans.claim()]
+    claims = as_json(gas_only(await holder.royalty_plans.claim(), False))
     return answers | dict.fromkeys(("plan_claim", "plan_publish", "plan_pricing"), claims)
 
 

@@ -16,7 +16,7 @@ from viz_node.domain.job import Job, JobState, Queued, check_transition
 from viz_node.domain.orders import Order, UnreadableOrder, subject_of
 from viz_node.errors import UsageError, VerificationError, VizNodeError, describe_error, disk_full
 from viz_node.ports.state import Jobs
-from viz_node.services.part import BagHandler, Kind, OrderT
+from viz_node.services.part import Handler, Kind, OrderT
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class JobRunner:
     def __init__(self, rows: Jobs, now: Callable[[], int]) -> None:
         self._rows = rows
         self._now = now
-        self._kinds: dict[str, tuple[asyncio.Lock, BagHandler]] = {}
+        self._kinds: dict[str, tuple[asyncio.Lock, Handler[Any]]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
@@ -58,11 +58,7 @@ class JobRunner:
 
     def register(self, kind: Kind[OrderT]) -> None:
         """Carry out jobs of this kind."""
-        self.register_bags(kind.order.kind, kind.lane, kind.handler)
-
-    def register_bags(self, kind: str, lane: str, handler: BagHandler) -> None:
-        """Name the lane and the handler of a kind of job whose orders have no record yet."""
-        self._kinds[kind] = (self._locks.setdefault(lane, asyncio.Lock()), handler)
+        self._kinds[kind.order.kind] = (self._locks.setdefault(kind.lane, asyncio.Lock()), kind.handler)
 
     def start(self, group: asyncio.TaskGroup) -> None:
         """Run what was queued or running when the process ended, the oldest first."""
@@ -83,21 +79,14 @@ class JobRunner:
 
     def submit(self, order: Order) -> Job[Order]:
         """Store a job of the order's kind and run it."""
-        return self._queue(order.kind, order)
+        job = Job(secrets.token_hex(8), order.kind, JobState.QUEUED, order, self._now(), self._now())
+        self._rows.add_job(job)
+        self._launch(job.job_id)
+        return job
 
     def accept(self, order: Order) -> Queued:
         """`submit` for people, who get the job's id."""
         return Queued(self.submit(order).job_id)
-
-    def order(self, kind: str, order: dict[str, Any]) -> dict[str, Any]:
-        """`accept` for kinds whose orders have no record yet."""
-        return {"job_id": self._queue(kind, order).job_id}
-
-    def _queue(self, kind: str, order: Any) -> Job[Order]:
-        job = Job(secrets.token_hex(8), kind, JobState.QUEUED, order, self._now(), self._now())
-        self._rows.add_job(job)
-        self._launch(job.job_id)
-        return job
 
     def cancel(self, job_id: str) -> Job[Order]:
         """Stop a queued or running job. Raises: NotFoundError, UsageError."""
@@ -179,12 +168,10 @@ class JobRunner:
         finally:
             self._tasks.pop(job_id, None)
 
-    def _handler_of(self, job: Job[Order]) -> tuple[asyncio.Lock, BagHandler]:
+    def _handler_of(self, job: Job[Order]) -> tuple[asyncio.Lock, Handler[Any]]:
         """Raises: VerificationError (the row is of another version, or was changed by another hand)."""
         if isinstance(job.order, UnreadableOrder):
-            raise VerificationError(f"the order of this job is malformed: {job.order.problem}", "order it again")
-        if job.kind not in self._kinds:
-            raise VerificationError(f"this version knows no job {job.kind!r}", "order it again")
+            raise VerificationError(job.order.problem, "order it again")
         return self._kinds[job.kind]
 
     def _progress(self, job_id: str, progress: object) -> None:

@@ -1,10 +1,13 @@
 """What the market may take from this account's tokens, and taking that back."""
 
 import asyncio
-from typing import Any
+from dataclasses import dataclass
 
+from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin
-from viz_node.domain.job import Job
+from viz_node.domain.job import Job, JobStep
+from viz_node.domain.orders import RevokeOrder
+from viz_node.domain.plan import PlanStep
 from viz_node.domain.purposes import Purpose
 from viz_node.ports.money import Allowing, Quotes, Spending
 from viz_node.services.part import Report
@@ -12,6 +15,23 @@ from viz_node.services.part import Report
 # Wallets allow 2^256 - 1 where they mean everything, and some tokens count no payment against it.
 UNLIMITED = 1 << 255
 NOTHING = TokenAmount(0)
+
+
+@dataclass(frozen=True)
+class ShownAllowance:
+    """How many tokens a market may take from an account, as text."""
+
+    account: Account
+    allowance: str
+    market: str | UnsetType = UNSET
+
+
+@dataclass(frozen=True)
+class RevokedAllowance:
+    """What is allowed now, and the transaction: empty if nothing was allowed before."""
+
+    allowance: str
+    tx_hash: str
 
 
 class Allowances:
@@ -22,19 +42,19 @@ class Allowances:
         self._treasury = treasury
         self._account = account
 
-    async def show(self) -> dict[str, Any]:
+    async def show(self) -> ShownAllowance:
         """The account, and how many tokens the market may take from it. Raises: ChainUnavailableError."""
-        return {"account": self._account, "allowance": _shown(await _left(self._market, self._account))}
+        return ShownAllowance(self._account, _shown(await _left(self._market, self._account)))
 
-    async def revoke(self, job: Job, report: Report) -> dict[str, Any]:
+    async def revoke(self, job: Job[RevokeOrder], report: Report) -> RevokedAllowance:
         """Job: take it back, once; `tx_hash` is empty if there was none."""
         order_id, market = f"revoke:{job.job_id}", self._market
-        report({"phase": "revoke", "step": 1, "steps": 1})
+        report(JobStep("revoke", 1, 1))
         if await self._treasury.finish(order_id) is None and not await _left(self._market, self._account):
-            return {"allowance": _shown(NOTHING), "tx_hash": ""}
+            return RevokedAllowance(_shown(NOTHING), "")
         purpose = Purpose("approve", job.job_id)
         tx_hash = await self._treasury.execute(order_id, lambda: market.prepare_approve(NOTHING), purpose)
-        return {"allowance": _shown(await _left(self._market, self._account)), "tx_hash": tx_hash}
+        return RevokedAllowance(_shown(await _left(self._market, self._account)), tx_hash)
 
 
 class AllowancePlans:
@@ -45,20 +65,17 @@ class AllowancePlans:
         self._quotes = quotes
         self._account = account
 
-    async def revocation(self) -> list[dict[str, Any]]:
-        """What taking it back costs and means; nothing if there is none. Raises: as `Quotes.quote_wei`."""
+    async def revocation(self) -> list[PlanStep]:
+        """What taking it back costs and means; nothing if there is none.
+
+        Raises: TransactionRevertedError, ChainUnavailableError.
+        """
         left = await _left(self._market, self._account)
         if not left:
             return []
         gas = format_coin(await self._quotes.quote_wei(self._market.prepare_approve(NOTHING)))
-        return [
-            {
-                "what": f"take back the allowance of {_shown(left)} tokens",
-                "amount": "",
-                "gas": gas,
-                "consequence": "the market takes nothing until the next payment allows it; what was paid stays paid",
-            }
-        ]
+        consequence = "the market takes nothing until the next payment allows it; what was paid stays paid"
+        return [PlanStep(f"take back the allowance of {_shown(left)} tokens", "", gas, consequence)]
 
 
 async def _left(market: Allowing, account: Account) -> TokenAmount:

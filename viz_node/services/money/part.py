@@ -1,17 +1,22 @@
 """The money's part: what this account earns, and what the market may take from it."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
+from viz_node.domain.job import Queued
+from viz_node.domain.orders import ClaimOrder, RevokeOrder
+from viz_node.domain.plan import GasOnlyStep, gas_only
 from viz_node.domain.statement import parse_period
 from viz_node.services.jobs.runner import JobRunner
-from viz_node.services.money.allow_market import AllowancePlans, Allowances
+from viz_node.services.money.allow_market import AllowancePlans, Allowances, ShownAllowance
 from viz_node.services.money.pay_price import Payments
-from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans
+from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans, ShownMovement, ShownRoyalties, ShownSplit
 from viz_node.services.money.transact import Treasury
-from viz_node.services.part import Answer, Lane, Part, Rows, on_lane, operations_of
+from viz_node.services.part import Kind, Lane, Part, operations_of
 
+Row = TypeVar("Row", ShownSplit, ShownMovement)
 NamesOf = Callable[[Collection[int]], Mapping[int, str]]
 
 
@@ -23,42 +28,42 @@ class MoneyOperations:
         self._royalty_plans, self._allowance_plans = money.royalty_plans, money.allowance_plans
         self._names_of, self._is_test_gas, self._market = names_of, is_test_gas, market
 
-    async def royalties(self) -> Answer:
+    async def royalties(self) -> ShownRoyalties:
         """What this account earns."""
-        answer = await self._royalties.show()
-        names = await asyncio.to_thread(self._names_of, {sale["adapter"] for sale in answer["sales"]})
-        sales = [sale | {"name": names.get(sale["adapter"], "")} for sale in answer["sales"]]
-        return answer | {"sales": sales, "rows": await self._with_names(answer["rows"])}
+        shown = await self._royalties.show()
+        names = await self._names({sale.adapter for sale in shown.sales}, shown.rows)
+        sales = [replace(sale, name=names.get(sale.adapter, "")) for sale in shown.sales]
+        return replace(shown, sales=sales, rows=[_named(row, names) for row in shown.rows])
 
-    async def royalties_statement(self, *, period: str | None = None) -> Rows:
+    async def royalties_statement(self, *, period: str | None = None) -> list[ShownMovement]:
         """Every sale, share and claim, by ledger entry."""
         lines = await self._royalties.statement(None if period is None else parse_period(period))
-        return await self._with_names(lines)
+        names = await self._names(set(), lines)
+        return [_named(line, names) for line in lines]
 
-    async def royalties_claim(self) -> Answer:
+    async def royalties_claim(self) -> Queued:
         """Take what is due."""
-        return self._jobs.order("claim", {"name": "royalties"})
+        return self._jobs.accept(ClaimOrder())
 
-    async def plan_claim(self) -> Rows:
+    async def plan_claim(self) -> list[GasOnlyStep]:
         """What claiming brings and costs."""
         return gas_only(await self._royalty_plans.claim(), self._is_test_gas)
 
-    async def allowance(self) -> Answer:
+    async def allowance(self) -> ShownAllowance:
         """What the market may take from this account."""
-        return await self._allowances.show() | {"market": self._market}
+        return replace(await self._allowances.show(), market=self._market)
 
-    async def plan_allowance_revoke(self) -> Rows:
+    async def plan_allowance_revoke(self) -> list[GasOnlyStep]:
         """What taking it back costs and means."""
         return gas_only(await self._allowance_plans.revocation(), self._is_test_gas)
 
-    async def allowance_revoke(self) -> Answer:
+    async def allowance_revoke(self) -> Queued:
         """Take it back."""
-        return self._jobs.order("revoke", {"name": "allowance"})
+        return self._jobs.accept(RevokeOrder())
 
-    async def _with_names(self, rows: Rows) -> Rows:
-        """Rows of splits with the names of the adapters that are paid into them; a number where no name is known."""
-        names = await asyncio.to_thread(self._names_of, {number for row in rows for number in row["adapters"]})
-        return [row | {"adapters": [names.get(n, f"#{n}") for n in row["adapters"]]} for row in rows]
+    async def _names(self, numbers: set[int], rows: Iterable[ShownSplit | ShownMovement]) -> Mapping[int, str]:
+        asked = numbers | {int(number) for row in rows for number in row.adapters}
+        return await asyncio.to_thread(self._names_of, asked)
 
 
 @dataclass(frozen=True)
@@ -74,10 +79,10 @@ class Money:
 
     def part(self, operations: MoneyOperations) -> Part:
         """Claims and revocations are jobs."""
-        handlers = {"claim": self.royalties.claim, "revoke": self.allowances.revoke}
-        return Part(operations_of(operations), on_lane(Lane.MARKET, handlers))
+        claim = Kind(ClaimOrder, Lane.MARKET, self.royalties.claim)
+        return Part(operations_of(operations), kinds=(claim, Kind(RevokeOrder, Lane.MARKET, self.allowances.revoke)))
 
 
-def gas_only(plan: Rows, is_test_gas: bool) -> Rows:
-    """The plan of what costs gas alone; on a development chain that is nothing."""
-    return [row | {"is_test_gas": is_test_gas} for row in plan]
+def _named(row: Row, names: Mapping[int, str]) -> Row:
+    """The row with the names of the adapters that are paid into its split; a number where no name is known."""
+    return replace(row, adapters=[names.get(int(number), f"#{number}") for number in row.adapters])

@@ -16,6 +16,7 @@ from viz_node.domain.decide_pool import MOST_CREDITS, Due, decide_credit, dues_o
 from viz_node.domain.ids import Account, format_coin, format_tokens
 from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import canonical_bytes
+from viz_node.domain.orders import ClaimOrder
 from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import ADOPTED, Pool, PoolClaim, PostedRoot
 from viz_node.domain.pool_records import JOINED, JoinedRecord
@@ -105,7 +106,7 @@ class Credits:
         """Units that own splits do not have yet, of pools whose data is here. Raises: ChainUnavailableError."""
         return sum(due.claim.units for due in await self._dues.find(is_patient=False))
 
-    async def collect(self, job: Job, report: Report) -> list[str]:
+    async def collect(self, job: Job[ClaimOrder], report: Report) -> list[str]:
         """Have own splits credited what adopted roots give them, each once; the transactions' hashes."""
         hashes: list[str | None] = []
         for order_id in dict.fromkeys(self._dues.on_its_way().values()):

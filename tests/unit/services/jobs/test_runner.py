@@ -4,18 +4,35 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from tests.fakes.store import MemoryStore
 from viz_node.domain.job import Job, JobState
-from viz_node.domain.orders import FederateOrder, parse_order
+from viz_node.domain.orders import FederateOrder, Order, parse_order
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.services.jobs.runner import JobRunner, describe_job
 from viz_node.services.part import Kind, Lane, Report
 
-LANES = {"slow": "one", "other": "one", "quick": "two"}
+
+@dataclass(frozen=True)
+class Slow(Order):
+    kind: ClassVar[str] = "slow"
+    name: str
+    secret: str = "text"
+
+
+class Other(Slow):
+    kind = "other"
+
+
+class Quick(Slow):
+    kind = "quick"
+
+
+ORDERS = {order.kind: order for order in (Slow, Other, Quick)}
+LANES = {"slow": Lane.MARKET, "other": Lane.MARKET, "quick": Lane.COMPUTE}
 
 
 class Shop:
@@ -32,22 +49,22 @@ class Shop:
     def new_runner(self) -> JobRunner:
         runner = JobRunner(self.store.jobs, lambda: 1)
         for kind, lane in LANES.items():
-            runner.register_bags(kind, lane, self.work)
+            runner.register(Kind(ORDERS[kind], lane, self.work))
         runner.start(self.group)
         return runner
 
     async def work(self, job: Job, report: Report) -> dict[str, Any]:
-        self.begun.append(job.order["name"])
-        self.entered.put_nowait(job.order["name"])
+        self.begun.append(job.order.name)
+        self.entered.put_nowait(job.order.name)
         report({"phase": "work", "step": 1, "steps": 2})
         if job.kind != "quick":
             await self.go.wait()
         if self.error:
             raise self.error
-        return {"made": job.order["name"]}
+        return {"made": job.order.name}
 
     def submit(self, kind: str, name: str) -> str:
-        return self.runner.order(kind, {"name": name, "secret": "text"})["job_id"]
+        return self.runner.accept(ORDERS[kind](name)).job_id
 
     async def ended(self, job_id: str) -> Job:
         return await self.runner.follow(job_id, lambda _: None)
@@ -129,7 +146,7 @@ async def test_cancel__what_it_was_doing_does_not_end__says_so_and_when_to_go_on
                 await over.wait()
         raise asyncio.CancelledError
 
-    shop.runner.register_bags("quick", "two", stubborn)
+    shop.runner.register(Kind(Quick, Lane.COMPUTE, stubborn))
     job_id = shop.submit("quick", "a")
     await at_work.wait()
     shop.runner.cancel(job_id)

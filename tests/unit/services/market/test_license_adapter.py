@@ -58,7 +58,7 @@ async def test_license__killed_at_every_call__is_paid_exactly_once(
             assert [job.state for job in jobs] == [JobState.DONE], (number, fuse.calls[-1], jobs)
             assert peer.tokens == MONEY - PRICE, (number, fuse.calls[-1])
             assert [sale.price for sale in world.chain.state.sales] == [PRICE]
-        assert (await holder.royalties.show())["due"] == ("4.85" if jobs else "0.00")
+        assert (await holder.royalties.show()).due == ("4.85" if jobs else "0.00")
 
 
 async def test_fetch__killed_at_every_call__ends_with_the_files(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ async def test_deliver_and_settle__killed_at_every_call__once_each(tmp_path: Pat
         again = Fuse(number // 2, after=bool(number % 2))
         await watch_to_the_end(holder, "deliveries", again)
         assert states(world) == [OrderState.SETTLED], again.calls[-1]
-        assert (await holder.royalties.show())["due"] == "4.85"
+        assert (await holder.royalties.show()).due == "4.85"
 
 
 async def test_fetch__delivered_order__opens_the_key_from_the_chain_alone(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.answer import as_json
 from viz_node.domain.ids import format_coin
 from viz_node.domain.job import JobState
 
@@ -22,12 +23,12 @@ def peer_with(directory: Path, left: int) -> Member:
 @pytest.mark.parametrize(("left", "shown"), [(0, "0.00"), (LEFT, "5.00"), (2**256 - 1, "unlimited")])
 async def test_show__any_amount__as_it_is(tmp_path: Path, left: int, shown: str) -> None:
     peer = peer_with(tmp_path, left)
-    assert await peer.allowances.show() == {"account": peer.keys.account, "allowance": shown}
+    assert as_json(await peer.allowances.show()) == {"account": peer.keys.account, "allowance": shown}
 
 
 async def test_revocation__says_what_it_costs_and_does_nothing(tmp_path: Path) -> None:
     peer = peer_with(tmp_path, LEFT)
-    (row,) = await peer.allowance_plans.revocation()
+    (row,) = as_json(await peer.allowance_plans.revocation())
     assert (row["what"], row["amount"]) == ("take back the allowance of 5.00 tokens", "")
     assert row["gas"] == format_coin(46_000 * 100)
     assert peer.world.chain.state.allowed[peer.keys.account] == LEFT

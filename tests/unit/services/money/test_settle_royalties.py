@@ -8,12 +8,14 @@ import pytest
 
 from tests.fakes.chain import MemoryCall, MemoryMarket, MemorySender
 from tests.fakes.world import Fuse, Member, World, every_fuse
+from viz_node.domain.answer import as_json
 from viz_node.domain.ids import Account, format_amount
 from viz_node.domain.job import JobState
-from viz_node.domain.orders import PublishOrder
+from viz_node.domain.orders import ClaimOrder, PublishOrder
 from viz_node.domain.terms import AskedTerms, PromisedShare
 from viz_node.services.money.settle_royalties import Royalties
 from viz_node.services.money.transact import Patience
+from viz_node.services.part import Kind, Lane
 
 
 async def earned(directory: Path) -> tuple[World, Member]:
@@ -29,7 +31,7 @@ async def earned(directory: Path) -> tuple[World, Member]:
 
 async def test_show__two_sales__due_in_all_and_each_sale(tmp_path: Path) -> None:
     _, holder = await earned(tmp_path)
-    shown = await holder.royalties.show()
+    shown = as_json(await holder.royalties.show())
     assert (shown["due"], len(shown["rows"]), [sale["price"] for sale in shown["sales"]]) == ("9.70", 2, ["5.00"] * 2)
 
 
@@ -73,7 +75,7 @@ async def test_claim__somebody_else_claims_first__is_done_and_the_money_is_there
             return call
 
     holder.royalties = Royalties(Racing(world.chain), holder.treasury, holder.keys.account, holder.pools.credits)
-    holder.jobs.register_bags("claim", "market", holder.royalties.claim)
+    holder.jobs.register(Kind(ClaimOrder, Lane.MARKET, holder.royalties.claim))
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (job.state, job.result["tx_hashes"], holder.tokens) == (JobState.DONE, [], 9_700_000)
 
@@ -100,7 +102,7 @@ async def test_claim__more_splits_than_one_transaction_takes__all_are_claimed(
 ) -> None:
     _, holder = await earned(tmp_path)
     monkeypatch.setattr("viz_node.services.money.settle_royalties.MOST_CLAIMS", 1)
-    (*_, total) = await holder.royalty_plans.claim()
+    (*_, total) = as_json(await holder.royalty_plans.claim())
     assert total["what"] == "all of it, in 2 transaction(s)"
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
     assert (len(job.result["tx_hashes"]), job.result["claimed"], holder.tokens) == (2, "9.70", 9_700_000)
@@ -114,14 +116,14 @@ async def test_claim__derived_adapter_owes_the_parent__passed_on_and_claimed_in_
     await maker.live(PublishOrder("child", terms))
     buyer.hear()
     await buyer.live(("license", {"adapter": "child", "max_price": 5_000_000}))
-    plan = await holder.royalty_plans.claim()
+    plan = as_json(await holder.royalty_plans.claim())
     # A tenth of what the platform leaves, and 97 percent of that.
     brought = 9_700_000 + 5_000_000 * 970 // 10_000 * 9700 // 10_000
     assert [row["what"] for row in plan][:2] == ["claim from one", "claim from two"]
     assert "what is passed on for adapter 3, derived from it" in plan[0]["consequence"]
     assert "derived" not in plan[1]["consequence"]
     assert plan[-1]["amount"] == "+" + format_amount(brought)
-    shown = await holder.royalties.show()
+    shown = as_json(await holder.royalties.show())
     assert (shown["due"], shown["in_derived"]) == ("9.70", format_amount(brought - 9_700_000))
     assert (holder.tokens, world.chain.nonces[holder.keys.account]) == (0, 2)
     job = next(job for job in await holder.live(("claim", {})) if job.kind == "claim")
