@@ -141,7 +141,7 @@ class Member:
             money.royalty_plans,
             money.allowance_plans,
         )
-        self.catalogue, self.publisher, self.buyer = market.catalogue, market.publisher, market.buyer
+        self.listings, self.publisher, self.buyer = market.listings, market.publisher, market.buyer
         self.publications, self.storefront = market.publication_orders, market.storefront
         self.publication_plans, self.purchase_plans = market.publication_plans, market.purchase_plans
         self.price_plans, self.key_desk = market.price_plans, market.key_desk

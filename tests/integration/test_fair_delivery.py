@@ -105,9 +105,7 @@ async def test_derived_adapter__sold__pays_its_parent(chain: DevChain, tmp_path:
     derived = maker.publications.check_order("elsin-two", AskedTerms("5.00"), parents)
     (job,) = await maker.live(PublishOrder("elsin-two", derived))
     peer.hear()
-    assert peer.catalogue.manifest_of(maker.store.adapters.find_adapter("elsin-two")).parents == (
-        parents[0].adapter_id,
-    )
+    assert peer.listings.manifest_of(maker.store.adapters.find_adapter("elsin-two")).parents == (parents[0].adapter_id,)
     (bought,) = await peer.live(("license", {"adapter": job.result["adapter_id"], "max_price": 5_000_000}))
     assert bought.state is JobState.DONE, bought
     before = world.tokens(holder)

@@ -35,7 +35,7 @@ from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.announcements import Announcements
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.part import Kind, Lane
 from viz_node.storage.store import Store
@@ -111,8 +111,8 @@ class Node:
             MemoryMarket(MemoryChain()),
             Announcements(self.store.announcements, verify_bytes, lambda: 1),
         )
-        catalogue = Catalogue(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
-        return PublicationOrders(self.store, market, catalogue, self.keys.account)
+        listings = Listings(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
+        return PublicationOrders(self.store, market, listings, self.keys.account)
 
     @staticmethod
     def _no_announcements(raw: bytes) -> tuple[str, int]:

@@ -39,7 +39,7 @@ from viz_node.services.market.fetch_adapter import AdapterFiles, AdapterKeys, Ch
 from viz_node.services.market.file_notice import NoticePlans, Notices
 from viz_node.services.market.license_adapter import Buyer
 from viz_node.services.market.list_licenses import LicenseList
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.order_secrets import OrderSecrets
@@ -222,20 +222,20 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     choices, account, store = choices or Choices(), ports.keys.account, ports.store
     jobs = JobRunner(store.jobs, ports.now)
     treasury = Treasury(store.outbox, ports.sender, ports.now, choices.patience, lambda entry: _undo(jobs, entry))
-    catalogue = Catalogue(ports.announcements, store, ports.network, ports.market, ports.verify, account)
+    listings = Listings(ports.announcements, store, ports.network, ports.market, ports.verify, account)
     paying = _paying(ports, treasury)
-    seller, storefront, files = _selling(ports, catalogue, tools)
+    seller, storefront, files = _selling(ports, listings, tools)
     library, signatures = _library(ports, tools, storefront.unshare), Signatures(ports.sealing, ports.market)
-    stage = _Stage(ports, catalogue, treasury, paying, seller, storefront, files)
+    stage = _Stage(ports, listings, treasury, paying, seller, storefront, files)
     desk = _desk(stage, signatures, tools.directory / "pools", choices.coin_price)
     dues = PoolDues(desk, store, ports.market, account)
     pools = _pools(stage, desk, dues)
-    credit_plans = CreditPlans(dues, ports.market, paying.quotes, catalogue.payers_of)
+    credit_plans = CreditPlans(dues, ports.market, paying.quotes, listings.payers_of)
     money = Money(
         treasury,
         paying.payments,
         Royalties(ports.market, treasury, account, pools.credits),
-        RoyaltyPlans(ports.market, paying.quotes, account, credit_plans, catalogue.payers_of),
+        RoyaltyPlans(ports.market, paying.quotes, account, credit_plans, listings.payers_of),
         Allowances(ports.market, treasury, account),
         AllowancePlans(ports.market, paying.quotes, account),
     )
@@ -252,7 +252,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
         Part(operations_of(node)),
         jobs_part(jobs),
         library.part(models, pools.uses.timed(library.workshop.generate)),
-        money.part(MoneyOperations(money, jobs, catalogue.names_on_chain, facts.is_test_chain, facts.market)),
+        money.part(MoneyOperations(money, jobs, listings.names_on_chain, facts.is_test_chain, facts.market)),
         market.part(selling, Buying(market, jobs)),
         pools_part(pools, jobs),
         uses.part(jobs),
@@ -281,7 +281,7 @@ class _Stage:
     """What the use cases of the market share."""
 
     ports: Ports
-    catalogue: Catalogue
+    listings: Listings
     treasury: Treasury
     paying: _Paying
     seller: SellerKeys
@@ -305,48 +305,48 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     return Library(works, workshop, Removals(store, directory, unshare), maker, imports)
 
 
-def _selling(ports: Ports, catalogue: Catalogue, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:
+def _selling(ports: Ports, listings: Listings, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:
     keys = SellerKeys(ports.keys, ports.sealing, ports.delivery)
     files = BundleFiles(tools.directory / "bundles", tools.blob_id_of)
-    return keys, Storefront(ports.store, keys, ports.network, catalogue, files.directory, ports.now), files
+    return keys, Storefront(ports.store, keys, ports.network, listings, files.directory, ports.now), files
 
 
 def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: AdapterFiles, patience: float) -> Market:
-    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    ports, listings, treasury, paying = stage.ports, stage.listings, stage.treasury, stage.paying
     store, market, account = ports.store, ports.market, ports.keys.account
-    own = OwnOffers(store.adapters, market, catalogue, account)
+    own = OwnOffers(store.adapters, market, listings, account)
     secrets = OrderSecrets(store.sealed_orders, ports.sealing, ports.delivery)
     key_orders = KeyOrders(secrets, market, treasury, account, patience)
     choice = OfferChoice(market, account)
     asking = Asking(ports.keys, ports.network)
     requests = KeyRequests(ports.keys, ports.sealing, ports.network, ports.now)
-    adapter_keys = AdapterKeys(catalogue, key_orders, requests, pools.uses, account)
-    publications = PublicationOrders(store, market, catalogue, account)
+    adapter_keys = AdapterKeys(listings, key_orders, requests, pools.uses, account)
+    publications = PublicationOrders(store, market, listings, account)
     bundles = Bundles(store.adapters, market, stage.seller, stage.files)
     rights = KeyRights(market, treasury, pools.members)
     return Market(
-        catalogue=catalogue,
+        listings=listings,
         storefront=stage.storefront,
         publication_orders=publications,
-        publication_plans=PublicationPlans(store, market, paying.quotes, catalogue, account),
+        publication_plans=PublicationPlans(store, market, paying.quotes, listings, account),
         publisher=Publisher(store.outbox, market, treasury, publications, bundles, stage.storefront),
-        price_plans=PricePlans(market, paying.quotes, catalogue, own),
-        prices=Prices(market, treasury, catalogue, own, ports.now),
-        notice_plans=NoticePlans(market, paying.quotes, catalogue, account),
-        notices=Notices(market, treasury, catalogue),
-        purchase_plans=PurchasePlans(market, paying.payment_quotes, ports.delivery, catalogue, choice, asking),
-        buyer=Buyer(market, paying.payments, catalogue, choice, key_orders, account),
-        fetcher=Fetcher(store, ports.sealing, ports.network, catalogue, adapter_keys, files),
-        licenses=LicenseList(market, catalogue, account),
+        price_plans=PricePlans(market, paying.quotes, listings, own),
+        prices=Prices(market, treasury, listings, own, ports.now),
+        notice_plans=NoticePlans(market, paying.quotes, listings, account),
+        notices=Notices(market, treasury, listings),
+        purchase_plans=PurchasePlans(market, paying.payment_quotes, ports.delivery, listings, choice, asking),
+        buyer=Buyer(market, paying.payments, listings, choice, key_orders, account),
+        fetcher=Fetcher(store, ports.sealing, ports.network, listings, adapter_keys, files),
+        licenses=LicenseList(market, listings, account),
         key_orders=key_orders,
-        key_desk=KeyDesk(store.adapters, ports.sealing, catalogue, signatures, rights, ports.now),
-        deliveries=Deliveries(store, market, treasury, stage.seller, catalogue),
+        key_desk=KeyDesk(store.adapters, ports.sealing, listings, signatures, rights, ports.now),
+        deliveries=Deliveries(store, market, treasury, stage.seller, listings),
     )
 
 
 def _desk(stage: _Stage, signatures: Signatures, directory: Path, coin_price: int) -> PoolDesk:
     ports = stage.ports
-    peers = PoolPeers(ports.keys.peer_id, ports.network, stage.catalogue.announcements, ports.now)
+    peers = PoolPeers(ports.keys.peer_id, ports.network, stage.listings.announcements, ports.now)
     chain, rule_book = (
         PoolChain(ports.market, stage.paying.quotes, coin_price),
         RuleBook(ports.store.pool_records, peers),
@@ -356,10 +356,10 @@ def _desk(stage: _Stage, signatures: Signatures, directory: Path, coin_price: in
 
 
 def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
-    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    ports, listings, treasury, paying = stage.ports, stage.listings, stage.treasury, stage.paying
     store, market, account = ports.store, ports.market, ports.keys.account
     signer, due = PoolSigner(account, ports.sealing), DueDivisions(desk, market, treasury, account)
-    choice, uses = PeriodChoice(desk, market, account), PoolUses(desk, store, market, catalogue, account)
+    choice, uses = PeriodChoice(desk, market, account), PoolUses(desk, store, market, listings, account)
     operator = PoolOperator(desk, store.pool_records, due, market, treasury, account)
     return Pools(
         desk=desk,
@@ -367,27 +367,27 @@ def _pools(stage: _Stage, desk: PoolDesk, dues: PoolDues) -> Pools:
         opening_plans=PoolOpeningPlans(desk, market, paying.quotes, account),
         operator=operator,
         division_plans=DivisionPlans(due, market, paying.quotes),
-        members=PoolMembers(desk, store.pool_records, market, treasury, catalogue, signer),
+        members=PoolMembers(desk, store.pool_records, market, treasury, listings, signer),
         credits=Credits(desk, dues, market, treasury),
         choice=choice,
         subscription_plans=SubscriptionPlans(desk, choice, paying.payment_quotes),
         subscriptions=Subscriptions(desk, store.outbox, choice, paying.payments),
         uses=uses,
         statements=UseStatements(desk, store.pool_records, market, treasury, uses, signer),
-        view=PoolView(desk, market, uses, account, operator.is_watched, catalogue.names_on_chain),
+        view=PoolView(desk, market, uses, account, operator.is_watched, listings.names_on_chain),
     )
 
 
 def _uses(stage: _Stage, write: Write) -> Uses:
-    ports, catalogue, treasury, paying = stage.ports, stage.catalogue, stage.treasury, stage.paying
+    ports, listings, treasury, paying = stage.ports, stage.listings, stage.treasury, stage.paying
     store, market, account = ports.store, ports.market, ports.keys.account
     keys = UseKeys(ports.sealing, ports.vouchers, ports.verify)
-    channels = PaidChannels(store, market, catalogue, account)
+    channels = PaidChannels(store, market, listings, account)
     return Uses(
         channels,
         ChannelJobs(store.channels, market, paying.payments, treasury, channels, keys),
-        Metered(store.channels, channels, catalogue, ports.network, keys),
-        Meter(store, market, treasury, catalogue, HolderKeys(ports.sealing, ports.vouchers), write),
+        Metered(store.channels, channels, listings, ports.network, keys),
+        Meter(store, market, treasury, listings, HolderKeys(ports.sealing, ports.vouchers), write),
         ChannelPlans(market, paying.payment_quotes, paying.quotes, channels, account),
         ReceiptFiles(store.channels, ports.keys),
     )

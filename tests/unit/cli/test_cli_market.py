@@ -55,9 +55,9 @@ async def ask_everything(directory: Path) -> Answers:
     peer.hear()
     answers: Answers = {"plan_license": as_json(await peer.purchase_plans.license("elsin", AskedPurchase(6_000_000)))}
     await peer.live(*(("license", {"adapter": name, "max_price": 6_000_000}) for name in ("elsin", "fair")))
-    answers |= as_json({"search": await peer.catalogue.search(""), "show": await peer.catalogue.show("elsin")})
+    answers |= as_json({"search": await peer.listings.search(""), "show": await peer.listings.show("elsin")})
     answers |= {"pricing_show": as_json(await peer.prices.show("elsin", at=1_900_000_000))}
-    answers |= {"license_list": as_json(await LicenseList(world.market(), peer.catalogue, peer.keys.account).held())}
+    answers |= {"license_list": as_json(await LicenseList(world.market(), peer.listings, peer.keys.account).held())}
     claims = as_json(gas_only(await holder.royalty_plans.claim(), False))
     return answers | dict.fromkeys(("plan_claim", "plan_publish", "plan_pricing"), claims)
 

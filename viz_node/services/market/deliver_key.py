@@ -19,7 +19,7 @@ from viz_node.ports.money import Finality
 from viz_node.ports.state import Adapters
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.check_signature import Signatures
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 
 KEY_METHOD = "key"
 KEY_REQUEST_CONTEXT = "viz-node/key-request/1"
@@ -97,14 +97,14 @@ class KeyDesk:
         self,
         adapters: Adapters,
         sealing: KeyWrapping,
-        catalogue: Catalogue,
+        listings: Listings,
         signatures: Signatures,
         rights: KeyRights,
         now: Callable[[], int],
     ) -> None:
         self._adapters = adapters
         self._sealing = sealing
-        self._catalogue = catalogue
+        self._listings = listings
         self._signatures = signatures
         self._rights = rights
         self._now = now
@@ -120,7 +120,7 @@ class KeyDesk:
         record = adapter_named(self._adapters, request.adapter_id)
         if record is None or record.sealed_key is None or record.origin == "fetched":
             raise NotFoundError("no such adapter here")
-        await self._rights.require(record.name, self._catalogue.manifest_of(record), account)
+        await self._rights.require(record.name, self._listings.manifest_of(record), account)
         key = self._sealing.open(bytes.fromhex(record.sealed_key))
         wrapped = self._sealing.wrap_key(bytes.fromhex(request.delivery_key), key, request.text().encode())
         return json.dumps({"wrapped": wrapped.hex()}).encode()

@@ -25,7 +25,7 @@ from viz_node.ports.market import OrdersToDeliver
 from viz_node.ports.money import SafeSpending
 from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.market.seal_bundle import SellerKeys
 
 log = logging.getLogger(__name__)
@@ -64,13 +64,13 @@ class Deliveries:
         market: OrdersToDeliver,
         treasury: SafeSpending,
         keys: SellerKeys,
-        catalogue: Catalogue,
+        listings: Listings,
     ) -> None:
         self._store = store
         self._market = market
         self._treasury = treasury
         self._keys = keys
-        self._catalogue = catalogue
+        self._listings = listings
         self._refused_in: dict[int, int] = {}
         """The block in which an order was refused last, by its number."""
         self._missed: dict[int, Missed] = {}
@@ -138,7 +138,7 @@ class Deliveries:
         return self._missed.setdefault(order.number, missed)
 
     async def _escrowed(self, record: AdapterRecord) -> set[int]:
-        market, manifest = self._market, self._catalogue.manifest_of(record)
+        market, manifest = self._market, self._listings.manifest_of(record)
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(market.find_adapter, digest, manifest.account)
         if on_chain is None:

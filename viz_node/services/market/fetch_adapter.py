@@ -22,7 +22,7 @@ from viz_node.ports.network import Requests, Transfer
 from viz_node.ports.state import WithAdapters, WithJobs, WithManifests
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyRequest
-from viz_node.services.market.listings import Catalogue, Listing
+from viz_node.services.market.listings import Listing, Listings
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.part import Report
 
@@ -78,10 +78,10 @@ class AdapterKeys:
     """The key of an adapter that this account may use: brought by an order, or asked of its owner."""
 
     def __init__(
-        self, catalogue: Catalogue, orders: KeyOrders, requests: KeyRequests, coverage: Coverage, account: Account
+        self, listings: Listings, orders: KeyOrders, requests: KeyRequests, coverage: Coverage, account: Account
     ) -> None:
         self.request = requests.request
-        self._catalogue = catalogue
+        self._listings = listings
         self._orders = orders
         self._coverage = coverage
         self._account = account
@@ -93,7 +93,7 @@ class AdapterKeys:
         """
         manifest = listing.manifest
         key = await self._orders.collect(manifest.key_hash)
-        is_licensed = await self._catalogue.is_licensed(listing.adapter_number, self._account)
+        is_licensed = await self._listings.is_licensed(listing.adapter_number, self._account)
         if not is_licensed and not await self._coverage.covers(listing.adapter_number):
             if manifest.license.kind == "metered":
                 raise paid_by_use(manifest.name).error()
@@ -123,20 +123,20 @@ class Fetcher:
         store: FetcherState,
         sealing: BundleOpening,
         network: Transfer,
-        catalogue: Catalogue,
+        listings: Listings,
         keys: AdapterKeys,
         files: AdapterFiles,
     ) -> None:
         self._store = store
         self._sealing = sealing
         self._network = network
-        self._catalogue = catalogue
+        self._listings = listings
         self._keys = keys
         self._files = files
 
     async def fetch(self, job: Job[FetchOrder], report: Report) -> FetchedAdapter:
         """Job: download, unseal and check a licensed adapter, and put it into the library."""
-        listing = await self._catalogue.listing(job.order.adapter)
+        listing = await self._listings.listing(job.order.adapter)
         manifest = listing.manifest
         existing = adapter_named(self._store.adapters, listing.adapter_id)
         if existing is not None:

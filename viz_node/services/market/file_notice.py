@@ -12,7 +12,7 @@ from viz_node.domain.transaction import Call
 from viz_node.errors import NotFoundError, RefusedError, UsageError
 from viz_node.ports.market import NoticeBoard
 from viz_node.ports.money import Quotes, Spending
-from viz_node.services.market.listings import Catalogue, Listing
+from viz_node.services.market.listings import Listing, Listings
 from viz_node.services.part import Report
 
 
@@ -37,17 +37,17 @@ class FiledNotice:
 class Notices:
     """What this account puts on record."""
 
-    def __init__(self, market: NoticeBoard, treasury: Spending, catalogue: Catalogue) -> None:
+    def __init__(self, market: NoticeBoard, treasury: Spending, listings: Listings) -> None:
         self._market = market
         self._treasury = treasury
-        self._catalogue = catalogue
+        self._listings = listings
 
     async def show(self, adapter: str) -> list[ShownNotice]:
         """Complaints and answers, oldest first.
 
         Raises: NotFoundError, UnreachableError, VerificationError, ChainUnavailableError.
         """
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         rows = await asyncio.to_thread(self._market.notices_of, listing.adapter_number)
         return [ShownNotice(row.number, row.answers or None, row.sender, row.digest.hex()) for row in rows]
 
@@ -62,10 +62,10 @@ class Notices:
 class NoticePlans:
     """Orders for notices, and what they cost and mean."""
 
-    def __init__(self, market: NoticeBoard, quotes: Quotes, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, market: NoticeBoard, quotes: Quotes, listings: Listings, account: Account) -> None:
         self._market = market
         self._quotes = quotes
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def check(self, adapter: str, digest: str, answers: int | None) -> NoticeOrder:
@@ -76,7 +76,7 @@ class NoticePlans:
         """
         if not is_hex_digest(digest):
             raise UsageError("the digest of a notice is the SHA-256 of its text, 64 hex digits")
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         if answers is not None:
             await self._check_answer(listing, answers)
         return NoticeOrder(adapter, listing.adapter_number, digest, answers)

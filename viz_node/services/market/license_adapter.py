@@ -15,7 +15,7 @@ from viz_node.domain.purposes import BuyLicense, purpose_as
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Purchases
 from viz_node.services.market.choose_offer import OfferChoice
-from viz_node.services.market.listings import Catalogue, Listing, item_of
+from viz_node.services.market.listings import Listing, Listings, item_of
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.money.pay_price import Payments
 from viz_node.services.part import Report
@@ -40,14 +40,14 @@ class Buyer:
         self,
         market: Purchases,
         payments: Payments,
-        catalogue: Catalogue,
+        listings: Listings,
         choice: OfferChoice,
         orders: KeyOrders,
         account: Account,
     ) -> None:
         self._market = market
         self._payments = payments
-        self._catalogue = catalogue
+        self._listings = listings
         self._choice = choice
         self._orders = orders
         self._account = account
@@ -58,7 +58,7 @@ class Buyer:
         paid = await self._payments.finish(order_id)
         if paid is not None:  # signed before a crash: what the market offers by now does not matter any more
             return _result(purpose_as(paid.purpose, BuyLicense), paid.tx_hash)
-        listing = await self._catalogue.listing(order.adapter)
+        listing = await self._listings.listing(order.adapter)
         decided = await self._choice.decide(listing, AskedPurchase(order.max_price, order.renew))
         if isinstance(decided, NothingToDo):
             done = BoughtLicense(AdapterId(listing.adapter_id), "0.00")

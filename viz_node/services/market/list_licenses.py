@@ -10,7 +10,7 @@ from viz_node.domain.order import Order, OrderState
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.ports.market import LicenseBook
 from viz_node.services.market.deliver_orders import least_seconds_left
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 
 _ENDED = {OrderState.REFUNDED, OrderState.DISPUTED}
 Place = tuple[int, Account]
@@ -43,9 +43,9 @@ class ShownLicense:
 class LicenseList:
     """Licenses by account."""
 
-    def __init__(self, market: LicenseBook, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, market: LicenseBook, listings: Listings, account: Account) -> None:
         self._market = market
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def held(self) -> list[ShownLicense]:
@@ -69,7 +69,7 @@ class LicenseList:
         order_at: dict[Place, Order] = {(order.terms.offer_id, order.terms.holder): order for order in orders}
         places = list(dict.fromkeys([*grant_at, *order_at]))
         sold = self._market.sold_by(sorted({offer_id for offer_id, _ in places}))
-        names, now = self._catalogue.names(), self._market.block_time()
+        names, now = self._listings.names(), self._market.block_time()
         safely = now + least_seconds_left(self._market.facts().delivery_window_seconds) if order_at else now
         licenses = {place: _license(grant_at.get(place), now) for place in places}
         newest = {place: _order(order_at.get(place), safely) for place in places}

@@ -104,17 +104,17 @@ class SilentListing:
     error: str
 
 
-class CatalogueState(WithAdapters, WithManifests, Protocol):
+class ListingsState(WithAdapters, WithManifests, Protocol):
     """The own adapters, and the manifests of others."""
 
 
-class Catalogue:
+class Listings:
     """The market as this node has verified it."""
 
     def __init__(
         self,
         announcements: Announcements,
-        store: CatalogueState,
+        store: ListingsState,
         network: Listening,
         market: Offers,
         verify: VerifyBytes,

@@ -21,7 +21,7 @@ from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, 
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
 from viz_node.services.library.look_up import registration_of, sold_by_another
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 
 
 class OrderedPublications(WithAdapters, WithFederations, WithOutbox, Protocol):
@@ -31,12 +31,10 @@ class OrderedPublications(WithAdapters, WithFederations, WithOutbox, Protocol):
 class PublicationOrders:
     """What an owner may ask for when offering an adapter."""
 
-    def __init__(
-        self, store: OrderedPublications, market: Publications, catalogue: Catalogue, account: Account
-    ) -> None:
+    def __init__(self, store: OrderedPublications, market: Publications, listings: Listings, account: Account) -> None:
         self._store = store
         self._market = market
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def lineage(self, texts: Sequence[str]) -> list[PromisedShare]:
@@ -48,7 +46,7 @@ class PublicationOrders:
         parents = []
         for text in texts:
             name, share = parse_parent(text)
-            listing = await self._catalogue.listing(name)
+            listing = await self._listings.listing(name)
             allowed = listing.manifest.license.permissions
             if not allowed.derivatives:
                 raise RefusedError(f"the terms of {name} allow no derived adapters", f"viz-node show {name}")

@@ -17,7 +17,7 @@ from viz_node.services.market.fetch_adapter import Fetcher
 from viz_node.services.market.file_notice import NoticePlans, Notices, ShownNotice
 from viz_node.services.market.license_adapter import Buyer
 from viz_node.services.market.list_licenses import LicenseList, ShownLicense
-from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue, ShownListing, SilentListing
+from viz_node.services.market.listings import MANIFEST_METHOD, Listings, ShownListing, SilentListing
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.plan_publication import PublicationPlans
@@ -32,7 +32,7 @@ from viz_node.services.part import Kind, Lane, Part, operations_of
 class Market:
     """The use cases of this stage."""
 
-    catalogue: Catalogue
+    listings: Listings
     storefront: Storefront
     publication_orders: PublicationOrders
     publication_plans: PublicationPlans
@@ -135,16 +135,16 @@ class Buying:
     """What a licensee asks of the market."""
 
     def __init__(self, market: Market, jobs: JobRunner) -> None:
-        self._catalogue, self._purchases, self._licenses = market.catalogue, market.purchase_plans, market.licenses
+        self._listings, self._purchases, self._licenses = market.listings, market.purchase_plans, market.licenses
         self._jobs = jobs
 
     async def search(self, *, text: str = "") -> list[ShownListing | SilentListing]:
         """The market."""
-        return await self._catalogue.search(text)
+        return await self._listings.search(text)
 
     async def show(self, *, adapter: str) -> ShownListing:
         """One listing."""
-        return await self._catalogue.show(adapter)
+        return await self._listings.show(adapter)
 
     async def license(self, *, adapter: str, max_price: str, renew: bool = False) -> Queued:
         """Buy or extend a license."""

@@ -14,7 +14,7 @@ from viz_node.ports.market import Publications
 from viz_node.ports.money import Quotes
 from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.market.order_publication import shared_split
 from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
 
@@ -27,12 +27,12 @@ class PublicationPlans:
     """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
 
     def __init__(
-        self, store: PublicationState, market: Publications, quotes: Quotes, catalogue: Catalogue, account: Account
+        self, store: PublicationState, market: Publications, quotes: Quotes, listings: Listings, account: Account
     ) -> None:
         self._store = store
         self._market = market
         self._quotes = quotes
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def publish(self, adapter: str, terms: PublicationTerms) -> list[PurchaseStep]:
@@ -50,7 +50,7 @@ class PublicationPlans:
         digests = secrets.token_bytes(32), bytes.fromhex(record.base_digest), digest
         call = self._market.prepare_publish(digests, split, offer, secrets.token_bytes(32))
         price = format_range(offer.price, offer.ceiling if offer.max_rise else offer.price)
-        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(split.shares))
+        payers = await asyncio.to_thread(self._listings.payers_of, parents_in(split.shares))
         gas = format_coin(await self._quotes.quote_wei(call))
         consequence = f"name, terms and split are public permanently; sold at {price} until withdrawn"
         paid_to = parts_of(offer.price, split.shares, self._account, facts, payers)

@@ -19,7 +19,7 @@ from viz_node.ports.keys import KeyDelivery, Keys
 from viz_node.ports.market import Purchases
 from viz_node.ports.network import Requests
 from viz_node.services.market.choose_offer import OfferChoice
-from viz_node.services.market.listings import MANIFEST_METHOD, Catalogue, Listing, item_of
+from viz_node.services.market.listings import MANIFEST_METHOD, Listing, Listings, item_of
 from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.sign_permit import MakeCall
 
@@ -61,14 +61,14 @@ class PurchasePlans:
         market: Purchases,
         quotes: PaymentQuotes,
         delivery: KeyDelivery,
-        catalogue: Catalogue,
+        listings: Listings,
         choice: OfferChoice,
         asking: Asking,
     ) -> None:
         self._market = market
         self._quotes = quotes
         self._delivery = delivery
-        self._catalogue = catalogue
+        self._listings = listings
         self._choice = choice
         self._asking = asking
         self._account = asking.keys.account
@@ -78,14 +78,14 @@ class PurchasePlans:
 
         Raises: NotFoundError, ChainUnavailableError, InsufficientFundsError, and the refusals of `decide_purchase`.
         """
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         name, decided = listing.manifest.name, await self._choice.decide(listing, asked)
         if isinstance(decided, NothingToDo):
             return []
         offer, is_order = decided.offer, decided.is_order
         quote = await self._quotes.quote(TokenAmount(offer.price), self._call(listing, offer, is_order))
         facts = await asyncio.to_thread(self._market.facts)
-        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offer.shares))
+        payers = await asyncio.to_thread(self._listings.payers_of, parents_in(offer.shares))
         pay = PurchaseStep(
             f"{'order' if is_order else 'buy'} {name}",
             format_amount(offer.price),

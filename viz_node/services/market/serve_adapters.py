@@ -16,7 +16,7 @@ from viz_node.errors import NotFoundError
 from viz_node.ports.network import Publishing
 from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import adapter_named, published
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.market.seal_bundle import SellerKeys
 
 _LIFETIME_SECONDS = 24 * 3600
@@ -34,20 +34,20 @@ class Storefront:
         store: StorefrontState,
         keys: SellerKeys,
         network: Publishing,
-        catalogue: Catalogue,
+        listings: Listings,
         directory: Path,
         now: Callable[[], int],
     ) -> None:
         self._store = store
         self._keys = keys
         self._network = network
-        self._catalogue = catalogue
+        self._listings = listings
         self._directory = directory
         self._now = now
 
     async def announce(self, record: AdapterRecord) -> None:
         """Tell the network about a published adapter, with a new sequence number."""
-        manifest = self._catalogue.manifest_of(record)
+        manifest = self._listings.manifest_of(record)
         item = Announcement(
             adapter_id=manifest.adapter_id(),
             peer_id=self._keys.names.peer_id,
@@ -59,12 +59,12 @@ class Storefront:
         )
         signature = self._keys.sealing.sign(wire.SIGNING_CONTEXT + item.payload())
         raw = SignedAnnouncement(item, signature).to_bytes()
-        self._catalogue.announcements.take_in(raw)
+        self._listings.announcements.take_in(raw)
         await self._network.announce(item.adapter_id, raw)
 
     async def share(self, record: AdapterRecord) -> None:
         """Serve the sealed files of a published or fetched adapter."""
-        for entry in self._catalogue.manifest_of(record).files:
+        for entry in self._listings.manifest_of(record).files:
             path = self._directory / record.name / f"{entry.name}.sealed"
             with suppress(NotFoundError):
                 await self._network.share(path)
@@ -73,7 +73,7 @@ class Storefront:
     def unshare(self, record: AdapterRecord) -> None:
         """Serve the sealed files of an adapter no longer."""
         if record.manifest is not None:
-            for entry in self._catalogue.manifest_of(record).files:
+            for entry in self._listings.manifest_of(record).files:
                 self._network.unshare(entry.blob_id)
 
     async def serve_library(self) -> None:
@@ -87,7 +87,7 @@ class Storefront:
 
     def manifest_of(self, record: AdapterRecord) -> AdapterManifest:
         """As `Catalogue.manifest_of`."""
-        return self._catalogue.manifest_of(record)
+        return self._listings.manifest_of(record)
 
     async def on_manifest(self, peer_id: PeerId, payload: bytes) -> bytes:
         """A peer asks for a manifest by adapter id."""

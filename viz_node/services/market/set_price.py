@@ -22,7 +22,7 @@ from viz_node.ports.market import Offers, Pricing
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
 from viz_node.services.library.look_up import sold_by_another
-from viz_node.services.market.listings import Catalogue, delivery_of, moves_of
+from viz_node.services.market.listings import Listings, delivery_of, moves_of
 from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
 from viz_node.services.part import Report
 
@@ -107,16 +107,16 @@ class WithdrawnOffers:
 class OwnOffers:
     """The offers of an adapter that this node sells."""
 
-    def __init__(self, adapters: Adapters, market: Offers, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, adapters: Adapters, market: Offers, listings: Listings, account: Account) -> None:
         self._adapters = adapters
         self._market = market
-        self._catalogue = catalogue
+        self._listings = listings
         self.account = account
 
     async def find(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
         """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
         record = self._adapters.find_adapter(adapter)
-        manifest = self._catalogue.manifest_of(record)
+        manifest = self._listings.manifest_of(record)
         if manifest.account != self.account:
             raise sold_by_another(record.name)
         digest = bytes.fromhex(manifest.adapter_id())
@@ -132,11 +132,11 @@ class Prices:
     """An owner's changes to the offers of an adapter, and everybody's view of them."""
 
     def __init__(
-        self, market: Pricing, treasury: Spending, catalogue: Catalogue, own: OwnOffers, now: Callable[[], int]
+        self, market: Pricing, treasury: Spending, listings: Listings, own: OwnOffers, now: Callable[[], int]
     ) -> None:
         self._market = market
         self._treasury = treasury
-        self._catalogue = catalogue
+        self._listings = listings
         self._own = own
         self._now = now
         self._look_from = 0
@@ -147,7 +147,7 @@ class Prices:
 
         Raises: NotFoundError, UnreachableError, VerificationError, ChainUnavailableError.
         """
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         for _ in range(_LOOKS):
             offers, sales, paths, now = await asyncio.to_thread(self._look, listing.adapter_number)
             derived = {path.offer_id: path.at(now) for path in paths}
@@ -226,10 +226,10 @@ class Prices:
 class PricePlans:
     """Orders for other prices, and what they cost and mean."""
 
-    def __init__(self, market: Pricing, quotes: Quotes, catalogue: Catalogue, own: OwnOffers) -> None:
+    def __init__(self, market: Pricing, quotes: Quotes, listings: Listings, own: OwnOffers) -> None:
         self._market = market
         self._quotes = quotes
-        self._catalogue = catalogue
+        self._listings = listings
         self._own = own
 
     async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> PriceOrder:
@@ -252,7 +252,7 @@ class PricePlans:
         terms, market, quotes = order.terms, self._market, self._quotes
         facts = await asyncio.to_thread(market.facts)
         price = format_range(terms.price, terms.ceiling if terms.max_rise else terms.price)
-        payers = await asyncio.to_thread(self._catalogue.payers_of, parents_in(offers[0].shares))
+        payers = await asyncio.to_thread(self._listings.payers_of, parents_in(offers[0].shares))
         offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
         paid_to = parts_of(terms.price, offers[0].shares, self._own.account, facts, payers)
         consequence = "what is sold from then on costs this"

@@ -21,7 +21,7 @@ from viz_node.ports.keys import AccountSigning
 from viz_node.ports.money import Spending
 from viz_node.ports.pools import PoolCredits
 from viz_node.ports.state import PoolRecords
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.pools.pool_desk import JOIN_METHOD, PoolDesk, Told, for_each
 
 # Operator and challenger have their turns to adopt before.
@@ -63,14 +63,14 @@ class PoolMembers:
         records: PoolRecords,
         market: PoolCredits,
         treasury: Spending,
-        catalogue: Catalogue,
+        listings: Listings,
         signer: PoolSigner,
     ) -> None:
         self._desk = desk
         self._records = records
         self._market = market
         self._treasury = treasury
-        self._catalogue = catalogue
+        self._listings = listings
         self._signer = signer
 
     async def join(self, number: int, adapter: str) -> JoinedPool:
@@ -78,7 +78,7 @@ class PoolMembers:
 
         Raises: NotFoundError, RefusedError (another's adapter, or not for sale), PeerUnreachableError.
         """
-        pool, listing = await self._desk.pool(number), await self._catalogue.listing(adapter)
+        pool, listing = await self._desk.pool(number), await self._listings.listing(adapter)
         facts = JoinFacts(
             account=self._signer.account,
             place=pool.place,
@@ -97,7 +97,7 @@ class PoolMembers:
 
     async def leave(self, number: int, adapter: str) -> LeftPool:
         """Give nobody the key any more for being a subscriber; what they have stays, and its uses are still paid."""
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         key = f"{JOINED}{number}/{listing.adapter_number}"
         record = self._records.find_pool_record(key, JoinedRecord)
         if record is None or record.left:

@@ -17,7 +17,7 @@ from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import WithAdapters, WithJobs
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.train_adapter import Write, WrittenText
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import PoolDesk
 
@@ -30,12 +30,12 @@ class PoolUses:
     """What this account may use as a subscriber, and what it has used."""
 
     def __init__(
-        self, desk: PoolDesk, store: PoolUsesState, market: PoolSubscriptions, catalogue: Catalogue, account: Account
+        self, desk: PoolDesk, store: PoolUsesState, market: PoolSubscriptions, listings: Listings, account: Account
     ) -> None:
         self._desk = desk
         self._store = store
         self._market = market
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def covers(self, adapter_number: int) -> bool:
@@ -89,11 +89,11 @@ class PoolUses:
         """The chain's number of a fetched adapter by its id, or by its name as results before this version have it."""
         record = adapter_named(self._store.adapters, name)
         if record is None and is_hex_digest(name):
-            manifest = await self._catalogue.manifest(AdapterId(name), ())
+            manifest = await self._listings.manifest(AdapterId(name), ())
         elif record is None or record.origin != "fetched" or record.manifest is None:
             return 0
         else:
-            manifest = self._catalogue.manifest_of(record)
+            manifest = self._listings.manifest_of(record)
         digest = bytes.fromhex(manifest.adapter_id())
         found = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
         return 0 if found is None else found.number

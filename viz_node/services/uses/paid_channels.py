@@ -17,7 +17,7 @@ from viz_node.errors import NotFoundError
 from viz_node.ports.keys import SessionSealing, VerifyBytes, VoucherSigning
 from viz_node.ports.state import WithChannels, WithJobs
 from viz_node.ports.uses import PaidUses
-from viz_node.services.market.listings import Catalogue, Listing
+from viz_node.services.market.listings import Listing, Listings
 
 
 @dataclass(frozen=True)
@@ -59,10 +59,10 @@ class PaidChannelState(WithChannels, WithJobs, Protocol):
 class PaidChannels:
     """The channels that this node pays for."""
 
-    def __init__(self, store: PaidChannelState, market: PaidUses, catalogue: Catalogue, account: Account) -> None:
+    def __init__(self, store: PaidChannelState, market: PaidUses, listings: Listings, account: Account) -> None:
         self._store = store
         self._market = market
-        self._catalogue = catalogue
+        self._listings = listings
         self._account = account
 
     async def decide_open(self, adapter: str, asked: AskedChannel) -> tuple[Listing, Opening]:
@@ -70,7 +70,7 @@ class PaidChannels:
 
         Raises: RefusedError, UsageError, NotFoundError.
         """
-        listing = await self._catalogue.listing(adapter)
+        listing = await self._listings.listing(adapter)
         window = (await asyncio.to_thread(self._market.facts)).close_window_seconds
         facts = ChannelFacts(listing.manifest.name, listing.offer, window)
         return listing, granted(decide_channel(facts, asked))
@@ -102,19 +102,19 @@ class PaidChannels:
 
     async def rows(self) -> list[ShownChannel]:
         """The channels of this account, as people see them."""
-        names = self._catalogue.names()
+        names = self._listings.names()
         return [_shown(paid, names) for paid in await self.channels()]
 
     def name_of(self, paid: PaidChannel) -> str:
         """The name of the adapter that the channel pays for, as far as this node knows it."""
-        return _name_of(paid, self._catalogue.names())
+        return _name_of(paid, self._listings.names())
 
     async def show(self, number: int) -> ShownChannel:
         """One channel with its receipts; `kept` are jobs whose answers wait for them. Raises: NotFoundError."""
         paid = await self.find(number)
         kept = sorted(self.unfinished(paid.record.kept)) if paid.record else []
         receipts = self._store.channels.receipts_of(paid.key)
-        return replace(_shown(paid, self._catalogue.names()), kept=kept, receipts=receipts)
+        return replace(_shown(paid, self._listings.names()), kept=kept, receipts=receipts)
 
     async def over(self) -> list[int]:
         """The numbers of those whose rest can be taken back. Raises: ChainUnavailableError."""

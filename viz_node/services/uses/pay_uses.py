@@ -23,7 +23,7 @@ from viz_node.errors import (
 )
 from viz_node.ports.network import Requests
 from viz_node.ports.state import Channels
-from viz_node.services.market.listings import Catalogue, Listing
+from viz_node.services.market.listings import Listing, Listings
 from viz_node.services.part import Report
 from viz_node.services.uses.paid_channels import PaidChannels, UseKeys
 from viz_node.services.uses.serve_uses import USE_METHOD
@@ -56,11 +56,11 @@ class Metered:
     """Uses through channels that this node pays for."""
 
     def __init__(
-        self, rows: Channels, channels: PaidChannels, catalogue: Catalogue, network: Requests, keys: UseKeys
+        self, rows: Channels, channels: PaidChannels, listings: Listings, network: Requests, keys: UseKeys
     ) -> None:
         self._rows = rows
         self._channels = channels
-        self._catalogue = catalogue
+        self._listings = listings
         self._network = network
         self._keys = keys
 
@@ -70,7 +70,7 @@ class Metered:
         if kept is not None:
             return kept
         order = job.order
-        listing = await self._catalogue.listing(order.adapter)
+        listing = await self._listings.listing(order.adapter)
         report(JobStep("ask", 1, 1))
         channel = await self._channel_for(listing, job.job_id)
         while True:

@@ -35,7 +35,7 @@ from viz_node.ports.money import SafeSpending
 from viz_node.ports.state import WithAdapters, WithChannels, WithOutbox
 from viz_node.ports.uses import EarnedUses
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.market.listings import Catalogue
+from viz_node.services.market.listings import Listings
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +84,14 @@ class Meter:
         store: MeterState,
         market: EarnedUses,
         treasury: SafeSpending,
-        catalogue: Catalogue,
+        listings: Listings,
         keys: HolderKeys,
         write: Write,
     ) -> None:
         self._store = store
         self._market = market
         self._treasury = treasury
-        self._catalogue = catalogue
+        self._listings = listings
         self._keys = keys
         self._write = write
         self._lock = asyncio.Lock()
@@ -169,7 +169,7 @@ class Meter:
     async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
         """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
         record = self._store.adapters.find_adapter(self._own_adapter(request.adapter_id))
-        owner = self._catalogue.manifest_of(record).account
+        owner = self._listings.manifest_of(record).account
         heads = await self._treasury.heads()
         await asyncio.to_thread(self._compare, request, channel, owner, (cumulative, heads.shown))
 

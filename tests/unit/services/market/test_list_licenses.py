@@ -12,7 +12,7 @@ MONEY = 50_000_000
 
 
 def licenses(member: Member) -> LicenseList:
-    return LicenseList(member.world.market(), member.catalogue, member.keys.account)
+    return LicenseList(member.world.market(), member.listings, member.keys.account)
 
 
 async def buy(member: Member, name: str) -> None:

@@ -34,12 +34,12 @@ async def sold(world: World) -> tuple[Member, Member, Announcement]:
 
 async def test_search__announced_and_registered__is_listed_with_the_price_of_the_chain(world: World) -> None:
     holder, peer, item = await sold(world)
-    (row,) = await peer.catalogue.search("ELS")
+    (row,) = await peer.listings.search("ELS")
     assert (row.adapter_id, row.price, row.licensed) == (item.adapter_id, "5.00", False)
     assert row.account == holder.keys.account
-    assert await peer.catalogue.search("nothing of the kind") == []
-    assert (peer.catalogue.name_of(1), peer.catalogue.name_of(2)) == (row.name, "")
-    shown = await peer.catalogue.show(item.adapter_id[:8])
+    assert await peer.listings.search("nothing of the kind") == []
+    assert (peer.listings.name_of(1), peer.listings.name_of(2)) == (row.name, "")
+    shown = await peer.listings.show(item.adapter_id[:8])
     assert shown.manifest["account"] == holder.keys.account
 
 
@@ -88,10 +88,10 @@ async def test_listing__holder_serves_another_manifest__is_refused_and_left_out(
 
         holder.network.serve(MANIFEST_METHOD, answer)
         with pytest.raises(VerificationError):
-            await peer.catalogue.listing(item.adapter_id)
-        assert await peer.catalogue.search("") == []
+            await peer.listings.listing(item.adapter_id)
+        assert await peer.listings.search("") == []
     holder.start()
-    assert (await peer.catalogue.listing("elsin")).adapter_id == item.adapter_id
+    assert (await peer.listings.listing("elsin")).adapter_id == item.adapter_id
 
 
 async def test_listing__chain_says_otherwise__is_refused(world: World) -> None:
@@ -101,34 +101,34 @@ async def test_listing__chain_says_otherwise__is_refused(world: World) -> None:
     for changed in (replace(adapter, base_model=b"\1" * 32), replace(adapter, terms=b"\1" * 32)):
         state.adapters[0] = changed
         with pytest.raises(VerificationError):
-            await peer.catalogue.listing(item.adapter_id)
+            await peer.listings.listing(item.adapter_id)
     state.adapters[0] = adapter
     for bad in (replace(offer, shares=((peer.keys.account, 10_000),)), replace(offer, duration_seconds=1)):
         state.offers[0] = bad  # type: ignore[arg-type]
         with pytest.raises(VerificationError):
-            await peer.catalogue.listing(item.adapter_id)
+            await peer.listings.listing(item.adapter_id)
     state.adapters.clear()
     with pytest.raises(VerificationError, match="not registered"):
-        await peer.catalogue.listing(item.adapter_id)
+        await peer.listings.listing(item.adapter_id)
 
 
 async def test_search__holder_is_away__is_listed_without_a_price(world: World) -> None:
     holder, peer, item = await sold(world)
     holder.network.is_up = False
-    (row,) = await peer.catalogue.search("")
+    (row,) = await peer.listings.search("")
     assert (row.adapter_id, row.price) == (item.adapter_id, None)
     with pytest.raises(UnreachableError):
-        await peer.catalogue.show("elsin")
+        await peer.listings.show("elsin")
 
 
 async def test_resolve__not_known_here__is_looked_up_by_full_id_only(world: World) -> None:
     _, _, item = await sold(world)
     late = world.node("late")
     with pytest.raises(NotFoundError):
-        await late.catalogue.listing("elsin")
-    assert (await late.catalogue.listing(item.adapter_id)).manifest.name == "elsin"
+        await late.listings.listing("elsin")
+    assert (await late.listings.listing(item.adapter_id)).manifest.name == "elsin"
     with pytest.raises(NotFoundError):
-        await late.catalogue.listing(hashlib.sha256(b"other").hexdigest())
+        await late.listings.listing(hashlib.sha256(b"other").hexdigest())
 
 
 async def test_resolve__two_of_one_name__must_be_named_by_id(world: World) -> None:
@@ -137,8 +137,8 @@ async def test_resolve__two_of_one_name__must_be_named_by_id(world: World) -> No
     await other.sell("elsin")
     peer.hear()
     with pytest.raises(NotFoundError, match="2 adapters"):
-        await peer.catalogue.listing("elsin")
-    assert (await peer.catalogue.listing(item.adapter_id)).adapter_id == item.adapter_id
+        await peer.listings.listing("elsin")
+    assert (await peer.listings.listing(item.adapter_id)).adapter_id == item.adapter_id
 
 
 async def test_announcement__stranger_claims_the_adapter__the_sellers_listing_stays(world: World) -> None:
@@ -151,11 +151,11 @@ async def test_announcement__stranger_claims_the_adapter__the_sellers_listing_st
     newcomer.hear()  # it has heard the stranger first
     world.hub.announcements[item.adapter_id] = claim  # and the DHT tells the highest number
     for buyer in (peer, newcomer, latest):
-        listing = await buyer.catalogue.listing(item.adapter_id)
+        listing = await buyer.listings.listing(item.adapter_id)
         assert (listing.manifest.name, listing.manifest.peer_id) == ("elsin", item.peer_id)
     for buyer in (peer, newcomer):
-        assert [row.peer_id for row in await buyer.catalogue.search("")] == [item.peer_id]
-    assert peer.catalogue.names()[item.adapter_id] == "elsin"
+        assert [row.peer_id for row in await buyer.listings.search("")] == [item.peer_id]
+    assert peer.listings.names()[item.adapter_id] == "elsin"
 
 
 async def test_name__strangers_use_it_for_adapters_that_do_not_exist__the_seller_and_the_buyer_keep_it(
@@ -168,15 +168,15 @@ async def test_name__strangers_use_it_for_adapters_that_do_not_exist__the_seller
         for listener in (holder, peer):
             listener.announcements.take_in(bogus)
     for member in (holder, peer):
-        assert (await member.catalogue.listing("elsin")).adapter_id == item.adapter_id
+        assert (await member.listings.listing("elsin")).adapter_id == item.adapter_id
     thief.network.is_up = False  # what does not answer may be another adapter of this name
     with pytest.raises(NotFoundError, match="4 adapters"):
-        await peer.catalogue.listing("elsin")
-    assert (await holder.catalogue.listing("elsin")).adapter_id == item.adapter_id
+        await peer.listings.listing("elsin")
+    assert (await holder.listings.listing("elsin")).adapter_id == item.adapter_id
 
 
 async def test_announced__clock_is_set_back__nothing_breaks(world: World) -> None:
     _, peer, _ = await sold(world)
     assert len(peer.announcements.living()) == 1
     peer.now -= 10 * 86_400
-    assert (peer.announcements.living(), await peer.catalogue.search("")) == ([], [])
+    assert (peer.announcements.living(), await peer.listings.search("")) == ([], [])

@@ -56,7 +56,7 @@ async def test_publish__killed_at_every_call__registers_one_adapter_that_is_anno
             assert list(world.hub.announcements) == [adapter.manifest.hex()]
             assert set(holder.network.blobs) == {
                 entry.blob_id
-                for entry in holder.catalogue.manifest_of(holder.store.adapters.find_adapter("elsin")).files
+                for entry in holder.listings.manifest_of(holder.store.adapters.find_adapter("elsin")).files
             }
 
 

@@ -41,7 +41,7 @@ async def test_set__killed_at_every_call__one_new_offer_is_open(tmp_path: Path) 
         if len(await holder.survive(order)) == 2:
             offers = world.chain.state.offers
             assert [(offer.price, offer.is_open) for offer in offers] == [(5_000_000, False), (7_000_000, True)]
-            (row,) = await peer.catalogue.search("")
+            (row,) = await peer.listings.search("")
             assert row.price == "7.00"
 
 
@@ -98,7 +98,7 @@ async def test_withdraw__sold_before__licensee_still_fetches_and_nobody_buys(tmp
     (row,) = as_json(await holder.price_plans.withdrawal("elsin"))
     assert "licenses that were bought stay" in row["consequence"]
     assert (await holder.live(("withdraw", {"adapter": "elsin"})))[0].state is JobState.DONE
-    assert await peer.catalogue.search("") == await holder.price_plans.withdrawal("elsin") == []
+    assert await peer.listings.search("") == await holder.price_plans.withdrawal("elsin") == []
     fetched, *_ = await peer.live(("fetch", {"adapter": adapter_id}))
     assert fetched.state is JobState.DONE, fetched
     other = world.node("other", MONEY)

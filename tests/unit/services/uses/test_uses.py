@@ -571,7 +571,7 @@ async def test_fetch_and_license__of_an_adapter_that_is_paid_by_use__lead_to_a_c
         assert job.state is JobState.FAILED
         assert job.result is not None
         assert job.result["hint"] == "viz-node channel open elsin --deposit 2.00"
-    (row,) = await pair.payer.catalogue.search("elsin")
+    (row,) = await pair.payer.listings.search("elsin")
     assert row.delivery == "channel"
     assert (await pair.payer.prices.show("elsin", None)).offers[0].delivery == "channel"
 
