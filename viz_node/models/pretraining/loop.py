@@ -104,7 +104,8 @@ class Pretraining:
     def _note_held_out(self) -> None:
         """Bits per character of the held-out documents, of about 120,000 characters spread over them."""
         measured = spread(self.corpus.held_out, _MEASURED_CHARACTERS)
-        if measured:
+        noted = self.run.held_out[-1:]
+        if measured and not (noted and noted[0][0] == self.run.step):
             bits = bits_per_character(self.model, self.tokenizer, measured)
             self.run.held_out.append((self.run.step, round(bits, 4)))
 
