@@ -115,3 +115,18 @@ def test_base_train__list_that_is_no_toml__asks_no_node(tmp_path: Path, raw: byt
     (tmp_path / "list.toml").write_bytes(raw)
     with pytest.raises(UsageError):
         run(tmp_path, "train", str(tmp_path / "list.toml"))
+
+
+def test_base_show__long_provenance__names_the_first_sources_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [{"title": f"Book {number}"} for number in range(60)]
+    row = {"name": "own", "digest": "dd" * 32, "provenance": {"sources": sources, "losses": [[1, "2.0"]], "seed": 1}}
+    monkeypatch.setattr(Bases, "call_list", lambda self, operation, **params: [row])
+    run(tmp_path, "show", "own")
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Book 4; and 55 more" in shown
+    assert "losses" not in shown
+    assert "seed 1" in shown
+    run(tmp_path, "show", "own", "--json")
+    assert "Book 59" in capsys.readouterr().out

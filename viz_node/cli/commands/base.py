@@ -13,7 +13,9 @@ from viz_node.domain.training import SHIPPED_BASE
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.files import read_toml
 
+Row = dict[str, Any]
 _LEAST_DIGITS = 6
+_MOST_TITLES = 5
 
 
 @click.group("base")
@@ -45,11 +47,23 @@ def _why_none(terminal: Terminal) -> str:
 @json_option
 @pass_terminal
 def show(terminal: Terminal, name: str) -> None:
-    """Show the base model NAME and its origin."""
-    terminal.output.body(_found(terminal, name))
+    """Show the base model NAME and its origin; `--json` has the whole provenance, with sources, curve and samples."""
+    row = _found(terminal, name)
+    terminal.output.body(row if terminal.output.is_json else _in_short(row))
 
 
-def _found(terminal: Terminal, name: str) -> dict[str, Any]:
+def _in_short(row: Row) -> Row:
+    """Without the long lists of a provenance, which nobody reads in a terminal."""
+    kept = {name: value for name, value in row.get("provenance", {}).items() if not isinstance(value, list)}
+    sources = row.get("provenance", {}).get("sources")
+    rows = [one for one in sources if isinstance(one, dict)] if isinstance(sources, list) else []
+    titles = [str(one.get("title") or one.get("name")) for one in rows]
+    if len(titles) > _MOST_TITLES:
+        titles[_MOST_TITLES:] = [f"and {len(titles) - _MOST_TITLES} more"]
+    return {**row, "provenance": kept | ({"sources": "; ".join(titles)} if titles else {})}
+
+
+def _found(terminal: Terminal, name: str) -> Row:
     """The base model of that name, or whose digest begins so. Raises: NotFoundError, UsageError (of several)."""
     rows = terminal.client.call_list("base_list")
     named = [row for row in rows if row.get("name") == name]
@@ -81,8 +95,7 @@ def use(terminal: Terminal, name: str) -> None:
 def install(terminal: Terminal, name: str, detach: bool) -> None:
     """Install the base model NAME: the one of this package by default, or hf:<repo>@<revision>."""
     job = terminal.run_job(terminal.client.call("base_install", base=name), detach)
-    if job is not None:
-        terminal.output.result(job)
+    _tell(terminal, job)
 
 
 @base_command.command("train")
@@ -120,11 +133,23 @@ def train(terminal: Terminal, /, sources: Path, texts: Path | None, dry_run: boo
         _show_plan(terminal, plan)
         return
     job = terminal.run_job(terminal.client.call("base_train", **arguments), detach)
-    if job is not None:
+    _tell(terminal, job)
+
+
+def _tell(terminal: Terminal, job: Row | None) -> None:
+    """What a job has brought: a base model."""
+    if job is None:
+        return
+    base = (job.get("result") or {}).get("base") or {}
+    if terminal.output.is_json or not base:
         terminal.output.result(job)
+        return
+    weights = f"{base.get('parameters', 0):,} weights" if isinstance(base.get("parameters"), int) else "a base model"
+    terminal.output.line(f"{base.get('name')} is installed: {weights}, license {base.get('license')}")
+    terminal.output.line(f"next: viz-node train NAME --content all --base {base.get('name')}")
 
 
-def _show_plan(terminal: Terminal, plan: dict[str, Any]) -> None:
+def _show_plan(terminal: Terminal, plan: Row) -> None:
     if terminal.output.is_json:
         terminal.output.document(plan)
         return
@@ -147,5 +172,4 @@ def build(terminal: Terminal, seed: int, detach: bool) -> None:
     English.
     """
     job = terminal.run_job(terminal.client.call("base_build", seed=seed), detach)
-    if job is not None:
-        terminal.output.result(job)
+    _tell(terminal, job)
