@@ -23,12 +23,6 @@ UNWANTED = {
     "all the same": re.compile(r"\ball the same\b", re.IGNORECASE),
     "raises as": re.compile(r"\bRaises: as\b"),
 }
-EXEMPT = {
-    "whoever": ("viz_node/services/", "viz_node/api/"),
-    "all the same": ("viz_node/services/",),
-    "raises as": ("viz_node/services/", "viz_node/chain/", "viz_node/models/"),
-}
-"""Rooms that still have the phrase; a room that has lost it leaves this list."""
 
 
 def own_words(path: Path) -> Iterator[tuple[int, str]]:
@@ -55,11 +49,9 @@ def unwanted(name: str, text: str) -> bool:
 
 @pytest.mark.parametrize("name", UNWANTED)
 def test_words__unwanted_phrase__is_in_no_page_docstring_or_comment(name: str) -> None:
-    exempt = EXEMPT.get(name, ())
     places = [(path, path.relative_to(ROOT).as_posix()) for path in (*PAGES, *MODULES)]
-    judged = [(path, place) for path, place in places if not place.startswith(exempt)]
-    assert len(judged) > 100
-    wrong = [f"{place}:{line}" for path, place in judged for line, text in own_words(path) if unwanted(name, text)]
+    assert len(places) > 100
+    wrong = [f"{place}:{line}" for path, place in places for line, text in own_words(path) if unwanted(name, text)]
     assert wrong == []
 
 

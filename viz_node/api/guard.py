@@ -62,8 +62,8 @@ class Sessions:
     def login_code(self) -> str:
         """A code that opens one session within five minutes or more.
 
-        It stays the same until it is used or half its time has passed: whoever asks often, as a page that shows the
-        status does, takes nobody's link away.
+        It stays the same until it is used or half its time has passed, so that a page that asks often takes nobody's
+        link away.
         """
         latest = next(reversed(self._codes), None)
         if latest is not None and self._clock() < self._codes[latest] - _CODE_SECONDS / 2:

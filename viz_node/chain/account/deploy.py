@@ -105,7 +105,7 @@ def complete_market(rpc: JsonRpc, raw: bytes, token: Account, timeout_seconds: f
 def deploy(rpc_url: str, private_key: bytes, setup: Setup, timeout_seconds: float = 120) -> Deployment:
     """Deploy a market in one go, with a new test token unless the setup names one.
 
-    Raises: InsufficientFundsError, and as `complete_creation`.
+    Raises: InsufficientFundsError, DeadlineError, TransactionRevertedError, ChainUnavailableError.
     """
     rpc, signer = JsonRpc(rpc_url), KeySigner(private_key)
     try:

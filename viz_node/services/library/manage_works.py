@@ -154,7 +154,7 @@ class WorkShelf:
     def remove(self, work: str) -> RemovedWork:
         """Erase text, salt and record; outside, only a commitment that nobody can open is left.
 
-        Raises: as `plan_removal`.
+        Raises: NotFoundError, UsageError (too few digits to be sure which work is meant).
         """
         plan = self.plan_removal(work)
         self._path(plan.work_id).unlink(missing_ok=True)

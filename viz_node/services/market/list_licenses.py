@@ -53,7 +53,10 @@ class LicenseList:
         return await asyncio.to_thread(self._held)
 
     async def sold(self) -> list[ShownLicense]:
-        """What others hold, held or have ordered of this account's adapters. Raises: as `held`."""
+        """What others hold, held or have ordered of this account's adapters.
+
+        Raises: ChainUnavailableError, VerificationError.
+        """
         return await asyncio.to_thread(self._sold)
 
     def _held(self) -> list[ShownLicense]:

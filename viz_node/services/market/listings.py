@@ -290,7 +290,10 @@ class Listings:
         return manifest
 
     async def _manifest_of_id(self, adapter_id: AdapterId) -> AdapterManifest:
-        """From who announced it here, else from whom the DHT names, where all may write, too. Raises: as `manifest`."""
+        """From who announced it here, else from whom the DHT names, where all may write, too.
+
+        Raises: UnreachableError, DeadlineError, VerificationError.
+        """
         items = [item for item in self.announcements.living() if item.adapter_id == adapter_id]
         try:
             return await self.manifest(adapter_id, items)

@@ -1,8 +1,8 @@
 """Pay tokens through the market: one transaction for a person who has them, two where token or signer cannot.
 
 An allowance that is large enough is used. Else a permit of exactly the amount travels with the call (ERC-2612). A token
-without permits, or a signer that signs no typed data, gets an approval first. Whoever uses up the permit in between
-does no harm: the allowance is there then, and the contract goes on. An allowance that is left over and too small is
+without permits, or a signer that signs no typed data, gets an approval first. If someone else spends the permit in
+between, no harm is done: the allowance is there then, and the contract goes on. An allowance that is left over and too small is
 taken back before a larger one is given: some tokens (USDT) change an allowance only from or to zero.
 
 The permit is signed with the transaction and kept nowhere else: what is signed anew has a new one. Its number is read
@@ -38,7 +38,8 @@ class Payments:
     async def execute(self, order_id: str, amount: TokenAmount, make_call: MakeCall, purpose: Purpose) -> str:
         """Send the call, which takes `amount` out of the allowance, once, and wait for it; its hash.
 
-        Raises: as `Treasury.execute`; DeadlineError when an earlier payment is in no block yet.
+        Raises: TransactionRevertedError, InsufficientFundsError, ChainUnavailableError, DeadlineError (the state is
+        unknown, or an earlier payment is in no block yet).
         """
         done = await self._treasury.finish(order_id)
         if done is not None:

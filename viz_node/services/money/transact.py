@@ -97,7 +97,10 @@ class Treasury:
         return await self._step(order_id)
 
     async def finish(self, order_id: str) -> OutboxEntry | None:
-        """Bring what was signed for this order to its success; None if nothing was. Raises: as `execute`."""
+        """Bring what was signed for this order to its success; None if nothing was.
+
+        Raises: TransactionRevertedError, ChainUnavailableError, DeadlineError (state unknown).
+        """
         entry = entry_of(self._outbox, order_id)
         return None if entry is None or entry.state == "failed" else await self._settle(order_id)
 

@@ -122,7 +122,10 @@ class DivisionPlans:
         self._quotes = quotes
 
     async def plan(self, number: int) -> list[PlanStep]:
-        """What posting the division that is due costs and means; no row if none is due. Raises: as `divide`."""
+        """What posting the division that is due costs and means; no row if none is due.
+
+        Raises: NotFoundError, RefusedError, ChainUnavailableError.
+        """
         pool = await self._due.own(number)
         due = await self._due.decide(pool, await self._due.roots(pool))
         if isinstance(due, NothingToDo):

@@ -89,7 +89,7 @@ class PoolOpeningPlans:
         return OpenPoolOrder(asked.name, rules.payload().decode(), fee, asked.days * DAY_SECONDS, challenger)
 
     async def plan(self, asked: AskedPool) -> list[PlanStep]:
-        """What opening costs and means. Raises: as `check`, ChainUnavailableError."""
+        """What opening costs and means. Raises: UsageError, InvalidSplitError, ChainUnavailableError."""
         order = self.check(asked)
         split, market = await asyncio.to_thread(_reserve, self._market, self._account), self._market
         call = _create_call(self._market, order, parse_rules(order.rules.encode()))

@@ -136,7 +136,10 @@ class PoolDesk:
         return await asyncio.to_thread(self._chain.market.block_time)
 
     async def costs(self, call: Call) -> int:
-        """What the call's gas is worth, in units of the payment token. Raises: as `Quotes.quote_wei`."""
+        """What the call's gas is worth, in units of the payment token.
+
+        Raises: TransactionRevertedError, ChainUnavailableError.
+        """
         return await self._chain.quotes.quote_wei(call) * self._chain.coin_price // WEI_PER_COIN
 
     # Memberships and statements.
@@ -178,7 +181,7 @@ class PoolDesk:
                 continue
             for row in rows:
                 if isinstance(row, dict) and row.get("adapter") not in known:
-                    with suppress(VerificationError):  # the others count all the same
+                    with suppress(VerificationError):  # the others still count
                         known.add((await self.take_member(pool, row)).adapter)
         return self.members(pool)
 

@@ -25,7 +25,7 @@ class PoolPeers:
     clock: Callable[[], int]
 
     async def ask(self, peer_id: PeerId, method: str, question: object) -> bytes:
-        """One request, a record, to a party of a pool. Raises: as `PeerNetwork.request`."""
+        """One request, a record, to a party of a pool. Raises: UnreachableError, and the error that it answers."""
         payload = canonical_bytes(as_json(question))
         return await self.network.request(peer_id, method, payload, addresses=self.addresses_of(peer_id))
 

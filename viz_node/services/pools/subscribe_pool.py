@@ -64,7 +64,10 @@ class SubscriptionPlans:
         self._quotes = quotes
 
     async def plan(self, number: int, asked: AskedPeriods) -> list[PlanStep]:
-        """What subscribing costs and means. Raises: as the job."""
+        """What subscribing costs and means.
+
+        Raises: NotFoundError, ChainUnavailableError, and the refusals of `decide_subscription`.
+        """
         pool, paying = await self._choice.decide(number, asked)
         rules = await self._desk.rule_book.of(pool)
         quote = await self._quotes.quote(paying.fee, lambda: self._choice.call(pool, paying.wanted, bytes(32)))

@@ -30,7 +30,10 @@ class ChannelPlans:
         self._account = account
 
     async def open(self, adapter: str, asked: AskedChannel) -> list[PlanStep]:
-        """The steps of opening a channel. Raises: as the job."""
+        """The steps of opening a channel.
+
+        Raises: NotFoundError, ChainUnavailableError, and the refusals of `decide_channel`.
+        """
         listing, opening = await self._channels.decide_open(adapter, asked)
         item = item_of(self._market, listing.manifest, listing.offer)
         # Any account will do for the session key of a simulation.
@@ -41,7 +44,10 @@ class ChannelPlans:
         return [PlanStep(f"deposit for {listing.manifest.name}", format_amount(opening.deposit), gas, consequence)]
 
     async def top_up(self, number: int, amount: TokenAmount) -> list[PlanStep]:
-        """The steps of adding to a deposit. Raises: as the job."""
+        """The steps of adding to a deposit.
+
+        Raises: NotFoundError, ChainUnavailableError, and the refusals of `decide_top_up`.
+        """
         paid = await self._channels.find(number)
         more = granted(decide_top_up(paid, amount))
         gas = await self._gas(amount, self._market.prepare_top_up(number, more.session, amount))

@@ -106,7 +106,7 @@ class Meter:
         task = asyncio.create_task(self._answered(peer_id, request, signature))
         self._asking[peer_id] = task
         task.add_done_callback(lambda done: self._leave(peer_id, done))
-        # Who hangs up pays all the same, and may ask again: else the model could be kept busy for nothing.
+        # A payer that hangs up has paid, and may ask again: else the model could be kept busy for nothing.
         return await asyncio.shield(task)
 
     def _leave(self, peer_id: PeerId, done: "asyncio.Task[bytes]") -> None:
