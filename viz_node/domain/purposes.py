@@ -11,7 +11,7 @@ import msgspec
 
 from viz_node.domain.answer import as_json
 from viz_node.domain.terms import PublicationTerms
-from viz_node.errors import StorageError
+from viz_node.errors import StorageError, VizNodeError
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def parse_purpose(kind: str, body: object) -> Purpose:
     for purpose in (_PURPOSES.get(kind, Purpose), Purpose):
         try:
             return msgspec.convert({**body, "kind": kind} if isinstance(body, dict) else body, purpose)
-        except msgspec.ValidationError:
+        except (msgspec.ValidationError, VizNodeError):  # terms check themselves
             continue
     return Purpose(kind)
 

@@ -1,4 +1,4 @@
-"""Rows of the outbox, whose JSON has been the same in every version."""
+"""Rows of the outbox: those of every version are read; facts that nothing reads again are not written any more."""
 
 import json
 from dataclasses import asdict
@@ -18,7 +18,7 @@ def outbox_entry(row: Row) -> OutboxEntry:
 
 
 def outbox_body(entry: OutboxEntry) -> dict[str, Any]:
-    """As every version has kept it: what the entry is for, and what was told of it, are its `detail`."""
+    """The row's JSON: what the entry is for, and what was told of it, are its `detail`."""
     body = asdict(entry)
     told = {"description": body.pop("description"), "shown": body.pop("was_shown")}
     del body["raw"], body["purpose"]

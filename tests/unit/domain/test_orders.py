@@ -7,29 +7,42 @@ import pytest
 
 from viz_node.domain.answer import UNSET, UnsetType, as_json
 from viz_node.domain.ids import Account, TokenAmount, WorkId
+from viz_node.domain.offer import OfferTerms
 from viz_node.domain.orders import (
     BuildBaseOrder,
+    ClaimOrder,
     CloseChannelOrder,
     DivideOrder,
     FederateOrder,
     FetchOrder,
     GenerateOrder,
+    LicenseOrder,
+    NoticeOrder,
     OpenChannelOrder,
     OpenPoolOrder,
     Order,
+    PriceOrder,
+    PublishOrder,
+    RevokeOrder,
     SubscribeOrder,
     TopUpOrder,
     TrainOrder,
     UnreadableOrder,
     UseOrder,
+    WithdrawOrder,
     order_body,
     parse_order,
     subject_of,
 )
+from viz_node.domain.permissions import Permissions
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.sampling import Sampling
+from viz_node.domain.terms import PublicationTerms
 from viz_node.domain.training import BaseModel
 
+OFFER = {
+    "price": 5, "duration_seconds": 0, "is_metered": False, "is_escrowed": False, "max_rise": 0, "target": 0,
+}  # fmt: skip
 BASE = {"name": "small", "path": "/bases/\udc80", "digest": "ab" * 32}
 RECIPE = {
     "rank": 16, "alpha": 32, "learning_rate": 0.002, "epochs": 3, "batch_documents": 4, "max_tokens": 256, "seed": 1,
@@ -51,6 +64,21 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     ),
     (FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"}),
     (FetchOrder("elsin"), {"adapter": "elsin"}),
+    (PriceOrder("elsin", OfferTerms(TokenAmount(5))), {"adapter": "elsin", "terms": OFFER}),
+    (
+        PublishOrder(
+            "elsin", PublicationTerms(price=TokenAmount(5), kind="perpetual", split={}, permissions=Permissions())
+        ),
+        {
+            "adapter": "elsin",
+            "terms": OFFER | {"kind": "perpetual", "split": {}, "permissions": Permissions().body(), "parents": []},
+        },
+    ),
+    (WithdrawOrder("elsin"), {"adapter": "elsin"}),
+    (NoticeOrder("elsin", 7, "ab", None), {"adapter": "elsin", "number": 7, "digest": "ab", "answers": None}),
+    (LicenseOrder("elsin", TokenAmount(5), True), {"adapter": "elsin", "max_price": 5, "renew": True}),
+    (ClaimOrder(), {"name": "royalties"}),
+    (RevokeOrder(), {"name": "allowance"}),
     (OpenChannelOrder("ab", TokenAmount(5), 30), {"adapter": "ab", "deposit": 5, "days": 30}),
     (TopUpOrder(7, TokenAmount(5)), {"channel": 7, "amount": 5}),
     (CloseChannelOrder(7), {"channel": 7}),

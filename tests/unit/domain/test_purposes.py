@@ -42,7 +42,17 @@ PURPOSES = [
     RefundPeriod("pool refund", pool=1, period=2),
 ]
 # As stored before purposes were records.
+STORED_TERMS = {
+    "price": 2**60, "duration_seconds": 86_400, "is_metered": False, "is_escrowed": False, "max_rise": 0, "target": 0,
+    "kind": "subscription", "split": {"0x1": 10_000},
+    "permissions": TERMS.permissions.body(),
+    "parents": [{"adapter_id": "ad" * 32, "split_id": 7, "share": 500}],
+}  # fmt: skip
 EARLIER: list[tuple[dict[str, Any], Purpose]] = [
+    (
+        {"kind": "publish", "adapter": "poems", "terms": STORED_TERMS, "job": "j1", "description": "publish"},
+        PublishAdapter("publish", "j1", terms=TERMS),
+    ),
     ({"kind": "approve", "job": "j1", "adapter": "ad", "description": "approve"}, Purpose("approve", "j1")),
     ({"kind": "approve", "job": None}, Purpose("approve")),
     ({"kind": "close", "channel": 4, "description": "close", "shown": True}, Purpose("close")),
@@ -85,3 +95,10 @@ def test_parse_purpose__of_another_version__keeps_the_kind_and_says_so_when_its_
     assert purpose == Purpose("buy")
     with pytest.raises(StorageError, match="another version"):
         purpose_as(purpose, BuyLicense)
+
+
+@pytest.mark.parametrize("change", [{"price": -1}, {"permissions": {"territories": ["DE", "AT"]}}, {"split": []}])
+def test_parse_purpose__terms_that_no_version_writes__keep_the_kind(change: dict[str, Any]) -> None:
+    body = {"kind": "publish", "terms": STORED_TERMS | change, "job": "j1"}
+
+    assert parse_purpose("publish", body) == Purpose("publish", "j1")

@@ -3,7 +3,8 @@
 Like the buyer's side it needs no memory but the chain's, and waits for no transaction: each look sends what is due, and
 the next one sees what came of it. An order is delivered only when the block of its payment is shown as safe, because a
 delivered key stays revealed, even if a reorganisation takes the payment back; and only while there is time, because the
-market refuses a late one, which reveals the key nevertheless. What was missed goes back to its buyer, and the seller is told why (`check`), also when the node was away all the time.
+market refuses a late one, which reveals the key nevertheless. What was missed goes back
+to its buyer, and the seller is told why (`check`), also when the node was away all the time.
 """
 
 import asyncio

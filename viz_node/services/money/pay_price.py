@@ -2,8 +2,8 @@
 
 An allowance that is large enough is used. Else a permit of exactly the amount travels with the call (ERC-2612). A token
 without permits, or a signer that signs no typed data, gets an approval first. If someone else spends the permit in
-between, no harm is done: the allowance is there then, and the contract goes on. An allowance that is left over and too small is
-taken back before a larger one is given: some tokens (USDT) change an allowance only from or to zero.
+between, no harm is done: the allowance is there then, and the contract goes on. An allowance that is left over and too
+small is taken back before a larger one is given: some tokens (USDT) change an allowance only from or to zero.
 
 The permit is signed with the transaction and kept nowhere else: what is signed anew has a new one. Its number is read
 from the chain, so a second payment waits until the first is in a block. `tests/integration/test_chain_payments.py`.
