@@ -27,12 +27,10 @@ def channel_command() -> None:
 @detach_option
 @json_option
 @pass_terminal
-def open_channel(
-    terminal: Terminal, /, adapter: str, deposit: str, days: int, yes: bool, dry_run: bool, detach: bool
-) -> None:
+def open_channel(terminal: Terminal, /, adapter: str, yes: bool, dry_run: bool, detach: bool, **asked: object) -> None:
     """Lock a deposit for uses of ADAPTER; the unused part comes back."""
-    parse_amount(deposit)
-    order = {"adapter": adapter, "deposit": deposit, "days": days}
+    parse_amount(str(asked["deposit"]))
+    order = {"adapter": adapter, **asked}
     if may_spend(terminal, lambda: terminal.client.call_list("plan_channel", **order), yes, dry_run):
         job = terminal.run_job(terminal.client.call("channel_open", **order), detach)
         print_job(terminal, job, f'viz-node generate {adapter} "…" --metered')

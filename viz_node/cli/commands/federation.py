@@ -44,23 +44,14 @@ def federation_command() -> None:
 @click.option("--base", metavar="NAME", help="Base model.  [default: the node's]")
 @json_option
 @pass_terminal
-def create(
-    terminal: Terminal, name: str, content: tuple[str, ...], members: int, rounds: int, split: str, base: str | None
-) -> None:
+def create(terminal: Terminal, /, name: str, content: tuple[str, ...], split: str, **asked: object) -> None:
     """Propose the federated adapter NAME and print the invitation for the other members."""
     if split != "equal":
         from viz_node.domain.royalty import parse_split
 
         parse_split(split)
-    answer = terminal.client.call(
-        "federation_create",
-        name=name,
-        content=selected_works(terminal, content),
-        members=members,
-        rounds=rounds,
-        split=split,
-        base=base,
-    )
+    works = selected_works(terminal, content)
+    answer = terminal.client.call("federation_create", name=name, content=works, split=split, **asked)
     federation = answer["federation_id"]
     terminal.output.facts(answer, [("federation", federation), ("invite", answer["invite"])])
     terminal.output.line("next: every other member runs `federation join INVITE --content …` on a node of their own,")

@@ -40,13 +40,7 @@ FAILED_CHECK_STATUS = 1
 )
 @pass_terminal
 def start_command(
-    terminal: Terminal,
-    dev: bool,
-    join: Path | None,
-    port: int | None,
-    listen: str | None,
-    sample: bool,
-    fetch_anvil: bool,
+    terminal: Terminal, /, dev: bool, join: Path | None, sample: bool, fetch_anvil: bool, **where: Any
 ) -> None:
     """Run the node until it is stopped. The first start creates keys, configuration and database without questions."""
     from viz_node.cli.screen import StartScreen
@@ -56,7 +50,9 @@ def start_command(
         _provide_anvil(terminal, fetch_anvil)
     joined = None if join is None else join.resolve()
     with StartScreen(terminal.output) as screen:
-        status = start(terminal.home, screen, sample, dev=dev, join=joined, api_port=port, listen=listen)
+        status = start(
+            terminal.home, screen, sample, dev=dev, join=joined, api_port=where["port"], listen=where["listen"]
+        )
     raise click.exceptions.Exit(status)
 
 
