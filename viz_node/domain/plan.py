@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.ids import Account
+
 
 @dataclass(frozen=True)
 class PlanStep:
@@ -15,12 +18,23 @@ class PlanStep:
 
 
 @dataclass(frozen=True)
-class GasOnlyStep(PlanStep):
-    """A step that costs gas alone; `is_test_gas`: on a development chain that is nothing."""
+class PaidPart:
+    """One account's part of a payment, as text; `who` names its role, empty if it has none."""
 
-    is_test_gas: bool
+    account: Account
+    share: str
+    who: str
+    amount: str
 
 
-def gas_only(steps: Iterable[PlanStep], is_test_gas: bool) -> list[GasOnlyStep]:
-    """The steps of a plan of which nobody but the chain is paid."""
-    return [GasOnlyStep(step.what, step.amount, step.gas, step.consequence, is_test_gas) for step in steps]
+@dataclass(frozen=True)
+class PurchaseStep(PlanStep):
+    """A step whose amount goes to `paid_to`, or that costs gas alone: with `is_test_gas` that is worth nothing."""
+
+    paid_to: list[PaidPart] | UnsetType = UNSET
+    is_test_gas: bool | UnsetType = UNSET
+
+
+def gas_only(steps: Iterable[PlanStep], is_test_gas: bool) -> list[PurchaseStep]:
+    """The steps of a plan of which nobody but the chain is paid; on a development chain that is nothing."""
+    return [PurchaseStep(**{**vars(step), "is_test_gas": is_test_gas}) for step in steps]

@@ -6,7 +6,7 @@ from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.job import Queued
 from viz_node.domain.orders import FetchOrder, LicenseOrder, NoticeOrder, PriceOrder, PublishOrder, WithdrawOrder
-from viz_node.domain.plan import PlanStep
+from viz_node.domain.plan import PlanStep, PurchaseStep, gas_only
 from viz_node.domain.pricing import parse_time
 from viz_node.domain.terms import AskedPublication
 from viz_node.services.jobs.runner import JobRunner
@@ -21,7 +21,7 @@ from viz_node.services.market.listings import MANIFEST_METHOD, Listings, ShownLi
 from viz_node.services.market.order_key import KeyOrders
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.plan_publication import PublicationPlans
-from viz_node.services.market.plan_purchase import PurchasePlans, PurchaseStep, gas_only
+from viz_node.services.market.plan_purchase import PurchasePlans
 from viz_node.services.market.publish_adapter import Publisher
 from viz_node.services.market.serve_adapters import Storefront
 from viz_node.services.market.set_price import PricePlans, Prices, ShownPrices

@@ -8,6 +8,7 @@ from viz_node.domain.ids import Account, format_coin, format_range, format_span
 from viz_node.domain.manifest import LicenseTerms
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import Permissions
+from viz_node.domain.plan import PurchaseStep
 from viz_node.domain.royalty import with_platform
 from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.market import Publications
@@ -16,7 +17,7 @@ from viz_node.ports.state import WithAdapters, WithOutbox
 from viz_node.services.library.look_up import published
 from viz_node.services.market.listings import Listings
 from viz_node.services.market.order_publication import shared_split
-from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
+from viz_node.services.market.plan_purchase import parents_in, parts_of
 
 
 class PublicationState(WithAdapters, WithOutbox, Protocol):

@@ -3,15 +3,14 @@
 import asyncio
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.decision import NothingToDo
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount, format_amount, format_coin, format_span
 from viz_node.domain.market import MarketFacts
 from viz_node.domain.offer import Offer
-from viz_node.domain.plan import PlanStep
+from viz_node.domain.plan import PaidPart, PurchaseStep
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS
 from viz_node.errors import VizNodeError
@@ -33,24 +32,6 @@ class Asking:
 
     keys: Keys
     network: Requests
-
-
-@dataclass(frozen=True)
-class PaidPart:
-    """Who is credited how much of a payment, as text; `who` is empty for an account without a role."""
-
-    account: Account
-    share: str
-    who: str
-    amount: str
-
-
-@dataclass(frozen=True)
-class PurchaseStep(PlanStep):
-    """A step in the market; `paid_to` says who gets its amount, `is_test_gas` that its gas is worth nothing."""
-
-    paid_to: list[PaidPart] | UnsetType = UNSET
-    is_test_gas: bool | UnsetType = UNSET
 
 
 class PurchasePlans:
@@ -141,11 +122,6 @@ class PurchasePlans:
         except VizNodeError:
             return False
         return True
-
-
-def gas_only(steps: Sequence[PurchaseStep], is_test_gas: bool) -> list[PurchaseStep]:
-    """The plan of what costs gas alone; on a development chain that is nothing."""
-    return [replace(step, is_test_gas=is_test_gas) for step in steps]
 
 
 def parents_in(shares: Sequence[tuple[Account, BasisPoints]]) -> list[int]:

@@ -13,7 +13,7 @@ from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import AdapterManifest
 from viz_node.domain.offer import Offer
 from viz_node.domain.orders import PriceOrder, WithdrawOrder
-from viz_node.domain.plan import PlanStep
+from viz_node.domain.plan import PlanStep, PurchaseStep
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.purposes import Purpose
 from viz_node.domain.terms import DAY_SECONDS, AskedTerms
@@ -23,7 +23,7 @@ from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
 from viz_node.services.library.look_up import sold_by_another
 from viz_node.services.market.listings import Listings, delivery_of, moves_of
-from viz_node.services.market.plan_purchase import PurchaseStep, parents_in, parts_of
+from viz_node.services.market.plan_purchase import parents_in, parts_of
 from viz_node.services.part import Report
 
 CURVE_STEPS = 59

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from viz_node.domain.job import Queued
 from viz_node.domain.orders import ClaimOrder, RevokeOrder
-from viz_node.domain.plan import GasOnlyStep, gas_only
+from viz_node.domain.plan import PurchaseStep, gas_only
 from viz_node.domain.statement import parse_period
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.money.allow_market import AllowancePlans, Allowances, ShownAllowance
@@ -45,7 +45,7 @@ class MoneyOperations:
         """Take what is due."""
         return self._jobs.accept(ClaimOrder())
 
-    async def plan_claim(self) -> list[GasOnlyStep]:
+    async def plan_claim(self) -> list[PurchaseStep]:
         """What claiming brings and costs."""
         return gas_only(await self._royalty_plans.claim(), self._is_test_gas)
 
@@ -53,7 +53,7 @@ class MoneyOperations:
         """What the market may take from this account."""
         return replace(await self._allowances.show(), market=self._market)
 
-    async def plan_allowance_revoke(self) -> list[GasOnlyStep]:
+    async def plan_allowance_revoke(self) -> list[PurchaseStep]:
         """What taking it back costs and means."""
         return gas_only(await self._allowance_plans.revocation(), self._is_test_gas)
 
