@@ -111,7 +111,7 @@ def test_pretrain__too_little_text_or_too_large_a_step__is_refused(
 
 
 def test_loss__chunks_and_precision__equal_the_plain_loss_and_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("viz_node.models.pretraining.network._has_fast_bf16", lambda: False)
+    monkeypatch.setattr("viz_node.models.pretraining.network.has_fast_bf16", lambda device: False)
     monkeypatch.setattr("viz_node.models.pretraining.network._CHUNK_TOKENS", 50)
     network = Network(new_model(TINY, 600))
     tokens = torch.randint(0, 600, (4, 33), generator=torch.Generator().manual_seed(1))

@@ -54,16 +54,20 @@ def choose_placement(hidden_size: int = 0, device: str = AUTO) -> Placement:
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     if device == AUTO:
         device = "cuda:0" if gpus else "cpu"
+    if device != "cpu" and device not in [f"cuda:{number}" for number in range(gpus)]:
+        raise TrainingError(
+            f"PyTorch finds no {device} on this machine (GPUs found: {gpus})",
+            'set device = "auto" in config.toml, or check CUDA_VISIBLE_DEVICES and the driver',
+        )
+    gains = has_fast_bf16(device) and (device != "cpu" or hidden_size >= AMX_HIDDEN_SIZE)
+    return Placement(device, torch.bfloat16 if gains else torch.float32)
+
+
+def has_fast_bf16(device: str) -> bool:
+    """Whether the device multiplies bf16 in hardware: a GPU since compute capability 8.0, a CPU with AMX."""
     if device != "cpu":
-        if device not in [f"cuda:{number}" for number in range(gpus)]:
-            raise TrainingError(
-                f"PyTorch finds no {device} on this machine (GPUs found: {gpus})",
-                'set device = "auto" in config.toml, or check CUDA_VISIBLE_DEVICES and the driver',
-            )
-        has_bf16 = torch.cuda.get_device_capability(device) >= (8, 0)
-        return Placement(device, torch.bfloat16 if has_bf16 else torch.float32)
-    has_amx = bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
-    return Placement("cpu", torch.bfloat16 if has_amx and hidden_size >= AMX_HIDDEN_SIZE else torch.float32)
+        return bool(torch.cuda.get_device_capability(device) >= (8, 0))
+    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
 def load_base(directory: Path, device: str = AUTO, dtype: torch.dtype | None = None) -> Any:

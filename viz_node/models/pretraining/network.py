@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from viz_node.domain.pretraining import PretrainRecipe
+from viz_node.models.loading import has_fast_bf16
 
 _CHUNK_TOKENS = 512
 
@@ -52,7 +53,7 @@ class Network:
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         model.to(self.device)
         model.config.use_cache = False
-        self.precision = torch.bfloat16 if _has_fast_bf16() else torch.float32
+        self.precision = torch.bfloat16 if has_fast_bf16(self.device) else torch.float32
         self.is_compiled = (
             self.device == "cuda" or shutil.which("g++") is not None or shutil.which("clang++") is not None
         )
@@ -93,9 +94,3 @@ class _HeadLoss(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         d_hidden, d_head = ctx.saved_tensors
         return d_hidden * gradient.to(d_hidden.dtype), d_head * gradient, None, None
-
-
-def _has_fast_bf16() -> bool:
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
