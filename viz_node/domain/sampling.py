@@ -1,7 +1,5 @@
 """How the next token is drawn when a model writes; knows no torch."""
 
-import math
-
 import msgspec
 
 from viz_node.domain.counting import counted
@@ -39,7 +37,7 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
             raise UsageError(f"the temperature must be from 0 to {MAX_TEMPERATURE:g}", _HINT)
         if not 0 < self.top_p <= 1 or not 0 <= self.min_p <= 1:
             raise UsageError("top-p must be above 0 and at most 1, min-p from 0 to 1", _HINT)
-        if not 0 <= self.seed < 2**53 or not math.isfinite(self.temperature):
+        if not 0 <= self.seed < 2**53:
             raise UsageError("the seed must be a whole number from 0 to 2^53", _HINT)
         if len(self.stop) > MAX_STOPS or not all(0 < len(text) <= MAX_STOP_CHARACTERS for text in self.stop):
             raise UsageError(

@@ -16,9 +16,8 @@ from typing import Any
 import msgspec
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.nn import functional
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe
@@ -27,6 +26,7 @@ from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, UsageError
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.bases import PROVENANCE_NAME, base_digest
+from viz_node.models.pretraining.tokens import byte_level_bpe
 from viz_node.models.recipes import scheduled_rate
 
 # without both, a model of a narrow grammar gives words that it never saw a probability of nearly zero
@@ -45,7 +45,7 @@ def build_base(out_dir: Path, seed: int, recipe: BaseRecipe, emit: Callable[[Pro
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
-        tokenizer = _train_tokenizer(recipe, seed)
+        tokenizer = byte_level_bpe(itertools.islice(write_paragraphs(seed), 3000), recipe.vocabulary)
         model, figures = _train_model(recipe, seed, tokenizer, emit)
         tokenizer.save_pretrained(partial)
         model.save_pretrained(partial)
@@ -55,20 +55,6 @@ def build_base(out_dir: Path, seed: int, recipe: BaseRecipe, emit: Callable[[Pro
     except OSError as error:
         raise StorageError(f"cannot write the base model: {error}", "check the disk") from error
     return BaseReady(recipe.name, FilePath(str(out_dir)), provenance["digest"])
-
-
-def _train_tokenizer(recipe: BaseRecipe, seed: int) -> Any:
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=recipe.vocabulary,
-        special_tokens=["<pad>", "<s>", "</s>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(itertools.islice(write_paragraphs(seed), 3000), trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
 
 
 def _train_model(recipe: BaseRecipe, seed: int, tokenizer: Any, emit: Callable[[Progress], None]) -> tuple[Any, Facts]:

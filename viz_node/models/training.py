@@ -7,7 +7,6 @@ nothing is random after the start; a run resumed from a checkpoint therefore end
 import hashlib
 import json
 import math
-import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +16,6 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
@@ -26,6 +24,7 @@ from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import describe_files
 from viz_node.models.bases import ResolvedBase
+from viz_node.models.checkpoints import write_checkpoint
 from viz_node.models.fused import TokenizedDocument, loss_sum
 from viz_node.models.literal import encode_texts
 from viz_node.models.loading import load_tokenizer
@@ -146,16 +145,7 @@ class _Run:
             tensors |= {f"{key}/{name}": moments[key].detach().cpu() for key in ("exp_avg", "exp_avg_sq", "step")}
         facts = {"step": state.step, "tokens": state.tokens, "seconds": state.seconds, "before": state.before}
         metadata = {"fingerprint": self.order.fingerprint(), "state": json.dumps(facts)}
-        target = self.order.checkpoint_dir / CHECKPOINT_NAME
-        partial = target.with_suffix(".partial")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, metadata=metadata)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(target)
-        except OSError as error:
-            raise StorageError(f"cannot write the checkpoint: {error}", "free some disk space") from error
+        write_checkpoint(self.order.checkpoint_dir / CHECKPOINT_NAME, tensors, metadata)
 
     def resume(self) -> _State:
         """The state of the checkpoint, loaded; a fresh one if there is none for this order, or it is damaged."""

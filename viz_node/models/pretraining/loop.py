@@ -7,7 +7,6 @@ its last checkpoint and ends, on one machine with one number of threads, with th
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,14 +15,14 @@ from pathlib import Path
 import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.worker import Progress
-from viz_node.errors import StorageError, TrainingError, UsageError
+from viz_node.errors import TrainingError, UsageError
+from viz_node.models.checkpoints import write_checkpoint
 from viz_node.models.pretraining.corpus import Corpus
 from viz_node.models.pretraining.network import Network, new_model, new_optimizers
 from viz_node.models.pretraining.tokens import BEGIN, encode_pass
@@ -115,16 +114,8 @@ class Pretraining:
         for place, (optimizer, _) in enumerate(self._optimizers):
             for number, moments in optimizer.state_dict()["state"].items():
                 tensors |= {f"state/{place}/{number}/{key}": value.cpu() for key, value in moments.items()}
-        partial = self._path.with_suffix(".partial")
         metadata = {"fingerprint": self._fingerprint, "run": json.dumps(asdict(self.run))}
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, partial, metadata=metadata)
-            with partial.open("rb") as file:
-                os.fsync(file.fileno())
-            partial.replace(self._path)
-        except OSError as error:
-            raise StorageError(f"cannot write the checkpoint: {error}", "free some disk space") from error
+        write_checkpoint(self._path, tensors, metadata)
 
     def _resumed(self) -> Run:
         """The run of the checkpoint, with its weights and moments; a new one if there is none, or it is another's."""

@@ -1,7 +1,7 @@
 """Tokenizer and token stream of a pre-training; both follow from the documents, the recipe and its seed alone."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import torch
@@ -19,6 +19,11 @@ def train_tokenizer(
     documents: Sequence[str], vocabulary: int, typed_share: float, seed: int
 ) -> PreTrainedTokenizerFast:
     """A byte-level BPE of that many tokens, learned from the documents, some of them as people type."""
+    return byte_level_bpe(_varied(documents, typed_share, f"{seed}:tokenizer"), vocabulary)
+
+
+def byte_level_bpe(texts: Iterable[str], vocabulary: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of that many tokens, `<pad>`, `<s>` and `</s>` first, learned from the texts."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -28,7 +33,7 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_varied(documents, typed_share, f"{seed}:tokenizer"), trainer, length=len(documents))
+    tokenizer.train_from_iterator(texts, trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", bos_token="<s>", eos_token="</s>")
 
 
