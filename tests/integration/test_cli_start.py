@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -52,7 +53,7 @@ class Start:
 
     def fails(self, status: int, cause: str, *options: str) -> str:
         """Start, and check exit status and cause; the whole of stderr is one line with the cause, one with the hint."""
-        # A node that starts after all would run for ever.
+        # A node that starts after all would never end.
         before = sorted(self.home.iterdir())
         stop = threading.Timer(30, os.kill, (os.getpid(), signal.SIGTERM))
         stop.start()
@@ -165,6 +166,24 @@ def test_start__peer_port_taken__locked(start: Start, chain: tuple[str, Deployme
     with socket.create_server(("127.0.0.1", 0)) as holder:
         port = holder.getsockname()[1]
         start.fails(9, str(port), "--listen", f"/ip4/127.0.0.1/tcp/{port}")
+
+
+def test_start__development_fails_late__a_file_put_there_meanwhile_is_all_that_stays(tmp_path: Path) -> None:
+    home, note = tmp_path / "home", tmp_path / "home" / "chain" / "note.txt"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        put = threading.Thread(target=_put_once_there_is_a_chain, args=(note,))
+        put.start()
+        assert run(["--home", str(home), "start", "--dev", "--listen", f"/ip4/127.0.0.1/tcp/{port}"]) == 9
+        put.join()
+    assert [path for path in home.rglob("*") if path.is_file()] == [note]
+
+
+def _put_once_there_is_a_chain(note: Path) -> None:
+    deadline = time.monotonic() + 30
+    while not (note.parent / anvil.RECORD).exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    note.write_text("mine")
 
 
 def test_start__listen_address_malformed__usage_error(start: Start, chain: tuple[str, Deployment]) -> None:

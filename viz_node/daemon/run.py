@@ -17,6 +17,7 @@ from viz_node.daemon.build import DIRECTORIES, Node, build
 from viz_node.daemon.chain_keeper import ChainKeeper
 from viz_node.daemon.chains import bind_home, join_chain
 from viz_node.daemon.config import Config, load_config
+from viz_node.daemon.first_files import FILES, FOLDERS, copied_files
 from viz_node.daemon.health import LOOK_SECONDS
 from viz_node.daemon.logs import write_log
 from viz_node.daemon.metrics import CONTENT_TYPE
@@ -35,6 +36,7 @@ from viz_node.storage.home import (
     LOCK_NAME,
     missing_parts,
     open_home,
+    present_of,
     private_directory,
     remember_start,
     take_away,
@@ -72,8 +74,9 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
     Raises: VizNodeError (the node cannot start).
     """
     home = home.expanduser().resolve()
-    with _nothing_left_of_a_failed_start(home):
+    with _nothing_left_of_a_failed_start(home) as copied:
         config = load_config(home, **flags)
+        copied.extend(copied_files(config))
         for name in DIRECTORIES:
             private_directory(home, name)
         write_log(home, config.log_level)
@@ -86,20 +89,23 @@ def start(home: Path, screen: Screen, with_sample: bool, **flags: Any) -> int:
 
 
 @contextmanager
-def _nothing_left_of_a_failed_start(home: Path) -> Iterator[None]:
+def _nothing_left_of_a_failed_start(home: Path) -> Iterator[list[Path]]:
     """The home, locked; if a start fails before the node is ready, it removes what it made, unless there were keys.
 
-    Nobody has seen the keys that it drew.
+    Nobody has seen the keys that it drew. The start adds to the list the files that it may copy.
     """
-    missing = missing_parts(home)
+    missing, copied = missing_parts(home), list[Path]()
     with open_home(home):
-        present = frozenset(path.name for path in home.iterdir()) - {LOCK_NAME}
-        is_new = not os.path.lexists(home / KEYSTORE) and LAST_START not in present
+        before = present_of(home, {*FILES, *FOLDERS} - {Path(LOCK_NAME)})
+        is_new = before.isdisjoint({KEYSTORE, Path(LAST_START)})
+        bases = set((home / "bases").rglob("*"))
         try:
-            yield
+            yield copied
         except BaseException:
             if is_new and not (home / LAST_START).exists():
-                take_away(home, present, missing)
+                files = {name for name in copied if home / name not in bases}
+                folders = {parent for name in files for parent in name.parents if home / parent not in bases}
+                take_away(home, ({*FILES} | files) - before, ({*FOLDERS} | folders) - before - {Path()}, missing)
             raise
 
 

@@ -3,9 +3,8 @@
 import fcntl
 import json
 import os
-import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from shlex import quote
@@ -101,19 +100,22 @@ def missing_parts(home: Path) -> list[Path]:
     return [path for path in (home, *home.parents) if not os.path.lexists(path)]
 
 
-def take_away(home: Path, present: frozenset[str], missing: Sequence[Path]) -> None:
-    """Remove from the home what was not `present` before, and the folders that were `missing`, if nothing is in them.
+def present_of(home: Path, names: Iterable[Path]) -> frozenset[Path]:
+    """Those of the names, relative to the home, that are there."""
+    return frozenset(name for name in names if os.path.lexists(home / name))
 
-    Never raises: what cannot be removed stays.
+
+def take_away(home: Path, files: Iterable[Path], folders: Iterable[Path], missing: Sequence[Path]) -> None:
+    """Remove these files from the home; then these folders, and those that were `missing`, as far as they are empty.
+
+    Files and folders are named relative to the home. Never raises: what cannot be removed stays.
     """
-    for path in home.iterdir():
-        if path.name not in present:
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    path.unlink()
-    for folder in missing:
+    for name in files:
+        with suppress(OSError):
+            (home / name).unlink()
+    # The inner folders first, because only an empty one can be removed.
+    within = sorted(folders, key=lambda name: len(name.parts), reverse=True)
+    for folder in (*(home / name for name in within), *missing):
         with suppress(OSError):
             folder.rmdir()
 

@@ -12,8 +12,10 @@ from viz_node.storage.home import (
     flags_of_last_start,
     open_home,
     peek_pid,
+    present_of,
     private_directory,
     remember_start,
+    take_away,
 )
 
 
@@ -63,3 +65,19 @@ def test_flags_of_last_start__as_it_was_started__quoted_for_a_shell(tmp_path: Pa
     for damaged in ("", "[]", '{"dev": 1}', "\0"):
         (tmp_path / LAST_START).write_text(damaged)
         assert flags_of_last_start(tmp_path) == ""
+
+
+def test_take_away__files_of_ours_and_of_somebody_else__only_ours_go(tmp_path: Path) -> None:
+    home = tmp_path / "new" / "home"
+    for name in ("keys/keystore.json", "keys/theirs", "bases/one/model", "logs/node.log", "node.db"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text("x")
+    ours = [Path(name) for name in ("keys/keystore.json", "bases/one/model", "logs/node.log", "node.db", "not-there")]
+    assert present_of(home, ours) == frozenset(ours[:-1])
+
+    take_away(home, ours, map(Path, ("bases", "bases/one", "keys", "logs")), [home, home.parent])
+
+    assert sorted(path.relative_to(home) for path in home.rglob("*")) == [Path("keys"), Path("keys/theirs")]
+    (home / "keys/theirs").unlink()
+    take_away(home, [], [Path("keys")], [home, home.parent])
+    assert list(tmp_path.iterdir()) == []
