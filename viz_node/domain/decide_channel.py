@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from viz_node.domain.channel import PaidChannel
 from viz_node.domain.decision import NothingToDo, Refusal
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_span, format_tokens
+from viz_node.domain.limits import CHANNEL_DAYS
 from viz_node.domain.offer import Offer
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import NotFoundError, RefusedError, UsageError
@@ -24,10 +25,13 @@ class ChannelFacts:
 
 @dataclass(frozen=True)
 class AskedChannel:
-    """How much to lock, and for how long."""
+    """How much to lock, and for how long. Raises: UsageError (out of range)."""
 
     deposit: TokenAmount
     days: int
+
+    def __post_init__(self) -> None:
+        CHANNEL_DAYS.check(self.days)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from viz_node.domain.counting import counted
 from viz_node.domain.decision import NothingToDo, Refusal
 from viz_node.domain.division import Division
 from viz_node.domain.ids import WHOLE, Account, TokenAmount, format_amount, format_moment, format_tokens
+from viz_node.domain.limits import PERIODS
 from viz_node.domain.pool import LAPSE_SECONDS, MAX_AHEAD, MAX_RANGE, PENDING, Pool, PoolClaim, PoolMember, PostedRoot
 from viz_node.domain.terms import DAY_SECONDS
-from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError
+from viz_node.errors import PriceAboveLimitError, RefusedError
 
 # A third of the time in which a root can be adopted; after it the challenger does it, and then the members do.
 OPERATORS_TURN = LAPSE_SECONDS // 3
@@ -35,11 +36,17 @@ class SubscriptionFacts:
 
 @dataclass(frozen=True)
 class AskedPeriods:
-    """How many periods, for how much in all; `terms` of the pool that was meant, in hex, empty for whichever it is."""
+    """How many periods, for how much in all; `terms` of the pool that was meant, in hex, empty for whichever it is.
+
+    Raises: UsageError (out of range).
+    """
 
     periods: int
     limit: TokenAmount
     terms: str = ""
+
+    def __post_init__(self) -> None:
+        PERIODS.check(self.periods)
 
 
 @dataclass(frozen=True)
@@ -108,8 +115,6 @@ def decide_subscription(facts: SubscriptionFacts, asked: AskedPeriods) -> Subscr
     show = f"viz-node pool show {pool.number}"
     if asked.terms not in ("", pool.terms.hex()):
         return Refusal(RefusedError, f"pool {pool.number} is not the one that was ordered", show)
-    if not 1 <= asked.periods <= MAX_AHEAD:
-        return Refusal(UsageError, f"a subscription pays for 1 to {MAX_AHEAD} periods", "--periods 1")
     first = next(period for period in range(current, current + MAX_AHEAD + 1) if period not in paid)
     row = range(first, first + asked.periods)
     if row.stop > current + MAX_AHEAD:

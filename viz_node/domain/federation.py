@@ -13,6 +13,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, WorkId, is_hex_digest, parse_account
+from viz_node.domain.limits import MEMBERS, ROUNDS
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.royalty import split_from_shares
@@ -20,8 +21,6 @@ from viz_node.domain.strict_json import parse_json
 from viz_node.errors import RefusedError, UsageError, VerificationError
 
 EQUAL: Literal["equal"] = "equal"
-MAX_MEMBERS = 64
-MAX_ROUNDS = 1000
 MAX_MESSAGE_BYTES = 64 * 1024
 MAX_INVITED_ADDRESSES = 8
 
@@ -259,10 +258,8 @@ def check_terms(terms: FederationTerms) -> None:
     try:
         if not is_hex_digest(terms.base.digest):
             raise ValueError("the base model has no digest")
-        if not 1 <= terms.rounds <= MAX_ROUNDS:
-            raise ValueError("rounds is out of range")
-        if not 2 <= terms.members <= MAX_MEMBERS:
-            raise ValueError("members is out of range")
+        ROUNDS.check(terms.rounds)
+        MEMBERS.check(terms.members)
         agreed_shares(terms.split, ["0x" + "0" * 40])
         terms.recipe.to_recipe()
         if not all(map(_is_name, (terms.name, terms.run_seed, terms.base.name))):

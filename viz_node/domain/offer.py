@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, TokenAmount
+from viz_node.domain.limits import TARGET
 from viz_node.errors import UsageError
 
 MAX_PRICE = TokenAmount(2**63 - 1)
-MAX_TARGET = 32_767
 MAX_RISE = 65_535
 MAX_DURATION_SECONDS = 2**32 - 1
 
@@ -34,10 +34,12 @@ class OfferTerms:
             raise UsageError("the duration is out of range", "--days 30")
         if self.is_metered and (self.duration_seconds or self.is_escrowed or self.max_rise):
             raise UsageError("a metered offer has a fixed price, no duration and no escrow", "leave the others out")
-        if not (0 <= self.max_rise <= MAX_RISE and 0 <= self.target <= MAX_TARGET):
-            raise UsageError("the ceiling or the target is out of range", "--ceiling 5.50 --target 20")
+        if not 0 <= self.max_rise <= MAX_RISE:
+            raise UsageError("the ceiling is out of range", TARGET.hint)
+        if self.target:
+            TARGET.check(self.target)
         if (self.max_rise == 0) != (self.target == 0):
-            raise UsageError("a moving price needs a ceiling and a target", "--ceiling 5.50 --target 20")
+            raise UsageError("a moving price needs a ceiling and a target", TARGET.hint)
 
     @property
     def ceiling(self) -> TokenAmount:

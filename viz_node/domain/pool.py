@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from viz_node.domain.distribution import PoolRule
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, PeerId, TokenAmount, parse_account
+from viz_node.domain.limits import GRACE_HOURS, PERIODS
 from viz_node.domain.manifest import canonical_bytes
 from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
@@ -29,9 +30,9 @@ MAX_ADAPTERS_USED = 512
 SILENCE_SECONDS = 180 * 86_400
 LAPSE_SECONDS = 30 * 86_400
 CREDIT_SECONDS = 180 * 86_400
-MAX_AHEAD = 24
+MAX_AHEAD = int(PERIODS.most)
 MAX_RANGE = 64
-MAX_GRACE_SECONDS = 30 * 86_400
+MAX_GRACE_SECONDS = int(GRACE_HOURS.most) * 3600
 RULES_OF_POOLS = (PoolRule.USER_CENTRIC, PoolRule.SCALED_USER_PROP)
 """Pro-rata pays owners of bots; it is here for comparison only."""
 
@@ -231,7 +232,7 @@ def check_rules(rules: PoolRules) -> PoolRules:
     if rules.operator_peer == rules.challenger_peer:
         raise UsageError("a pool is watched by another node than its operator's", "--challenger ACCOUNT@PEER")
     if not 0 <= rules.grace_seconds <= MAX_GRACE_SECONDS:
-        raise UsageError("a pool waits at most 30 days for statements of uses", "--grace-hours 24")
+        raise UsageError(GRACE_HOURS.message, GRACE_HOURS.hint)
     return rules
 
 

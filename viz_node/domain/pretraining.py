@@ -2,13 +2,13 @@
 
 import msgspec
 
+from viz_node.domain.limits import PRETRAIN_STEPS
 from viz_node.domain.names import FilePath
 from viz_node.domain.sources import Source, SourceList
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 from viz_node.errors import UsageError
 
 RECIPE_HINT = "docs/reference/pretraining.md describes the recipe"
-MAX_STEPS = 10_000_000
 _RANGES = {
     "vocabulary": (512, 65_536),
     "hidden_size": (64, 4096),
@@ -19,7 +19,6 @@ _RANGES = {
     "context": (64, 8192),
     "batch": (1, 1024),
     "sequence": (32, 8192),
-    "steps": (1, MAX_STEPS),
     "seed": (0, 2**53),
 }
 
@@ -54,6 +53,7 @@ class PretrainRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name, (low, high) in _RANGES.items():
             if not low <= getattr(self, name) <= high:
                 raise UsageError(f"base recipe: {name} must be a whole number from {low} to {high}", RECIPE_HINT)
+        PRETRAIN_STEPS.check(self.steps)
         for name in ("learning_rate", "matrix_rate"):
             if not 0 < getattr(self, name) <= 1:
                 raise UsageError(f"base recipe: {name} must be above 0 and at most 1", RECIPE_HINT)

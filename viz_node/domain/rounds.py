@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from viz_node.domain.ids import is_hex_digest
+from viz_node.domain.limits import MEMBERS, ROUNDS
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AUTO, AdapterTrained, BaseModel
@@ -63,8 +64,10 @@ class Coordinate(WorkerOrder, frozen=True, tag="coordinate"):
     patience_seconds: float = 86_400.0
 
     def __post_init__(self) -> None:
-        if self.rounds < 1 or self.weight_cap < 1:
-            raise UsageError("a federation needs at least one round and a weight cap of at least 1")
+        ROUNDS.check(self.rounds)
+        MEMBERS.check(self.members)
+        if self.weight_cap < 1:
+            raise UsageError("a federation needs a weight cap of at least 1")
         if not 1 <= self.min_members <= self.members:
             raise UsageError("min_members must be between 1 and members")
 

@@ -3,18 +3,11 @@
 import msgspec
 
 from viz_node.domain.counting import counted
+from viz_node.domain.limits import MIN_P, SEED, TEMPERATURE, TOP_P
 from viz_node.errors import UsageError
 
-MAX_NEW_TOKENS = 4096
-MAX_TEMPERATURE = 5.0
 MAX_STOPS, MAX_STOP_CHARACTERS = 8, 200
 _HINT = "docs/reference/commands.md lists the options of `generate`"
-
-
-def check_length(max_new_tokens: int) -> None:
-    """Raises: UsageError unless a text may be so many tokens long."""
-    if not 1 <= max_new_tokens <= MAX_NEW_TOKENS:
-        raise UsageError(f"a text is 1 to {MAX_NEW_TOKENS} tokens long", _HINT)
 
 
 class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -33,12 +26,10 @@ class Sampling(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not 0 <= self.temperature <= MAX_TEMPERATURE:
-            raise UsageError(f"the temperature must be from 0 to {MAX_TEMPERATURE:g}", _HINT)
-        if not 0 < self.top_p <= 1 or not 0 <= self.min_p <= 1:
-            raise UsageError("top-p must be above 0 and at most 1, min-p from 0 to 1", _HINT)
-        if not 0 <= self.seed < 2**53:
-            raise UsageError("the seed must be a whole number from 0 to 2^53", _HINT)
+        TEMPERATURE.check(self.temperature)
+        TOP_P.check(self.top_p)
+        MIN_P.check(self.min_p)
+        SEED.check(self.seed)
         if len(self.stop) > MAX_STOPS or not all(0 < len(text) <= MAX_STOP_CHARACTERS for text in self.stop):
             raise UsageError(
                 f"give at most {counted(MAX_STOPS, 'stop text')} of 1 to {MAX_STOP_CHARACTERS} characters", _HINT

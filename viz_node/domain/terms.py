@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from viz_node.domain.ids import WHOLE, TokenAmount, format_tokens, parse_amount
+from viz_node.domain.limits import LICENSE_DAYS, TARGET
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.permissions import Permissions, parse_permissions
 from viz_node.errors import UsageError
@@ -29,6 +30,8 @@ class AskedTerms:
     def offer(self) -> OfferTerms:
         """The same for the market. Raises: UsageError."""
         price = parse_amount(self.price)
+        if self.target is not None:
+            TARGET.check(self.target)
         return OfferTerms(
             price=price,
             duration_seconds=self._days() * DAY_SECONDS,
@@ -43,8 +46,7 @@ class AskedTerms:
             raise UsageError(f"{self.license_kind!r} is not a license", ", ".join(LICENSE_KINDS))
         if self.license_kind == "subscription":
             days = DEFAULT_SUBSCRIPTION_DAYS if self.duration_days is None else self.duration_days
-            if days < 1:
-                raise UsageError("a subscription lasts at least a day", "--days 30")
+            LICENSE_DAYS.check(days)
             return days
         if self.duration_days:
             raise UsageError(f"a {self.license_kind} license does not expire", "--license subscription")

@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from viz_node.domain.limits import NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
 from viz_node.domain.sampling import Sampling
@@ -51,11 +52,14 @@ def listed_base(base: InstalledBase, is_default: bool) -> ListedBase:
 
 
 class BuildBase(WorkerOrder, frozen=True, tag="build_base"):
-    """Build the synthetic base model; answered by `BaseReady`."""
+    """Build the synthetic base model; answered by `BaseReady`. Raises: UsageError (out of range)."""
 
     out_dir: FilePath
     seed: int = 0
     recipe: BaseRecipe = BaseRecipe()
+
+    def __post_init__(self) -> None:
+        SEED.check(self.seed)
 
 
 SHIPPED_BASE = "viz-base-english-1"
@@ -88,7 +92,10 @@ class Train(WorkerOrder, frozen=True, tag="train"):
 
 
 class Generate(WorkerOrder, frozen=True, tag="generate"):
-    """Write on from a prompt; answered by `TextWritten`. Without a folder of an adapter the base model writes."""
+    """Write on from a prompt; answered by `TextWritten`. Without a folder of an adapter the base model writes.
+
+    Raises: UsageError (out of range).
+    """
 
     base: BaseModel
     prompt: str
@@ -97,6 +104,9 @@ class Generate(WorkerOrder, frozen=True, tag="generate"):
     max_new_tokens: int = 64
     sampling: Sampling = Sampling()
     device: str = AUTO
+
+    def __post_init__(self) -> None:
+        NEW_TOKENS.check(self.max_new_tokens)
 
 
 class BaseReady(WorkerLine, frozen=True, tag="done"):

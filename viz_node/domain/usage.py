@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from viz_node.domain.ids import is_hex_digest
+from viz_node.domain.limits import USE_TOKENS
 from viz_node.domain.strict_json import MalformedError, parse_json, why_malformed
 from viz_node.errors import UsageError, VerificationError
 
@@ -22,7 +23,6 @@ RECEIPT_CONTEXT = b"viz-node/use-receipt/1\0"
 RECEIPTS_FORMAT = "viz-node/receipts/1"
 MAX_RECEIPTS_BYTES = 256 * 1024 * 1024
 MAX_PROMPT_BYTES = 32 * 1024
-MAX_NEW_TOKENS = 512
 MAX_REQUEST_BYTES = 256 * 1024
 MAX_ANSWER_BYTES = 256 * 1024
 _LARGEST = 2**53
@@ -65,8 +65,7 @@ class UseRequest:
             raise UsageError("the adapter or the prompt of a use is malformed")
         if not self.prompt.strip() or len(self.prompt.encode()) > MAX_PROMPT_BYTES:
             raise UsageError(f"a prompt has 1 to {MAX_PROMPT_BYTES} bytes", "shorten it")
-        if self.max_new_tokens > MAX_NEW_TOKENS:
-            raise UsageError(f"one use writes at most {MAX_NEW_TOKENS} tokens", f"--max-new-tokens {MAX_NEW_TOKENS}")
+        USE_TOKENS.check(self.max_new_tokens)
 
     def digest(self) -> str:
         """What the receipt names it by."""

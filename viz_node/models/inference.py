@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from viz_node.domain.sampling import Sampling, check_length
+from viz_node.domain.limits import NEW_TOKENS
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.training import TextWritten
 from viz_node.errors import UsageError
 from viz_node.models.literal import encode_text
@@ -28,7 +29,7 @@ def generate(
     A prompt that leaves too little of the model's context is cut at its beginning, and the answer says by how many
     tokens. Raises: UsageError (nothing to continue, numbers out of range).
     """
-    check_length(max_new_tokens)
+    NEW_TOKENS.check(max_new_tokens)
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     context = context_of(model) or _NO_BOUND
     whole = begin + encode_text(tokenizer, prompt)

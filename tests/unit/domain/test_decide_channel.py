@@ -46,19 +46,19 @@ def test_decide_channel__open_offer__tells_the_uses_and_the_days_that_it_is_serv
         (
             replace(FACTS, offer=replace(OFFER, is_metered=False)),
             0,
-            0,
+            1,
             Refusal(RefusedError, "elsin is not paid per use", "viz-node license elsin --max-price 0.01"),
         ),
         (
             replace(FACTS, offer=replace(OFFER, is_withdrawn=True)),
             0,
-            0,
+            1,
             Refusal(RefusedError, "elsin is no longer for sale", "viz-node search"),
         ),
         (
             FACTS,
             9_999,
-            0,
+            1,
             Refusal(UsageError, "one use of elsin costs 0.01 tokens", "viz-node channel open elsin --deposit 0.01"),
         ),
         (

@@ -44,7 +44,7 @@ from viz_node.domain.pool import (
     PoolRules,
     PostedRoot,
 )
-from viz_node.errors import PriceAboveLimitError, RefusedError, UsageError
+from viz_node.errors import PriceAboveLimitError, RefusedError
 
 DAY, FEE = 86_400, TokenAmount(10_000_000)
 ANN, BOB, CID = (Account("0x" + digit * 40) for digit in "123")
@@ -70,15 +70,9 @@ def test_decide_subscription__some_are_paid__the_others_follow_from_the_first_th
     assert decide_subscription(facts(), asked(1, FEE, "00" * 32)) == Subscribing((3,), (), FEE)
 
 
-@pytest.mark.parametrize("periods", [-1, 0, MAX_AHEAD + 1])
-def test_decide_subscription__too_few_or_many__is_refused(periods: int) -> None:
-    refusal = Refusal(UsageError, f"a subscription pays for 1 to {MAX_AHEAD} periods", "--periods 1")
-    assert decide_subscription(facts(), asked(periods)) == refusal
-
-
 def test_decide_subscription__another_pool_than_was_ordered__is_refused_first() -> None:
     refusal = Refusal(RefusedError, "pool 7 is not the one that was ordered", SHOW)
-    assert decide_subscription(facts(), asked(0, 0, "11" * 32)) == refusal
+    assert decide_subscription(facts(), asked(1, 0, "11" * 32)) == refusal
 
 
 def test_decide_subscription__dearer_than_allowed__is_refused_with_the_command_that_is_not() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from viz_node.domain.sampling import MAX_NEW_TOKENS, Sampling, check_length
+from viz_node.domain.sampling import Sampling
 from viz_node.errors import UsageError
 
 
@@ -36,10 +36,3 @@ def test_sampling__out_of_range__is_refused(change: dict[str, Any]) -> None:
 def test_sampling__at_its_bounds__is_taken() -> None:
     Sampling(temperature=0, top_p=1, min_p=0, seed=0, stop=("x" * 200,) * 8)
     Sampling(temperature=5, top_p=0.001, min_p=1, seed=2**53 - 1)
-
-
-@pytest.mark.parametrize("tokens", [0, -1, MAX_NEW_TOKENS + 1])
-def test_check_length__out_of_range__is_refused(tokens: int) -> None:
-    check_length(MAX_NEW_TOKENS)
-    with pytest.raises(UsageError):
-        check_length(tokens)

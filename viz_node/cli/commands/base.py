@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.within import Whole
 from viz_node.domain.counting import counted
-from viz_node.domain.pretraining import MAX_STEPS, RECIPE_HINT
+from viz_node.domain.limits import PRETRAIN_STEPS, SEED
+from viz_node.domain.pretraining import RECIPE_HINT
 from viz_node.domain.sources import MAX_LIST_BYTES, SOURCES_HINT
 from viz_node.domain.training import SHIPPED_BASE
 from viz_node.errors import NotFoundError, UsageError
@@ -109,7 +111,7 @@ def install(terminal: Terminal, name: str, detach: bool) -> None:
 @click.option(
     "--recipe", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Sizes and steps in TOML."
 )
-@click.option("--steps", type=click.IntRange(min=1, max=MAX_STEPS), help="Steps, in place of the recipe's.")
+@click.option("--steps", type=Whole(PRETRAIN_STEPS), help="Steps, in place of the recipe's.")
 @click.option("--dry-run", is_flag=True, help="Only check the list and show what would be done.")
 @detach_option
 @json_option
@@ -159,9 +161,7 @@ def _show_plan(terminal: Terminal, plan: Row) -> None:
 
 
 @base_command.command("build")
-@click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed gives the same model."
-)
+@click.option("--seed", type=Whole(SEED), default=0, show_default=True, help="The same seed gives the same model.")
 @detach_option
 @json_option
 @pass_terminal

@@ -7,7 +7,9 @@ import click
 from viz_node.cli.commands.market import print_job
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.within import Whole
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.limits import CHANNEL_DAYS
 
 COLUMNS = ("channel", "adapter", "price", "uses", "uses_left", "spent", "deposit", "days_left", "state", "adapter_id")
 
@@ -21,7 +23,7 @@ def channel_command() -> None:
 @click.argument("adapter")
 @click.option("--deposit", required=True, metavar="TOKENS", help="Maximum that the channel can pay.")
 @click.option(
-    "--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Days that the channel stays open."
+    "--days", type=Whole(CHANNEL_DAYS), default=30, show_default=True, help="Days that the channel stays open."
 )
 @spending_options
 @detach_option

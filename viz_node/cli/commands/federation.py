@@ -11,6 +11,8 @@ from viz_node.cli.terminal import (
     pass_terminal,
     selected_works,
 )
+from viz_node.cli.within import Whole
+from viz_node.domain.limits import MEMBERS, ROUNDS
 
 PLAIN_UPDATES = (
     "note: works stay on their node, but updates travel to the coordinating node in plain form, and plain updates can "
@@ -31,9 +33,9 @@ def federation_command() -> None:
 @click.argument("name")
 @content_option
 @click.option(
-    "--members", type=click.IntRange(2, 64), default=2, show_default=True, help="Number of nodes, including this one."
+    "--members", type=Whole(MEMBERS), default=2, show_default=True, help="Number of nodes, including this one."
 )
-@click.option("--rounds", type=click.IntRange(1, 1000), default=3, show_default=True)
+@click.option("--rounds", type=Whole(ROUNDS), default=3, show_default=True)
 @click.option(
     "--split",
     default="equal",

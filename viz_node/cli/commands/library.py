@@ -8,9 +8,10 @@ import click
 
 from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal, selected_works
+from viz_node.cli.within import Decimal, Whole
 from viz_node.cli.words import tokens
 from viz_node.domain.counting import counted
-from viz_node.domain.sampling import MAX_NEW_TOKENS, MAX_TEMPERATURE
+from viz_node.domain.limits import MIN_P, NEW_TOKENS, SEED, TEMPERATURE, TOP_P, USE_TOKENS
 from viz_node.errors import UsageError
 
 
@@ -91,13 +92,11 @@ def import_adapter(
 @click.command("generate")
 @click.argument("adapter")
 @click.argument("prompt")
-@click.option("--max-new-tokens", type=click.IntRange(1, MAX_NEW_TOKENS), default=64, show_default=True)
-@click.option(
-    "--temperature", type=click.FloatRange(0, MAX_TEMPERATURE), help="0: the likeliest token.  [default: 0.8]"
-)
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Draw among this probability.  [default: 1]")
-@click.option("--min-p", type=click.FloatRange(0, 1), help="Least share of the likeliest token's.  [default: 0.1]")
-@click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="The same seed writes the same text.  [default: 1]")
+@click.option("--max-new-tokens", type=Whole(NEW_TOKENS), default=64, show_default=True)
+@click.option("--temperature", type=Decimal(TEMPERATURE), help="0: the likeliest token.  [default: 0.8]")
+@click.option("--top-p", type=Decimal(TOP_P), help="Draw among this probability.  [default: 1]")
+@click.option("--min-p", type=Decimal(MIN_P), help="Least share of the likeliest token's.  [default: 0.1]")
+@click.option("--seed", type=Whole(SEED), help="The same seed writes the same text.  [default: 1]")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given again.")
 @click.option("--metered", is_flag=True, help="Run on the owner's node, paid as one use of an open channel.")
 @json_option
@@ -108,6 +107,8 @@ def generate_command(terminal: Terminal, /, metered: bool, stop: tuple[str, ...]
     if metered and (chosen := sorted(order.keys() - {"adapter", "prompt", "max_new_tokens"})):
         option = chosen[0].replace("_", "-")
         raise UsageError(f"--{option} is the owner's choice when you pay per use", f"leave --{option} out")
+    if metered:
+        USE_TOKENS.check(order["max_new_tokens"])
     answer = terminal.client.call("generate_metered" if metered else "generate", **order)
     job = terminal.run_job(answer, False)
     assert job is not None

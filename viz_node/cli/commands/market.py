@@ -9,8 +9,10 @@ import click
 from viz_node.cli.commands.pricing import price_rule_options
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.within import Whole
 from viz_node.cli.words import flattened, tokens
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.limits import LICENSE_DAYS
 from viz_node.domain.permissions import parse_permissions
 from viz_node.domain.royalty import parse_parent, parse_split
 from viz_node.domain.terms import DEFAULT_SUBSCRIPTION_DAYS, LICENSE_KINDS
@@ -46,9 +48,7 @@ def print_job(terminal: Terminal, job: dict[str, Any] | None, following: str) ->
     help="Percentages of revenue, after the platform fee.  [default: all to this account]",
 )
 @click.option("--license", "kind", type=click.Choice(LICENSE_KINDS), default="perpetual", show_default=True)
-@click.option(
-    "--days", type=click.IntRange(1, 36500), help="Days per payment of a subscription license.  [default: 30]"
-)
+@click.option("--days", type=Whole(LICENSE_DAYS), help="Days per payment of a subscription license.  [default: 30]")
 @price_rule_options
 @click.option(
     "--parent",

@@ -8,7 +8,9 @@ import click
 from viz_node.cli.commands.market import print_job
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.within import Whole
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.limits import GRACE_HOURS, PERIODS, POOL_DAYS
 from viz_node.domain.pool import RULES_OF_POOLS
 from viz_node.domain.royalty import parse_percent
 
@@ -69,7 +71,7 @@ def show_pool(terminal: Terminal, pool: int) -> None:
 @pool_command.command("create")
 @click.argument("name")
 @click.option("--fee", required=True, metavar="TOKENS", help="Fee per subscriber per period.")
-@click.option("--days", type=click.IntRange(1, 366), default=30, show_default=True, help="Length of a period.")
+@click.option("--days", type=Whole(POOL_DAYS), default=30, show_default=True, help="Length of a period.")
 @click.option(
     "--challenger",
     required=True,
@@ -81,7 +83,7 @@ def show_pool(terminal: Terminal, pool: int) -> None:
 @click.option(
     "--share", default="70", show_default=True, metavar="PERCENT", help="Share of fees for adapters; the rest is yours."
 )
-@click.option("--grace-hours", type=click.IntRange(0, 720), default=24, show_default=True,
+@click.option("--grace-hours", type=Whole(GRACE_HOURS), default=24, show_default=True,
               help="Hours to wait for statements of uses after a period.")  # fmt: skip
 @spending_options
 @detach_option
@@ -129,7 +131,7 @@ def leave_pool(terminal: Terminal, pool: int, adapter: str) -> None:
 
 @pool_command.command("subscribe")
 @_pool
-@click.option("--periods", type=click.IntRange(1, 24), default=1, show_default=True)
+@click.option("--periods", type=Whole(PERIODS), default=1, show_default=True)
 @click.option("--max-price", required=True, metavar="TOKENS", help="Maximum to pay in total.")
 @spending_options
 @detach_option

@@ -8,9 +8,11 @@ import click
 
 from viz_node.cli.confirm import may_spend, spending_options
 from viz_node.cli.terminal import Command, Terminal, detach_option, json_option, pass_terminal
+from viz_node.cli.within import Whole
 from viz_node.cli.words import cell, tokens
 from viz_node.domain.counting import counted
 from viz_node.domain.ids import parse_amount
+from viz_node.domain.limits import TARGET
 from viz_node.domain.pricing import parse_time
 
 OFFER_COLUMNS = ("offer", "price", "derived", "matches", "floor", "ceiling", "moves", "delivery", "is_open")
@@ -20,9 +22,7 @@ BARS = "▁▂▃▄▅▆▇█"
 
 def price_rule_options(command: Command) -> Command:
     """Add `--ceiling` and `--target`, the rule by which a price moves."""
-    target = click.option(
-        "--target", type=click.IntRange(1, 32767), help="New licensees per day above which the price rises."
-    )
+    target = click.option("--target", type=Whole(TARGET), help="New licensees per day above which the price rises.")
     ceiling = click.option(
         "--ceiling", metavar="TOKENS", help="Highest price; the price moves between --price and this."
     )

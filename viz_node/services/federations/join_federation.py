@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from viz_node.domain.counting import counted
 from viz_node.domain.federation import (
     EQUAL,
-    MAX_MEMBERS,
-    MAX_ROUNDS,
     AgreedBase,
     AgreedRecipe,
     Federation,
@@ -31,6 +29,7 @@ from viz_node.domain.federation import (
 )
 from viz_node.domain.ids import PeerId, is_hex_digest, parse_account
 from viz_node.domain.job import Job, JobState
+from viz_node.domain.limits import MEMBERS, ROUNDS
 from viz_node.domain.orders import FederateOrder, Order
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
@@ -80,8 +79,8 @@ class Federations:
         known = self._rows.list_federations()
         if any(item.name == name and item.role is Role.COORDINATOR for item in known):
             raise UsageError(f"there is already a federation {name}", "choose another name")
-        if not 2 <= members <= MAX_MEMBERS or not 1 <= rounds <= MAX_ROUNDS:
-            raise UsageError(f"a federation has 2 to {MAX_MEMBERS} members and 1 to {MAX_ROUNDS} rounds")
+        MEMBERS.check(members)
+        ROUNDS.check(rounds)
         chosen = self._workshop.find_base(base)
         if not is_hex_digest(chosen.digest):
             raise UsageError("a federation needs an installed base model", "viz-node base list")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from viz_node.domain.job import JobState, Queued
+from viz_node.domain.limits import NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import (
     BuildBaseOrder,
@@ -20,7 +21,7 @@ from viz_node.domain.orders import (
 from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.sampling import Sampling, check_length
+from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import parse_sources
 from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
@@ -132,6 +133,7 @@ class ModelOperations:
 
     async def base_build(self, *, seed: int) -> Queued:
         """Build the synthetic base model; while it is being built, the job that does."""
+        SEED.check(seed)
         return self._once(BuildBaseOrder(seed, base_name(seed)))
 
     async def base_install(self, *, base: str = SHIPPED_BASE) -> Queued:
@@ -162,7 +164,7 @@ class ModelOperations:
     async def generate(self, asked: AskedText) -> Queued:
         """Write on from a prompt."""
         sampling = Sampling(asked.temperature, asked.top_p, asked.min_p, asked.seed, tuple(asked.stop))
-        check_length(asked.max_new_tokens)
+        NEW_TOKENS.check(asked.max_new_tokens)
         record = self._workshop.find_adapter(asked.adapter)
         return self._jobs.accept(GenerateOrder(record.name, asked.prompt, asked.max_new_tokens, sampling))
 

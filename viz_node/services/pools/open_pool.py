@@ -16,6 +16,7 @@ from viz_node.domain.ids import (
     parse_peer_id,
 )
 from viz_node.domain.job import Job, JobStep
+from viz_node.domain.limits import POOL_DAYS
 from viz_node.domain.orders import OpenPoolOrder
 from viz_node.domain.plan import PlanStep
 from viz_node.domain.pool import (
@@ -73,8 +74,9 @@ class PoolOpeningPlans:
             raise UsageError(
                 "a pool needs a challenger on another node", "--challenger ACCOUNT@PEER; see `viz-node id`"
             )
-        if fee < 1 or not 1 <= asked.days <= 366:
-            raise UsageError("a pool has a fee, and periods of 1 to 366 days", "--fee 9.99 --days 30")
+        POOL_DAYS.check(asked.days)
+        if fee < 1:
+            raise UsageError("a pool has a fee", "--fee 9.99")
         rules = PoolRules(
             name=asked.name,
             rule=_rule_of(asked.rule),

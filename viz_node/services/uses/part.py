@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from viz_node.domain.decide_channel import AskedChannel
 from viz_node.domain.ids import parse_amount
 from viz_node.domain.job import Queued
+from viz_node.domain.limits import USE_TOKENS
 from viz_node.domain.orders import CloseChannelOrder, OpenChannelOrder, TopUpOrder, UseOrder
 from viz_node.domain.plan import PlanStep
 from viz_node.services.jobs.runner import JobRunner
@@ -53,6 +54,7 @@ class ChannelOperations:
 
     async def generate_metered(self, *, adapter: str, prompt: str, max_new_tokens: int = 80) -> Queued:
         """Have the owner's node write, for the price of one use."""
+        USE_TOKENS.check(max_new_tokens)
         return self._jobs.accept(UseOrder(adapter, prompt, max_new_tokens))
 
     async def channel_open(self, *, adapter: str, deposit: str, days: int = 30) -> Queued:
