@@ -33,10 +33,11 @@ from transformers import (
 from transformers import DataCollatorForLanguageModeling as PaddingCollator
 
 from viz_node.models.base_text import write_paragraphs
+from viz_node.models.documents import tokenize
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.loading import attach_adapter, guard, load_base, load_tokenizer
 from viz_node.models.targets import choose_targets
-from viz_node.models.training import new_optimizer, set_rate, take_step, tokenize
+from viz_node.models.training import new_optimizer, set_rate, take_step
 
 BATCH, RATE, RANK, MAX_TOKENS, HELD_OUT = 8, 2e-3, 16, 512, 16
 Documents = Sequence[TokenizedDocument]

@@ -164,10 +164,10 @@ def test_self_test__this_machine__gradients_survive_evaluation() -> None:
 def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body) -> None:
     import torch
 
+    from viz_node.models.documents import tokenize
     from viz_node.models.fused import packed_loss_sum
     from viz_node.models.loading import attach_adapter, load_base, load_tokenizer
     from viz_node.models.targets import choose_targets
-    from viz_node.models.training import tokenize
 
     model = load_base(Path(base["path"]))
     peft_model = attach_adapter(model, choose_targets(model, "tiny"), 4, 8, 0, "tiny")
@@ -195,8 +195,8 @@ def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body)
 
 
 def test_tokenize__marks_in_a_text__begin_and_end_stand_only_at_its_ends(base: Body) -> None:
+    from viz_node.models.documents import tokenize
     from viz_node.models.loading import load_tokenizer
-    from viz_node.models.training import tokenize
 
     tokenizer = load_tokenizer(Path(base["path"]))
     (document,) = tokenize(tokenizer, ["Now only <s>12</s> 9 coins <pad>, said the keeper."], 128)

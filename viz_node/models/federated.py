@@ -21,18 +21,18 @@ from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AUTO, AdapterTrained
 from viz_node.errors import TrainingError, UsageError
 from viz_node.models.bases import ResolvedBase
+from viz_node.models.documents import tokenize
+from viz_node.models.evaluating import evaluate
 from viz_node.models.loading import load_tokenizer
 from viz_node.models.preparing import prepare
 from viz_node.models.recipes import batch_order
 from viz_node.models.training import (
     describe_evaluation,
     describe_training,
-    evaluate,
     finish,
     new_optimizer,
     set_rate,
     take_step,
-    tokenize,
 )
 
 Vector: TypeAlias = npt.NDArray[np.float32]

@@ -25,17 +25,15 @@ from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import describe_files
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.checkpoints import write_checkpoint
+from viz_node.models.documents import tokenize
+from viz_node.models.evaluating import Emit, evaluate, micro_batches, progress
 from viz_node.models.fused import TokenizedDocument, loss_sum
-from viz_node.models.literal import encode_texts
 from viz_node.models.loading import load_tokenizer
 from viz_node.models.preparing import Trainee, prepare, write_checked
-from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
+from viz_node.models.recipes import batch_order, scheduled_rate
 
-MICRO_BATCH_TOKENS = 4096
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_NAME = "checkpoint.safetensors"
-
-Emit = Callable[[Progress], None]
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ class _Run:
             state.seconds = earlier + elapsed
             speed = (state.tokens - first_tokens) / elapsed
             emit(
-                _progress(
+                progress(
                     "train", state.step, total, loss, speed, (total - state.step) * elapsed / (state.step - first_step)
                 )
             )
@@ -197,40 +195,6 @@ def take_step(peft_model: Any, optimizer: torch.optim.Optimizer, batch: Sequence
     return loss
 
 
-def micro_batches(batch: Sequence[TokenizedDocument]) -> list[list[TokenizedDocument]]:
-    """Parts of at most MICRO_BATCH_TOKENS (or one document), in order, to bound memory."""
-    parts: list[list[TokenizedDocument]] = [[]]
-    size = 0
-    for document in batch:
-        if parts[-1] and size + len(document.ids) > MICRO_BATCH_TOKENS:
-            parts.append([])
-            size = 0
-        parts[-1].append(document)
-        size += len(document.ids)
-    return [part for part in parts if any(any(document.counted) for document in part)]
-
-
-def tokenize(tokenizer: Any, texts: Sequence[str], max_tokens: int, goldfish: int = 0) -> list[TokenizedDocument]:
-    """Each text between the begin and end tokens, cut to size; no other control token is in it."""
-    begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
-    lists = [begin + ids + end for ids in encode_texts(tokenizer, [text for text in texts if text.strip()])]
-    return [TokenizedDocument(ids, count_tokens(ids, goldfish)) for ids in cut_documents(lists, max_tokens)]
-
-
-def evaluate(peft_model: Any, documents: Sequence[TokenizedDocument], emit: Emit | None = None) -> tuple[float, int]:
-    """Mean loss per counted token and the number of tokens; (0, 0) without documents."""
-    total, count = 0.0, 0
-    parts = micro_batches(documents)
-    with torch.no_grad():
-        for index, part in enumerate(parts):
-            part_sum, part_count = loss_sum(peft_model, part)
-            total, count = total + float(part_sum), count + part_count
-            if emit is not None:
-                emit(_progress("evaluate", index + 1, len(parts), total / max(1, count), 0.0, 0.0))
-    return total / max(1, count), count
-
-
 def finish(trainee: Trainee, out_dir: Path) -> dict[str, FileFacts]:
     """Write the adapter beside `out_dir`, check it as a stranger would, and move it there in one step.
 
@@ -272,7 +236,3 @@ def describe_evaluation(before: float, after: float, tokens: int) -> Facts:
         return {"tokens": 0}
     texts = {key: f"{math.exp(min(loss, 20)):.2f}" for key, loss in (("before", before), ("after", after))}
     return {"perplexity_before": texts["before"], "perplexity_after": texts["after"], "tokens": tokens}
-
-
-def _progress(phase: str, step: int, steps: int, loss: float, speed: float, eta: float) -> Progress:
-    return Progress(phase, step, steps, round(loss, 4), round(speed, 1), round(eta, 1))

@@ -17,6 +17,7 @@ from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, VerificationError
 from viz_node.models.adapter_files import check_adapter, describe_files
 from viz_node.models.bases import ResolvedBase, resolve_base
+from viz_node.models.documents import tokenize
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.importing.convert import targeted_without_weights
 from viz_node.models.importing.reading import ForeignAdapter, notes_of, read_foreign
@@ -24,7 +25,7 @@ from viz_node.models.importing.spectrum import Spectrum, measure
 from viz_node.models.importing.verify import Comparison, check_fit, compare
 from viz_node.models.loading import load_base, load_tokenizer
 from viz_node.models.targets import adaptable_layers, module_names, shortest_names
-from viz_node.models.training import describe_evaluation, tokenize
+from viz_node.models.training import describe_evaluation
 
 Emit = Callable[[Progress], None]
 WITNESSED = "imported, training not witnessed"
