@@ -72,11 +72,6 @@ class MemoryTrainer:
             raise self.failure
         return AdapterTrained(order.out_dir, {}, self.training, {"perplexity_after": "2"})
 
-    async def generate(self, order: Generate, tell: Tell) -> TextWritten:
-        self.orders.append(order)
-        tell(TextPiece("In"))
-        return TextWritten("In year 1", 3, 1, "length")
-
     async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
         self.orders.append(order)
         return self.inspected
@@ -90,11 +85,25 @@ class MemoryTrainer:
         return AdapterImported(order.out_dir, {}, facts, {"tokens": 5} if order.eval_texts else {}, ("a note",))
 
 
-class EchoTrainer(MemoryTrainer):
+class MemoryWriter:
+    """Fits `ports.TextWriter`: `orders` are what it was told."""
+
+    def __init__(self) -> None:
+        self.orders: list[Generate] = []
+
+    async def generate(self, order: Generate, tell: Tell) -> TextWritten:
+        self.orders.append(order)
+        tell(Progress("write", 1, order.max_new_tokens))
+        tell(TextPiece("In"))
+        tell(TextPiece(" year 1"))
+        return TextWritten("In year 1", 3, 1, "length")
+
+
+class EchoWriter(MemoryWriter):
     """Writes what it was asked, which it keeps in `prompts`."""
 
     def __init__(self, prompts: list[str]) -> None:
-        super().__init__([])
+        super().__init__()
         self._prompts = prompts
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:

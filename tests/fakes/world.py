@@ -14,7 +14,7 @@ from tests.fakes.channels import VOUCHERS
 from tests.fakes.files import read_files
 from tests.fakes.peers import MemoryHub, MemoryNetwork
 from tests.fakes.store import MemoryStore
-from tests.fakes.trainer import EchoTrainer, NoRounds
+from tests.fakes.trainer import EchoWriter, MemoryTrainer, NoRounds
 from viz_node.chain.account.signing import account_of_key
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import PeerId
@@ -127,7 +127,7 @@ class Member:
             verify_bytes, self.clock,
         )  # fmt: skip
         tools = Tools(
-            self.home, EchoTrainer(self.prompts), NoRounds(), read_files, lambda: [BASE],
+            self.home, MemoryTrainer([]), EchoWriter(self.prompts), NoRounds(), read_files, lambda: [BASE],
             _split_texts, lambda _: None, lambda *_: None,
             blob_id_of, list,
         )  # fmt: skip
@@ -148,7 +148,7 @@ class Member:
         self.channels, self.channel_jobs = uses.channels, uses.channel_jobs
         self.orders, self.deliveries, self.prices = market.key_orders, market.deliveries, market.prices
         self.pools, self.metered, self.meter, self.jobs = services.pools, uses.metered, uses.meter, services.jobs
-        self.market, self.write = gateway, services.library.workshop.write
+        self.market, self.write = gateway, services.library.writing.write
         self.network.serve(USE_METHOD, self.answer_use)
 
     async def answer_use(self, peer_id: PeerId, payload: bytes) -> bytes:

@@ -142,6 +142,7 @@ def _tools(home: Path, device: str) -> Tools:
     return Tools(
         directory=home,
         trainer=workers,
+        writer=workers,
         rounds=workers,
         read_files=_read_files,
         list_bases=lambda: list_bases(home / "bases"),

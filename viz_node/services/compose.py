@@ -17,7 +17,7 @@ from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
 from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
 from viz_node.ports.node import Answering, Neighbours, Purse
 from viz_node.ports.state import State
-from viz_node.ports.workers import RoundsRunner, Trainer
+from viz_node.ports.workers import RoundsRunner, TextWriter, Trainer
 from viz_node.services.federations.join_federation import Federations
 from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
@@ -30,6 +30,7 @@ from viz_node.services.library.manage_works import ReadTexts, WorkShelf
 from viz_node.services.library.part import ExportFiles, Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
 from viz_node.services.library.train_adapter import ListBases, SplitTexts, Workshop
+from viz_node.services.library.write_text import Writing
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.check_signature import Signatures
 from viz_node.services.market.choose_offer import OfferChoice
@@ -82,8 +83,6 @@ from viz_node.services.uses.pay_uses import Metered
 from viz_node.services.uses.plan_channels import ChannelPlans
 from viz_node.services.uses.publish_receipts import ReceiptFiles
 from viz_node.services.uses.serve_uses import HolderKeys, Meter, Write
-
-_UNDONE = "a reorganisation of the chain has undone its transaction"
 
 
 class Sealing(
@@ -169,6 +168,7 @@ class Tools:
 
     directory: Path
     trainer: Trainer
+    writer: TextWriter
     rounds: RoundsRunner
     read_files: ReadTexts
     list_bases: ListBases
@@ -241,7 +241,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     )
     adapter_files = AdapterFiles(tools.directory, tools.check_adapter, tools.blob_id_of, ports.now)
     market = _market(stage, pools, signatures, adapter_files, choices.delivery_patience_seconds)
-    uses = _uses(stage, library.workshop.write)
+    uses = _uses(stage, library.writing.write)
     federations = Federations(store.federations, ports.keys, ports.network, jobs, library.works, library.workshop)
     rounds = Rounds(store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
     selling_now, states_of = (lambda: published(store.adapters, store.outbox)), market.prices.states
@@ -251,7 +251,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     parts = (
         Part(operations_of(node)),
         jobs_part(jobs),
-        library.part(models, pools.uses.timed(library.workshop.generate)),
+        library.part(models, pools.uses.timed(library.writing.generate)),
         money.part(MoneyOperations(money, jobs, listings.names_on_chain, facts.is_test_chain, facts.market)),
         market.part(selling, Buying(market, jobs)),
         pools_part(pools, jobs),
@@ -302,7 +302,8 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     workshop = Workshop(store, works, directory, trainer=trainer, list_bases=list_bases, split_texts=tools.split_texts)
     maker = BaseMaker(workshop, directory, trainer, tools.read_files)
     imports = Imports(store.adapters, works, workshop, directory, trainer)
-    return Library(works, workshop, Removals(store, directory, unshare), maker, imports)
+    writing, removals = Writing(workshop, tools.writer), Removals(store, directory, unshare)
+    return Library(works, workshop, writing, removals, maker, imports)
 
 
 def _selling(ports: Ports, listings: Listings, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:
@@ -394,5 +395,5 @@ def _uses(stage: _Stage, write: Write) -> Uses:
 
 
 def _undo(jobs: JobRunner, entry: OutboxEntry) -> None:
-    job = entry.purpose.job
-    jobs.undo(job, f"{_UNDONE}; order it again with: viz-node jobs resume {job}")
+    job, cause = entry.purpose.job, "a reorganisation of the chain has undone its transaction"
+    jobs.undo(job, f"{cause}; order it again with: viz-node jobs resume {job}")

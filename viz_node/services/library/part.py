@@ -45,6 +45,7 @@ from viz_node.services.library.train_adapter import (
     base_name,
     describe_adapter,
 )
+from viz_node.services.library.write_text import Writing
 from viz_node.services.part import Handler, Kind, Lane, Part, operations_of
 
 _BASE_ORDERS = (BuildBaseOrder, InstallBaseOrder)
@@ -221,12 +222,13 @@ class Library:
 
     works: WorkShelf
     workshop: Workshop
+    writing: Writing
     removals: Removals
     maker: BaseMaker
     imports: Imports
 
     def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
-        """`generate` is the workshop's, with the uses counted for the owners paid by them."""
+        """`generate` is the writing's, with the uses counted for the owners paid by them."""
         kinds = (
             Kind(BuildBaseOrder, Lane.COMPUTE, self.workshop.build_base),
             Kind(InstallBaseOrder, Lane.COMPUTE, self.maker.install),

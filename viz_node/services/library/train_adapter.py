@@ -1,36 +1,32 @@
 """Base models and adapters: built and trained by child processes, kept in the library."""
 
 import shutil
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Protocol, TypeAlias
+from typing import Protocol
 
-from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
+from viz_node.domain.orders import BuildBaseOrder, TrainOrder
 from viz_node.domain.recipe import BaseRecipe
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.sampling import Sampling
 from viz_node.domain.training import (
     BaseModel,
     BuildBase,
     Facts,
-    Generate,
     InstallBase,
     InstalledBase,
     ListedBase,
-    TextWritten,
     Train,
     listed_base,
 )
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import WithAdapters, WithSettings
-from viz_node.ports.workers import Tell, Trainer
+from viz_node.ports.workers import Trainer
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.part import Report
@@ -38,9 +34,6 @@ from viz_node.services.part import Report
 ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
-_SAMPLING = Sampling()
-Write: TypeAlias = Callable[[Job[GenerateOrder], Report], Awaitable["WrittenText"]]
-"""Writes on from a prompt, as a job."""
 DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 
@@ -49,22 +42,6 @@ class BuiltBase:
     """The base model that a job has built."""
 
     base: InstalledBase
-
-
-@dataclass(frozen=True)
-class WrittenText:
-    """What an adapter wrote; `prompt_cut` tokens at the beginning of the prompt did not fit.
-
-    Counted for its owner: `used` is the id of a fetched adapter, `chain_time` in seconds.
-    """
-
-    text: str
-    adapter: str
-    base: str
-    finish_reason: str | UnsetType = UNSET
-    prompt_cut: int | UnsetType = UNSET
-    used: AdapterId | UnsetType | None = UNSET
-    chain_time: int | UnsetType = UNSET
 
 
 @dataclass(frozen=True)
@@ -90,7 +67,7 @@ class WorkshopState(WithAdapters, WithSettings, Protocol):
 
 
 class Workshop:
-    """Everything that needs a model; all of it happens in `trainer`'s processes."""
+    """Base models and what is trained on them, in `trainer`'s processes."""
 
     def __init__(
         self,
@@ -217,33 +194,6 @@ class Workshop:
             await self._trainer.install_base(InstallBase(source=str(model), out_dir=FilePath(str(out))), report)
         self.settle_default()
         return self.find_base(str(model))
-
-    async def generate(self, job: Job[GenerateOrder], report: Report) -> WrittenText:
-        """Job: write on from a prompt with an adapter on its base."""
-        record = self.find_adapter(job.order.adapter)
-        order = job.order
-        written = await self._write(record, order.prompt, order.max_new_tokens, report, order.sampling)
-        base = self.find_base(record.base_digest).name
-        return WrittenText(
-            written.text, record.name, base, finish_reason=written.finish_reason, prompt_cut=written.prompt_cut
-        )
-
-    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
-        """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
-        written = await self._write(self.find_adapter(adapter), prompt, max_new_tokens, lambda line: None)
-        return written.text
-
-    async def _write(
-        self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell, sampling: Sampling = _SAMPLING
-    ) -> TextWritten:
-        order = Generate(
-            base=self.find_base(record.base_digest),
-            adapter_dir=FilePath(record.directory),
-            prompt=prompt,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
-        )
-        return await self._trainer.generate(order, tell)
 
     def find_adapter(self, name: str) -> AdapterRecord:
         """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""

@@ -16,7 +16,7 @@ from viz_node.errors import VizNodeError
 from viz_node.ports.pools import PoolSubscriptions
 from viz_node.ports.state import WithAdapters, WithJobs
 from viz_node.services.library.look_up import adapter_named
-from viz_node.services.library.train_adapter import Write, WrittenText
+from viz_node.services.library.write_text import Write, WrittenText
 from viz_node.services.market.listings import Listings
 from viz_node.services.part import Report
 from viz_node.services.pools.pool_desk import PoolDesk

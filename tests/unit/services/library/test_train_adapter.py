@@ -15,7 +15,7 @@ from viz_node.domain.answer import as_json
 from viz_node.domain.ids import WorkId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import BuildBaseOrder, GenerateOrder, TrainOrder
+from viz_node.domain.orders import BuildBaseOrder, TrainOrder
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import BaseModel, InstallBase, InstalledBase, Train
 from viz_node.errors import NotFoundError, TrainingError, UsageError
@@ -129,19 +129,6 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
     bench.trainer.bases.clear()
     with pytest.raises(NotFoundError, match=r"is not installed"):
         bench.shop.find_base(None)
-
-
-async def test_generate__base_of_the_adapter_is_gone__is_not_found(bench: Bench) -> None:
-    await bench.train()
-    job = Job("j2", "generate", JobState.RUNNING, GenerateOrder("elsin", "In", 9), 1, 1)
-    written = await bench.shop.generate(job, bench.tell)
-    told = {"text": "In year 1", "adapter": "elsin", "base": "small", "finish_reason": "length", "prompt_cut": 0}
-    assert as_json(written) == told
-    assert bench.told[-1] == {"event": "token", "text": "In"}
-    assert bench.trainer.orders[-1].base == SMALL
-    bench.trainer.bases.pop(0)
-    with pytest.raises(NotFoundError):
-        await bench.shop.generate(job, lambda _: None)
 
 
 async def test_find_base__another_one_installed_later__default_stays_until_it_is_changed(bench: Bench) -> None:

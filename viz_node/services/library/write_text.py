@@ -1,0 +1,98 @@
+"""Texts that adapters write: for this node's owner as jobs, and for peers that pay per use."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from viz_node.domain.answer import UNSET, UnsetType
+from viz_node.domain.ids import AdapterId
+from viz_node.domain.job import Job
+from viz_node.domain.names import FilePath
+from viz_node.domain.orders import GenerateOrder
+from viz_node.domain.records import AdapterRecord
+from viz_node.domain.sampling import Sampling
+from viz_node.domain.training import Generate, TextWritten
+from viz_node.domain.worker import TextPiece, WorkerLine
+from viz_node.ports.workers import Tell, TextWriter
+from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.part import Report
+
+_SAMPLING = Sampling()
+Pieces: TypeAlias = "asyncio.Queue[WorkerLine | None]"
+"""What a job says while it writes; None once it is over."""
+
+
+@dataclass(frozen=True)
+class WrittenText:
+    """What an adapter wrote; `prompt_cut` tokens at the beginning of the prompt did not fit.
+
+    Counted for its owner: `used` is the id of a fetched adapter, `chain_time` in seconds.
+    """
+
+    text: str
+    adapter: str
+    base: str
+    finish_reason: str | UnsetType = UNSET
+    prompt_cut: int | UnsetType = UNSET
+    used: AdapterId | UnsetType | None = UNSET
+    chain_time: int | UnsetType = UNSET
+
+
+Write: TypeAlias = Callable[[Job[GenerateOrder], Report], Awaitable[WrittenText]]
+"""Writes on from a prompt, as a job."""
+
+
+class Writing:
+    """Writes with the adapters of the workshop's library; the pieces of a text go only to those who listen."""
+
+    def __init__(self, workshop: Workshop, writer: TextWriter) -> None:
+        self._workshop = workshop
+        self._writer = writer
+        self._listeners: dict[str, Pieces] = {}
+
+    @contextmanager
+    def listen(self, job_id: str) -> Iterator[Pieces]:
+        """What this job says from now on, for as long as the block lasts."""
+        pieces: Pieces = asyncio.Queue()
+        self._listeners[job_id] = pieces
+        try:
+            yield pieces
+        finally:
+            del self._listeners[job_id]
+
+    async def generate(self, job: Job[GenerateOrder], report: Report) -> WrittenText:
+        """Job: write on from a prompt with an adapter on its base."""
+        order, record = job.order, self._workshop.find_adapter(job.order.adapter)
+
+        def tell(line: WorkerLine) -> None:
+            # A piece is not progress: the database must not be written once per token.
+            if not isinstance(line, TextPiece):
+                report(line)
+            if job.job_id in self._listeners:
+                self._listeners[job.job_id].put_nowait(line)
+
+        written = await self._write(record, order.prompt, order.max_new_tokens, tell, order.sampling)
+        base = self._workshop.find_base(record.base_digest).name
+        return WrittenText(
+            written.text, record.name, base, finish_reason=written.finish_reason, prompt_cut=written.prompt_cut
+        )
+
+    async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
+        """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
+        record = self._workshop.find_adapter(adapter)
+        written = await self._write(record, prompt, max_new_tokens, lambda line: None)
+        return written.text
+
+    async def _write(
+        self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell, sampling: Sampling = _SAMPLING
+    ) -> TextWritten:
+        order = Generate(
+            base=self._workshop.find_base(record.base_digest),
+            adapter_dir=FilePath(record.directory),
+            prompt=prompt,
+            max_new_tokens=max_new_tokens,
+            sampling=sampling,
+        )
+        return await self._writer.generate(order, tell)
