@@ -9,13 +9,34 @@ from aiohttp import ClientResponse, ClientSession, CookieJar
 from aiohttp.test_utils import TestClient, TestServer
 
 from viz_node.api import Sessions, make_app
-from viz_node.errors import LicenseRequiredError
+from viz_node.domain.report import (
+    NO_EFFECT,
+    CurvePoint,
+    SampleText,
+    TextEffect,
+    TrainingReport,
+    WorkEffect,
+    draw_curve,
+)
+from viz_node.errors import LicenseRequiredError, NotFoundError
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 XSS = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>"
 PANELS = ("node", "jobs", "adapters", "works", "market", "pools", "earnings", "peers")
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 Operations = dict[str, Callable[..., Awaitable[Any]]]
+
+
+async def adapters_report(*, adapter: str) -> dict[str, Any]:
+    if adapter == "none":
+        raise NotFoundError(f"there is no report on {XSS}", XSS)
+    effect = TextEffect(500, 900.0, 700.0)
+    curve = tuple(CurvePoint(step, 4 - step / 30, 4.2 - step / 40 if step % 10 == 0 else None) for step in range(60))
+    sample = SampleText(f"The sea {XSS}", f"was {XSS} " * 20, f"rose {XSS} " * 20)
+    works = (WorkEffect(XSS, XSS, 12000, effect), WorkEffect("ab" * 32, "The Tide", 900, NO_EFFECT))
+    facts: dict[str, int | str] = {"learning_rate": XSS, "steps": 60}
+    report = TrainingReport(XSS, XSS, 1, facts, effect, effect, works, (sample, sample), curve)
+    return {"report": report, "curve": draw_curve(curve)}
 
 
 def hostile_operations() -> Operations:
@@ -76,7 +97,8 @@ def hostile_operations() -> Operations:
     async def crash() -> dict[str, Any]:
         raise ZeroDivisionError("secret detail")
 
-    named = (status, content_list, jobs_list, adapters_list, search, royalties, pool_list, peers, add, buy, crash)
+    panels = (status, content_list, jobs_list, adapters_list, search, royalties, pool_list, peers)
+    named = (*panels, adapters_report, add, buy, crash)
     return {operation.__name__: operation for operation in named}
 
 

@@ -51,6 +51,12 @@ LISTED = [
 ]
 
 SOURCE = dict.fromkeys(("title", "authors", "license", "reasons", "use", "place"), EVIL)
+_EFFECT = {"tokens": 5, "base": 7.5, "adapter": 6.5}
+REPORT = {
+    "adapter": EVIL, "base": EVIL, "created": 1, "training": {}, "own": _EFFECT, "general": _EFFECT,
+    "works": [{"work_id": EVIL, "title": EVIL, "characters": 9, "held_out": _EFFECT}] * 2,
+    "samples": [{"prompt": EVIL, "base": EVIL, "adapter": EVIL}], "curve": [],
+}  # fmt: skip
 OBJECTS: dict[str, Any] = {
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
     "plan_content_remove": WORK | {"adapters": [{"name": EVIL, "adapter_id": EVIL, "origin": EVIL}], "jobs": [EVIL]},
@@ -66,6 +72,7 @@ OBJECTS: dict[str, Any] = {
     "pool_show": FACTS | {"members": [FACTS], "roots": [FACTS]},
     "pricing_show": {"offers": [OFFER], "sales": [OFFER], "curve": [{"price": "1.00", "time": EVIL}],
                      "at": {"time": EVIL, "price": EVIL}},
+    "adapters_report": {"report": REPORT, "curve": EVIL},
     "royalties": ROYALTIES,
     "show": SHOWN,
 }  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Any
 
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
+from viz_node.domain.report import Measured
 from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.training import (
     SHIPPED_BASE,
@@ -30,6 +31,7 @@ class MemoryTrainer:
         self.bases = bases
         self.orders: list[Any] = []
         self.training: Facts = {"steps": 3}
+        self.measured = Measured()
         self.failure: Exception | None = None
         self.inspected = AdapterInspected(
             "ab" * 32, "small", "", 8, 16, 4, ("mlp.up_proj",), 100, (), (), ("README.md",)
@@ -70,7 +72,7 @@ class MemoryTrainer:
         tell(Progress("train", 1, 3, loss=2.5))
         if self.failure is not None:
             raise self.failure
-        return AdapterTrained(order.out_dir, {}, self.training, {"perplexity_after": "2"})
+        return AdapterTrained(order.out_dir, {}, self.training, {"perplexity_after": "2"}, self.measured)
 
     async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
         self.orders.append(order)

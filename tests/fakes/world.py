@@ -30,9 +30,10 @@ from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import ed25519_public, peer_id_of, verify_bytes
 from viz_node.p2p.blobs import blob_id_of
-from viz_node.services.compose import Choices, Ports, Tools, compose
+from viz_node.services.compose import compose
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.money.transact import Patience
+from viz_node.services.needs import Choices, Ports, Tools
 from viz_node.services.node.part import NodeFacts, Views
 from viz_node.services.uses.serve_uses import USE_METHOD
 

@@ -83,6 +83,24 @@ async def test_page__texts_of_strangers__run_nothing_and_break_nothing(page: Pag
         assert page.complaints == []
 
 
+@pytest.mark.parametrize("scheme", SCHEMES)
+async def test_report__texts_of_strangers__shows_curve_and_samples_and_runs_nothing(page: Page, scheme: str) -> None:
+    async with ApiNode(hostile_operations()) as node:
+        await _log_in(page, node)
+        await page.open(f"http://{node.host}/reports/elsin")
+        assert await page.evaluate("document.querySelectorAll('.curve polyline').length") == 2
+        assert "1.80" not in await page.evaluate("document.querySelector('main').innerText")
+        assert "6.05" in await page.evaluate("document.querySelector('main').innerText")  # e^(900/500)
+        assert await page.evaluate("document.querySelectorAll('img:not([src^=\"/static/\"])').length") == 0
+        for width in WIDTHS:
+            await page.look(width, scheme=scheme)
+            assert await page.evaluate("document.documentElement.scrollWidth") <= width
+            assert await page.evaluate(CONTRAST) == []
+        assert page.complaints == []
+        await page.open(f"http://{node.host}/reports/none")
+        assert "There is no report" in await page.evaluate("document.body.innerText")
+
+
 async def test_policy__injected_markup__is_blocked_by_the_browser(page: Page) -> None:
     async with ApiNode(hostile_operations()) as node:
         await _log_in(page, node)

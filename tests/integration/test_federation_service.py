@@ -33,7 +33,8 @@ from viz_node.services.federations.join_federation import JOIN_METHOD, TERMS_MET
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.listings import Listings
 from viz_node.services.market.order_publication import PublicationOrders
@@ -80,10 +81,9 @@ class Node:
         workshop = Workshop(
             self.store,
             works,
+            Reports(self.store.adapters, self.home, Sealing(self.keys)),
             self.home,
-            trainer=runner,
-            list_bases=lambda: [BASE],
-            split_texts=lambda texts, _: (list(texts.values()), []),
+            ModelTools(runner, lambda: [BASE], lambda texts, _: (list(texts.values()), [])),
         )
         self.federations = Federations(self.store.federations, self.keys, self.network, self.jobs, works, workshop)
         rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, runner)

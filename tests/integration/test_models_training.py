@@ -1,6 +1,7 @@
 """Training with the real libraries on a tiny base model that is built first."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -104,12 +105,27 @@ def interrupt(order: Body, number: int) -> list[Body]:
     return events
 
 
+def assert_measured(done: Body) -> None:
+    """The report's measures agree with the evaluation, and both sides of them differ."""
+    effects, evaluation = done["measured"]["own"], done["evaluation"]
+    assert len(effects) == len(EVAL_TEXTS)
+    tokens = sum(effect["tokens"] for effect in effects)
+    assert tokens == evaluation["tokens"]
+    for side, key in (("base", "perplexity_before"), ("adapter", "perplexity_after")):
+        loss = sum(effect[side] for effect in effects) / tokens
+        assert math.exp(loss) == pytest.approx(float(evaluation[key]), rel=0.01)
+    general = done["measured"]["general"]
+    assert general["tokens"] > 500
+    assert general["base"] != general["adapter"]
+
+
 def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Body, tmp_path: Path) -> None:
     done = events_of(train_order(base, tmp_path))[-1]
     assert done["event"] == "done", done
     assert float(done["evaluation"]["perplexity_after"]) < float(done["evaluation"]["perplexity_before"])
     assert done["evaluation"]["tokens"] > 10
     assert all(type(value) in (int, str) for part in ("training", "evaluation") for value in done[part].values())
+    assert_measured(done)
     check_adapter(Path(done["directory"]))
     assert done["training"]["adapted_percent"] == "100.0"
     assert done["training"]["adapted"].startswith("mlp.down_proj, mlp.gate_proj, ")

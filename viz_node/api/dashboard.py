@@ -7,6 +7,7 @@ everything and put names in `<bdi>`; the page policy forbids inline scripts and 
 import asyncio
 import hashlib
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _STATIC = {
 _PANEL_SECONDS = 4.0
 _MOST_ROWS = 12
 _MOST_JOBS = 5
+_MOST_WORKS = 100
 _MOST_BARS = 6
 _MOST_SEARCH_CHARACTERS = 200
 _log = logging.getLogger(__name__)
@@ -83,16 +85,19 @@ class Dashboard:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters.update(moment=moment, size=size, short=short, duration=duration, number=number)
+        self._templates.filters.update(
+            moment=moment, size=size, short=short, duration=duration, number=number, perplexity=perplexity
+        )
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:12]
         self._templates.globals.update(
-            version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS, most_jobs=_MOST_JOBS
+            version=digest, sales_bars=sales_bars, most_rows=_MOST_ROWS, most_jobs=_MOST_JOBS, most_works=_MOST_WORKS
         )
 
     def add_routes(self, app: web.Application) -> None:
-        """Add `/`, `/fragments/{name}` and `/static/{name}`."""
+        """Add `/`, `/fragments/{name}`, `/reports/{adapter}` and `/static/{name}`."""
         app.router.add_get("/", self._show_page)
         app.router.add_get("/fragments/{name}", self._show_fragment)
+        app.router.add_get("/reports/{adapter}", self._show_report)
         app.router.add_get("/static/{name}", self._show_static)
 
     def error_page(self, body: Mapping[str, str], status: int) -> str:
@@ -113,6 +118,14 @@ class Dashboard:
         if panel is None:
             raise web.HTTPNotFound(text="there is no such panel")
         return web.Response(text=await self._draw(panel, _query_of(request)), content_type="text/html")
+
+    async def _show_report(self, request: web.Request) -> web.Response:
+        # What fails, the error page tells.
+        answer = as_json(await self._operations["adapters_report"](adapter=request.match_info["adapter"]))
+        text = self._templates.get_template("report.html").render(
+            report=answer["report"], curve=Markup(answer["curve"])
+        )
+        return web.Response(text=readable(text), content_type="text/html")
 
     async def _show_static(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -192,6 +205,13 @@ def number(value: object) -> str:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     return f"{value:,}".replace(",", "\u2009") if isinstance(value, int) else f"{value:.4g}"
+
+
+def perplexity(loss: object, tokens: object) -> str:
+    """The perplexity of a loss that was summed over so many tokens; a dash without tokens."""
+    if not isinstance(loss, int | float) or not isinstance(tokens, int) or tokens < 1:
+        return "–"
+    return f"{math.exp(min(loss / tokens, 20)):.2f}"
 
 
 def sales_bars(sales: object) -> list[Bar]:

@@ -21,7 +21,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "federation": ("federation", "Train one adapter with other nodes: create, join, run, status."),
     },
     "Adapters": {
-        "adapters": ("library", "Adapters in this node's library: list, remove."),
+        "adapters": ("library", "Adapters in this node's library: list, report, import, remove."),
         "generate": ("library", "Generate text with an adapter."),
         "export": ("library", "Write an adapter as a folder that plain PEFT loads."),
     },

@@ -34,12 +34,13 @@ from viz_node.models.bases import list_bases
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
-from viz_node.services.compose import Choices, Ports, Services, Tools, compose
+from viz_node.services.compose import Services, compose
 from viz_node.services.market.announcements import Announcements
+from viz_node.services.needs import Choices, Ports, Tools
 from viz_node.services.node.part import NodeFacts, Views
 from viz_node.storage.store import Store
 
-DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "logs", "pools")
+DIRECTORIES = ("keys", "works", "bases", "adapters", "bundles", "checkpoints", "reports", "logs", "pools")
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import msgspec
 from viz_node.domain.limits import NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
+from viz_node.domain.report import Measured
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 
@@ -125,12 +126,13 @@ class FileFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AdapterTrained(WorkerLine, frozen=True, tag="done"):
-    """The adapter's files are in their folder."""
+    """The adapter's files are in their folder; `measured` is for its report."""
 
     directory: FilePath
     files: dict[str, FileFacts]
     training: Facts
     evaluation: Facts
+    measured: Measured = Measured()
 
 
 class TextWritten(WorkerLine, frozen=True, tag="done"):

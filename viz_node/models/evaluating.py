@@ -1,9 +1,9 @@
 """The loss of a model on documents, in parts that bound memory."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
+from torch.nn import Module
 
 from viz_node.domain.worker import Progress
 from viz_node.models.fused import TokenizedDocument, loss_sum
@@ -26,7 +26,7 @@ def micro_batches(batch: Sequence[TokenizedDocument]) -> list[list[TokenizedDocu
     return [part for part in parts if any(any(document.counted) for document in part)]
 
 
-def evaluate(peft_model: Any, documents: Sequence[TokenizedDocument], emit: Emit | None = None) -> tuple[float, int]:
+def evaluate(peft_model: Module, documents: Sequence[TokenizedDocument], emit: Emit | None = None) -> tuple[float, int]:
     """Mean loss per counted token and the number of tokens; (0, 0) without documents."""
     total, count = 0.0, 0
     parts = micro_batches(documents)

@@ -40,7 +40,9 @@ def is_lean_supported(model: nn.Module, longest: int = 1) -> bool:
     if config.model_type not in _FAMILIES or config.hidden_act != "silu":
         return False
     head, layers = model.lm_head, model.model.layers
-    adapted = all(hasattr(part, "lora_A") for layer in layers for part in _projections(layer))
+    adapted = all(
+        hasattr(part, "lora_A") and not part.disable_adapters for layer in layers for part in _projections(layer)
+    )
     windows = [getattr(layer.self_attn, "sliding_window", getattr(config, "sliding_window", None)) for layer in layers]
     is_plain = head.bias is None and not hasattr(head.weight, "quant_state")
     is_wide = all(longest <= window for window in windows if window)

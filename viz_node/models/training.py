@@ -29,6 +29,7 @@ from viz_node.models.documents import tokenize
 from viz_node.models.evaluating import Emit, evaluate, micro_batches, progress
 from viz_node.models.fused import TokenizedDocument, loss_sum
 from viz_node.models.loading import load_tokenizer
+from viz_node.models.measuring import measure
 from viz_node.models.preparing import Trainee, prepare, write_checked
 from viz_node.models.recipes import batch_order, scheduled_rate
 
@@ -83,6 +84,13 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         state.before = evaluate(peft_model, eval_documents, emit)[0]
     run.steps(state, documents, emit, is_stopping)
     after, eval_tokens = evaluate(peft_model, eval_documents, emit)
+    measured = measure(
+        peft_model,
+        tokenizer,
+        order.eval_texts,
+        recipe.max_tokens,
+        lambda step, steps: emit(Progress("measure", step, steps)),
+    )
     files = finish(trainee, order.out_dir)
     shutil.rmtree(order.checkpoint_dir, ignore_errors=True)
     return AdapterTrained(
@@ -90,6 +98,7 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         files,
         describe_training(recipe, len(documents), state.step, state.tokens, state.seconds) | trainee.targets.facts(),
         describe_evaluation(state.before, after, eval_tokens),
+        measured,
     )
 
 

@@ -3,21 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from viz_node.domain.health import Check
 from viz_node.domain.records import AdapterRecord, OutboxEntry
-from viz_node.ports import keys as keys_ports
-from viz_node.ports import market as market_ports
-from viz_node.ports import money as money_ports
-from viz_node.ports import network as network_ports
-from viz_node.ports import pools as pools_ports
-from viz_node.ports import uses as uses_ports
-from viz_node.ports.keys import KeyDelivery, Keys, VerifyBytes, VoucherSigning
-from viz_node.ports.money import GasPricing, TransactionSender, TypedDataSigning
-from viz_node.ports.node import Answering, Neighbours, Purse
-from viz_node.ports.state import State
-from viz_node.ports.workers import RoundsRunner, TextWriter, Trainer
 from viz_node.services.federations.join_federation import Federations
 from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
@@ -26,17 +14,17 @@ from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.import_adapter import Imports
 from viz_node.services.library.look_up import published
 from viz_node.services.library.make_base import BaseMaker
-from viz_node.services.library.manage_works import ReadTexts, WorkShelf
-from viz_node.services.library.part import ExportFiles, Library, ModelOperations
+from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.library.part import Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
-from viz_node.services.library.train_adapter import ListBases, SplitTexts, Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.library.write_text import Writing
-from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.check_signature import Signatures
 from viz_node.services.market.choose_offer import OfferChoice
 from viz_node.services.market.deliver_key import KeyDesk, KeyRights
 from viz_node.services.market.deliver_orders import Deliveries
-from viz_node.services.market.fetch_adapter import AdapterFiles, AdapterKeys, CheckAdapter, Fetcher, KeyRequests
+from viz_node.services.market.fetch_adapter import AdapterFiles, AdapterKeys, Fetcher, KeyRequests
 from viz_node.services.market.file_notice import NoticePlans, Notices
 from viz_node.services.market.license_adapter import Buyer
 from viz_node.services.market.list_licenses import LicenseList
@@ -58,7 +46,8 @@ from viz_node.services.money.quote_gas import GasQuotes
 from viz_node.services.money.quote_payment import PaymentQuotes
 from viz_node.services.money.settle_royalties import Royalties, RoyaltyPlans
 from viz_node.services.money.sign_permit import Permits
-from viz_node.services.money.transact import Patience, Treasury
+from viz_node.services.money.transact import Treasury
+from viz_node.services.needs import Choices, Ports, Tools
 from viz_node.services.node.first_start import FirstStart
 from viz_node.services.node.part import NodeFacts, NodeOperations, Views
 from viz_node.services.part import Operation, Part, Watcher, operations_of
@@ -83,109 +72,6 @@ from viz_node.services.uses.pay_uses import Metered
 from viz_node.services.uses.plan_channels import ChannelPlans
 from viz_node.services.uses.publish_receipts import ReceiptFiles
 from viz_node.services.uses.serve_uses import HolderKeys, Meter, Write
-
-
-class Sealing(
-    keys_ports.AccountRecovery,
-    keys_ports.AccountSigning,
-    keys_ports.BundleSealing,
-    keys_ports.BundleOpening,
-    keys_ports.KeyWrapping,
-    keys_ports.PeerSigning,
-    keys_ports.SessionSealing,
-    Protocol,
-):
-    """All that needs a key."""
-
-
-class Network(
-    network_ports.Listening,
-    network_ports.Publishing,
-    network_ports.Transfer,
-    network_ports.Invitations,
-    Answering,
-    Neighbours,
-    Protocol,
-):
-    """All that has to do with other nodes."""
-
-    @property
-    def tunnels(self) -> network_ports.Tunnels: ...
-
-
-class Chain(
-    market_ports.LicenseBook,
-    market_ports.Publications,
-    market_ports.Pricing,
-    market_ports.NoticeBoard,
-    market_ports.Purchases,
-    market_ports.OwnOrders,
-    market_ports.OrdersToDeliver,
-    market_ports.Licenses,
-    market_ports.Wallets,
-    money_ports.Allowing,
-    money_ports.PermitTokens,
-    money_ports.Earnings,
-    uses_ports.PaidUses,
-    uses_ports.ChannelCalls,
-    uses_ports.EarnedUses,
-    pools_ports.PoolReading,
-    pools_ports.PoolTables,
-    pools_ports.PoolOpening,
-    pools_ports.PoolDivisions,
-    pools_ports.PoolCredits,
-    pools_ports.PoolSubscriptions,
-    Purse,
-    Protocol,
-):
-    """All that the chain tells, and the calls that change it."""
-
-
-class AccountSender(TransactionSender, GasPricing, TypedDataSigning, Protocol):
-    """One account on one chain, with what its calls cost."""
-
-
-@dataclass(frozen=True)
-class Ports:
-    """What a node reaches the world by."""
-
-    store: State
-    keys: Keys
-    sealing: Sealing
-    network: Network
-    market: Chain
-    sender: AccountSender
-    delivery: KeyDelivery
-    vouchers: VoucherSigning
-    announcements: Announcements
-    verify: VerifyBytes
-    now: Callable[[], int]
-
-
-@dataclass(frozen=True)
-class Tools:
-    """What works on this node's files; `directory` is its home."""
-
-    directory: Path
-    trainer: Trainer
-    writer: TextWriter
-    rounds: RoundsRunner
-    read_files: ReadTexts
-    list_bases: ListBases
-    split_texts: SplitTexts
-    check_adapter: CheckAdapter
-    export_files: ExportFiles
-    blob_id_of: Callable[[Path], str]
-    write_samples: Callable[[], list[Path]]
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What a node may do otherwise than others; `coin_price` in token units."""
-
-    patience: Patience | None = None
-    delivery_patience_seconds: float = 120
-    coin_price: int = 0
 
 
 @dataclass(frozen=True)
@@ -297,13 +183,14 @@ def _paying(ports: Ports, treasury: Treasury) -> _Paying:
 
 
 def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None]) -> Library:
-    store, directory, trainer, list_bases = ports.store, tools.directory, tools.trainer, tools.list_bases
+    store, directory, trainer = ports.store, tools.directory, tools.trainer
     works = WorkShelf(store, directory / "works", ports.sealing, tools.read_files, ports.now)
-    workshop = Workshop(store, works, directory, trainer=trainer, list_bases=list_bases, split_texts=tools.split_texts)
+    reports = Reports(store.adapters, directory / "reports", ports.sealing)
+    workshop = Workshop(store, works, reports, directory, ModelTools(trainer, tools.list_bases, tools.split_texts))
     maker = BaseMaker(workshop, directory, trainer, tools.read_files)
     imports = Imports(store.adapters, works, workshop, directory, trainer)
     writing, removals = Writing(workshop, tools.writer), Removals(store, directory, unshare)
-    return Library(works, workshop, writing, removals, maker, imports)
+    return Library(works, workshop, writing, removals, maker, imports, reports)
 
 
 def _selling(ports: Ports, listings: Listings, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from viz_node.cli.commands.reports import report_adapter
 from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal, selected_works
 from viz_node.cli.within import Decimal, Whole
@@ -19,7 +20,7 @@ from viz_node.errors import UsageError
 @json_option
 @click.pass_context
 def adapters_command(ctx: click.Context) -> None:
-    """Adapters in this node's library, which `adapters` alone lists: list, import, remove."""
+    """Adapters in this node's library, which `adapters` alone lists: list, report, import, remove."""
     if ctx.invoked_subcommand is None:
         _list_adapters(ctx.ensure_object(Terminal))
 
@@ -87,6 +88,9 @@ def import_adapter(
     job = terminal.run_job(terminal.client.call("adapters_import", **arguments), bool(asked["detach"]))
     if job is not None:
         terminal.output.result(job)
+
+
+adapters_command.add_command(report_adapter)
 
 
 @click.command("generate")

@@ -38,6 +38,7 @@ from viz_node.services.library.manage_works import (
     WorkShelf,
 )
 from viz_node.services.library.remove_adapter import AdapterRemovalPlan, Removals
+from viz_node.services.library.report_training import Reports, ShownReport
 from viz_node.services.library.train_adapter import (
     DEFAULT_RECIPE,
     ShownAdapter,
@@ -105,6 +106,17 @@ class WorkOperations:
     async def plan_content_remove(self, *, work: str) -> WorkRemovalPlan:
         """What erasing a work loses."""
         return self._works.plan_removal(work)
+
+
+class ReportOperations:
+    """What people ask about trainings."""
+
+    def __init__(self, reports: Reports) -> None:
+        self._reports = reports
+
+    async def adapters_report(self, *, adapter: str) -> ShownReport:
+        """What the training of an adapter did."""
+        return self._reports.show(adapter)
 
 
 class ModelOperations:
@@ -226,6 +238,7 @@ class Library:
     removals: Removals
     maker: BaseMaker
     imports: Imports
+    reports: Reports
 
     def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
         """`generate` is the writing's, with the uses counted for the owners paid by them."""
@@ -237,4 +250,4 @@ class Library:
             Kind(ImportOrder, Lane.COMPUTE, self.imports.take_in),
             Kind(GenerateOrder, Lane.INFERENCE, generate),
         )
-        return Part(operations_of(WorkOperations(self.works), models), kinds=kinds)
+        return Part(operations_of(WorkOperations(self.works), models, ReportOperations(self.reports)), kinds=kinds)

@@ -73,6 +73,7 @@ class Removals:
             name = aside.name.removeprefix(ASIDE)
             if not (self._directory / "adapters" / name).exists():
                 self._store.adapters.remove_adapter(name)
+                (self._directory / "reports" / f"{name}.sealed").unlink(missing_ok=True)
                 with suppress(FileNotFoundError):
                     shutil.rmtree(self._directory / "bundles" / name)
             shutil.rmtree(aside)

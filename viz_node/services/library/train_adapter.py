@@ -29,6 +29,7 @@ from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.ports.workers import Trainer
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
+from viz_node.services.library.report_training import Reports
 from viz_node.services.part import Report
 
 ListBases = Callable[[], list[InstalledBase]]
@@ -62,29 +63,32 @@ class ShownAdapter:
     created: int
 
 
+@dataclass(frozen=True)
+class ModelTools:
+    """What makes and lists models, and what divides texts into those to train on and those to evaluate with."""
+
+    trainer: Trainer
+    list_bases: ListBases
+    split_texts: SplitTexts
+
+
 class WorkshopState(WithAdapters, WithSettings, Protocol):
     """The adapters, and the base model of the owner's choice."""
 
 
 class Workshop:
-    """Base models and what is trained on them, in `trainer`'s processes."""
+    """Base models and what is trained on them, in the processes of a `Trainer`."""
 
     def __init__(
         self,
         store: WorkshopState,
         works: WorkShelf,
+        reports: Reports,
         directory: Path,
-        *,
-        trainer: Trainer,
-        list_bases: ListBases,
-        split_texts: SplitTexts,
+        tools: ModelTools,
     ) -> None:
-        self._store = store
-        self._works = works
-        self._directory = directory
-        self._trainer = trainer
-        self.bases = list_bases
-        self._split_texts = split_texts
+        self._store, self._works, self._reports, self._directory = store, works, reports, directory
+        self._trainer, self.bases, self._split_texts = tools.trainer, tools.list_bases, tools.split_texts
 
     def find_base(self, name: str | None) -> BaseModel:
         """The base model of that name or digest, or the default one.
@@ -180,6 +184,8 @@ class Workshop:
             evaluation=dict(trained.evaluation),
             created=job.created,
         )
+        works = [self._works.find(work) for work in job.order.works]
+        self._reports.keep(record, [(work, self._works.text(work)) for work in works], held_out, trained.measured)
         self._store.adapters.save_adapter(record)
         shutil.rmtree(checkpoint, ignore_errors=True)
         return describe_adapter(record)

@@ -22,7 +22,8 @@ from viz_node.domain.training import FileFacts, InstalledBase
 from viz_node.errors import NotFoundError, RefusedError, TrainingError, UsageError
 from viz_node.services.library.import_adapter import ImportedAdapter, Imports
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import ModelTools, Workshop
 
 COMMIT, OTHER = "c" * 40, "d" * 40
 BASES = [
@@ -44,10 +45,9 @@ class Bench:
         shop = Workshop(
             self.store,
             works,
+            Reports(self.store.adapters, directory, Sealing(keys_of("owner"))),
             directory,
-            trainer=self.trainer,
-            list_bases=lambda: self.trainer.bases,
-            split_texts=lambda texts, seed: ([], sorted(texts.values())),
+            ModelTools(self.trainer, lambda: self.trainer.bases, lambda texts, seed: ([], sorted(texts.values()))),
         )
         self.works = works
         self.imports = Imports(self.store.adapters, works, shop, directory, self.trainer)

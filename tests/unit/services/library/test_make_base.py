@@ -20,7 +20,8 @@ from viz_node.domain.work import ImportedWork, ImportFailure
 from viz_node.errors import NotFoundError, TrainingError, UsageError, VerificationError
 from viz_node.services.library.make_base import BaseMaker
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import BuiltBase, Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import BuiltBase, ModelTools, Workshop
 
 
 async def read_files(paths: list[Path], encoding: str) -> list[ImportedWork | ImportFailure]:
@@ -44,9 +45,13 @@ class Bench:
         (self.texts / "night.txt").write_text("It was a dark night.")
         self.trainer = MemoryTrainer([])
         works = WorkShelf(MemoryStore(), self.home, Sealing(keys_of("owner")), read_files, lambda: 1)
+        store = MemoryStore()
         shop = Workshop(
-            MemoryStore(), works, self.home, trainer=self.trainer, list_bases=lambda: self.trainer.bases,
-            split_texts=lambda texts, seed: ([], []),
+            store,
+            works,
+            Reports(store.adapters, self.home, Sealing(keys_of("owner"))),
+            self.home,
+            ModelTools(self.trainer, lambda: self.trainer.bases, lambda texts, seed: ([], [])),
         )  # fmt: skip
         self.maker = BaseMaker(shop, self.home, self.trainer, read_files)
 

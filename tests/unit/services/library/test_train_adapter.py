@@ -1,5 +1,6 @@
 """The workshop with a trainer in memory: what it is told, what is kept of its answer, and what a repeated job does."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import BuildBaseOrder, TrainOrder
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.records import AdapterRecord
+from viz_node.domain.report import NO_EFFECT, CurvePoint, Measured, SampleText, TextEffect
 from viz_node.domain.training import BaseModel, InstallBase, InstalledBase, Train
-from viz_node.errors import NotFoundError, TrainingError, UsageError
+from viz_node.errors import NotFoundError, TrainingError, UsageError, VerificationError
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import ShownAdapter, Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import ModelTools, ShownAdapter, Workshop
 
 BASES = [
     InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {}),
@@ -36,15 +40,19 @@ class Bench:
     def __init__(self, directory: Path) -> None:
         self.store, self.trainer = MemoryStore(), MemoryTrainer(list(BASES))
         self.told: list[dict[str, Any]] = []
+        self.held_out: list[str] = []
         self.works = WorkShelf(self.store, directory, Sealing(keys_of("owner")), read_files, lambda: 1)
+        self.reports = Reports(self.store.adapters, directory, Sealing(keys_of("owner")))
         self.shop = Workshop(
             self.store,
             self.works,
+            self.reports,
             directory,
-            trainer=self.trainer,
-            list_bases=lambda: self.trainer.bases,
-            split_texts=lambda texts, seed: (sorted(texts.values()), [str(seed)]),
+            ModelTools(self.trainer, lambda: self.trainer.bases, self._split),
         )
+
+    def _split(self, texts: Mapping[str, str], seed: int) -> tuple[list[str], list[str]]:
+        return sorted(texts.values()), self.held_out or [str(seed)]
 
     async def train(self, job_id: str = "j1", **changes: Any) -> ShownAdapter:
         works = tuple(work.work_id for work in self.works.select(["all"]))
@@ -72,6 +80,30 @@ async def test_train__two_works__worker_gets_their_texts_and_the_library_the_ada
     assert (record.works, record.origin) == (tuple(work.work_id for work in bench.works.select([])), "trained")
     assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "job": "j1"})
     assert (shown.works, shown.published) == (2, False)
+
+
+async def test_train__done__report_is_sealed_and_shown_by_work(bench: Bench, tmp_path: Path) -> None:
+    effects, sample = (TextEffect(4, 8.0, 4.0),), SampleText("the secret begins", "so", "thus")
+    bench.trainer.measured = Measured(effects, TextEffect(9, 1.0, 2.0), (sample,), (CurvePoint(1, 2.5),))
+    bench.held_out = ["the text of one"]
+    await bench.train()
+    shown = bench.reports.show("elsin")
+    assert (shown.report.own, shown.report.general.tokens) == (effects[0], 9)
+    assert [(work.title, work.held_out) for work in shown.report.works] == [("one", effects[0]), ("two", NO_EFFECT)]
+    assert "<svg" in shown.curve
+    sealed = (tmp_path / "elsin.sealed").read_bytes()
+    assert b"secret" not in sealed
+    (tmp_path / "elsin.sealed").write_bytes(sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    with pytest.raises(VerificationError):
+        bench.reports.show("elsin")
+
+
+async def test_report__of_an_earlier_adapter_of_this_name__is_not_shown(bench: Bench) -> None:
+    await bench.train()
+    bench.store.adapters.remove_adapter("elsin")
+    bench.store.adapters.save_adapter(AdapterRecord("elsin", None, "small", "aa" * 32, "/x", "imported", created=7))
+    with pytest.raises(NotFoundError, match="no report"):
+        bench.reports.show("elsin")
 
 
 async def test_train__repeated_after_it_was_done__trains_nothing_again(bench: Bench) -> None:

@@ -18,7 +18,8 @@ from viz_node.domain.training import InstalledBase
 from viz_node.domain.worker import Progress, TextPiece
 from viz_node.errors import NotFoundError
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import Workshop
+from viz_node.services.library.report_training import Reports
+from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.library.write_text import Writing
 
 SMALL = InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {})
@@ -37,10 +38,9 @@ class Bench:
             Workshop(
                 store,
                 WorkShelf(store, directory, Sealing(keys_of("owner")), None, lambda: 1),
+                Reports(store.adapters, directory, Sealing(keys_of("owner"))),
                 directory,
-                trainer=MemoryTrainer([]),
-                list_bases=lambda: self.bases,
-                split_texts=lambda texts, seed: ([], []),
+                ModelTools(MemoryTrainer([]), lambda: self.bases, lambda texts, seed: ([], [])),
             ),
             self.writer,
         )
