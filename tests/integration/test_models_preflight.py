@@ -145,7 +145,7 @@ def test_train__base_without_all_its_weights__refused_before_the_first_step(tiny
         FederatedTrainer(resolved, texts, texts, recipe, 1)
 
 
-def test_train__text_longer_than_the_base_model_reads__refused_before_the_first_step(
+def test_train__documents_longer_than_the_base_model_reads__refused_before_the_first_step(
     tiny: Path, tmp_path: Path
 ) -> None:
     from viz_node.domain.recipe import Recipe
@@ -154,6 +154,6 @@ def test_train__text_longer_than_the_base_model_reads__refused_before_the_first_
 
     resolved, texts = resolve_base(BaseModel("b", FilePath(str(tiny)), "")), ["the lamp. " * 14]
     order = TrainOrder(resolved, texts, [], Recipe(max_tokens=160), tmp_path / "out", tmp_path / "checkpoint")
-    with pytest.raises(UsageError, match="reads at most 128 tokens at once, a document has") as refused:
+    with pytest.raises(UsageError, match="reads at most 128 tokens at once, and max_tokens is 160") as refused:
         train(order, lambda _: None)
     assert "max_tokens = 128" in refused.value.hint

@@ -150,8 +150,28 @@ def test_train__killed_and_started_again__same_adapter_as_without(base: Body, tm
     events = events_of(order)
     first = next(event for event in events if event.get("phase") == "train")
     assert first["step"] > 1
-    assert events[-1]["files"] == whole["files"]
+    assert (events[-1]["files"], events[-1]["measured"]) == (whole["files"], whole["measured"])
     assert adapter_digest(Path(events[-1]["directory"])) == adapter_digest(Path(whole["directory"]))
+
+
+def test_train__held_out_loss_rises__ends_early_with_the_weights_that_did_best(base: Body, tmp_path: Path) -> None:
+    # What is learnt by heart from the texts helps with none of these.
+    odd = {"eval_texts": ["Twelve quiet herons, wading where no ferry came, forgot the pale and open sea."]}
+    recipe = {"epochs": 60, "learning_rate": 0.02, "patience": 3}
+    whole = events_of({**train_order(base, tmp_path / "whole", **recipe), **odd})[-1]
+    curve, training, evaluation = whole["measured"]["curve"], whole["training"], whole["evaluation"]
+    losses = {point["step"]: point["held_out"] for point in curve if "held_out" in point}
+    best = min((step for step in losses if step), key=lambda step: losses[step])
+    assert (training["best_step"], training["evaluations"]) == (best, len(losses) - 1)
+    assert best < training["steps"] == curve[-1]["step"] < 60 * 8
+    assert evaluation["perplexity_after"] == f"{math.exp(losses[best]):.2f}"
+    assert curve[0] == {"step": 0, "held_out": losses[0]}
+    order = {**train_order(base, tmp_path / "again", **recipe), **odd}
+    assert not any(event["event"] == "done" for event in interrupt(order, signal.SIGKILL))
+    assert events_of(order)[-1]["files"] == whole["files"]
+    last = events_of({**train_order(base, tmp_path / "last", **{**recipe, "patience": 0}), **odd})[-1]
+    assert last["training"]["steps"] == 60 * 8
+    assert (last["training"]["best_step"], last["files"]) != (training["steps"], {})
 
 
 def test_train__terminated__checkpoint_kept_and_named_error(base: Body, tmp_path: Path) -> None:

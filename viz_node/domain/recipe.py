@@ -21,14 +21,19 @@ RANGES = {
     "max_tokens": (8, 32768),
     "seed": (0, 2**53),
     "goldfish": (0, 1000),
+    "evaluations": (1, 1000),
+    "patience": (0, 1000),
 }
+# Part of every digest; a later field is in it only where it is not the default, so that recipes keep their digest.
+_FIRST_FIELDS = {"rank", "alpha", "learning_rate", "epochs", "batch_documents", "max_tokens", "seed", "goldfish"}
 
 
 @dataclass(frozen=True)
 class Recipe:
     """How to train: `batch_documents` per step, documents cut at `max_tokens`, `goldfish` k drops 1 token in k.
 
-    Raises: UsageError (out of range).
+    The held-out loss is measured up to `evaluations` times, and the best weights are kept; after `patience` evaluations
+    without a better one the training ends (0: never early). Raises: UsageError (out of range).
     """
 
     rank: int = 8
@@ -39,6 +44,8 @@ class Recipe:
     max_tokens: int = 256
     seed: int = 0
     goldfish: int = 0
+    evaluations: int = 20
+    patience: int = 5
 
     def __post_init__(self) -> None:
         for name, (low, high) in RANGES.items():
@@ -53,8 +60,10 @@ class Recipe:
             raise UsageError("recipe: goldfish 1 would drop every token", "use 0 (off), or 2 and more")
 
     def digest(self) -> str:
-        """SHA-256 over all values; a checkpoint of another recipe is not resumed."""
-        return hashlib.sha256(repr(sorted(asdict(self).items())).encode()).hexdigest()
+        """SHA-256 over what was chosen; a checkpoint of another recipe is not resumed."""
+        defaults = {field.name: field.default for field in fields(self)}
+        chosen = {k: v for k, v in asdict(self).items() if k in _FIRST_FIELDS or v != defaults[k]}
+        return hashlib.sha256(repr(sorted(chosen.items())).encode()).hexdigest()
 
 
 class BaseRecipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -18,6 +18,14 @@ Facts: TypeAlias = dict[str, int | str]
 """What a manifest says about a training or an evaluation: integers and text only."""
 
 
+def is_worse_than_base(evaluation: Facts) -> bool:
+    """Whether held-out text is less expected with the adapter than without it, as far as the evaluation tells."""
+    try:
+        return float(evaluation["perplexity_after"]) > float(evaluation["perplexity_before"])
+    except (KeyError, ValueError):
+        return False
+
+
 class BaseModel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A base model by name, folder and digest; one of a hub that is not installed yet has neither folder nor digest."""
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -19,5 +20,6 @@ def write_checkpoint(target: Path, tensors: dict[str, Tensor], metadata: Mapping
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
         raise StorageError(f"cannot write the checkpoint: {error}", "free some disk space") from error

@@ -38,17 +38,17 @@ def prepare(
     """Load the base model, attach an adapter drawn from the seed, and try both on the start of the longest document.
 
     The same base model gives the same layers whatever the documents are. Raises: VerificationError (its adapters would
-    be worthless, or nobody could take them in), TrainingError (it does not load, or not there), UsageError (a text is
-    too long).
+    be worthless, or nobody could take them in), TrainingError (it does not load, or not there), UsageError (documents
+    longer than its context).
     """
     check_config(base.directory, base.name)
     check_weights(base.directory, base.name)
     model = load_base(base.directory, device)
     longest = max(documents, key=lambda document: len(document.ids))
     context = context_of(model)
-    if context is not None and len(longest.ids) > context:
+    if context is not None and recipe.max_tokens > context:
         raise UsageError(
-            f"{base.name} reads at most {context} tokens at once, a document has {len(longest.ids)}",
+            f"{base.name} reads at most {context} tokens at once, and max_tokens is {recipe.max_tokens}",
             f"train with max_tokens = {context} or fewer in the recipe",
         )
     ids = longest.ids[:TRIAL_TOKENS]

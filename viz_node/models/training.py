@@ -1,24 +1,26 @@
 """The lean QLoRA loop: packed documents, fused functions, atomic checkpoints, exact resume.
 
 All that decides a step (documents, their order, learning rate) follows from the recipe and the step's number, and
-nothing is random after the start; a run resumed from a checkpoint therefore ends where an uninterrupted one would.
+nothing is random after the start; a run resumed from a checkpoint therefore ends where an uninterrupted one would. The
+held-out texts are evaluated now and then, and the weights that did best on them are the ones written.
 """
 
 import hashlib
-import json
 import math
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors import SafetensorError, safe_open
 
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.report import MOST_POINTS, CurvePoint
 from viz_node.domain.training import AUTO, AdapterTrained, Facts, FileFacts
 from viz_node.domain.worker import Progress
 from viz_node.errors import StorageError, TrainingError, UsageError
@@ -28,6 +30,7 @@ from viz_node.models.checkpoints import write_checkpoint
 from viz_node.models.documents import tokenize
 from viz_node.models.evaluating import Emit, evaluate, micro_batches, progress
 from viz_node.models.fused import TokenizedDocument, loss_sum
+from viz_node.models.held_out import best_point, evaluation_interval, has_stalled
 from viz_node.models.loading import load_tokenizer
 from viz_node.models.measuring import measure
 from viz_node.models.preparing import Trainee, prepare, write_checked
@@ -57,10 +60,18 @@ class TrainOrder:
 
 @dataclass
 class _State:
+    """How far a run is; `losses` are those of the steps since the last point of the curve."""
+
     step: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    before: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    curve: tuple[CurvePoint, ...] = ()
+
+    def mark(self, held_out: float | None) -> None:
+        """Add a point to the curve: the mean loss of the steps since the last one, and the held-out loss."""
+        mean = sum(self.losses) / len(self.losses) if self.losses else None
+        self.curve, self.losses = (*self.curve, CurvePoint(self.step, mean, held_out)), []
 
 
 def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambda: False) -> AdapterTrained:
@@ -78,12 +89,10 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         raise UsageError("there is no text to train on", "viz-node content add PATH --rights owned --author NAME")
     trainee = prepare(order.base, documents + eval_documents, recipe, recipe.seed, order.device)
     peft_model = trainee.model
-    run = _Run(peft_model, order)
+    run = _Run(peft_model, order, eval_documents, emit)
     state = run.resume()
-    if state.step == 0:
-        state.before = evaluate(peft_model, eval_documents, emit)[0]
-    run.steps(state, documents, emit, is_stopping)
-    after, eval_tokens = evaluate(peft_model, eval_documents, emit)
+    run.steps(state, documents, is_stopping)
+    run.restore_best()
     measured = measure(
         peft_model,
         tokenizer,
@@ -96,50 +105,76 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
     return AdapterTrained(
         FilePath(str(order.out_dir)),
         files,
-        describe_training(recipe, len(documents), state.step, state.tokens, state.seconds) | trainee.targets.facts(),
-        describe_evaluation(state.before, after, eval_tokens),
-        measured,
+        describe_training(recipe, len(documents), state.step, state.tokens, state.seconds)
+        | describe_choice(state.curve)
+        | trainee.targets.facts(),
+        describe_curve(state.curve, run.held_out_tokens),
+        msgspec.structs.replace(measured, curve=state.curve),
     )
 
 
 class _Run:
-    """The loop with its optimizer and its checkpoint file."""
+    """The loop with its optimizer, its checkpoint file, and a copy of the weights that did best so far."""
 
-    def __init__(self, peft_model: Any, order: TrainOrder) -> None:
-        self.peft_model, self.order = peft_model, order
+    def __init__(self, peft_model: Any, order: TrainOrder, held_out: Sequence[TokenizedDocument], emit: Emit) -> None:
+        self.peft_model, self.order, self.held_out, self.emit = peft_model, order, held_out, emit
+        self.held_out_tokens = sum(sum(document.counted) for document in held_out)
         self.parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
         self.optimizer = new_optimizer(self.parameters.values(), order.recipe.learning_rate)
+        self.best: dict[str, torch.Tensor] = {}
 
-    def steps(
-        self, state: _State, documents: list[TokenizedDocument], emit: Emit, is_stopping: Callable[[], bool]
-    ) -> None:
+    def look(self, state: _State) -> None:
+        """Evaluate, add a point to the curve, and keep the weights if none did better. Raises: TrainingError."""
+        loss = evaluate(self.peft_model, self.held_out, self.emit)[0] if self.held_out else None
+        if loss is not None and not math.isfinite(loss):
+            raise _diverged("the loss on held-out text", loss, state.step, self.order.recipe)
+        state.mark(loss)
+        best = best_point(state.curve)
+        if best is not None and best.step == state.step:
+            self.best = {name: parameter.detach().cpu().clone() for name, parameter in self.parameters.items()}
+
+    def restore_best(self) -> None:
+        """Put the weights back that did best; without held-out texts the last ones stay."""
+        for name, value in self.best.items():
+            self.parameters[name].data.copy_(value)
+
+    def steps(self, state: _State, documents: list[TokenizedDocument], is_stopping: Callable[[], bool]) -> None:
+        """Train until the last step, or until the held-out loss no longer falls.
+
+        Raises: TrainingError (stopped; diverged), StorageError.
+        """
         recipe = self.order.recipe
         per_epoch = math.ceil(len(documents) / recipe.batch_documents)
         total = per_epoch * recipe.epochs
+        mean_tokens = sum(len(document.ids) for document in documents) / per_epoch
+        interval = evaluation_interval(total, mean_tokens, self.held_out_tokens, recipe.evaluations)
+        if not state.curve:
+            self.look(state)
         started, saved, first_tokens = time.perf_counter(), time.perf_counter(), state.tokens
         earlier, first_step = state.seconds, state.step
-        while state.step < total:
+        while state.step < total and not has_stalled(state.curve, recipe.patience):
             epoch, index = divmod(state.step, per_epoch)
             chosen = batch_order(len(documents), recipe.batch_documents, epoch, recipe.seed)[index]
             batch = [documents[i] for i in chosen]
             set_rate(self.optimizer, scheduled_rate(state.step, total, recipe.learning_rate))
             loss = take_step(self.peft_model, self.optimizer, batch)
             if not math.isfinite(loss):
-                raise TrainingError(f"the loss is {loss} at step {state.step + 1}", "train with a lower learning rate")
+                raise _diverged("the loss", loss, state.step + 1, recipe)
             state.step += 1
+            state.losses.append(loss)
             state.tokens += sum(len(document.ids) for document in batch)
             elapsed = time.perf_counter() - started
             state.seconds = earlier + elapsed
-            speed = (state.tokens - first_tokens) / elapsed
-            emit(
-                progress(
-                    "train", state.step, total, loss, speed, (total - state.step) * elapsed / (state.step - first_step)
-                )
-            )
+            speed, eta = (state.tokens - first_tokens) / elapsed, elapsed / (state.step - first_step)
+            self.emit(progress("train", state.step, total, loss, speed, (total - state.step) * eta))
+            if state.step % interval == 0 or state.step == total:
+                self.look(state)
+            elif state.step % math.ceil(total / MOST_POINTS) == 0:
+                state.mark(None)
             if is_stopping():
                 self.save(state)
                 raise TrainingError(f"stopped at step {state.step} of {total}", "start the job again to continue")
-            if time.perf_counter() - saved > CHECKPOINT_SECONDS or state.step == max(1, total // 4):
+            if time.perf_counter() - saved > CHECKPOINT_SECONDS or state.step == interval:
                 self.save(state)
                 saved = time.perf_counter()
 
@@ -150,8 +185,8 @@ class _Run:
             moments = self.optimizer.state[parameter]
             tensors[f"value/{name}"] = parameter.detach().cpu()
             tensors |= {f"{key}/{name}": moments[key].detach().cpu() for key in ("exp_avg", "exp_avg_sq", "step")}
-        facts = {"step": state.step, "tokens": state.tokens, "seconds": state.seconds, "before": state.before}
-        metadata = {"fingerprint": self.order.fingerprint(), "state": json.dumps(facts)}
+        tensors |= {f"best/{name}": value for name, value in self.best.items()}
+        metadata = {"fingerprint": self.order.fingerprint(), "state": msgspec.json.encode(state).decode()}
         write_checkpoint(self.order.checkpoint_dir / CHECKPOINT_NAME, tensors, metadata)
 
     def resume(self) -> _State:
@@ -163,13 +198,15 @@ class _Run:
                 if metadata.get("fingerprint") != self.order.fingerprint():
                     return _State()
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-            state = _State(**json.loads(metadata["state"]))
+            state = msgspec.json.decode(metadata["state"], type=_State)
             moments = {
                 name: {key: tensors[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
                 for name in self.parameters
             }
             values = {name: tensors[f"value/{name}"] for name in self.parameters}
-        except (OSError, SafetensorError, KeyError, ValueError, TypeError):
+            has_best = best_point(state.curve) is not None
+            self.best = {name: tensors[f"best/{name}"] for name in self.parameters} if has_best else {}
+        except (OSError, SafetensorError, KeyError, msgspec.MsgspecError):
             return _State()
         for name, parameter in self.parameters.items():
             parameter.data.copy_(values[name])
@@ -239,9 +276,32 @@ def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, s
     }
 
 
+def describe_choice(curve: Sequence[CurvePoint]) -> Facts:
+    """Which step's weights were written, after how many evaluations; nothing if no text was held out."""
+    best = best_point(curve)
+    if best is None:
+        return {}
+    return {"best_step": best.step, "evaluations": sum(point.held_out is not None for point in curve) - 1}
+
+
+def describe_curve(curve: Sequence[CurvePoint], tokens: int) -> Facts:
+    """`describe_evaluation` of the untrained adapter and of the best one."""
+    best = best_point(curve)
+    if best is None:
+        return describe_evaluation(0, 0, 0)
+    return describe_evaluation(curve[0].held_out or 0.0, best.held_out or 0.0, tokens)
+
+
 def describe_evaluation(before: float, after: float, tokens: int) -> Facts:
     """What the manifest says about an evaluation: perplexities as decimal text, and over how many tokens."""
     if not tokens:
         return {"tokens": 0}
     texts = {key: f"{math.exp(min(loss, 20)):.2f}" for key, loss in (("before", before), ("after", after))}
     return {"perplexity_before": texts["before"], "perplexity_after": texts["after"], "tokens": tokens}
+
+
+def _diverged(what: str, loss: float, step: int, recipe: Recipe) -> TrainingError:
+    return TrainingError(
+        f"training diverged: {what} is {loss} at step {step}, with learning_rate = {recipe.learning_rate:g}",
+        f"set learning_rate = {recipe.learning_rate / 3:.1g} or lower in the recipe, and train again",
+    )

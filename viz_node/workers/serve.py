@@ -45,16 +45,26 @@ def serve(kinds: Any, carry_out: Callable[[Order, Emit], WorkerLine | None]) -> 
     except VizNodeError as error:
         emit(Failure(**describe_error(error)))
         return 1
-    except MemoryError:
-        emit(Failure("TrainingError", "not enough memory", "use a smaller base model or fewer tokens per document"))
-        return 1
     except Exception as error:  # noqa: BLE001 - the edge of the process: nothing may leave it but a line
         traceback.print_exc()
-        emit(Failure("TrainingError", f"{type(error).__name__}: {error}", "see the worker's log"))
+        emit(unforeseen(error))
         return 1
     if result is not None:
         emit(result)
     return 0
+
+
+def unforeseen(error: Exception) -> Failure:
+    """What a person is told of an error that nobody expected; torch tells of memory in errors of its own."""
+    text = str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text:
+        where = "the GPU" if "CUDA" in text else "this machine"
+        return Failure(
+            "TrainingError",
+            f"not enough memory on {where}",
+            "use a smaller base model, or fewer max_tokens in the recipe",
+        )
+    return Failure("TrainingError", f"{type(error).__name__}: {text}", "see the worker's log")
 
 
 def take_stdout() -> LineWriter:

@@ -47,6 +47,8 @@ BASE = {"name": "small", "path": "/bases/\udc80", "digest": "ab" * 32}
 RECIPE = {
     "rank": 16, "alpha": 32, "learning_rate": 0.002, "epochs": 3, "batch_documents": 4, "max_tokens": 256, "seed": 1,
     "goldfish": 0,
+    "evaluations": 20,
+    "patience": 5,
 }  # fmt: skip
 ORDERS: list[tuple[Order, dict[str, object]]] = [
     (BuildBaseOrder(0, "viz-base-small-0"), {"seed": 0, "name": "viz-base-small-0"}),

@@ -44,6 +44,21 @@ def test_read_order__not_json_nested_or_too_long__is_a_usage_error(monkeypatch: 
             read_order(io.BytesIO(raw), Train | Generate)
 
 
+def test_unforeseen__out_of_memory__said_so_with_the_place() -> None:
+    import torch
+
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(1 << 50)
+    errors = [refused.value, MemoryError(), torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")]
+    told = [serve.unforeseen(error) for error in errors]
+    assert [failure.message.removeprefix("not enough memory on ") for failure in told] == [
+        "this machine",
+        "this machine",
+        "the GPU",
+    ]
+    assert serve.unforeseen(ValueError("no")).message == "ValueError: no"
+
+
 def test_line_writer__fast_progress__first_and_last_only() -> None:
     stream = io.BytesIO()
     write = LineWriter(stream)

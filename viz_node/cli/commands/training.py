@@ -14,6 +14,7 @@ from viz_node.cli.terminal import (
     selected_works,
 )
 from viz_node.domain.recipe import HINT, parse_recipe
+from viz_node.domain.training import is_worse_than_base
 from viz_node.errors import UsageError
 from viz_node.files import read_toml
 
@@ -44,6 +45,10 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
     before, after = evaluation.get("perplexity_before"), evaluation.get("perplexity_after")
     if before and after:
         terminal.output.line(f"{name}: perplexity on held-out text {before} before, {after} after")
+        if is_worse_than_base(evaluation):
+            terminal.output.line(f"{name} writes worse than its base model, so it cannot be published")
+            terminal.output.line(f"next: viz-node adapters report {name}, then train on more text or at a lower rate")
+            return
     else:
         terminal.output.line(f"{name}: done")
     training = result.get("training") or {}

@@ -22,6 +22,7 @@ from viz_node.domain.training import (
     InstalledBase,
     ListedBase,
     Train,
+    is_worse_than_base,
     listed_base,
 )
 from viz_node.errors import NotFoundError, UsageError
@@ -213,13 +214,16 @@ def base_name(seed: int) -> str:
 
 def describe_adapter(record: AdapterRecord, states: Mapping[str, str] = MappingProxyType({})) -> ShownAdapter:
     """The adapter as people and machines see it."""
+    unsold = "licensed" if record.origin == "fetched" else "private"
+    if unsold == "private" and is_worse_than_base(record.evaluation):
+        unsold = "worse than base"
     return ShownAdapter(
         name=record.name,
         adapter_id=record.adapter_id,
         base=record.base_name,
         base_digest=record.base_digest,
         origin=record.origin,
-        state=states.get(record.name, "licensed" if record.origin == "fetched" else "private"),
+        state=states.get(record.name, unsold),
         works=len(record.works),
         training=record.training,
         evaluation=record.evaluation,

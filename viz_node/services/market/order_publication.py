@@ -17,6 +17,7 @@ from viz_node.domain.royalty import (
     with_lineage,
 )
 from viz_node.domain.terms import AskedTerms, PromisedShare, PublicationTerms
+from viz_node.domain.training import is_worse_than_base
 from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
@@ -59,9 +60,16 @@ class PublicationOrders:
     def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[PromisedShare] = ()) -> PublicationTerms:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
-        Raises: NotFoundError, UsageError, InvalidSplitError, RefusedError (it was fetched from its seller).
+        Raises: NotFoundError, UsageError, InvalidSplitError, RefusedError (it was fetched from its seller; it is
+        worse than its base model).
         """
         record = self.own(adapter)
+        if is_worse_than_base(record.evaluation) and registration_of(self._store.outbox, record) is None:
+            before, after = record.evaluation["perplexity_before"], record.evaluation["perplexity_after"]
+            raise RefusedError(
+                f"{record.name} writes worse than its base model: perplexity on held-out text {before}, then {after}",
+                f"train on more text or with a lower learning_rate; see viz-node adapters report {record.name}",
+            )
         shares = self._split(record, asked.split)
         terms = PublicationTerms(
             **asdict(asked.offer()),

@@ -1,5 +1,7 @@
 """Publishing on the fakes: killed at every call it registers once, and terms cannot change behind a buyer's back."""
 
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +167,15 @@ def test_check_order__bad_terms__refused_before_anything_happens(holder: Member,
     holder.add_adapter("elsin")
     with pytest.raises(error):
         order(holder, **change)
+
+
+def test_check_order__worse_than_its_base_model__refused(holder: Member) -> None:
+    record = holder.add_adapter("elsin")
+    for after, is_worse in (("9.01", True), ("9.00", False)):
+        evaluation = {"perplexity_before": "9.00", "perplexity_after": after, "tokens": 8}
+        holder.store.adapters.save_adapter(replace(record, evaluation=evaluation))
+        with pytest.raises(RefusedError, match="worse than its base model") if is_worse else nullcontext():
+            order(holder)
 
 
 async def test_publish__fetched_adapter__is_not_ours_to_sell(tmp_path: Path) -> None:
