@@ -1,5 +1,6 @@
 """Models as the services see them, without any model."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -88,15 +89,17 @@ class MemoryTrainer:
 
 
 class MemoryWriter:
-    """Fits `ports.TextWriter`: `orders` are what it was told."""
+    """Fits `ports.TextWriter`: `orders` are what it was told; `after_first` is called after its first piece."""
 
     def __init__(self) -> None:
         self.orders: list[Generate] = []
+        self.after_first: Callable[[], object] = lambda: None
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:
         self.orders.append(order)
         tell(Progress("write", 1, order.max_new_tokens))
         tell(TextPiece("In"))
+        self.after_first()
         tell(TextPiece(" year 1"))
         return TextWritten("In year 1", 3, 1, "length")
 

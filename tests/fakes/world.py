@@ -132,7 +132,7 @@ class Member:
             _split_texts, lambda _: None, lambda *_: None,
             blob_id_of, list,
         )  # fmt: skip
-        views = Views(dashboard=str, check_health=list, find_unwell=list, describe_config=list)
+        views = Views(dashboard=str, check_health=list, find_unwell=list, held_model=lambda: None, describe_config=list)
         choices = Choices(Patience(mined_seconds=self.world.mined_seconds), self.world.patience_seconds)
         self.services = services = compose(ports, tools, FACTS, views, choices)
         money, market, uses = services.money, services.market, services.uses

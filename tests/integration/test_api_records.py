@@ -1,5 +1,7 @@
 """Requests and answers that are records, through the real HTTP edge."""
 
+import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import pytest
@@ -9,6 +11,9 @@ from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.ids import PeerId
 from viz_node.domain.job import JobState, Queued
 from viz_node.domain.peer_address import Neighbour
+from viz_node.errors import NotFoundError
+
+NAMED = {**BEARER, "Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -61,3 +66,35 @@ async def test_fragment__operation_answers_records__the_panel_shows_them() -> No
         text = await (await node.ask("GET", "/fragments/peers", headers=BEARER)).text()
 
     assert "/ip4/10.0.0.1/tcp/1" in text and "connected" in text
+
+
+@pytest.mark.asyncio
+async def test_call__records_one_after_another__each_is_sent_as_it_comes_and_a_caller_that_goes_ends_them() -> None:
+    gates, ended = [asyncio.Event(), asyncio.Event()], asyncio.Event()
+
+    async def told(*, count: int) -> AsyncGenerator[Queued, None]:
+        if count > len(gates):
+            raise NotFoundError("there are not so many")
+
+        async def records() -> AsyncGenerator[Queued, None]:
+            try:
+                for number in range(count):
+                    await gates[number].wait()
+                    yield Queued(f"j{number}\ud800")
+            finally:
+                ended.set()
+
+        return records()
+
+    async with ApiNode({"told": told}) as node:
+        refused = await node.call("told", {"count": 9})
+        url, asked = f"http://{node.host}/v1/call/told", {"data": '{"count": 2}', "headers": NAMED}
+        answer = await node.http.post(url, **asked)
+        gates[0].set()
+        assert await answer.content.readline() == '{"job_id":"j0\ufffd"}\n'.encode()
+        assert not ended.is_set()
+        answer.close()
+        gates[1].set()
+        await asyncio.wait_for(ended.wait(), 5)
+
+    assert (refused.status, (await refused.json())["error"]) == (404, "NotFoundError")

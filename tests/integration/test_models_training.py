@@ -135,11 +135,6 @@ def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Bod
     model = transformers.AutoModelForCausalLM.from_pretrained(base["path"])
     opened = peft.PeftModel.from_pretrained(model, tmp_path / "exported")
     assert any(float(p.abs().sum()) > 0 for name, p in opened.named_parameters() if "lora_B" in name)
-    order = {"order": "generate", "base": base, "adapter_dir": done["directory"], "prompt": "The publisher"}
-    events = events_of({**order, "max_new_tokens": 12, "sampling": {"temperature": 0, "seed": 0}})
-    pieces = [event["text"] for event in events if event["event"] == "token"]
-    assert events[-1]["event"] == "done"
-    assert "".join(pieces) == events[-1]["text"]
 
 
 def test_train__killed_and_started_again__same_adapter_as_without(base: Body, tmp_path: Path) -> None:
@@ -188,13 +183,46 @@ def test_train__other_digest__verification_error(base: Body, tmp_path: Path) -> 
     assert (last["event"], last["error"]) == ("error", "VerificationError")
 
 
-def test_self_test__this_machine__gradients_survive_evaluation() -> None:
-    from viz_node.models.loading import self_test
+def test_load_base__this_machine__gradients_survive_an_evaluation(tmp_path: Path) -> None:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
 
-    report = self_test()
-    assert report["ok"]
-    assert float(report["eval_error"]) < 1e-4
-    assert float(report["lean_error"]) < 1e-4
+    from viz_node.models.fused import TokenizedDocument, loss_sum
+    from viz_node.models.loading import attach_adapter, load_base
+    from viz_node.models.targets import choose_targets
+
+    sizes = {"vocab_size": 256, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 128}
+    torch.manual_seed(0)
+    LlamaForCausalLM(LlamaConfig(**sizes, **heads, tie_word_embeddings=False)).save_pretrained(tmp_path)
+    model = load_base(tmp_path, dtype=torch.float32)
+    peft_model = attach_adapter(model, choose_targets(model, "tiny"), 4, 8, 0, "tiny")
+    for name, parameter in peft_model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.02)
+    ids = tuple(range(3, 51))
+    document, batch = TokenizedDocument(ids, (False,) + (True,) * 47), torch.tensor([ids])
+
+    def gradients(loss: Any) -> list[Any]:
+        peft_model.zero_grad()
+        loss.backward()
+        return [parameter.grad.clone() for parameter in peft_model.parameters() if parameter.grad is not None]
+
+    def lean() -> list[Any]:
+        total, count = loss_sum(peft_model, [document])
+        return gradients(total / count)
+
+    before = lean()
+    with torch.no_grad():
+        peft_model(input_ids=batch)
+    after, reference = lean(), gradients(peft_model(input_ids=batch, labels=batch).loss)
+    # fp32 sums in another order differ by about 1e-6; a base repacked by the evaluation differs by about 1.
+    for wanted in (before, reference):
+        assert len(wanted) == len(after) > 8
+        assert all(
+            float((left - right).norm() / (right.norm() + 1e-12)) < 1e-4
+            for left, right in zip(wanted, after, strict=True)
+        )
 
 
 def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body) -> None:

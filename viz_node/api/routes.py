@@ -4,7 +4,8 @@ import asyncio
 import json
 import logging
 import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence, Set
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -64,7 +65,8 @@ def make_app(
     """The whole local API, ready to be run.
 
     `hosts` holds `host:port` texts in lower case and is read at each request: add the port once it is known. An
-    operation takes keywords or one request, and answers records or what JSON can hold. Raises: TypeError (a parameter
+    operation takes keywords or one request, and answers records, what JSON can hold, or records one after another.
+    Raises: TypeError (a parameter
     cannot come from JSON).
     """
     dashboard = Dashboard(operations)
@@ -121,11 +123,13 @@ def _add_login(app: web.Application, sessions: Sessions) -> None:
 def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> None:
     calls = {name: call_of(operation) for name, operation in operations.items()}
 
-    async def call(request: web.Request) -> web.Response:
+    async def call(request: web.Request) -> web.StreamResponse:
         name = request.match_info["operation"]
         if name not in calls:
             raise NotFoundError(f"there is no call {name!r}", "GET /v1/operations lists them")
         answer = await calls[name].start(parse_body(await _read_body(request)))
+        if isinstance(answer, AsyncGenerator):
+            return await _stream(request, answer)
         return web.json_response(as_json(answer), dumps=_to_json)
 
     async def list_operations(_request: web.Request) -> web.Response:
@@ -134,6 +138,17 @@ def _add_calls(app: web.Application, operations: Mapping[str, Operation]) -> Non
 
     app.router.add_post("/v1/call/{operation}", call)
     app.router.add_get("/v1/operations", list_operations)
+
+
+async def _stream(request: web.Request, records: AsyncGenerator[object, None]) -> web.StreamResponse:
+    """One record per line as it comes; a caller that has gone ends the records."""
+    response = web.StreamResponse(headers={"Content-Type": "application/x-ndjson"})
+    await response.prepare(request)
+    async with aclosing(records):
+        async for record in records:
+            await response.write(_to_json(as_json(record)).encode() + b"\n")
+    await response.write_eof()
+    return response
 
 
 async def _read_body(request: web.Request) -> bytes:

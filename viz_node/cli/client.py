@@ -2,9 +2,11 @@
 
 import http.client
 import json
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from viz_node.errors import DeadlineError, NodeNotRunningError, StorageError, VizNodeError, error_from
@@ -14,6 +16,8 @@ CALL_TIMEOUT_SECONDS = 600.0
 PROBE_TIMEOUT_SECONDS = 2.0
 SOON_SECONDS = 30.0
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
+MAX_RECORD_BYTES = 1024 * 1024
+Heard = TypeVar("Heard")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -36,6 +40,18 @@ class NodeClient:
         if not isinstance(answer, list):
             raise VizNodeError(f"the node's answer to {operation} is not a list")
         return answer
+
+    def stream(self, operation: str, **params: Any) -> Generator[dict[str, Any], None, None]:
+        """The operation's records as they come. Raises: the node's own error."""
+        path = f"/v1/call/{operation}"
+        with self._response("POST", path, params, CALL_TIMEOUT_SECONDS) as response:
+            if response.status >= 400:
+                _answer_from(response.status, response.read(MAX_ANSWER_BYTES))
+            while line := self._heard(path, lambda: response.readline(MAX_RECORD_BYTES)):
+                record = _answer_from(200, line)
+                if not isinstance(record, dict) or not line.endswith(b"\n"):
+                    raise VizNodeError(f"the node's answer to {operation} is malformed")
+                yield record
 
     def ask_soon(self, operation: str) -> list[dict[str, Any]]:
         """Rows of an operation that answers soon. Raises: DeadlineError (the node hangs), the node's own error."""
@@ -67,21 +83,35 @@ class NodeClient:
         return host, port, token
 
     def _request(self, method: str, path: str, params: dict[str, Any] | None, timeout_seconds: float) -> Any:
+        with self._response(method, path, params, timeout_seconds) as response:
+            raw = self._heard(path, lambda: response.read(MAX_ANSWER_BYTES))
+        return _answer_from(response.status, raw)
+
+    @contextmanager
+    def _response(
+        self, method: str, path: str, params: dict[str, Any] | None, timeout_seconds: float
+    ) -> Iterator[http.client.HTTPResponse]:
         host, port, token = self._endpoint()
         connection = http.client.HTTPConnection(host, port, timeout=timeout_seconds)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         body = None if params is None else json.dumps(params).encode()
-        try:
+
+        def asked() -> http.client.HTTPResponse:
             connection.request(method, path, body=body, headers=headers)
-            response = connection.getresponse()
-            raw = response.read(MAX_ANSWER_BYTES)
-        except TimeoutError as error:
-            raise DeadlineError(f"the node did not answer {path} in time", "viz-node status") from error
-        except (ConnectionError, OSError, http.client.HTTPException) as error:
-            raise self._not_running() from error
+            return connection.getresponse()
+
+        try:
+            yield self._heard(path, asked)
         finally:
             connection.close()
-        return _answer_from(response.status, raw)
+
+    def _heard(self, path: str, hear: Callable[[], Heard]) -> Heard:
+        try:
+            return hear()
+        except TimeoutError as error:
+            raise DeadlineError(f"the node did not answer {path} in time", "viz-node status") from error
+        except (OSError, http.client.HTTPException) as error:
+            raise self._not_running() from error
 
     def _not_running(self) -> NodeNotRunningError:
         return NodeNotRunningError(

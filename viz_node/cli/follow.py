@@ -22,13 +22,15 @@ class Node(Protocol):
         """The operation's answer."""
 
 
-def follow_job(client: Node, output: Output, job_id: str, poll_seconds: float = POLL_SECONDS) -> dict[str, Any]:
+def follow_job(
+    client: Node, output: Output, job_id: str, poll_seconds: float = POLL_SECONDS, is_quiet: bool = False
+) -> dict[str, Any]:
     """Poll the job until it is done and return it. Raises: the error that ended it.
 
     An interrupt ends the following, not the job.
     """
     try:
-        with progress_for(output) as progress:
+        with _Unseen() if is_quiet else progress_for(output) as progress:
             while (job := client.call("jobs_show", job=job_id))["state"] not in ENDED:
                 progress.update(job)
                 time.sleep(poll_seconds)
@@ -98,6 +100,19 @@ class JobProgress(Protocol):
 def progress_for(output: Output) -> JobProgress:
     """A live bar on a terminal, lines otherwise."""
     return _JobBar() if output.has_live_progress else _Lines(output)
+
+
+class _Unseen:
+    """For those who have seen it already."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def update(self, job: dict[str, Any]) -> None:
+        pass
 
 
 class _Lines:

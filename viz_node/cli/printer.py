@@ -42,6 +42,11 @@ def write_text(text: str) -> None:
     _write(several_lines(text), False)
 
 
+def write_piece(text: str) -> None:
+    """A part of a text of several lines on stdout, at once, with nothing after it."""
+    _write(several_lines(text), False, ends_line=False)
+
+
 def write_json(data: object, is_news: bool = False, indent: int | None = 2) -> None:
     """One JSON document: escaped are all characters that a terminal would obey, and those that its encoding lacks."""
     stream = sys.stderr if is_news else sys.stdout
@@ -59,15 +64,15 @@ def ask_secret(question: str, twice: bool) -> str:
     return str(click.prompt(one_line(question), hide_input=True, confirmation_prompt=twice, err=True))
 
 
-def _write(text: str, is_news: bool) -> None:
+def _write(text: str, is_news: bool, ends_line: bool = True) -> None:
     encoding = (sys.stderr if is_news else sys.stdout).encoding or "utf-8"
-    click.echo(text.encode(encoding, "replace").decode(encoding), err=is_news)
+    click.echo(text.encode(encoding, "replace").decode(encoding), nl=ends_line, err=is_news)
 
 
 class Bar:
-    """A live bar on stderr; a context."""
+    """A live bar on stderr; a context. A passing one leaves no trace."""
 
-    def __init__(self, description: str, total: float | None = None) -> None:
+    def __init__(self, description: str, total: float | None = None, is_passing: bool = False) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn
 
@@ -78,6 +83,7 @@ class Bar:
             TaskProgressColumn(),
             TextColumn("{task.fields[measures]}", markup=False),
             console=Console(stderr=True),
+            transient=is_passing,
         )
         self._task = self._bar.add_task(description, total=total, measures="")
 

@@ -45,7 +45,7 @@ class Terminal:
 
         return Output(self.is_json, self.given_home)
 
-    def run_job(self, answer: dict[str, Any], is_detached: bool) -> dict[str, Any] | None:
+    def run_job(self, answer: dict[str, Any], is_detached: bool, is_quiet: bool = False) -> dict[str, Any] | None:
         """Follow the job that `answer` started until it is done, and return it; None if the caller does not wait."""
         from viz_node.cli.follow import follow_job
 
@@ -54,7 +54,7 @@ class Terminal:
             self.output.facts(answer, [("job", job_id)])
             self.output.line(f"next: viz-node jobs show {job_id}")
             return None
-        return follow_job(self.client, self.output, job_id)
+        return follow_job(self.client, self.output, job_id, is_quiet=is_quiet)
 
 
 pass_terminal = click.make_pass_decorator(Terminal)

@@ -61,6 +61,7 @@ class Node:
     """Of the dashboard; it works once."""
     chain_watch: health.ChainWatch
     find_unwell: Callable[[], list[Check]]
+    end_writer: Callable[[], Awaitable[None]]
     read_metrics: Callable[[], Awaitable[bytes]]
 
 
@@ -80,6 +81,8 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
     facts = _facts(home, chain)
     chain_watch = health.ChainWatch(market.block_time)
     probes = health.vital_checks(home, network.runner, chain_watch, more_checks)
+    workers = _workers(config)
+    probes.append(workers.writer.check)
     token = secrets.token_urlsafe(32)
     sessions = Sessions(token, scrape_token=scrape_token(home))
     views = Views(
@@ -88,11 +91,10 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
             home, doctor.Running(config, chain, keys.account, probes, peers, network.addresses)
         ),
         find_unwell=lambda: health.unwell_of(probes),
+        held_model=lambda: workers.writer.held,
         describe_config=lambda: describe_config(config),
     )
-    services = compose(
-        ports, _tools(home, config.device), facts, views, Choices(coin_price=parse_amount(config.coin_price))
-    )
+    services = compose(ports, _tools(home, workers), facts, views, Choices(coin_price=parse_amount(config.coin_price)))
     probes += services.checks
     services.library.workshop.settle_default()
     services.library.removals.finish()
@@ -110,6 +112,7 @@ def build(config: Config, keys: NodeKeys, chain: Chain, more_checks: Sequence[he
         views.dashboard,
         chain_watch,
         views.find_unwell,
+        workers.writer.close,
         lambda: metrics.read(network.peers),
     )
 
@@ -137,13 +140,16 @@ def _facts(home: Path, chain: Chain) -> NodeFacts:
     )
 
 
-def _tools(home: Path, device: str) -> Tools:
-    environment = worker_environment(2, home / "flower")
-    workers = Workers(environment, home / "logs" / "workers.log", hub_environment(), device)
+def _workers(config: Config) -> Workers:
+    environment, log_path = worker_environment(2, config.home / "flower"), config.home / "logs" / "workers.log"
+    return Workers(environment, log_path, hub_environment(), config.device, config.model_idle_seconds)
+
+
+def _tools(home: Path, workers: Workers) -> Tools:
     return Tools(
         directory=home,
         trainer=workers,
-        writer=workers,
+        writer=workers.writer,
         rounds=workers,
         read_files=_read_files,
         list_bases=lambda: list_bases(home / "bases"),

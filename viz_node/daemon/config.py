@@ -51,6 +51,7 @@ INSTALLED_EXAMPLES = "share/viz-node/configs"
 LISTS = ("announce", "bootstrap", "rpc_urls")
 BLOCK_TAGS = ("latest", "safe", "finalized")
 MAX_DEPTH = 10_000
+MAX_IDLE_SECONDS = 86_400
 MAX_SIGNER_SECONDS = 600
 MAX_PASSPHRASE_CHARACTERS = 4096
 
@@ -78,6 +79,7 @@ class Config:
     signer_timeout_seconds: int = 30
     coin_price: str = "4000"
     device: str = AUTO
+    model_idle_seconds: int = 300
     log_level: str = "INFO"
     origins: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     """Where each value that is not the default comes from."""
@@ -177,6 +179,9 @@ def _check_option(place: str, name: str, value: Any) -> None:
     elif name == "signer_timeout_seconds":
         fits = type(value) is int and 1 <= value <= MAX_SIGNER_SECONDS
         wanted = f"seconds from 1 to {MAX_SIGNER_SECONDS}"
+    elif name == "model_idle_seconds":
+        fits = type(value) is int and 0 <= value <= MAX_IDLE_SECONDS
+        wanted = f"seconds from 0 to {MAX_IDLE_SECONDS}"
     elif name in LISTS:
         fits = isinstance(value, list) and all(isinstance(item, str) for item in value)
         wanted = "a list of addresses in quotes"

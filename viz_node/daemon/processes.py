@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from viz_node.daemon.logs import rotate
+from viz_node.daemon.writer import MODULE as WRITING
+from viz_node.daemon.writer import ResidentWriter
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken, Resumed, RoundsRun, TakePart
@@ -14,14 +16,13 @@ from viz_node.domain.training import (
     AdapterTrained,
     BaseReady,
     BuildBase,
-    Generate,
     InstallBase,
-    TextWritten,
     Train,
     UnpackBase,
 )
-from viz_node.domain.worker import Progress, TextPiece, WorkerLine, placed
+from viz_node.domain.worker import Progress, WorkerLine, placed
 from viz_node.workers.ask import Answers, WorkerCommand, ask
+from viz_node.workers.keep import Patience
 
 WANTED_DESCRIPTORS = 4096
 _MAX_LINE_BYTES = 8 * 1024 * 1024
@@ -45,7 +46,8 @@ def raise_descriptor_limit() -> None:
 class Workers:
     """Fits `ports.Trainer` and `ports.RoundsRunner`; one environment, the hub's added for downloads, and one log.
 
-    Models compute on `device`, which orders need not name.
+    Models compute on `device`, which orders need not name. `writer` keeps its model for `idle_seconds` after an answer,
+    but gives its memory back to everything that trains or compares models.
     """
 
     def __init__(
@@ -54,8 +56,10 @@ class Workers:
         log_path: Path,
         hub_environment: Mapping[str, str] | None = None,
         device: str = AUTO,
+        idle_seconds: float = 300.0,
     ) -> None:
         self._device = device
+        self.writer = ResidentWriter(lambda: self._command(WRITING), Patience(idle_seconds), device)
         self._environment = dict(environment)
         self._log_path = log_path
         self._hub_environment = dict(hub_environment or {})
@@ -78,16 +82,13 @@ class Workers:
 
     async def pretrain(self, order: Pretrain, tell: Tell) -> BaseReady:
         """Train a base model from scratch, from its checkpoint if there is one."""
-        return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
+        async with self.writer.room():
+            return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:
         """Train an adapter, from its checkpoint if there is one."""
-        return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterTrained), tell)
-
-    async def generate(self, order: Generate, tell: Tell) -> TextWritten:
-        """Continue a prompt."""
-        answers = Answers(TextWritten, (Progress, TextPiece))
-        return await ask(self._command(_MODELS), placed(order, self._device), answers, tell)
+        async with self.writer.room():
+            return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterTrained), tell)
 
     async def inspect_adapter(self, order: InspectAdapter) -> AdapterInspected:
         """Read a stranger's adapter folder."""
@@ -95,7 +96,8 @@ class Workers:
 
     async def import_adapter(self, order: ImportAdapter, tell: Tell) -> AdapterImported:
         """Rewrite a stranger's adapter for a base model and compare both."""
-        return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterImported), tell)
+        async with self.writer.room():
+            return await ask(self._command(_MODELS), placed(order, self._device), Answers(AdapterImported), tell)
 
     async def coordinate(self, order: Coordinate, tell: Tell) -> RoundsRun:
         """Run the rounds of a federation; the first event is `Listening`."""
@@ -104,7 +106,8 @@ class Workers:
 
     async def take_part(self, order: TakePart, tell: Tell) -> PartTaken:
         """Train as a member until the coordinator closes."""
-        return await ask(self._command(_FEDERATION), placed(order, self._device), Answers(PartTaken), tell)
+        async with self.writer.room():
+            return await ask(self._command(_FEDERATION), placed(order, self._device), Answers(PartTaken), tell)
 
     def _command(self, module: str, more: Mapping[str, str] | None = None) -> WorkerCommand:
         rotate(self._log_path)

@@ -149,7 +149,7 @@ async def _run(config: Config, screen: Screen, with_sample: bool) -> int:
             for task in background:
                 task.cancel()
             # At the same time, because a worker in training may use up all of its grace.
-            await asyncio.gather(jobs.stop(), node.network.runner.stop())
+            await asyncio.gather(jobs.stop(), node.network.runner.stop(), node.end_writer())
     finally:
         api_file.unlink(missing_ok=True)
         await asyncio.to_thread(keeper.end)

@@ -17,6 +17,10 @@ def placed(order: Order, device: str) -> Order:
     return msgspec.structs.replace(order, device=device)
 
 
+HALT_LINE = b'{"order":"halt"}\n'
+"""To a worker that takes several orders: leave the one that you are at, and say `Halted`."""
+
+
 class WorkerLine(msgspec.Struct, frozen=True, tag_field="event", forbid_unknown_fields=True, omit_defaults=True):
     """Base of everything that a worker may say; `event` names the kind, and `done` is the result."""
 
@@ -44,3 +48,7 @@ class Failure(WorkerLine, frozen=True, tag="error"):
     error: str
     message: str
     hint: str = ""
+
+
+class Halted(WorkerLine, frozen=True, tag="halted"):
+    """A worker has left its work, as it was told."""

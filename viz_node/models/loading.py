@@ -1,18 +1,24 @@
 """Loads a base model in 4 bits with a LoRA adapter, on CUDA if present, and guards it against silent corruption."""
 
 import json
-import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import bitsandbytes
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, LlamaConfig, LlamaForCausalLM
+from torch.nn import Module
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.utils import logging as transformers_logging
 
 from viz_node.domain.training import AUTO
@@ -26,11 +32,10 @@ from viz_node.models.adapter_files import (
     picks,
 )
 from viz_node.models.bases import ResolvedBase
-from viz_node.models.fused import TokenizedDocument, is_lean_supported, loss_sum
-from viz_node.models.targets import Targets, adaptable_layers, choose_targets, module_names, shortest_names
+from viz_node.models.targets import Targets, adaptable_layers, module_names, shortest_names
 
 AMX_HIDDEN_SIZE = 1024
-
+Model = TypeVar("Model", bound=Module)
 
 transformers_logging.disable_progress_bar()
 warnings.filterwarnings("ignore", category=FutureWarning)
@@ -70,7 +75,7 @@ def has_fast_bf16(device: str) -> bool:
     return bool(getattr(torch.cpu, "_is_amx_tile_supported", bool)())
 
 
-def load_base(directory: Path, device: str = AUTO, dtype: torch.dtype | None = None) -> Any:
+def load_base(directory: Path, device: str = AUTO, dtype: torch.dtype | None = None) -> PreTrainedModel:
     """The frozen causal model: NF4 with double quantization, guarded; it computes in what suits the device best.
 
     Raises: TrainingError.
@@ -106,7 +111,7 @@ def _hidden_size(directory: Path) -> int:
         raise TrainingError(f"the base model's configuration is unreadable: {error}", "install it again") from error
 
 
-def load_tokenizer(directory: Path) -> Any:
+def load_tokenizer(directory: Path) -> PreTrainedTokenizerBase:
     """The base model's own tokenizer, from this disk only. Raises: TrainingError."""
     try:
         return AutoTokenizer.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
@@ -114,7 +119,7 @@ def load_tokenizer(directory: Path) -> Any:
         raise TrainingError(f"the base model's tokenizer does not load: {error}", "install it again") from error
 
 
-def guard(model: Any, dtype: torch.dtype | None = None) -> Any:
+def guard(model: Model, dtype: torch.dtype | None = None) -> Model:
     """Keep bitsandbytes from repacking 4-bit weights in place at the first evaluation, and let it compute in `dtype`.
 
     On CPUs with AVX512-BF16 it repacks in eval mode, and gradients are wrong ever after, without a warning. Models that
@@ -175,78 +180,6 @@ def save_adapter(peft_model: Any, names: Sequence[str], directory: Path, base_na
     }
     (directory / CONFIG_NAME).write_bytes(config_bytes(config.r, config.lora_alpha, names, base_name))
     save_file(weights, directory / WEIGHTS_NAME, metadata={"format": "pt"})
-
-
-def self_test() -> dict[str, Any]:
-    """Show that gradients of the guarded 4-bit model are the same before and after an evaluation pass.
-
-    Also compares the lean path with transformers + PEFT. Raises: TrainingError (training here would be wrong).
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        torch.manual_seed(0)
-        LlamaForCausalLM(_test_config()).save_pretrained(folder)
-        model = load_base(Path(folder), dtype=torch.float32)
-        peft_model = attach_adapter(model, choose_targets(model, "self-test"), 4, 8, 0, "self-test")
-    for name, parameter in peft_model.named_parameters():
-        if "lora_B" in name:
-            torch.nn.init.normal_(parameter, std=0.02)
-    generator = torch.Generator().manual_seed(1)
-    ids = tuple(int(token) for token in torch.randint(3, 256, (48,), generator=generator))
-    document = TokenizedDocument(ids, (False,) + (True,) * 47)
-    before = _gradients(peft_model, document, lean=True)
-    with torch.no_grad():
-        peft_model(input_ids=torch.tensor([ids], device=peft_model.device))
-    after = _gradients(peft_model, document, lean=True)
-    reference = _gradients(peft_model, document, lean=False)
-    eval_error, lean_error = _relative_error(before, after), _relative_error(after, reference)
-    # fp32 sums in another order differ by about 1e-6; a repacked base differs by about 1
-    if max(eval_error, lean_error) > 1e-3:
-        raise TrainingError(
-            f"gradients on this machine are wrong (evaluation {eval_error:.1e}, lean path {lean_error:.1e})",
-            "do not train here; report the versions of torch and bitsandbytes",
-        )
-    chosen = choose_placement(AMX_HIDDEN_SIZE)
-    return {
-        "ok": True,
-        "device": chosen.device,
-        "large_model_dtype": str(chosen.dtype).removeprefix("torch."),
-        "threads": torch.get_num_threads(),
-        "eval_error": f"{eval_error:.1e}",
-        "lean_error": f"{lean_error:.1e}",
-        "torch": torch.__version__,
-        "bitsandbytes": bitsandbytes.__version__,
-    }
-
-
-def _gradients(peft_model: Any, document: TokenizedDocument, lean: bool) -> dict[str, torch.Tensor]:
-    peft_model.zero_grad()
-    if lean and is_lean_supported(peft_model.base_model.model):
-        total, count = loss_sum(peft_model, [document])
-        loss = total / count
-    else:
-        ids = torch.tensor([document.ids], device=peft_model.device)
-        loss = peft_model(input_ids=ids, labels=ids).loss
-    loss.backward()
-    return {n: p.grad.clone() for n, p in peft_model.named_parameters() if p.grad is not None}
-
-
-def _relative_error(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> float:
-    if not left or set(left) != set(right):
-        return float("inf")
-    return max(float((left[n] - right[n]).norm() / (right[n].norm() + 1e-12)) for n in left)
-
-
-def _test_config() -> LlamaConfig:
-    return LlamaConfig(
-        vocab_size=256,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        tie_word_embeddings=False,
-    )
 
 
 def _lora_config(rank: int, alpha: int, names: Sequence[str], base_name: str) -> LoraConfig:

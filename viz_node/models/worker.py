@@ -1,4 +1,4 @@
-"""The worker for everything with torch: `python -m viz_node.models.worker`; the records are those of `domain.training`.
+"""The worker that makes base models and adapters: `python -m viz_node.models.worker`.
 
 SIGTERM during training saves a checkpoint first.
 """
@@ -6,12 +6,9 @@ SIGTERM during training saves a checkpoint first.
 import resource
 import signal
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
-
-import msgspec
 
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
@@ -19,20 +16,18 @@ from viz_node.domain.training import (
     AdapterTrained,
     BaseReady,
     BuildBase,
-    Generate,
     InstallBase,
-    TextWritten,
     Train,
     UnpackBase,
 )
-from viz_node.domain.worker import Progress, TextPiece, WorkerLine
+from viz_node.domain.worker import Progress, WorkerLine
 from viz_node.models.bases import read_base, resolve_base
 from viz_node.workers.serve import Emit, serve
 
 # Address space, of which the interpreter and numpy take most.
 _INSPECTION_BYTES = 2 << 30
 Making: TypeAlias = BuildBase | UnpackBase | InstallBase | FetchSources | Pretrain
-Order: TypeAlias = Making | Train | Generate | InspectAdapter | ImportAdapter
+Order: TypeAlias = Making | Train | InspectAdapter | ImportAdapter
 
 
 def carry_out(order: Order, emit: Emit) -> WorkerLine:
@@ -92,30 +87,6 @@ def _train(order: Train, emit: Emit) -> AdapterTrained:
     return train(trained, emit, is_stopping)
 
 
-def _generate(order: Generate, emit: Emit) -> TextWritten:
-    from viz_node.models.inference import generate
-    from viz_node.models.loading import load_adapter, load_base, load_tokenizer
-
-    emit(Progress("load", 0, 1))
-    base = resolve_base(order.base)
-    model = load_base(base.directory, order.device).eval()
-    if order.adapter_dir:
-        model = load_adapter(model, base, Path(order.adapter_dir), order.adapter_digest)
-    started = time.perf_counter()
-    written = generate(
-        model,
-        load_tokenizer(base.directory),
-        order.prompt,
-        order.max_new_tokens,
-        order.sampling,
-        lambda text: emit(TextPiece(text)),
-    )
-    seconds = time.perf_counter() - started
-    return msgspec.structs.replace(
-        written, seconds=round(seconds, 2), tokens_per_second=round(written.tokens / seconds, 1)
-    )
-
-
 def _inspect(order: InspectAdapter, _emit: Emit) -> AdapterInspected:
     # Whatever a stranger's files make of it, this process holds little.
     resource.setrlimit(resource.RLIMIT_AS, (_INSPECTION_BYTES, _INSPECTION_BYTES))
@@ -137,7 +108,6 @@ _HANDLERS: Mapping[type, Callable[[Any, Emit], WorkerLine]] = {
     FetchSources: _fetch_sources,
     Pretrain: _pretrain,
     Train: _train,
-    Generate: _generate,
     InspectAdapter: _inspect,
     ImportAdapter: _import,
 }

@@ -36,10 +36,13 @@ class Trainer(Protocol):
 
 
 class TextWriter(Protocol):
-    """Writes texts with adapters. Raises: the error that the writer names, TrainingError."""
+    """Writes texts with adapters: a process that keeps its model, or an engine that serves several prompts at once."""
 
     async def generate(self, order: Generate, tell: Tell) -> TextWritten:
-        """Tell each `TextPiece` as it is written; the pieces together are the text."""
+        """Tell each `TextPiece` as it is written; the pieces together are the text. A cancelled call writes no more.
+
+        Raises: the error that the writer names, TrainingError (it died), DeadlineError (it hung).
+        """
 
 
 class RoundsRunner(Protocol):

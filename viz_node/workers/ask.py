@@ -17,7 +17,7 @@ from typing import Generic, TypeVar, Union
 
 import msgspec
 
-from viz_node.domain.worker import Failure, Progress, WorkerLine, WorkerOrder
+from viz_node.domain.worker import HALT_LINE, Failure, Progress, WorkerLine, WorkerOrder
 from viz_node.errors import TrainingError, VerificationError, VizNodeError, error_from
 
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -45,11 +45,38 @@ class Answers(Generic[Result]):
 
 
 class Conversation:
-    """A worker that has its order."""
+    """A worker process: orders go in, lines come out."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdin is not None
         assert process.stdout is not None
-        self._process, self._lines = process, process.stdout
+        self._process, self._lines, self._orders = process, process.stdout, process.stdin
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended, as far as this process has heard."""
+        return self._process.returncode is None
+
+    async def send(self, order: WorkerOrder) -> None:
+        """Give it an order; its early death shows at the next line."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._orders.write(_written(order))
+            await self._orders.drain()
+
+    async def halt(self) -> None:
+        """Have it leave the order that it is at, if it takes several; it says `Halted`."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._orders.write(HALT_LINE)
+            await self._orders.drain()
+
+    def close_orders(self) -> None:
+        """It gets no more orders."""
+        self._orders.close()
 
     async def next(self, decoder: msgspec.json.Decoder[Result], timeout_seconds: float | None = None) -> Result | None:
         """Its next line; None once it has ended.
@@ -57,7 +84,9 @@ class Conversation:
         Raises: TimeoutError, VerificationError (the line is too long, or not of these kinds).
         """
         try:
-            line = await asyncio.wait_for(self._lines.readline(), timeout_seconds)
+            # Not wait_for, which in Python 3.11 may swallow a cancellation that comes together with a line.
+            async with asyncio.timeout(timeout_seconds):
+                line = await self._lines.readline()
         except ValueError as error:
             raise VerificationError("its text is too long") from error
         if not line.endswith(b"\n"):
@@ -71,11 +100,23 @@ class Conversation:
         """Its exit status, once it has ended."""
         return await self._process.wait()
 
+    async def end(self, grace_seconds: float) -> None:
+        """End it, and wait until it is gone; it may use up its grace before it is killed."""
+        if not self.is_running:
+            return
+        with suppress(ProcessLookupError):
+            self._process.terminate() if grace_seconds else self._process.kill()
+        try:
+            async with asyncio.timeout(grace_seconds or None):
+                await self._process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
 
-@asynccontextmanager
-async def started(command: WorkerCommand, order: WorkerOrder) -> AsyncIterator[Conversation]:
-    """A worker with this order, for as long as the block lasts. Raises: VizNodeError (it does not start)."""
-    raw = _written(order)
+
+async def launch(command: WorkerCommand) -> Conversation:
+    """A worker without an order yet, which the caller ends. Raises: VizNodeError (it does not start)."""
     with command.log_path.open("ab") if command.log_path else nullcontext(asyncio.subprocess.DEVNULL) as log:
         try:
             process = await asyncio.create_subprocess_exec(
@@ -90,15 +131,19 @@ async def started(command: WorkerCommand, order: WorkerOrder) -> AsyncIterator[C
             )
         except OSError as error:
             raise VizNodeError(f"{command.module} does not start: {error.strerror}", "see `viz-node doctor`") from error
-        try:
-            assert process.stdin is not None
-            with suppress(BrokenPipeError, ConnectionResetError):  # its early death shows at the first line
-                process.stdin.write(raw)
-                await process.stdin.drain()
-            process.stdin.close()
-            yield Conversation(process)
-        finally:
-            await _end(process, command.grace_seconds)
+    return Conversation(process)
+
+
+@asynccontextmanager
+async def started(command: WorkerCommand, order: WorkerOrder) -> AsyncIterator[Conversation]:
+    """A worker with this order, for as long as the block lasts. Raises: VizNodeError (it does not start)."""
+    worker = await launch(command)
+    try:
+        await worker.send(order)
+        worker.close_orders()
+        yield worker
+    finally:
+        await worker.end(command.grace_seconds)
 
 
 async def ask(
@@ -123,7 +168,7 @@ async def ask(
                 tell(line)
         status = await worker.status()
     if answer is None:
-        raise TrainingError(f"{command.module} ended with status {status} and no result", _see(command))
+        raise TrainingError(f"{command.module} ended with status {status} and no result", where_to_look(command))
     return answer
 
 
@@ -142,7 +187,7 @@ async def _next(
     try:
         return await worker.next(decoder)
     except VerificationError as error:
-        raise TrainingError(f"{command.module}: {error.message}", _see(command)) from error
+        raise TrainingError(f"{command.module}: {error.message}", where_to_look(command)) from error
 
 
 def _written(order: WorkerOrder) -> bytes:
@@ -150,18 +195,6 @@ def _written(order: WorkerOrder) -> bytes:
     return json.dumps(msgspec.to_builtins(order)).encode() + b"\n"
 
 
-def _see(command: WorkerCommand) -> str:
+def where_to_look(command: WorkerCommand) -> str:
+    """The next step when a worker failed without a reason."""
     return f"read {command.log_path}" if command.log_path else "see the node's log"
-
-
-async def _end(process: asyncio.subprocess.Process, grace_seconds: float) -> None:
-    if process.returncode is not None:
-        return
-    with suppress(ProcessLookupError):
-        process.terminate() if grace_seconds else process.kill()
-    try:
-        await asyncio.wait_for(process.wait(), grace_seconds or None)
-    except TimeoutError:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()

@@ -1,16 +1,18 @@
-"""The side of the worker: one strict JSON order from stdin, JSON lines to stdout, everything else to stderr."""
+"""The side of the worker: strict JSON orders from stdin, JSON lines to stdout, everything else to stderr."""
 
 import json
 import os
+import queue
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Generic, TypeAlias, TypeVar
 
 import msgspec
 
-from viz_node.domain.worker import Failure, Progress, WorkerLine, WorkerOrder
+from viz_node.domain.worker import HALT_LINE, Failure, Halted, Progress, WorkerLine, WorkerOrder
 from viz_node.errors import UsageError, VizNodeError, describe_error
 
 MAX_ORDER_BYTES = 256 * 1024 * 1024
@@ -40,18 +42,85 @@ class LineWriter:
 def serve(kinds: Any, carry_out: Callable[[Order, Emit], WorkerLine | None]) -> int:
     """Carry out the order on stdin, one of these kinds; the exit status is 0, or 1 after an `error` line."""
     emit = take_stdout()
-    try:
-        result = carry_out(read_order(sys.stdin.buffer, kinds), emit)
-    except VizNodeError as error:
-        emit(Failure(**describe_error(error)))
-        return 1
-    except Exception as error:  # noqa: BLE001 - the edge of the process: nothing may leave it but a line
-        traceback.print_exc()
-        emit(unforeseen(error))
-        return 1
+    result = _carried_out(lambda: carry_out(read_order(sys.stdin.buffer, kinds), emit))
     if result is not None:
         emit(result)
+    return 1 if isinstance(result, Failure) else 0
+
+
+class HaltError(Exception):
+    """The parent wants no more of what it ordered."""
+
+
+class Inbox(Generic[Order]):
+    """Orders on a stream, a line each; a thread of its own reads them, so that a halt is heard during the work."""
+
+    def __init__(self, stream: BinaryIO, kinds: Any) -> None:
+        self._stream, self._kinds = stream, kinds
+        self._orders: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+        self._is_halted = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def next(self) -> Order | None:
+        """The next order, waited for; None at the end of the stream. Raises: UsageError (it is none)."""
+        raw = self._orders.get()
+        order: Order | None = parse_order(raw, self._kinds) if raw else None
+        return order
+
+    def check(self) -> None:
+        """Raises: HaltError (the parent wants no more of the order that came last, or is gone)."""
+        if self._is_halted:
+            raise HaltError
+
+    def _read(self) -> None:
+        while self._take(self._stream.readline(MAX_ORDER_BYTES + 1)):
+            pass
+
+    def _take(self, line: bytes) -> bool:
+        # The parent gives one order at a time, so a halt is for the last one; an idle worker passes it over.
+        self._is_halted = line in (HALT_LINE, b"")
+        if line != HALT_LINE:
+            self._orders.put(line)
+        return line != b""
+
+
+CarryOut: TypeAlias = Callable[[Order, Emit, Callable[[], None]], WorkerLine]
+"""The result of an order; the third argument raises `HaltError` once the parent wants no more of it."""
+
+
+def serve_in_turn(kinds: Any, carry_out: CarryOut[Order]) -> int:
+    """Carry out orders of these kinds from stdin, one after another until it ends; to each one result or `error`."""
+    emit = take_stdout()
+    inbox = Inbox[Order](sys.stdin.buffer, kinds)
+    while _answer_next(inbox, emit, carry_out):
+        pass
     return 0
+
+
+def _answer_next(inbox: Inbox[Order], emit: Emit, carry_out: CarryOut[Order]) -> bool:
+    """Whether there was one; nothing of it is kept."""
+
+    def work() -> WorkerLine | None:
+        order = inbox.next()
+        return None if order is None else carry_out(order, emit, inbox.check)
+
+    answer = _carried_out(work)
+    if answer is not None:
+        emit(answer)
+    return answer is not None
+
+
+def _carried_out(work: Callable[[], WorkerLine | None]) -> WorkerLine | None:
+    """What the work results in, or why it does not."""
+    try:
+        return work()
+    except VizNodeError as error:
+        return Failure(**describe_error(error))
+    except HaltError:
+        return Halted()
+    except Exception as error:  # noqa: BLE001 - the edge of the process: nothing may leave it but a line
+        traceback.print_exc()
+        return unforeseen(error)
 
 
 def unforeseen(error: Exception) -> Failure:
@@ -77,7 +146,11 @@ def take_stdout() -> LineWriter:
 
 def read_order(stream: BinaryIO, kinds: Any) -> Any:
     """The order on the stream, of one of the kinds. Raises: UsageError."""
-    raw = stream.read(MAX_ORDER_BYTES + 1)
+    return parse_order(stream.read(MAX_ORDER_BYTES + 1), kinds)
+
+
+def parse_order(raw: bytes, kinds: Any) -> Any:
+    """The order that these bytes are, of one of the kinds. Raises: UsageError."""
     if len(raw) > MAX_ORDER_BYTES:
         raise UsageError("the order is larger than 256 MiB")
     try:

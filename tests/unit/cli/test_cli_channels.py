@@ -43,7 +43,7 @@ def terminal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     shown = Terminal(tmp_path)
     shown.__dict__["client"] = Answering()
     result = {"text": "the answer", "paid": "0.01", "uses_left": 3, "channel": 1}
-    monkeypatch.setattr(Terminal, "run_job", lambda *_: {"job_id": "j1", "result": result})
+    monkeypatch.setattr(Terminal, "run_job", lambda *_, **__: {"job_id": "j1", "result": result})
     return shown
 
 

@@ -41,7 +41,7 @@ def test_adapters__alone__lists_as_list_does(terminal: Terminal, capsys: pytest.
 def test_generate__empty_answer__says_that_the_model_ended_at_once(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], text: str, is_told: bool
 ) -> None:
-    monkeypatch.setattr(Terminal, "run_job", lambda *_: {"job_id": "j1", "result": {"text": text}})
+    monkeypatch.setattr(Terminal, "run_job", lambda *_, **__: {"job_id": "j1", "result": {"text": text}})
     generate_command.main(
         ["elsin", "The end."], obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"]
     )

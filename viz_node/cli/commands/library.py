@@ -1,11 +1,13 @@
 """`viz-node adapters`, `generate` and `export`: using what is in the library."""
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import click
 
+from viz_node.cli import printer
 from viz_node.cli.commands.reports import report_adapter
 from viz_node.cli.confirm import may_lose, yes_option
 from viz_node.cli.terminal import Terminal, detach_option, json_option, pass_terminal, selected_works
@@ -93,6 +95,22 @@ def import_adapter(
 adapters_command.add_command(report_adapter)
 
 
+def read_along(terminal: Terminal, job_id: str) -> str:
+    """Show a text while the job writes it, if a person sits there; what was shown of it."""
+    shown = ""
+    if not (terminal.output.has_live_progress and printer.is_terminal()):
+        return shown
+    with closing(terminal.client.stream("generate_follow", job=job_id)) as records:
+        with printer.Bar("loading the model", is_passing=True):
+            record = next(records, None)
+        while record is not None:
+            text = str(record.get("text", ""))
+            printer.write_piece(text)
+            shown += text
+            record = next(records, None)
+    return shown
+
+
 @click.command("generate")
 @click.argument("adapter")
 @click.argument("prompt")
@@ -114,12 +132,15 @@ def generate_command(terminal: Terminal, /, metered: bool, stop: tuple[str, ...]
     if metered:
         USE_TOKENS.check(order["max_new_tokens"])
     answer = terminal.client.call("generate_metered" if metered else "generate", **order)
-    job = terminal.run_job(answer, False)
+    shown = "" if metered else read_along(terminal, str(answer["job_id"]))
+    job = terminal.run_job(answer, False, is_quiet=bool(shown))
     assert job is not None
     if terminal.output.is_json:
         terminal.output.document(job)
     result = job["result"]
-    terminal.output.text(str(result["text"]))
+    whole = str(result["text"])
+    # After a restart of the node in between, what was shown is not how the text begins.
+    terminal.output.text(whole.removeprefix(shown) if whole.startswith(shown) else f"\n{whole}")
     if cut := result.get("prompt_cut"):
         terminal.output.news(f"the prompt was too long: its first {counted(int(cut), 'token')} were left out")
     if not str(result["text"]).strip():

@@ -1,7 +1,7 @@
 """The library's part: works, base models, adapters, and what the node trains and writes with them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import parse_sources
 from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
+from viz_node.domain.worker import TextPiece
 from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.import_adapter import ImportPlan, Imports
@@ -49,6 +50,8 @@ from viz_node.services.library.train_adapter import (
 from viz_node.services.library.write_text import Writing
 from viz_node.services.part import Handler, Kind, Lane, Part, operations_of
 
+# A job that ended before it wrote anything says nothing.
+_LOOK_SECONDS = 1.0
 _BASE_ORDERS = (BuildBaseOrder, InstallBaseOrder)
 Published = Callable[[], list[AdapterRecord]]
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
@@ -133,7 +136,7 @@ class ModelOperations:
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
-        self._maker, self._imports = library.maker, library.imports
+        self._maker, self._imports, self._writing = library.maker, library.imports, library.writing
         self.published, self._states_of, self._export_files = published, states_of, export_files
 
     async def base_list(self) -> list[ListedBase]:
@@ -180,6 +183,22 @@ class ModelOperations:
         NEW_TOKENS.check(asked.max_new_tokens)
         record = self._workshop.find_adapter(asked.adapter)
         return self._jobs.accept(GenerateOrder(record.name, asked.prompt, asked.max_new_tokens, sampling))
+
+    async def generate_follow(self, *, job: str) -> AsyncGenerator[TextPiece, None]:
+        """The text that a job writes, piece by piece as it is written; nothing once the job is over."""
+        return self._pieces_of(self._jobs.find(job).job_id)
+
+    async def _pieces_of(self, job_id: str) -> AsyncGenerator[TextPiece, None]:
+        with self._writing.listen(job_id) as pieces:
+            while self._jobs.find(job_id).state in {JobState.QUEUED, JobState.RUNNING}:
+                try:
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        text = await pieces.get()
+                except TimeoutError:
+                    continue
+                if text is None:
+                    return
+                yield TextPiece(text)
 
     async def adapters_list(self) -> list[ShownAdapter]:
         """The library."""

@@ -1,6 +1,7 @@
 """Texts that adapters write: for this node's owner as jobs, and for peers that pay per use."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +21,8 @@ from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.part import Report
 
 _SAMPLING = Sampling()
-Pieces: TypeAlias = "asyncio.Queue[WorkerLine | None]"
-"""What a job says while it writes; None once it is over."""
+Pieces: TypeAlias = "asyncio.Queue[str | None]"
+"""The text that a job writes, piece by piece; None once it is over."""
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,22 @@ class Writing:
     def __init__(self, workshop: Workshop, writer: TextWriter) -> None:
         self._workshop = workshop
         self._writer = writer
-        self._listeners: dict[str, Pieces] = {}
+        self._begun: dict[str, list[str]] = {}
+        self._listeners: defaultdict[str, set[Pieces]] = defaultdict(set)
 
     @contextmanager
     def listen(self, job_id: str) -> Iterator[Pieces]:
-        """What this job says from now on, for as long as the block lasts."""
+        """The text of this job, also what was written of it before, for as long as the block lasts."""
         pieces: Pieces = asyncio.Queue()
-        self._listeners[job_id] = pieces
+        for text in self._begun.get(job_id, ()):
+            pieces.put_nowait(text)
+        self._listeners[job_id].add(pieces)
         try:
             yield pieces
         finally:
-            del self._listeners[job_id]
+            self._listeners[job_id].discard(pieces)
+            if not self._listeners[job_id]:
+                del self._listeners[job_id]
 
     async def generate(self, job: Job[GenerateOrder], report: Report) -> WrittenText:
         """Job: write on from a prompt with an adapter on its base."""
@@ -68,12 +74,17 @@ class Writing:
 
         def tell(line: WorkerLine) -> None:
             # A piece is not progress: the database must not be written once per token.
-            if not isinstance(line, TextPiece):
+            if isinstance(line, TextPiece):
+                self._tell(job.job_id, line.text)
+            else:
                 report(line)
-            if job.job_id in self._listeners:
-                self._listeners[job.job_id].put_nowait(line)
 
-        written = await self._write(record, order.prompt, order.max_new_tokens, tell, order.sampling)
+        self._begun[job.job_id] = []
+        try:
+            written = await self._write(record, order.prompt, order.max_new_tokens, tell, order.sampling)
+        finally:
+            del self._begun[job.job_id]
+            self._tell(job.job_id, None)
         base = self._workshop.find_base(record.base_digest).name
         return WrittenText(
             written.text, record.name, base, finish_reason=written.finish_reason, prompt_cut=written.prompt_cut
@@ -84,6 +95,12 @@ class Writing:
         record = self._workshop.find_adapter(adapter)
         written = await self._write(record, prompt, max_new_tokens, lambda line: None)
         return written.text
+
+    def _tell(self, job_id: str, text: str | None) -> None:
+        if text is not None:
+            self._begun[job_id].append(text)
+        for pieces in self._listeners.get(job_id, ()):
+            pieces.put_nowait(text)
 
     async def _write(
         self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell, sampling: Sampling = _SAMPLING

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Protocol
 
 from viz_node.domain.health import Check, sentences
+from viz_node.domain.held_model import HeldModel
 from viz_node.domain.ids import Account, PeerId, format_amount
 from viz_node.domain.job import JobState
 from viz_node.domain.option import ShownOption
@@ -39,6 +40,8 @@ class Views:
     check_health: Callable[[list[Neighbour]], list[Check]]
     """Every check of the doctor; takes the peers, and blocks."""
     find_unwell: Callable[[], list[Check]]
+    held_model: Callable[[], HeldModel | None]
+    """The model that waits in memory for the next prompt."""
     describe_config: Callable[[], list[ShownOption]]
 
 
@@ -94,6 +97,7 @@ class NodeStatus(Identity):
     home: str
     problems: list[str]
     warnings: list[str]
+    model: HeldModel | None
 
 
 class NodeState(WithWorks, WithAdapters, WithJobs, Protocol):
@@ -126,6 +130,7 @@ class NodeOperations:
             home=facts.home,
             problems=found.problems,
             warnings=found.warnings,
+            model=self._views.held_model(),
         )
 
     async def _ask_chain(self) -> tuple[ChainStatus, ShownBalances]:

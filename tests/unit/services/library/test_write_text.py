@@ -1,5 +1,6 @@
 """Texts by a writer in memory: what it is told, what its job keeps, and who hears the pieces."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,12 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.orders import GenerateOrder
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.training import InstalledBase
-from viz_node.domain.worker import Progress, TextPiece
+from viz_node.domain.worker import Progress
 from viz_node.errors import NotFoundError
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.report_training import Reports
 from viz_node.services.library.train_adapter import ModelTools, Workshop
-from viz_node.services.library.write_text import Writing
+from viz_node.services.library.write_text import Pieces, Writing
 
 SMALL = InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {})
 JOB = Job("j2", "generate", JobState.RUNNING, GenerateOrder("elsin", "In", 9), 1, 1)
@@ -46,6 +47,10 @@ class Bench:
         )
 
 
+def drained(pieces: Pieces) -> list[str | None]:
+    return [pieces.get_nowait() for _ in range(pieces.qsize())]
+
+
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path)
@@ -66,10 +71,13 @@ async def test_generate__base_of_the_adapter_is_gone__is_not_found(bench: Bench)
         await bench.writing.generate(JOB, bench.told.append)
 
 
-async def test_listen__while_a_job_writes__hears_its_pieces_and_no_other_job_s(bench: Bench) -> None:
-    with bench.writing.listen("j2") as pieces, bench.writing.listen("j3") as others:
+async def test_listen__before_and_while_a_job_writes__hears_all_its_pieces_and_no_other_job_s(bench: Bench) -> None:
+    heard: list[list[str | None]] = []
+    with bench.writing.listen("j2") as pieces, bench.writing.listen("j3") as others, ExitStack() as stack:
+        bench.writer.after_first = lambda: heard.append(drained(stack.enter_context(bench.writing.listen("j2"))))
         await bench.writing.generate(JOB, bench.told.append)
-        heard = [pieces.get_nowait() for _ in range(pieces.qsize())]
-
-    assert heard == [Progress("write", 1, 9), TextPiece("In"), TextPiece(" year 1")]
+        assert drained(pieces) == ["In", " year 1", None]
+    assert heard == [["In"]]
     assert others.empty()
+    with bench.writing.listen("j2") as late:
+        assert late.empty()
