@@ -32,12 +32,13 @@ from transformers import (
 )
 from transformers import DataCollatorForLanguageModeling as PaddingCollator
 
+from viz_node.domain.recipe import Recipe
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.documents import tokenize
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.loading import attach_adapter, guard, load_base, load_tokenizer
+from viz_node.models.stepping import new_optimizer, set_rate, take_step
 from viz_node.models.targets import choose_targets
-from viz_node.models.training import new_optimizer, set_rate, take_step
 
 BATCH, RATE, RANK, MAX_TOKENS, HELD_OUT = 8, 2e-3, 16, 512, 16
 Documents = Sequence[TokenizedDocument]
@@ -80,7 +81,7 @@ def write_documents(tokenizer: Any, count: int) -> list[TokenizedDocument]:
 def prepare_own(_: str, directory: Path, __: Any, documents: Documents) -> tuple[Any, Callable[[], int]]:
     """Our model and the run of all steps on it."""
     base = load_base(directory)
-    model = attach_adapter(base, choose_targets(base, "base"), RANK, 2 * RANK, 0, "base")
+    model = attach_adapter(base, choose_targets(base, "base"), Recipe(rank=RANK, alpha=2 * RANK), 0, "base")
     optimizer = new_optimizer([p for p in model.parameters() if p.requires_grad], RATE)
 
     def run() -> int:

@@ -20,7 +20,7 @@ from viz_node.models.loading import guard, load_adapter, load_base
 from viz_node.models.preflight import check_layers, check_weights
 from viz_node.models.preparing import Trainee, prepare, write_checked
 
-RECIPE = Recipe(rank=4, alpha=8)
+RECIPE = Recipe(rank=4, alpha=8, max_tokens=64)
 NF4 = BitsAndBytesConfig(
     load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=torch.float32
 )

@@ -137,8 +137,9 @@ def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Bod
     assert any(float(p.abs().sum()) > 0 for name, p in opened.named_parameters() if "lora_B" in name)
 
 
-def test_train__killed_and_started_again__same_adapter_as_without(base: Body, tmp_path: Path) -> None:
-    long = {"epochs": 12}
+@pytest.mark.parametrize("values", [{}, {"dora": True, "dropout": 0.2, "optimizer": "adamw8bit", "rank": 9}])
+def test_train__killed_and_started_again__same_adapter_as_without(base: Body, tmp_path: Path, values: Body) -> None:
+    long = {"epochs": 12} | values
     whole = events_of(train_order(base, tmp_path / "whole", **long))[-1]
     order = train_order(base, tmp_path / "killed", **long)
     assert not any(event["event"] == "done" for event in interrupt(order, signal.SIGKILL))
@@ -196,7 +197,7 @@ def test_load_base__this_machine__gradients_survive_an_evaluation(tmp_path: Path
     torch.manual_seed(0)
     LlamaForCausalLM(LlamaConfig(**sizes, **heads, tie_word_embeddings=False)).save_pretrained(tmp_path)
     model = load_base(tmp_path, dtype=torch.float32)
-    peft_model = attach_adapter(model, choose_targets(model, "tiny"), 4, 8, 0, "tiny")
+    peft_model = attach_adapter(model, choose_targets(model, "tiny"), Recipe(rank=4, alpha=8), 0, "tiny")
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.02)
@@ -234,7 +235,7 @@ def test_packed_loss_sum__padded_batch__equals_transformers_and_peft(base: Body)
     from viz_node.models.targets import choose_targets
 
     model = load_base(Path(base["path"]))
-    peft_model = attach_adapter(model, choose_targets(model, "tiny"), 4, 8, 0, "tiny")
+    peft_model = attach_adapter(model, choose_targets(model, "tiny"), Recipe(rank=4, alpha=8), 0, "tiny")
     for name, parameter in peft_model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)

@@ -24,13 +24,14 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_adapter(base: Path, folder: Path, seed: int) -> str:
     """An adapter of great effect; its digest."""
+    from viz_node.domain.recipe import Recipe
     from viz_node.models.adapter_files import adapter_digest
     from viz_node.models.loading import attach_adapter, load_base, save_adapter
     from viz_node.models.targets import choose_targets
 
     model = load_base(base)
     targets = choose_targets(model, "tiny")
-    adapted = attach_adapter(model, targets, 4, 8, seed, "tiny")
+    adapted = attach_adapter(model, targets, Recipe(rank=4, alpha=8), seed, "tiny")
     for name, parameter in adapted.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.5)

@@ -13,7 +13,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -35,8 +35,10 @@ _EXPONENT_BITS = {"F32": 0x7F800000, "F16": 0x7C00, "BF16": 0x7F80}
 _WORD, _NUMBER = r"[A-Za-z_][A-Za-z0-9_]{0,39}", r"(?:0|[1-9][0-9]{0,2})"
 # The path of a layer in a block: words, the block's number, then words and numbers.
 _TENSOR_NAME = re.compile(
-    rf"base_model\.model\.((?:{_WORD}\.){{1,5}}{_NUMBER}\.{_WORD}(?:\.(?:{_WORD}|{_NUMBER})){{0,9}})\.lora_([AB])\.weight"
+    rf"base_model\.model\.((?:{_WORD}\.){{1,5}}{_NUMBER}\.{_WORD}(?:\.(?:{_WORD}|{_NUMBER})){{0,9}})"
+    r"\.lora_(A\.weight|B\.weight|magnitude_vector)"
 )
+_PLACES = {"A": "A.weight", "B": "B.weight", "magnitude": "magnitude_vector"}
 _TARGET_NAME = re.compile(rf"{_WORD}(?:\.(?:{_WORD}|{_NUMBER})){{0,15}}")
 _MOST_TARGETS = 4096
 _MOST_TENSORS = 14_000
@@ -49,10 +51,9 @@ _FIXED_CONFIG: dict[str, Any] = {
     "modules_to_save": None,
     "peft_type": "LORA",
     "task_type": "CAUSAL_LM",
-    "use_dora": False,
     "use_rslora": False,
 }
-_FREE_CONFIG = {"base_model_name_or_path", "lora_alpha", "r", "target_modules"}
+_FREE_CONFIG = {"base_model_name_or_path", "lora_alpha", "r", "target_modules", "use_dora"}
 
 MAX_JSON_DEPTH = 16
 
@@ -62,17 +63,23 @@ Shape: TypeAlias = tuple[int, int]
 
 @dataclass(frozen=True)
 class AdapterFacts:
-    """What a checked adapter folder holds; each of `modules` ends the paths of the layers that it changes."""
+    """What a checked adapter folder holds; each of `modules` ends the paths of the layers that it changes.
+
+    With DoRA (Liu et al. 2024) a layer also has a vector of magnitudes, one for each of its outputs.
+    """
 
     rank: int
     alpha: int
     modules: tuple[str, ...]
     parameters: int
     base_name: str
+    is_dora: bool = False
 
 
 @dataclass(frozen=True)
 class _Tensor:
+    """A vector of magnitudes has the shape (outputs, 1) here."""
+
     name: str
     dtype: str
     shape: Shape
@@ -87,20 +94,19 @@ def check_adapter(directory: Path, base_shapes: Mapping[str, Shape] | None = Non
     exactly those of them that its config names. Raises: VerificationError.
     """
     _check_folder(directory)
-    rank, alpha, modules, base_name = _parse_config((directory / CONFIG_NAME).read_bytes())
+    facts = _parse_config((directory / CONFIG_NAME).read_bytes())
     tensors, data_start = _read_tensors(directory / WEIGHTS_NAME)
-    _check_layout(tensors, rank, modules)
+    _check_layout(tensors, facts)
     if base_shapes is not None:
-        _check_fit(tensors, rank, modules, base_shapes)
+        _check_fit(tensors, facts, base_shapes)
     _check_finite(directory / WEIGHTS_NAME, tensors, data_start)
-    parameters = sum(tensor.shape[0] * tensor.shape[1] for tensor in tensors)
-    return AdapterFacts(rank, alpha, modules, parameters, base_name)
+    return replace(facts, parameters=sum(tensor.shape[0] * tensor.shape[1] for tensor in tensors))
 
 
-def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str) -> bytes:
+def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str, is_dora: bool = False) -> bytes:
     """The PEFT config of our schema. Raises: UsageError (a value that `check_adapter` would refuse)."""
     body = {**_FIXED_CONFIG, "r": rank, "lora_alpha": alpha, "target_modules": sorted(modules)}
-    body["base_model_name_or_path"] = base_name
+    body |= {"base_model_name_or_path": base_name, "use_dora": is_dora}
     raw = (json.dumps(body, indent=2, sort_keys=True) + "\n").encode()
     try:
         _parse_config(raw)
@@ -137,7 +143,7 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
 
 
 def _exported_config(facts: AdapterFacts) -> bytes:
-    raw = config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name)
+    raw = config_bytes(facts.rank, facts.alpha, facts.modules, facts.base_name, facts.is_dora)
     try:
         model = parse_hub_model(facts.base_name)
     except UsageError:
@@ -175,8 +181,8 @@ def picks(names: Collection[str], path: str) -> bool:
 
 
 def tensor_name(module_path: str, side: str) -> str:
-    """The name in the weights file of side `A` or `B` of a module path of the base model."""
-    return f"base_model.model.{module_path}.lora_{side}.weight"
+    """The name in the weights file of side `A`, `B` or `magnitude` of a module path of the base model."""
+    return f"base_model.model.{module_path}.lora_{_PLACES[side]}"
 
 
 def _check_folder(directory: Path) -> None:
@@ -206,16 +212,19 @@ def parse_strict_json(raw: bytes) -> Any:
         raise VerificationError(f"malformed JSON: {error}") from error
 
 
-def _parse_config(raw: bytes) -> tuple[int, int, tuple[str, ...], str]:
+def _parse_config(raw: bytes) -> AdapterFacts:
+    """All facts but the number of parameters, which is 0."""
     body = parse_strict_json(raw)
     if not isinstance(body, dict) or set(body) != set(_FIXED_CONFIG) | _FREE_CONFIG:
         raise VerificationError(f"{CONFIG_NAME} does not have exactly the keys of our schema")
     for key, value in _FIXED_CONFIG.items():
         if type(body[key]) is not type(value) or body[key] != value:
             raise VerificationError(f"{CONFIG_NAME}: {key} must be {value!r}")
-    rank, alpha, modules, base_name = (
-        body[key] for key in ("r", "lora_alpha", "target_modules", "base_model_name_or_path")
+    rank, alpha, modules, base_name, is_dora = (
+        body[key] for key in ("r", "lora_alpha", "target_modules", "base_model_name_or_path", "use_dora")
     )
+    if type(is_dora) is not bool:
+        raise VerificationError(f"{CONFIG_NAME}: use_dora must be true or false")
     if type(rank) is not int or not 1 <= rank <= MAX_RANK:
         raise VerificationError(f"{CONFIG_NAME}: r must be an integer from 1 to {MAX_RANK}")
     if type(alpha) is not int or not 1 <= alpha <= MAX_ALPHA:
@@ -227,7 +236,7 @@ def _parse_config(raw: bytes) -> tuple[int, int, tuple[str, ...], str]:
         or ".." in base_name
     ):
         raise VerificationError(f"{CONFIG_NAME}: base_model_name_or_path is not a plain name")
-    return rank, alpha, tuple(modules), base_name
+    return AdapterFacts(rank, alpha, tuple(modules), 0, base_name, is_dora)
 
 
 def _check_targets(modules: object) -> None:
@@ -271,25 +280,29 @@ def _parse_tensor(name: str, entry: Any) -> _Tensor:
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in _ITEM_BYTES:
         raise VerificationError(f"{WEIGHTS_NAME}: {name} is neither F32, F16 nor BF16")
-    for pair in (shape, offsets):
-        if not isinstance(pair, list) or len(pair) != 2 or not all(type(n) is int and 0 <= n < 2**40 for n in pair):
+    for numbers, count in ((shape, 1 if name.endswith("_vector") else 2), (offsets, 2)):
+        is_list = isinstance(numbers, list) and len(numbers) == count
+        if not is_list or not all(type(number) is int and 0 <= number < 2**40 for number in numbers):
             raise VerificationError(f"{WEIGHTS_NAME}: malformed numbers of {name}")
+    shape = [*shape, 1][:2]
     if min(shape) < 1 or offsets[1] - offsets[0] != shape[0] * shape[1] * _ITEM_BYTES[dtype]:
         raise VerificationError(f"{WEIGHTS_NAME}: {name} does not have the size of its shape")
     return _Tensor(name, dtype, (shape[0], shape[1]), offsets[0], offsets[1])
 
 
-def _check_layout(tensors: list[_Tensor], rank: int, modules: tuple[str, ...]) -> None:
+def _check_layout(tensors: list[_Tensor], facts: AdapterFacts) -> None:
     sides: dict[str, set[str]] = {}
+    rank, modules = facts.rank, facts.modules
+    wanted = {"A.weight", "B.weight"} | ({"magnitude_vector"} if facts.is_dora else set())
     for tensor in tensors:
         match = _TENSOR_NAME.fullmatch(tensor.name)
         assert match is not None
         path, side = match.groups()
         sides.setdefault(path, set()).add(side)
-        if tensor.shape[0 if side == "A" else 1] != rank:
+        if side != "magnitude_vector" and tensor.shape[0 if side.startswith("A") else 1] != rank:
             raise VerificationError(f"{WEIGHTS_NAME}: {tensor.name} does not have rank {rank}")
-    if any(present != {"A", "B"} for present in sides.values()):
-        raise VerificationError(f"{WEIGHTS_NAME}: a module lacks its A or B")
+    if any(present != wanted for present in sides.values()):
+        raise VerificationError(f"{WEIGHTS_NAME}: a module has other parts than {', '.join(sorted(wanted))}")
     if not all(picks(set(modules), path) for path in sides):
         raise VerificationError(f"{WEIGHTS_NAME}: a tensor is of none of target_modules")
     ends = {".".join(parts[start:]) for path in sides for parts in [path.split(".")] for start in range(len(parts))}
@@ -297,12 +310,14 @@ def _check_layout(tensors: list[_Tensor], rank: int, modules: tuple[str, ...]) -
         raise VerificationError(f"{WEIGHTS_NAME}: one of target_modules has no tensor")
 
 
-def _check_fit(tensors: list[_Tensor], rank: int, modules: tuple[str, ...], base_shapes: Mapping[str, Shape]) -> None:
-    expected, names = {}, set(modules)
+def _check_fit(tensors: list[_Tensor], facts: AdapterFacts, base_shapes: Mapping[str, Shape]) -> None:
+    expected, names = {}, set(facts.modules)
     for path, (outputs, inputs) in base_shapes.items():
         if picks(names, path):
-            expected[tensor_name(path, "A")] = (rank, inputs)
-            expected[tensor_name(path, "B")] = (outputs, rank)
+            expected[tensor_name(path, "A")] = (facts.rank, inputs)
+            expected[tensor_name(path, "B")] = (outputs, facts.rank)
+            if facts.is_dora:
+                expected[tensor_name(path, "magnitude")] = (outputs, 1)
     found = {tensor.name: tensor.shape for tensor in tensors}
     if found != expected:
         names_at_odds = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name))

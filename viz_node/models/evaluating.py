@@ -5,20 +5,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch.nn import Module
 
+from viz_node.domain.recipe import Recipe
 from viz_node.domain.worker import Progress
 from viz_node.models.fused import TokenizedDocument, loss_sum
 
-MICRO_BATCH_TOKENS = 4096
+PART_TOKENS = Recipe().tokens_at_once
 
 Emit = Callable[[Progress], None]
 
 
-def micro_batches(batch: Sequence[TokenizedDocument]) -> list[list[TokenizedDocument]]:
-    """Parts of at most MICRO_BATCH_TOKENS (or one document), in order, to bound memory."""
+def parts_of(batch: Sequence[TokenizedDocument], tokens_at_once: int = PART_TOKENS) -> list[list[TokenizedDocument]]:
+    """Parts of at most so many tokens (or one document), in order, to bound memory."""
     parts: list[list[TokenizedDocument]] = [[]]
     size = 0
     for document in batch:
-        if parts[-1] and size + len(document.ids) > MICRO_BATCH_TOKENS:
+        if parts[-1] and size + len(document.ids) > tokens_at_once:
             parts.append([])
             size = 0
         parts[-1].append(document)
@@ -26,10 +27,15 @@ def micro_batches(batch: Sequence[TokenizedDocument]) -> list[list[TokenizedDocu
     return [part for part in parts if any(any(document.counted) for document in part)]
 
 
-def evaluate(peft_model: Module, documents: Sequence[TokenizedDocument], emit: Emit | None = None) -> tuple[float, int]:
+def evaluate(
+    peft_model: Module,
+    documents: Sequence[TokenizedDocument],
+    emit: Emit | None = None,
+    tokens_at_once: int = PART_TOKENS,
+) -> tuple[float, int]:
     """Mean loss per counted token and the number of tokens; (0, 0) without documents."""
     total, count = 0.0, 0
-    parts = micro_batches(documents)
+    parts = parts_of(documents, tokens_at_once)
     with torch.no_grad():
         for index, part in enumerate(parts):
             part_sum, part_count = loss_sum(peft_model, part)

@@ -26,13 +26,11 @@ from viz_node.models.evaluating import evaluate
 from viz_node.models.loading import load_tokenizer
 from viz_node.models.preparing import prepare
 from viz_node.models.recipes import batch_order
+from viz_node.models.stepping import new_optimizer, set_rate, take_step
 from viz_node.models.training import (
     describe_evaluation,
     describe_training,
     finish,
-    new_optimizer,
-    set_rate,
-    take_step,
 )
 
 Vector: TypeAlias = npt.NDArray[np.float32]
@@ -56,6 +54,8 @@ class FederatedTrainer:
         run_seed: int | str,
         device: str = AUTO,
     ) -> None:
+        if recipe.dora or recipe.dropout:
+            raise UsageError("a federation trains plain LoRA", "leave dora and dropout out of the recipe")
         self._recipe = recipe
         tokenizer = load_tokenizer(base.directory)
         self._documents = tokenize(tokenizer, texts, recipe.max_tokens, recipe.goldfish)
@@ -75,7 +75,7 @@ class FederatedTrainer:
         layout = {
             "base": base.digest,
             "run_seed": str(run_seed),
-            "scale": [recipe.rank, recipe.alpha],
+            "scale": [recipe.rank, recipe.written_alpha],
             "shapes": {name: list(parameter.shape) for name, parameter in self._sides.items()},
         }
         self.layout_digest = hashlib.sha256(json.dumps(layout, sort_keys=True).encode()).hexdigest()
@@ -104,7 +104,7 @@ class FederatedTrainer:
         recipe, count = self._recipe, len(self._documents)
         per_epoch = math.ceil(count / recipe.batch_documents)
         steps = per_epoch * recipe.epochs
-        optimizer = new_optimizer(self._sides.values(), recipe.learning_rate)
+        optimizer = new_optimizer(self._sides.values(), recipe.learning_rate, recipe.optimizer)
         tokens, losses, started = 0, [], time.perf_counter()
         for step in range(steps):
             epoch, index = divmod(step, per_epoch)
@@ -113,7 +113,7 @@ class FederatedTrainer:
             batch = [self._documents[i] for i in chosen]
             progress = ((round_number - 1) * steps + step) / max(1, rounds * steps)
             set_rate(optimizer, recipe.learning_rate * (0.1 + 0.45 * (1 + math.cos(math.pi * min(1.0, progress)))))
-            losses.append(take_step(self._peft_model, optimizer, batch))
+            losses.append(take_step(self._peft_model, optimizer, batch, recipe.tokens_at_once))
             if not math.isfinite(losses[-1]):
                 raise TrainingError(f"the loss is {losses[-1]} in round {round_number}", "use a lower learning rate")
             tokens += sum(len(document.ids) for document in batch)

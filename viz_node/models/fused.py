@@ -15,6 +15,7 @@ import torch
 from bitsandbytes.functional import dequantize_4bit
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 _CHUNK_TOKENS = 512
@@ -33,20 +34,25 @@ class TokenizedDocument:
 def is_lean_supported(model: nn.Module, longest: int = 1) -> bool:
     """Whether `packed_loss_sum` computes this model with its adapter exactly, on documents of at most `longest` tokens.
 
-    Of the families whose blocks it knows, all layers must be adapted and the head must not be quantized. No document
-    may be longer than the attention window, and positions must not be stretched by the length of the longest one.
+    Of the families whose blocks it knows, all layers must be adapted, by LoRA without dropout, and the head must not be
+    quantized. No document may be longer than the attention window, and positions must not be stretched by the length of
+    the longest one.
     """
     config = model.config
     if config.model_type not in _FAMILIES or config.hidden_act != "silu":
         return False
     head, layers = model.lm_head, model.model.layers
-    adapted = all(
-        hasattr(part, "lora_A") and not part.disable_adapters for layer in layers for part in _projections(layer)
-    )
+    adapted = all(_is_plainly_adapted(part) for layer in layers for part in _projections(layer))
     windows = [getattr(layer.self_attn, "sliding_window", getattr(config, "sliding_window", None)) for layer in layers]
     is_plain = head.bias is None and not hasattr(head.weight, "quant_state")
     is_wide = all(longest <= window for window in windows if window)
     return adapted and is_plain and is_wide and model.model.rotary_emb.rope_type not in _STRETCHED_BY_LENGTH
+
+
+def _is_plainly_adapted(part: nn.Module) -> bool:
+    if not hasattr(part, "lora_A") or part.disable_adapters or part.lora_variant:
+        return False
+    return all(isinstance(drop, nn.Identity) or not drop.training for drop in part.lora_dropout.values())
 
 
 def loss_sum(peft_model: nn.Module, documents: Sequence[TokenizedDocument]) -> tuple[Tensor, int]:
@@ -73,7 +79,10 @@ def packed_loss_sum(peft_model: nn.Module, documents: Sequence[TokenizedDocument
     hidden = decoder.embed_tokens(ids)
     rotation = decoder.rotary_emb(hidden, places)
     for layer in decoder.layers:
-        hidden = _block(layer, hidden, rotation, boundaries)
+        if torch.is_grad_enabled() and getattr(layer, "gradient_checkpointing", False):
+            hidden = checkpoint(_block, layer, hidden, rotation, boundaries, use_reentrant=False)
+        else:
+            hidden = _block(layer, hidden, rotation, boundaries)
     hidden = _normalize(decoder.norm, hidden)[0].index_select(0, torch.tensor(selected, device=device))
     targets = torch.tensor(labels, device=device)
     head = causal.lm_head.weight

@@ -21,6 +21,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import AUTO
 from viz_node.errors import TrainingError, VerificationError
 from viz_node.models.adapter_files import (
@@ -139,13 +140,20 @@ def context_of(model: Any) -> int | None:
     return next((number for number in named if type(number) is int and number > 0), None)
 
 
-def attach_adapter(model: Any, targets: Targets, rank: int, alpha: int, seed: int, base_name: str) -> Any:
-    """A PEFT model with a fresh adapter on the targets; A is drawn from the seed, B is zero.
+def attach_adapter(model: Any, targets: Targets, recipe: Recipe, seed: int, base_name: str) -> Any:
+    """A PEFT model with the recipe's fresh adapter on the targets; A is drawn from the seed, B is zero.
 
     It stays in evaluation mode, also while it is trained: a base model's dropout would make a resumed run another one.
+    Raises: VerificationError (PEFT attaches no such adapter to this model).
     """
     torch.manual_seed(seed)
-    peft_model = get_peft_model(model, _lora_config(rank, alpha, targets.names, base_name)).eval()
+    config = _lora_config(recipe.rank, recipe.written_alpha, targets.names, base_name, recipe.dora)
+    config.lora_dropout = recipe.dropout
+    try:
+        peft_model = get_peft_model(model, config).eval()
+    except (ValueError, TypeError, NotImplementedError, RuntimeError) as error:
+        cause = " ".join(str(error).split())[:150]
+        raise VerificationError(f"{base_name} cannot be trained so: {cause}", "train without dora") from error
     for name, parameter in peft_model.named_parameters():
         if "lora_" in name:
             parameter.data = parameter.data.float()
@@ -160,7 +168,7 @@ def load_adapter(model: Any, base: ResolvedBase, directory: Path, digest: str = 
         raise TrainingError("the adapter on disk is not the one asked for", "fetch or train it again")
     # Names of a stranger may also pick layers of towers for pictures; those that the file has weights for do not.
     names = shortest_names((path for path in layers if picks(set(facts.modules), path)), module_names(model))
-    peft_model = get_peft_model(model, _lora_config(facts.rank, facts.alpha, names, base.name))
+    peft_model = get_peft_model(model, _lora_config(facts.rank, facts.alpha, names, base.name, facts.is_dora))
     weights = load_file(directory / WEIGHTS_NAME)
     set_peft_model_state_dict(peft_model, weights)
     arrived = get_peft_model_state_dict(peft_model)
@@ -178,11 +186,12 @@ def save_adapter(peft_model: Any, names: Sequence[str], directory: Path, base_na
     weights = {
         name: tensor.float().cpu().contiguous() for name, tensor in get_peft_model_state_dict(peft_model).items()
     }
-    (directory / CONFIG_NAME).write_bytes(config_bytes(config.r, config.lora_alpha, names, base_name))
+    raw = config_bytes(config.r, config.lora_alpha, names, base_name, config.use_dora)
+    (directory / CONFIG_NAME).write_bytes(raw)
     save_file(weights, directory / WEIGHTS_NAME, metadata={"format": "pt"})
 
 
-def _lora_config(rank: int, alpha: int, names: Sequence[str], base_name: str) -> LoraConfig:
+def _lora_config(rank: int, alpha: int, names: Sequence[str], base_name: str, is_dora: bool) -> LoraConfig:
     warnings.filterwarnings("ignore", module="peft")
     return LoraConfig(
         r=rank,
@@ -190,6 +199,7 @@ def _lora_config(rank: int, alpha: int, names: Sequence[str], base_name: str) ->
         target_modules=list(names),
         lora_dropout=0.0,
         bias="none",
+        use_dora=is_dora,
         task_type="CAUSAL_LM",
         base_model_name_or_path=base_name,
     )

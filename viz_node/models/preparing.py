@@ -20,7 +20,7 @@ from viz_node.models.fused import TokenizedDocument
 from viz_node.models.loading import attach_adapter, context_of, load_base, save_adapter
 from viz_node.models.preflight import check_config, check_weights
 from viz_node.models.targets import Targets, choose_targets
-from viz_node.models.trial import TRIAL_TOKENS, check_gradients, layers_used
+from viz_node.models.trial import TRIAL_TOKENS, check_checkpointing, check_gradients, layers_used
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,11 @@ def prepare(
             f"train with max_tokens = {context} or fewer in the recipe",
         )
     ids = longest.ids[:TRIAL_TOKENS]
-    targets = choose_targets(model, base.name, layers_used(model, base.name, ids))
-    trainee = Trainee(attach_adapter(model, targets, recipe.rank, recipe.alpha, seed, base.name), targets, base)
-    check_gradients(trainee.model, base.name, ids)
+    targets = choose_targets(model, base.name, layers_used(model, base.name, ids), recipe.targets)
+    trainee = Trainee(attach_adapter(model, targets, recipe, seed, base.name), targets, base)
+    gradients = check_gradients(trainee.model, base.name, ids)
+    if recipe.checkpointing:
+        check_checkpointing(trainee.model, base.name, ids, gradients)
     with tempfile.TemporaryDirectory() as folder:
         write_checked(trainee, Path(folder))
     return trainee

@@ -40,9 +40,15 @@ def batch_order(documents: int, batch: int, epoch: int, seed: int) -> list[list[
     return [order[start : start + batch] for start in range(0, documents, batch)]
 
 
-def scheduled_rate(step: int, steps: int, peak: float) -> float:
-    """Linear warm-up over the first twentieth, then a cosine down to a tenth of the peak."""
-    warmup = max(1, steps // 20)
+def scheduled_rate(step: int, steps: int, peak: float, warmup_percent: int = 5, schedule: str = "cosine") -> float:
+    """Linear warm-up over the first part, then down to a tenth of the peak by a cosine or a line, or constant."""
+    warmup = max(1, steps * warmup_percent // 100)
     if step < warmup:
         return peak * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    if schedule == "constant":
+        return peak
+    if schedule == "linear":
+        return peak * (1 - 0.9 * share)
+    # In this order of operations, which base models that were built before have in their digest.
     return peak * (0.1 + 0.45 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))

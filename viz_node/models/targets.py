@@ -18,11 +18,12 @@ from peft.utils.transformers_weight_conversion import convert_peft_config_for_tr
 from transformers.pytorch_utils import Conv1D
 
 from viz_node.domain.training import Facts
-from viz_node.errors import VerificationError
-from viz_node.models.adapter_files import Shape, is_adaptable
+from viz_node.errors import UsageError, VerificationError
+from viz_node.models.adapter_files import Shape, is_adaptable, picks
 
 _LINEAR = (torch.nn.Linear, Linear4bit, Conv1D)
 _NO_LINEAR, _UNUSED, _NAMELESS = "not a linear layer", "not used for text", "PEFT adapts no layer of this name here"
+_NOT_CHOSEN = "not among the recipe's targets"
 _MOST_NOTES = 300
 
 
@@ -61,10 +62,13 @@ def adaptable_layers(model: torch.nn.Module) -> dict[str, Shape]:
     }
 
 
-def choose_targets(model: torch.nn.Module, model_name: str, used: Collection[str] | None = None) -> Targets:
+def choose_targets(
+    model: torch.nn.Module, model_name: str, used: Collection[str] | None = None, chosen: Collection[str] = ()
+) -> Targets:
     """The layers that an adapter of this model changes; `used` are the paths that took part in a trial, where one was.
 
-    Raises: VerificationError (there are none).
+    `chosen` are ends of names, none for every layer. Raises: VerificationError (there are none), UsageError (an end of
+    none of them).
     """
     layers = adaptable_layers(model)
     taking_part = {_kind_in_block(name) for name in (layers if used is None else used)}
@@ -75,15 +79,30 @@ def choose_targets(model: torch.nn.Module, model_name: str, used: Collection[str
     }
     if not shapes:
         raise VerificationError(f"{model_name} has no layers that an adapter can change", "use another base model")
+    if chosen:
+        shapes = _among(shapes, chosen, model_name)
     left_out: dict[str, tuple[str, int]] = {}
     for name, weights in _block_weights(model).items():
         if name not in shapes:
-            why = _NO_LINEAR if name not in layers else _UNUSED if name in unused else _NAMELESS
+            is_nameless = name.rsplit(".", 1)[-1] in nameless
+            is_left = _UNUSED if name in unused else _NAMELESS if is_nameless else _NOT_CHOSEN
+            why = is_left if name in layers else _NO_LINEAR
             before = left_out.get(_kind(name), (why, 0))[1]
             left_out[_kind(name)] = (why, before + weights)
     return Targets(
         shapes, shortest_names(shapes, module_names(model)), tuple(sorted({_kind(name) for name in shapes})), left_out
     )
+
+
+def _among(shapes: Mapping[str, Shape], chosen: Collection[str], model_name: str) -> dict[str, Shape]:
+    kinds = {_kind(path) for path in shapes}
+    absent = sorted(name for name in chosen if not any(picks({name}, kind) for kind in kinds))
+    if absent:
+        raise UsageError(
+            f"recipe: targets names {', '.join(absent)[:200]}, and {model_name} has no such layers",
+            f"it has {', '.join(sorted(kinds))[:300]}",
+        )
+    return {path: shape for path, shape in shapes.items() if picks(chosen, _kind(path))}
 
 
 def module_names(model: torch.nn.Module) -> list[str]:

@@ -1,8 +1,8 @@
 """The lean QLoRA loop: packed documents, fused functions, atomic checkpoints, exact resume.
 
-All that decides a step (documents, their order, learning rate) follows from the recipe and the step's number, and
-nothing is random after the start; a run resumed from a checkpoint therefore ends where an uninterrupted one would. The
-held-out texts are evaluated now and then, and the weights that did best on them are the ones written.
+All that decides a step (documents, their order, learning rate, what dropout drops) follows from the recipe and the
+step's number; a run resumed from a checkpoint therefore ends where an uninterrupted one would. The held-out texts are
+evaluated now and then, and the weights that did best on them are the ones written.
 """
 
 import hashlib
@@ -28,13 +28,21 @@ from viz_node.models.adapter_files import describe_files
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.checkpoints import write_checkpoint
 from viz_node.models.documents import tokenize
-from viz_node.models.evaluating import Emit, evaluate, micro_batches, progress
-from viz_node.models.fused import TokenizedDocument, loss_sum
+from viz_node.models.evaluating import Emit, evaluate, progress
+from viz_node.models.fused import TokenizedDocument
 from viz_node.models.held_out import best_point, evaluation_interval, has_stalled
 from viz_node.models.loading import load_tokenizer
 from viz_node.models.measuring import measure
 from viz_node.models.preparing import Trainee, prepare, write_checked
 from viz_node.models.recipes import batch_order, scheduled_rate
+from viz_node.models.stepping import (
+    dropping,
+    new_optimizer,
+    optimizer_tensors,
+    restore_optimizer,
+    set_rate,
+    take_step,
+)
 
 CHECKPOINT_SECONDS = 20.0
 CHECKPOINT_NAME = "checkpoint.safetensors"
@@ -120,12 +128,13 @@ class _Run:
         self.peft_model, self.order, self.held_out, self.emit = peft_model, order, held_out, emit
         self.held_out_tokens = sum(sum(document.counted) for document in held_out)
         self.parameters = {name: p for name, p in peft_model.named_parameters() if p.requires_grad}
-        self.optimizer = new_optimizer(self.parameters.values(), order.recipe.learning_rate)
+        self.optimizer = new_optimizer(self.parameters.values(), order.recipe.learning_rate, order.recipe.optimizer)
         self.best: dict[str, torch.Tensor] = {}
 
     def look(self, state: _State) -> None:
         """Evaluate, add a point to the curve, and keep the weights if none did better. Raises: TrainingError."""
-        loss = evaluate(self.peft_model, self.held_out, self.emit)[0] if self.held_out else None
+        measured, _ = evaluate(self.peft_model, self.held_out, self.emit, self.order.recipe.tokens_at_once)
+        loss = measured if self.held_out else None
         if loss is not None and not math.isfinite(loss):
             raise _diverged("the loss on held-out text", loss, state.step, self.order.recipe)
         state.mark(loss)
@@ -156,8 +165,10 @@ class _Run:
             epoch, index = divmod(state.step, per_epoch)
             chosen = batch_order(len(documents), recipe.batch_documents, epoch, recipe.seed)[index]
             batch = [documents[i] for i in chosen]
-            set_rate(self.optimizer, scheduled_rate(state.step, total, recipe.learning_rate))
-            loss = take_step(self.peft_model, self.optimizer, batch)
+            rate = scheduled_rate(state.step, total, recipe.learning_rate, recipe.warmup_percent, recipe.schedule)
+            set_rate(self.optimizer, rate)
+            with dropping(self.peft_model, recipe, state.step):
+                loss = take_step(self.peft_model, self.optimizer, batch, recipe.tokens_at_once)
             if not math.isfinite(loss):
                 raise _diverged("the loss", loss, state.step + 1, recipe)
             state.step += 1
@@ -180,11 +191,8 @@ class _Run:
 
     def save(self, state: _State) -> None:
         """Replace the checkpoint as a whole. Raises: StorageError."""
-        tensors = {}
-        for name, parameter in self.parameters.items():
-            moments = self.optimizer.state[parameter]
-            tensors[f"value/{name}"] = parameter.detach().cpu()
-            tensors |= {f"{key}/{name}": moments[key].detach().cpu() for key in ("exp_avg", "exp_avg_sq", "step")}
+        tensors = optimizer_tensors(self.optimizer, self.parameters)
+        tensors |= {f"value/{name}": parameter.detach().cpu() for name, parameter in self.parameters.items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         metadata = {"fingerprint": self.order.fingerprint(), "state": msgspec.json.encode(state).decode()}
         write_checkpoint(self.order.checkpoint_dir / CHECKPOINT_NAME, tensors, metadata)
@@ -199,46 +207,15 @@ class _Run:
                     return _State()
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
             state = msgspec.json.decode(metadata["state"], type=_State)
-            moments = {
-                name: {key: tensors[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
-                for name in self.parameters
-            }
             values = {name: tensors[f"value/{name}"] for name in self.parameters}
             has_best = best_point(state.curve) is not None
             self.best = {name: tensors[f"best/{name}"] for name in self.parameters} if has_best else {}
+            restore_optimizer(self.optimizer, self.parameters, tensors)
         except (OSError, SafetensorError, KeyError, msgspec.MsgspecError):
             return _State()
         for name, parameter in self.parameters.items():
             parameter.data.copy_(values[name])
-            on_device = {key: value.to(parameter.device) for key, value in moments[name].items()}
-            self.optimizer.state[parameter] = on_device
         return state
-
-
-def new_optimizer(parameters: Any, rate: float) -> torch.optim.Optimizer:
-    """Fused AdamW without decay: on CPUs faster than the 8-bit and paged ones, and LoRA states are small."""
-    return torch.optim.AdamW(list(parameters), lr=rate, weight_decay=0.0, fused=True)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Use this learning rate from now on."""
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def take_step(peft_model: Any, optimizer: torch.optim.Optimizer, batch: Sequence[TokenizedDocument]) -> float:
-    """One optimizer step on the mean loss over all counted tokens of the batch, which it returns."""
-    counted = max(1, sum(sum(document.counted) for document in batch))
-    loss = 0.0
-    for part in micro_batches(batch):
-        total, _ = loss_sum(peft_model, part)
-        mean = total / counted
-        mean.backward()
-        loss += float(mean.detach())
-    torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return loss
 
 
 def finish(trainee: Trainee, out_dir: Path) -> dict[str, FileFacts]:
@@ -259,7 +236,7 @@ def finish(trainee: Trainee, out_dir: Path) -> dict[str, FileFacts]:
 
 def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, seconds: float) -> Facts:
     """What the manifest says about a training: integers and text only."""
-    return {
+    facts: Facts = {
         "method": "qlora-nf4",
         "documents": documents,
         "steps": steps,
@@ -274,6 +251,11 @@ def describe_training(recipe: Recipe, documents: int, steps: int, tokens: int, s
         "goldfish": recipe.goldfish,
         "seed": recipe.seed,
     }
+    return facts | {name: _told(value) for name, value in recipe.unusual().items()}
+
+
+def _told(value: object) -> str:
+    return ", ".join(value) if isinstance(value, tuple) else str(value).lower()
 
 
 def describe_choice(curve: Sequence[CurvePoint]) -> Facts:

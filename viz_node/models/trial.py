@@ -5,11 +5,13 @@ arrives; a forward pass and a backward pass do.
 """
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch.nn import functional
 
 from viz_node.errors import VerificationError
+from viz_node.models.stepping import set_checkpointing
 from viz_node.models.targets import adaptable_layers
 
 TRIAL_TOKENS = 16
@@ -50,8 +52,15 @@ def layers_used(model: torch.nn.Module, model_name: str, ids: Sequence[int]) -> 
     return used
 
 
-def check_gradients(peft_model: torch.nn.Module, model_name: str, ids: Sequence[int]) -> None:
-    """Raises: VerificationError (an adapter's matrix gets no gradient, or one that is not finite)."""
+Gradients: TypeAlias = dict[str, torch.Tensor]
+"""Of each parameter that is trained and that a text reaches."""
+
+
+def check_gradients(peft_model: torch.nn.Module, model_name: str, ids: Sequence[int]) -> Gradients:
+    """The gradients of a short text.
+
+    Raises: VerificationError (an adapter's matrix gets no gradient, or one that is not finite).
+    """
     try:
         logits = _logits(peft_model, ids)
         functional.cross_entropy(logits[:-1], torch.tensor(ids[1:], device=logits.device)).backward()
@@ -66,8 +75,22 @@ def check_gradients(peft_model: torch.nn.Module, model_name: str, ids: Sequence[
                     raise VerificationError(f"{model_name}: no gradient reaches {_layer(name)}", _HINT)
                 if not bool(torch.isfinite(parameter.grad).all()):
                     raise VerificationError(f"{model_name}: the gradient of {_layer(name)} is not finite", _HINT)
+        return {name: part.grad.clone() for name, part in peft_model.named_parameters() if part.grad is not None}
     finally:
         peft_model.zero_grad(set_to_none=True)
+
+
+def check_checkpointing(peft_model: torch.nn.Module, model_name: str, ids: Sequence[int], usual: Gradients) -> None:
+    """Switch gradient checkpointing on. Raises: VerificationError (there is none, or other gradients come of it)."""
+    hint = "set checkpointing = false in the recipe"
+    if not set_checkpointing(peft_model):
+        raise VerificationError(f"{model_name} has no gradient checkpointing", hint)
+    try:
+        found = check_gradients(peft_model, model_name, ids)
+    except VerificationError as error:
+        raise VerificationError(f"{model_name} does not compute its blocks again as they were", hint) from error
+    if found.keys() != usual.keys() or not all(torch.equal(found[name], usual[name]) for name in usual):
+        raise VerificationError(f"{model_name} computes other gradients with gradient checkpointing", hint)
 
 
 def _logits(model: torch.nn.Module, ids: Sequence[int]) -> torch.Tensor:

@@ -49,6 +49,15 @@ RECIPE = {
     "goldfish": 0,
     "evaluations": 20,
     "patience": 5,
+    "dropout": 0.0,
+    "rslora": False,
+    "dora": False,
+    "targets": (),
+    "checkpointing": False,
+    "tokens_at_once": 4096,
+    "warmup_percent": 5,
+    "schedule": "cosine",
+    "optimizer": "adamw",
 }  # fmt: skip
 ORDERS: list[tuple[Order, dict[str, object]]] = [
     (BuildBaseOrder(0, "viz-base-small-0"), {"seed": 0, "name": "viz-base-small-0"}),

@@ -66,6 +66,29 @@ def test_check_adapter__our_own__facts(adapter: Path) -> None:
     assert facts.parameters == 4 * (4 * 8 + 16 * 4)
 
 
+def with_magnitudes(shape: tuple[int, ...] = (16,), value: float = 1.0) -> Tensors:
+    vectors = {f"base_model.model.{path}.lora_magnitude_vector": np.full(shape, value, np.float32) for path in SHAPES}
+    return good_tensors() | vectors
+
+
+def test_check_adapter__dora__vectors_of_its_layers_outputs_and_no_others(adapter: Path) -> None:
+    (adapter / WEIGHTS_NAME).write_bytes(pack(with_magnitudes()))
+    with pytest.raises(VerificationError, match=r"other parts than A\.weight, B\.weight$"):
+        check_adapter(adapter)
+    (adapter / CONFIG_NAME).write_bytes(config_bytes(4, 8, ["up_proj", "q_proj"], "base", is_dora=True))
+    facts = check_adapter(adapter, SHAPES)
+    assert (facts.is_dora, facts.parameters) == (True, 4 * (4 * 8 + 16 * 4 + 16))
+    one = min(with_magnitudes().keys() - good_tensors().keys())
+    fewer = {name: value for name, value in with_magnitudes().items() if name != one}
+    for hostile in (with_magnitudes((8,)), with_magnitudes((16, 1)), with_magnitudes((0,)), fewer):
+        (adapter / WEIGHTS_NAME).write_bytes(pack(hostile))
+        with pytest.raises(VerificationError):
+            check_adapter(adapter, SHAPES)
+    (adapter / WEIGHTS_NAME).write_bytes(pack(with_magnitudes(value=float("inf"))))
+    with pytest.raises(VerificationError, match="NaN or infinity"):
+        check_adapter(adapter, SHAPES)
+
+
 OTHER_FAMILIES = {
     "gpt2": (["attn.c_attn"], "transformer.h.11.attn.c_attn"),
     "gpt_neox": (["query_key_value"], "gpt_neox.layers.0.attention.query_key_value"),
@@ -124,7 +147,8 @@ CONFIG_ATTACKS: dict[str, Any] = {
     "modules_to_save": {"modules_to_save": ["lm_head"]},
     "auto_mapping": {"auto_mapping": {"parent_library": "os"}},
     "rank_pattern": {"rank_pattern": {"(a+)+$": 4}},
-    "dora": {"use_dora": True},
+    "dora without its vectors": {"use_dora": True},
+    "dora_text": {"use_dora": "true"},
     "bias": {"bias": "all"},
     "peft_type": {"peft_type": "PROMPT_TUNING"},
     "dropout_integer": {"lora_dropout": 0},

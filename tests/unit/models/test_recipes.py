@@ -1,5 +1,7 @@
 """Recipes, cutting and ordering of documents."""
 
+import pytest
+
 from viz_node.models.base_text import write_paragraphs
 from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
 
@@ -28,6 +30,16 @@ def test_scheduled_rate__whole_run__warms_up_and_falls_to_a_tenth() -> None:
     assert rates[0] == 0.2
     assert max(rates) == 1.0
     assert abs(rates[100] - 0.1) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("schedule", "middle", "last"), [("cosine", 0.55, 0.1), ("linear", 0.55, 0.1), ("constant", 1, 1)]
+)
+def test_scheduled_rate__schedule_and_warmup__as_named(schedule: str, middle: float, last: float) -> None:
+    rates = [scheduled_rate(step, 100, 1.0, 20, schedule) for step in range(101)]
+    assert rates[:20] == [(step + 1) / 20 for step in range(20)]
+    assert (round(rates[60], 3), round(rates[100], 3)) == (middle, last)
+    assert scheduled_rate(0, 100, 1.0, 0, schedule) == 1.0
 
 
 def test_write_paragraphs__same_seed__same_text() -> None:
