@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pytest
 
@@ -32,7 +31,7 @@ from viz_node.domain.offer import OfferTerms
 from viz_node.domain.purchase import NewChannel, NewOrder, Purchase
 from viz_node.domain.purposes import Purpose
 from viz_node.domain.signing import text_digest
-from viz_node.domain.transaction import Call
+from viz_node.domain.transaction import Call, TypedData
 from viz_node.errors import TransactionRevertedError, VerificationError
 from viz_node.identity import delivery
 from viz_node.services.money.pay_price import Payments
@@ -94,7 +93,7 @@ class Payer:
     def purchase(self, offer_id: int) -> Call:
         return self.market.gateway.prepare_buy(self.market.item(offer_id), self.sender.account, PRICE, REF)
 
-    def permit(self, amount: TokenAmount = PRICE, deadline: int = LATER) -> tuple[dict[str, Any], bytes]:
+    def permit(self, amount: TokenAmount = PRICE, deadline: int = LATER) -> tuple[TypedData, bytes]:
         permit = self.market.gateway.permit_to_sign(self.sender.account, amount, deadline)
         assert permit is not None
         return permit, self.sender.sign_typed_data(permit)
@@ -245,7 +244,7 @@ def test_with_permit__order_channel_and_purchase__are_paid_in_one_transaction(ma
     assert (payer.sender.next_nonce(), gateway.allowance(account)) == (len(calls), 0)
 
 
-def relayed(market: AnvilMarket, purchase: Purchase, payment: dict[str, Any], signature: bytes) -> Call:
+def relayed(market: AnvilMarket, purchase: Purchase, payment: TypedData, signature: bytes) -> Call:
     return market.gateway.prepare_buy_with_authorization(purchase, payment, signature)
 
 
@@ -279,7 +278,7 @@ def test_signed_payment__relayer_changes_what_is_bought__is_refused(market: Anvi
         "reference": replace(purchase, order_ref=b"\5" * 32),
     }.get(change, purchase)
     if change == "payer":
-        payment = payment | {"message": payment["message"] | {"from": market.buyer.account}}
+        payment = replace(payment, message={**payment.message, "from": market.buyer.account})
     before = gateway.balances(payer.account)
     with pytest.raises(TransactionRevertedError):
         sign_at(market.owner, relayed(market, bent, payment, signature))

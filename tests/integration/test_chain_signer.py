@@ -22,6 +22,7 @@ from viz_node.daemon.config import Config
 from viz_node.daemon.secrets import Sealing
 from viz_node.daemon.signers import make_signer, with_account
 from viz_node.domain.ids import Account, TokenAmount
+from viz_node.domain.transaction import TypedData
 from viz_node.errors import RefusedError, UnreachableError, UsageError, VerificationError
 from viz_node.identity.keystore import new_keys
 
@@ -29,15 +30,15 @@ KEY, OTHER_KEY = b"\x11" * 32, b"\x22" * 32
 ACCOUNT = KeySigner(KEY).account
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 FIELDS = transaction_fields(31337, 7, "0x" + "ab" * 20, b"\x01\x02", Fees(21_000, 30, 2))
-TYPED = {
-    "types": {
-        "EIP712Domain": [{"name": "name", "type": "string"}, {"name": "chainId", "type": "uint256"}],
-        "Voucher": [{"name": "channel", "type": "bytes32"}, {"name": "cumulative", "type": "uint256"}],
+TYPED = TypedData(
+    {
+        "EIP712Domain": [("name", "string"), ("chainId", "uint256")],
+        "Voucher": [("channel", "bytes32"), ("cumulative", "uint256")],
     },
-    "primaryType": "Voucher",
-    "domain": {"name": "viz-node", "chainId": 31337},
-    "message": {"channel": b"\x05" * 32, "cumulative": 2**60 + 1},
-}
+    "Voucher",
+    {"name": "viz-node", "chainId": 31337},
+    {"channel": b"\x05" * 32, "cumulative": 2**60 + 1},
+)
 Answers = dict[str, Callable[[list[Any]], Any]]
 
 

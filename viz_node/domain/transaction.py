@@ -1,5 +1,6 @@
 """A transaction from the call to its receipt, without the chain's own encodings."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from viz_node.domain.ids import Account
@@ -12,6 +13,26 @@ class Call:
     to: Account
     data: bytes
     description: str
+
+
+@dataclass(frozen=True)
+class TypedData:
+    """A message that an account signs as typed data (EIP-712): types by name, with their fields' names and types."""
+
+    types: Mapping[str, Sequence[tuple[str, str]]]
+    primary_type: str
+    domain: Mapping[str, str | int]
+    message: Mapping[str, str | int | bytes]
+
+    def body(self) -> dict[str, object]:
+        """The form in which signers take it (`eth_signTypedData_v4`)."""
+        types = {kind: [{"name": name, "type": text} for name, text in items] for kind, items in self.types.items()}
+        return {
+            "types": types,
+            "primaryType": self.primary_type,
+            "domain": dict(self.domain),
+            "message": dict(self.message),
+        }
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Money: what a transaction costs, sending it, and what the account earns and allows."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from viz_node.domain.ids import Account, TokenAmount
 from viz_node.domain.offer import Sale
@@ -10,7 +10,7 @@ from viz_node.domain.purposes import Purpose
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.royalty import Royalty
 from viz_node.domain.statement import SplitMovement
-from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction
+from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction, TypedData
 
 
 class GasPricing(Protocol):
@@ -24,7 +24,7 @@ class TypedDataSigning(Protocol):
 
     @property
     def asks_nobody(self) -> bool: ...
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes: ...
+    def sign_typed_data(self, data: TypedData) -> bytes: ...
 
 
 class TransactionSender(Protocol):
@@ -75,9 +75,9 @@ class PermitTokens(Protocol):
     """Permits of the payment token, and calls that carry them."""
 
     def block_time(self) -> int: ...
-    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> dict[str, Any] | None: ...
-    def takes_permit(self, permit: dict[str, Any], signature: bytes) -> bool: ...
-    def prepare_with_permit(self, call: Call, permit: dict[str, Any], signature: bytes) -> Call: ...
+    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> TypedData | None: ...
+    def takes_permit(self, permit: TypedData, signature: bytes) -> bool: ...
+    def prepare_with_permit(self, call: Call, permit: TypedData, signature: bytes) -> Call: ...
 
 
 class Earnings(Protocol):

@@ -4,11 +4,12 @@ Typed data rather than a digest, because signers outside the node show a person 
 refuse: `tests/integration/test_chain_payments.py`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from viz_node.chain.encoding.abi import encode
 from viz_node.chain.encoding.hashing import keccak
+from viz_node.domain.transaction import TypedData
 from viz_node.errors import VerificationError
 
 TOKEN_VERSION = "1"
@@ -57,15 +58,15 @@ class TokenDomain:
         return keccak(encode(kinds, (type_hash("EIP712Domain", _DOMAIN), *names, self.chain_id, self.token)))
 
 
-def permit_data(domain: TokenDomain, values: tuple[str, str, int, int, int]) -> dict[str, Any]:
+def permit_data(domain: TokenDomain, values: tuple[str, str, int, int, int]) -> TypedData:
     """A permit; `values` are owner, spender, value, nonce and deadline."""
     return _typed(domain, ("Permit", _PERMIT), dict(zip((name for name, _ in _PERMIT), values, strict=True)))
 
 
-def authorization_data(domain: TokenDomain, values: tuple[str, str, int, int], nonce: bytes) -> dict[str, Any]:
+def authorization_data(domain: TokenDomain, values: tuple[str, str, int, int], nonce: bytes) -> TypedData:
     """A payment; `values` are payer, recipient, value, and the second from which it is void."""
     payer, recipient, value, valid_before = values
-    message: dict[str, Any] = {"from": payer, "to": recipient, "value": value, "validAfter": 0}
+    message: dict[str, str | int] = {"from": payer, "to": recipient, "value": value, "validAfter": 0}
     message |= {"validBefore": valid_before, "nonce": "0x" + nonce.hex()}
     return _typed(domain, ("ReceiveWithAuthorization", _PAYMENT), message)
 
@@ -82,17 +83,7 @@ def signature_parts(signature: bytes) -> tuple[int, bytes, bytes]:
     return signature[64], signature[:32], signature[32:64]
 
 
-def _typed(domain: TokenDomain, kind: tuple[str, _Fields], message: dict[str, Any]) -> dict[str, Any]:
-    name, fields = kind
-    types = {"EIP712Domain": _DOMAIN, name: fields}
-    return {
-        "types": {key: [{"name": field, "type": text} for field, text in items] for key, items in types.items()},
-        "primaryType": name,
-        "domain": {
-            "name": domain.name,
-            "version": domain.version,
-            "chainId": domain.chain_id,
-            "verifyingContract": domain.token,
-        },
-        "message": message,
-    }
+def _typed(domain: TokenDomain, kind: tuple[str, _Fields], message: Mapping[str, str | int]) -> TypedData:
+    place: dict[str, str | int] = {"name": domain.name, "version": domain.version}
+    place |= {"chainId": domain.chain_id, "verifyingContract": domain.token}
+    return TypedData({"EIP712Domain": _DOMAIN, kind[0]: kind[1]}, kind[0], place, message)

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from viz_node.chain.encoding.hashing import keccak
 from viz_node.chain.node.rpc import JsonRpc, RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import Account
-from viz_node.domain.transaction import SignedTransaction
+from viz_node.domain.transaction import SignedTransaction, TypedData
 from viz_node.errors import ChainUnavailableError, RefusedError, UnreachableError, VerificationError
 
 HALF_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141 // 2
@@ -40,16 +40,16 @@ class RemoteSigner:
         raw = _bytes_of(answer.get("raw") if isinstance(answer, dict) else answer)
         return checked_transaction(raw, fields, self.account)
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         """As Signer. Raises: RefusedError, UnreachableError, VerificationError (not what was asked for)."""
         from eth_account.messages import encode_typed_data
 
-        shown = _jsonable(data)
+        shown = _jsonable(data.body())
         try:
             answer = self._ask("eth_signTypedData_v4", self.account, shown)
         except _UnknownMethodError:
             answer = self._ask("eth_signTypedData", self.account, shown)
-        return checked_signature(_bytes_of(answer), encode_typed_data(full_message=data), self.account)
+        return checked_signature(_bytes_of(answer), encode_typed_data(full_message=data.body()), self.account)
 
     def sign_text(self, text: str) -> str:
         """The EIP-191 signature of the text, as `0x` and 130 hex digits.

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from viz_node.chain.node.rpc import to_hex
 from viz_node.domain.ids import Account
-from viz_node.domain.transaction import SignedTransaction
+from viz_node.domain.transaction import SignedTransaction, TypedData
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Signer(Protocol):
         """Sign a transaction of type 2, its fields as `transaction_fields` names them."""
         ...
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         """Sign EIP-712 typed data: 65 bytes, r || s || v with v 27 or 28."""
         ...
 
@@ -59,9 +59,9 @@ class KeySigner:
         signed = _eth_account().sign_transaction(fields, self._private_key)
         return SignedTransaction(bytes(signed.raw_transaction), to_hex(bytes(signed.hash)), int(fields["nonce"]))
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         """As Signer."""
-        return bytes(_eth_account().sign_typed_data(self._private_key, full_message=data).signature)
+        return bytes(_eth_account().sign_typed_data(self._private_key, full_message=data.body()).signature)
 
     def sign_text(self, text: str) -> str:
         """As Signer."""

@@ -13,7 +13,7 @@ from viz_node.chain.node.endpoints import Endpoints
 from viz_node.chain.node.logs import Log
 from viz_node.chain.node.rpc import ask, to_hex, to_int
 from viz_node.domain.deployment import Deployment
-from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction
+from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction, TypedData
 
 Policy = str | int | Callable[[], int]
 
@@ -101,7 +101,7 @@ class TransactionSender:
             fields | {"maxFeePerGas": fees.max_fee, "maxPriorityFeePerGas": fees.priority_fee}
         )
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         """A permit or a payment of the account: 65 bytes, r || s || v."""
         return self.signer.sign_typed_data(data)
 

@@ -24,7 +24,7 @@ from viz_node.chain.gateway.reader import MarketReader
 from viz_node.chain.node.rpc import RpcRefusedError, to_bytes, to_hex
 from viz_node.domain.ids import TokenAmount, format_tokens
 from viz_node.domain.purchase import Purchase
-from viz_node.domain.transaction import Call
+from viz_node.domain.transaction import Call, TypedData
 from viz_node.errors import VerificationError
 
 # name, version, chain and contract, in the bits of ERC-5267.
@@ -40,7 +40,7 @@ class PaymentsGateway(MarketReader):
         ((amount,),) = self._views([("allowance", (account, self.deployment.market))], self._token)
         return TokenAmount(amount)
 
-    def permit_to_sign(self, account: str, amount: TokenAmount, deadline: int) -> dict[str, Any] | None:
+    def permit_to_sign(self, account: str, amount: TokenAmount, deadline: int) -> TypedData | None:
         """The typed data with which `account` allows the market to take `amount` until `deadline` (ERC-2612).
 
         None if the token has no such permits, or does not tell for which domain.
@@ -51,14 +51,14 @@ class PaymentsGateway(MarketReader):
             return None
         return permit_data(domain, (account, self.deployment.market, amount, nonce[0], deadline))
 
-    def takes_permit(self, permit: dict[str, Any], signature: bytes) -> bool:
+    def takes_permit(self, permit: TypedData, signature: bytes) -> bool:
         """Whether the token takes this permit now; nothing is sent."""
-        message, (v, r, s) = permit["message"], signature_parts(signature)
+        message, (v, r, s) = permit.message, signature_parts(signature)
         parties = message["owner"], message["spender"]
         data = self._token.call_data("permit", *parties, message["value"], message["deadline"], v, r, s)
         return self._token_answer(data) is not None
 
-    def payment_to_sign(self, purchase: Purchase, payer: str, valid_before: int) -> dict[str, Any]:
+    def payment_to_sign(self, purchase: Purchase, payer: str, valid_before: int) -> TypedData:
         """The typed data with which `payer` pays for exactly this purchase; anyone may send it (ERC-3009).
 
         Raises: VerificationError (the token does not tell its domain).
@@ -76,18 +76,18 @@ class PaymentsGateway(MarketReader):
         description = f"allow the market to take {format_tokens(amount)}"
         return LazyCall(self.deployment.token, description, lambda: encode_call("TestToken", "approve", values))
 
-    def prepare_with_permit(self, call: Call, permit: dict[str, Any], signature: bytes) -> Call:
+    def prepare_with_permit(self, call: Call, permit: TypedData, signature: bytes) -> Call:
         """Any call of the market that pays out of the sender's allowance, together with a permit of the sender."""
-        message = permit["message"]
+        message = permit.message
         packed = message["value"], message["deadline"], *signature_parts(signature)
         buy = self._market.functions["buy"]
         if call.data[:4] == buy.selector:  # it has an entry point of its own, which is cheaper
             return self._to_market(call.description, "buyWithPermit", *decode(buy.inputs, call.data[4:]), packed)
         return self._to_market(call.description, "withPermit", packed, call.data)
 
-    def prepare_buy_with_authorization(self, purchase: Purchase, payment: dict[str, Any], signature: bytes) -> Call:
+    def prepare_buy_with_authorization(self, purchase: Purchase, payment: TypedData, signature: bytes) -> Call:
         """Buy with a payment that `payment_to_sign` made; anyone may send it, and the signer pays."""
-        message = payment["message"]
+        message = payment.message
         packed = message["from"], message["validAfter"], message["validBefore"], *signature_parts(signature)
         description = f"buy offer {number_of(purchase.item)} for at most {format_tokens(purchase.max_price)}"
         bound = purchase.item, purchase.holder, purchase.max_price, purchase.order_ref

@@ -1,17 +1,16 @@
 """Permits: signed leave for the market to take an amount, which moves nothing until a transaction carries it."""
 
 from collections.abc import Callable
-from typing import Any
 
 from viz_node.domain.ids import Account, TokenAmount
-from viz_node.domain.transaction import Call
+from viz_node.domain.transaction import Call, TypedData
 from viz_node.errors import RefusedError
 from viz_node.ports.money import PermitTokens, TypedDataSigning
 
 # Longer than a block takes to become final: what a reorganisation takes out is sent again as it is.
 PERMIT_SECONDS = 3600
 MakeCall = Callable[[], Call]
-Permit = tuple[dict[str, Any], bytes]
+Permit = tuple[TypedData, bytes]
 
 
 class Permits:
@@ -46,6 +45,6 @@ class Permits:
         """The call, with the permit that pays for it."""
         return lambda: self._market.prepare_with_permit(make_call(), *permit)
 
-    def _to_sign(self, amount: TokenAmount) -> dict[str, Any] | None:
+    def _to_sign(self, amount: TokenAmount) -> TypedData | None:
         deadline = self._market.block_time() + PERMIT_SECONDS
         return self._market.permit_to_sign(self._account, amount, deadline)

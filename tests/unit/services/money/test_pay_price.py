@@ -15,6 +15,7 @@ from viz_node.domain.decide_purchase import AskedPurchase
 from viz_node.domain.ids import TokenAmount, format_coin
 from viz_node.domain.job import JobState
 from viz_node.domain.purposes import Purpose
+from viz_node.domain.transaction import TypedData
 from viz_node.errors import DeadlineError, InsufficientFundsError, RefusedError, TransactionRevertedError
 from viz_node.services.money.quote_payment import APPROVAL_PER_REVOCATION, CALL_PER_APPROVAL
 from viz_node.services.money.sign_permit import PERMIT_SECONDS
@@ -120,7 +121,7 @@ class Refusing(MemorySender):
 
     asks_nobody = False
 
-    def sign_typed_data(self, data: dict) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         raise RefusedError("the signer refused eth_signTypedData")
 
 
@@ -170,8 +171,8 @@ async def test_execute__permit__is_of_the_amount_and_short(tmp_path: Path, monke
     monkeypatch.setattr(MemoryMarket, "permit_to_sign", lambda *values: permits.append(make(*values)) or permits[-1])
     await Payer(world, peer).pay()
     (permit,) = permits
-    assert permit["message"]["value"] == PRICE
-    assert 0 < permit["message"]["deadline"] - world.chain.time <= PERMIT_SECONDS
+    assert permit.message["value"] == PRICE
+    assert 0 < permit.message["deadline"] - world.chain.time <= PERMIT_SECONDS
 
 
 async def test_execute__permit_used_up_by_a_stranger__is_paid_all_the_same(tmp_path: Path) -> None:
