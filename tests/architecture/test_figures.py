@@ -36,8 +36,8 @@ LIMITS = {
     "ports with over 10 verbs": 0,
     "classes with over 15 methods, with inherited ones": 5,
     "ports with over 10 verbs, with inherited ones": 4,
-    "untyped bags in services": 5,
-    "Any": 508,
+    "untyped bags in services": 1,
+    "Any": 487,
     "Any in services": 9,
 }
 LEAST = {"lines of tests per line of source": 0.735}

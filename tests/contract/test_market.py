@@ -427,11 +427,17 @@ def test_offer__new_price__older_one_is_withdrawn_and_not_sold(place: Any) -> No
         (PRICE, PRICE, False),
         (7_000_000, 7_700_000, True),
     ]
+    manifests = [DIGESTS[0], b"\x09" * 32]
+    assert place.market.are_offered([], owner.account) == []
+    assert place.market.are_offered(manifests, owner.account) == [True, None]
     do(buyer, place.market.prepare_approve(PRICE))
     with pytest.raises(TransactionRevertedError):
         buyer.sign(place.market.prepare_buy(item(place, 1), buyer.account, PRICE, b"\4" * 32), buyer.next_nonce())
     with pytest.raises(TransactionRevertedError):
         buyer.sign(place.market.prepare_withdraw(number, [2]), buyer.next_nonce())
+    do(owner, place.market.prepare_withdraw(number, [2]))
+    assert place.market.are_offered(manifests, owner.account) == [False, None]
+    assert place.market.are_offered(manifests, buyer.account) == [None, None]
 
 
 def test_call__that_the_contract_refuses__is_refused_at_signing(place: Any) -> None:

@@ -19,7 +19,7 @@ from viz_node.domain.order import Delivery, Order, OrderState, OrderTerms
 from viz_node.domain.pricing import PricedSale, PricePath, PriceState, PriceStep
 from viz_node.domain.purchase import NewOrder
 from viz_node.domain.royalty import SPLIT_NUMBERS, Royalty, RoyaltySplit, split_recipient
-from viz_node.domain.transaction import Heads, Receipt, SignedTransaction
+from viz_node.domain.transaction import Heads, Receipt, SignedTransaction, TypedData
 from viz_node.errors import InsufficientFundsError, TransactionRevertedError, VerificationError
 from viz_node.identity.delivery import open_delivery, point_of, prove_wrong_key
 
@@ -138,7 +138,7 @@ class MemorySender:
         body = json.loads(raw)
         return self._signed(body | {"price": -(-body["price"] * RAISE_PERCENT // 1000)})
 
-    def sign_typed_data(self, data: dict[str, Any]) -> bytes:
+    def sign_typed_data(self, data: TypedData) -> bytes:
         return permit_signature(self.account, data)
 
     @staticmethod
@@ -262,17 +262,17 @@ class MemoryPayments:
     def allowance(self, account: Account) -> TokenAmount:
         return TokenAmount(self._chain.state.allowed.get(account, 0))
 
-    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> dict[str, Any] | None:
+    def permit_to_sign(self, account: Account, amount: TokenAmount, deadline: int) -> TypedData | None:
         nonce = self._chain.state.permits.get(account, 0)
         message = {"owner": account, "value": amount, "nonce": nonce, "deadline": deadline}
-        return {"message": message} if self._chain.has_permits else None
+        return TypedData({}, "Permit", {}, message) if self._chain.has_permits else None
 
-    def takes_permit(self, permit: dict[str, Any], signature: bytes) -> bool:
+    def takes_permit(self, permit: TypedData, signature: bytes) -> bool:
         return _use_permit(copy.deepcopy(self._chain.state), permit, signature, self._chain.time)
 
-    def prepare_with_permit(self, call: MemoryCall, permit: dict[str, Any], signature: bytes) -> MemoryCall:
+    def prepare_with_permit(self, call: MemoryCall, permit: TypedData, signature: bytes) -> MemoryCall:
         def pay(state: State, account: str, now: int) -> None:
-            if permit["message"]["owner"] == account:
+            if permit.message["owner"] == account:
                 _use_permit(state, permit, signature, now)
             call.apply(state, account, now)
 
@@ -299,6 +299,10 @@ class MemoryMarket(MemoryEscrow, MemoryChannels, MemoryPayments):
     def find_adapter(self, manifest_digest: bytes, owner: Account) -> ChainAdapter | None:
         adapters = self._chain.state.adapters
         return next((item for item in adapters if (item.manifest, item.owner) == (manifest_digest, owner)), None)
+
+    def are_offered(self, manifests: Sequence[bytes], owner: Account) -> list[bool | None]:
+        found = [self.find_adapter(digest, owner) for digest in manifests]
+        return [any(offer.is_open for offer in self.offers_of(item.number)) if item else None for item in found]
 
     def offers_of(self, adapter_number: int) -> list[Offer]:
         return [offer for offer in self._chain.state.offers if offer.adapter_number == adapter_number]
@@ -498,12 +502,12 @@ def _require_owner(state: State, adapter_number: int, account: str) -> None:
         raise TransactionRevertedError("the contract refused: NotOwner()")
 
 
-def permit_signature(account: str, permit: dict[str, Any]) -> bytes:
-    return hashlib.sha512(json.dumps([account, permit], default=str).encode()).digest() + b"\x1b"
+def permit_signature(account: str, permit: TypedData) -> bytes:
+    return hashlib.sha512(json.dumps([account, permit.body()], default=str).encode()).digest() + b"\x1b"
 
 
-def _use_permit(state: State, permit: dict[str, Any], signature: bytes, now: int) -> bool:
-    message = permit["message"]
+def _use_permit(state: State, permit: TypedData, signature: bytes, now: int) -> bool:
+    message = permit.message
     owner, is_signed = message["owner"], signature == permit_signature(message["owner"], permit)
     if not is_signed or now > message["deadline"] or message["nonce"] != state.permits.get(owner, 0):
         return False

@@ -10,16 +10,17 @@ from typing import ClassVar
 import msgspec
 
 from viz_node.domain.answer import as_json
-from viz_node.domain.ids import Account, TokenAmount, WorkId
+from viz_node.domain.ids import Account, BasisPoints, TokenAmount, WorkId, parse_account
 from viz_node.domain.names import FilePath
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pretraining import PretrainRecipe
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.royalty import split_from_shares
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.sources import SourceList
-from viz_node.domain.terms import PublicationTerms
+from viz_node.domain.terms import LICENSE_KINDS, PublicationTerms
 from viz_node.domain.training import BaseModel
-from viz_node.errors import VizNodeError
+from viz_node.errors import UsageError, VizNodeError
 
 _USUAL = Sampling()
 
@@ -108,6 +109,12 @@ class PublishOrder(Order):
     kind: ClassVar[str] = "publish"
     adapter: str
     terms: PublicationTerms
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError, InvalidSplitError (rows changed by another hand)."""
+        if self.terms.kind not in LICENSE_KINDS:
+            raise UsageError(f"{self.terms.kind!r} is no kind of license")
+        split_from_shares({parse_account(name): BasisPoints(share) for name, share in self.terms.split.items()})
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ RECIPE = {
     "schedule": "cosine",
     "optimizer": "adamw",
 }  # fmt: skip
+SPLIT = {"0x" + "11" * 20: 10_000}
 ORDERS: list[tuple[Order, dict[str, object]]] = [
     (BuildBaseOrder(0, "viz-base-small-0"), {"seed": 0, "name": "viz-base-small-0"}),
     (
@@ -78,11 +79,11 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     (PriceOrder("elsin", OfferTerms(TokenAmount(5))), {"adapter": "elsin", "terms": OFFER}),
     (
         PublishOrder(
-            "elsin", PublicationTerms(price=TokenAmount(5), kind="perpetual", split={}, permissions=Permissions())
+            "elsin", PublicationTerms(price=TokenAmount(5), kind="perpetual", split=SPLIT, permissions=Permissions())
         ),
         {
             "adapter": "elsin",
-            "terms": OFFER | {"kind": "perpetual", "split": {}, "permissions": Permissions().body(), "parents": []},
+            "terms": OFFER | {"kind": "perpetual", "split": SPLIT, "permissions": Permissions().body(), "parents": []},
         },
     ),
     (WithdrawOrder("elsin"), {"adapter": "elsin"}),
@@ -163,3 +164,14 @@ def test_as_json__records__objects_at_any_depth_without_what_is_unset() -> None:
 
 def test_as_json__bytes__stay_what_json_refuses() -> None:
     assert as_json([b"x"]) == [b"x"]
+
+
+@pytest.mark.parametrize(
+    "change", [{"kind": "lease"}, {"split": {}}, {"split": {"0x1": 10_000}}, {"split": {"0x" + "11" * 20: 9_999}}]
+)
+def test_parse_order__publication_that_nobody_can_have_asked_for__is_unreadable(change: dict[str, object]) -> None:
+    (body,) = (body for order, body in ORDERS if order.kind == "publish")
+    assert isinstance(body, dict)
+    parsed = parse_order("publish", body | {"terms": body["terms"] | change})
+    assert isinstance(parsed, UnreadableOrder)
+    assert "malformed" in parsed.problem

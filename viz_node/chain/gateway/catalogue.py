@@ -34,6 +34,18 @@ class CatalogueGateway(RoyaltyGateway):
         entries = [entry for entry in self._entries(EntryKind.OFFER_CREATED) if entry.a == adapter_number]
         return self._offers([entry.key for entry in entries], adapter_number)
 
+    def are_offered(self, manifests: Sequence[bytes], owner: str) -> list[bool | None]:
+        """Whether each adapter that `owner` registered for these digests has an open offer; None: it is not there.
+
+        Two questions to the chain, however many adapters there are.
+        """
+        numbers = [number for (number,) in self._views([("adapterOf", (owner, digest)) for digest in manifests])]
+        entries = [entry for entry in self._entries(EntryKind.OFFER_CREATED) if entry.a in {*numbers} - {0}]
+        terms = self._views([("offers", (entry.key,)) for entry in entries])
+        ended = WITHDRAWN | SUSPENDED
+        offered = {entry.a for entry, (*_, flags, _, _, _) in zip(entries, terms, strict=True) if not flags & ended}
+        return [number in offered if number else None for number in numbers]
+
     def offers_into(self, split_ids: Collection[int]) -> list[int]:
         """The numbers of all offers whose payments go to these splits."""
         entries = self._entries(EntryKind.OFFER_CREATED)

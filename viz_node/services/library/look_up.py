@@ -2,7 +2,6 @@
 
 from viz_node.domain.pipeline import leading, newest_attempts
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord, OutboxEntry
-from viz_node.errors import RefusedError
 from viz_node.ports.state import Adapters, Outbox
 
 
@@ -10,11 +9,6 @@ def adapter_named(adapters: Adapters, name: str) -> AdapterRecord | None:
     """The adapter with exactly this name or id."""
     records = adapters.list_adapters()
     return next((record for record in records if record.name == name or record.adapter_id == name.lower()), None)
-
-
-def sold_by_another(name: str) -> RefusedError:
-    """An adapter that was fetched is its seller's to sell, to withdraw and to price."""
-    return RefusedError(f"{name} was fetched from its seller, who alone sells it", "viz-node adapters list")
 
 
 def attempts_of(outbox: Outbox, order_id: str) -> list[OutboxEntry]:

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Protocol
 
-from viz_node.domain.compare_terms import differences, next_step
+from viz_node.domain.decide_publication import PublicationFacts, Publishing, Registration, decide_publication
+from viz_node.domain.decision import NothingToDo, Refusal
 from viz_node.domain.ids import WHOLE, Account, BasisPoints, parse_account
 from viz_node.domain.purposes import PublishAdapter, purpose_as
 from viz_node.domain.records import DONE_OUTBOX_STATES, AdapterRecord
@@ -17,11 +18,10 @@ from viz_node.domain.royalty import (
     with_lineage,
 )
 from viz_node.domain.terms import AskedTerms, PromisedShare, PublicationTerms
-from viz_node.domain.training import is_worse_than_base
-from viz_node.errors import ChainUnavailableError, DeadlineError, RefusedError, UsageError
+from viz_node.errors import ChainUnavailableError, RefusedError, UsageError
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
-from viz_node.services.library.look_up import registration_of, sold_by_another
+from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.listings import Listings
 
 
@@ -60,16 +60,9 @@ class PublicationOrders:
     def check_order(self, adapter: str, asked: AskedTerms, parents: Sequence[PromisedShare] = ()) -> PublicationTerms:
         """The terms in canonical form; a federated adapter has the split that its members agreed to.
 
-        Raises: NotFoundError, UsageError, InvalidSplitError, RefusedError (it was fetched from its seller; it is
-        worse than its base model).
+        Raises: NotFoundError, UsageError, InvalidSplitError, the refusal's error.
         """
-        record = self.own(adapter)
-        if is_worse_than_base(record.evaluation) and registration_of(self._store.outbox, record) is None:
-            before, after = record.evaluation["perplexity_before"], record.evaluation["perplexity_after"]
-            raise RefusedError(
-                f"{record.name} writes worse than its base model: perplexity on held-out text {before}, then {after}",
-                f"train on more text or with a lower learning_rate; see viz-node adapters report {record.name}",
-            )
+        record = self.find(adapter)
         shares = self._split(record, asked.split)
         terms = PublicationTerms(
             **asdict(asked.offer()),
@@ -78,26 +71,29 @@ class PublicationOrders:
             permissions=asked.permissions,
             parents=tuple(parents),
         )
-        self.check_same_terms(record, terms)
+        self.decide(record, terms)
         return terms
 
-    def own(self, adapter: str) -> AdapterRecord:
-        """The adapter, unless it was fetched. Raises: NotFoundError, RefusedError."""
-        record = self._store.adapters.find_adapter(adapter)
-        if record.origin == "fetched":
-            raise sold_by_another(record.name)
-        return record
+    def find(self, adapter: str) -> AdapterRecord:
+        """The adapter of this library with this name, id or unique prefix. Raises: NotFoundError."""
+        return self._store.adapters.find_adapter(adapter)
 
-    def check_same_terms(self, record: AdapterRecord, terms: PublicationTerms) -> None:
-        """Raises: UsageError (published with others), DeadlineError (about to be)."""
+    def is_begun(self, record: AdapterRecord) -> bool:
+        """Whether a transaction that registers the adapter may succeed."""
+        return registration_of(self._store.outbox, record) is not None
+
+    def decide(self, record: AdapterRecord, terms: PublicationTerms) -> Publishing | NothingToDo:
+        """Whether there is something to publish. Raises: the refusal's error."""
         entry = registration_of(self._store.outbox, record)
-        if entry is None or (published := purpose_as(entry.purpose, PublishAdapter).terms) == terms:
-            return
-        other = differences(published, terms)
-        if entry.state not in DONE_OUTBOX_STATES:
-            told = f"{record.name} is about to be published {other}: transaction {entry.tx_hash} is in no block"
-            raise DeadlineError(f"{told} that counts yet", "try again when the chain answers; see `viz-node status`")
-        raise UsageError(f"{record.name} is published {other}", next_step(record.name, published, terms))
+        registration = None
+        if entry is not None:
+            published = purpose_as(entry.purpose, PublishAdapter).terms
+            registration = Registration(published, entry.tx_hash, entry.state in DONE_OUTBOX_STATES)
+        facts = PublicationFacts(record.name, record.origin, record.evaluation, registration)
+        decided = decide_publication(facts, terms)
+        if isinstance(decided, Refusal):
+            raise decided.error()
+        return decided
 
     async def require_known(self, adapter: str) -> None:
         """What this node's book has as published, the chain knows: a chain that is down or was reset is named.

@@ -2,8 +2,8 @@
 
 import asyncio
 import secrets
-from typing import Protocol
 
+from viz_node.domain.decision import NothingToDo
 from viz_node.domain.ids import Account, format_coin, format_range, format_span
 from viz_node.domain.manifest import LicenseTerms
 from viz_node.domain.offer import OfferTerms
@@ -13,24 +13,18 @@ from viz_node.domain.royalty import with_platform
 from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Quotes
-from viz_node.ports.state import WithAdapters, WithOutbox
-from viz_node.services.library.look_up import published
 from viz_node.services.market.listings import Listings
-from viz_node.services.market.order_publication import shared_split
+from viz_node.services.market.order_publication import PublicationOrders, shared_split
 from viz_node.services.market.plan_purchase import parents_in, parts_of
-
-
-class PublicationState(WithAdapters, WithOutbox, Protocol):
-    """The adapters, and the transactions that published them."""
 
 
 class PublicationPlans:
     """Rows for people to agree to; `paid_to` says who gets how much of each sale."""
 
     def __init__(
-        self, store: PublicationState, market: Publications, quotes: Quotes, listings: Listings, account: Account
+        self, orders: PublicationOrders, market: Publications, quotes: Quotes, listings: Listings, account: Account
     ) -> None:
-        self._store = store
+        self._orders = orders
         self._market = market
         self._quotes = quotes
         self._listings = listings
@@ -39,10 +33,10 @@ class PublicationPlans:
     async def publish(self, adapter: str, terms: PublicationTerms) -> list[PurchaseStep]:
         """What publishing at these checked terms costs; nothing if it is published so already.
 
-        Raises: TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
+        Raises: the refusal's error, TransactionRevertedError, ChainUnavailableError, InvalidSplitError.
         """
-        record = self._store.adapters.find_adapter(adapter)
-        if any(other.name == record.name for other in published(self._store.adapters, self._store.outbox)):
+        record = self._orders.find(adapter)
+        if isinstance(self._orders.decide(record, terms), NothingToDo):
             return []
         facts = await asyncio.to_thread(self._market.facts)
         split, offer = with_platform(shared_split(terms), facts.platform, facts.platform_fee), terms.offer()

@@ -14,8 +14,6 @@ from viz_node.domain.purposes import PublishAdapter
 from viz_node.domain.transaction import Call
 from viz_node.ports.market import Publications
 from viz_node.ports.money import Spending
-from viz_node.ports.state import Outbox
-from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.order_publication import PublicationOrders
 from viz_node.services.market.seal_bundle import Bundles
 from viz_node.services.market.serve_adapters import Storefront
@@ -36,14 +34,12 @@ class Publisher:
 
     def __init__(
         self,
-        outbox: Outbox,
         market: Publications,
         treasury: Spending,
         orders: PublicationOrders,
         bundles: Bundles,
         storefront: Storefront,
     ) -> None:
-        self._outbox = outbox
         self._market = market
         self._treasury = treasury
         self._orders = orders
@@ -52,12 +48,11 @@ class Publisher:
 
     async def publish(self, job: Job[PublishOrder], report: Report) -> PublishedAdapter:
         """Job: seal, sign, register and announce; every step can be repeated."""
-        record = self._orders.own(job.order.adapter)
-        terms = job.order.terms
+        record, terms = self._orders.find(job.order.adapter), job.order.terms
         await self._orders.require_known(record.name)
-        self._orders.check_same_terms(record, terms)
+        self._orders.decide(record, terms)
         report(JobStep("seal", 1, 3))
-        if registration_of(self._outbox, record) is None:
+        if not self._orders.is_begun(record):
             record = await asyncio.to_thread(self._bundles.prepare, record, terms)
         manifest = self._storefront.manifest_of(record)
         report(JobStep("register", 2, 3))

@@ -6,8 +6,12 @@ were bought stay as they are.
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
+from viz_node.domain.decide_price import Withdrawal, decide_price, decide_withdrawal, repriced
+from viz_node.domain.decide_publication import refused_fetched
+from viz_node.domain.decision import granted
 from viz_node.domain.ids import Account, TokenAmount, format_amount, format_coin, format_range, format_time
 from viz_node.domain.job import Job, JobStep
 from viz_node.domain.manifest import AdapterManifest
@@ -16,12 +20,10 @@ from viz_node.domain.orders import PriceOrder, WithdrawOrder
 from viz_node.domain.plan import PlanStep, PurchaseStep
 from viz_node.domain.pricing import PricedSale, PricePath, price_at
 from viz_node.domain.purposes import Purpose
-from viz_node.domain.terms import DAY_SECONDS, AskedTerms
 from viz_node.errors import ChainUnavailableError, NotFoundError, RefusedError, VerificationError
 from viz_node.ports.market import Offers, Pricing
 from viz_node.ports.money import Quotes, Spending
 from viz_node.ports.state import Adapters
-from viz_node.services.library.look_up import sold_by_another
 from viz_node.services.market.listings import Listings, delivery_of, moves_of
 from viz_node.services.market.plan_purchase import parents_in, parts_of
 from viz_node.services.part import Report
@@ -115,17 +117,21 @@ class OwnOffers:
 
     async def find(self, adapter: str) -> tuple[str, AdapterManifest, int, Sequence[Offer]]:
         """Name, manifest, number and offers of an adapter that this node sells. Raises: NotFoundError."""
-        record = self._adapters.find_adapter(adapter)
-        manifest = self._listings.manifest_of(record)
-        if manifest.account != self.account:
-            raise sold_by_another(record.name)
+        name, manifest = self.manifest_of(adapter)
         digest = bytes.fromhex(manifest.adapter_id())
         on_chain = await asyncio.to_thread(self._market.find_adapter, digest, manifest.account)
         if on_chain is None:
-            again = f"viz-node publish {record.name} --price 5.00"
-            raise NotFoundError(f"{record.name} is not on the chain yet", again)
+            raise NotFoundError(f"{name} is not on the chain yet", f"viz-node publish {name} --price 5.00")
         offers = await asyncio.to_thread(self._market.offers_of, on_chain.number)
-        return record.name, manifest, on_chain.number, offers
+        return name, manifest, on_chain.number, offers
+
+    def manifest_of(self, adapter: str) -> tuple[str, AdapterManifest]:
+        """Name and manifest. Raises: NotFoundError, RefusedError (fetched), VerificationError."""
+        record = self._adapters.find_adapter(adapter)
+        manifest = self._listings.manifest_of(record)
+        if manifest.account != self.account:
+            raise refused_fetched(record.name).error()
+        return record.name, manifest
 
 
 class Prices:
@@ -175,32 +181,29 @@ class Prices:
         states = dict.fromkeys(names, "unknown")
         if self._now() < self._look_from:
             return states
+        digests = dict[str, bytes]()
+        for name in names:
+            with suppress(NotFoundError, RefusedError, VerificationError):
+                digests[name] = bytes.fromhex(self._own.manifest_of(name)[1].adapter_id())
         try:
             async with asyncio.timeout(_LOOK_SECONDS):
-                for name in names:
-                    states[name] = await self._state(name)
+                asked = [*digests.values()], self._own.account
+                found = await asyncio.to_thread(self._market.are_offered, *asked)
         except (TimeoutError, ChainUnavailableError):
             self._look_from = self._now() + _LOOK_AGAIN_SECONDS
-        return states
-
-    async def _state(self, name: str) -> str:
-        try:
-            *_, offers = await self._own.find(name)
-        except (NotFoundError, RefusedError, VerificationError):
-            return "unknown"
-        return "for sale" if any(offer.is_open for offer in offers) else "withdrawn"
+            return states
+        words = {True: "for sale", False: "withdrawn", None: "unknown"}
+        return states | {name: words[is_offered] for name, is_offered in zip(digests, found, strict=True)}
 
     async def set(self, job: Job[PriceOrder], report: Report) -> ChangedPrice:
         """Job: make the new offer, then withdraw those before it; repeated after a crash it makes one offer."""
         _, manifest, number, offers = await self._own.find(job.order.adapter)
-        key_hash = bytes.fromhex(manifest.key_hash)
-        if not offers:
-            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        split_id, key_hash = granted(decide_price(offers)).split_id, bytes.fromhex(manifest.key_hash)
         terms, market = job.order.terms, self._market
         report(JobStep("offer", 1, 2))
         tx_hash = await self._treasury.execute(
             f"offer:{job.job_id}",
-            lambda: market.prepare_offer(number, offers[0].split_id, terms, key_hash),
+            lambda: market.prepare_offer(number, split_id, terms, key_hash),
             Purpose("offer", job.job_id),
         )
         report(JobStep("withdraw", 2, 2))
@@ -216,11 +219,13 @@ class Prices:
         return WithdrawnOffers(job.order.adapter, [offer.offer_id for offer in offers])
 
     async def _close(self, job: Job[PriceOrder] | Job[WithdrawOrder], number: int, offers: Sequence[Offer]) -> None:
-        open_ids = [offer.offer_id for offer in offers if offer.is_open]
         order_id, market = f"withdraw:{job.job_id}", self._market
-        if await self._treasury.finish(order_id) is None and open_ids:
+        if await self._treasury.finish(order_id) is not None:
+            return
+        decided = decide_withdrawal(offers)
+        if isinstance(decided, Withdrawal):
             purpose = Purpose("withdraw", job.job_id)
-            await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, open_ids), purpose)
+            await self._treasury.execute(order_id, lambda: market.prepare_withdraw(number, decided.offers), purpose)
 
 
 class PricePlans:
@@ -235,9 +240,8 @@ class PricePlans:
     async def check_change(self, adapter: str, price: str, ceiling: str | None, target: int | None) -> PriceOrder:
         """The order for another price; kind, days and delivery stay. Raises: NotFoundError, UsageError."""
         name, manifest, _, offers = await self._own.find(adapter)
-        days = manifest.license.duration_seconds // DAY_SECONDS
-        is_escrowed = bool(offers) and offers[-1].is_escrowed
-        asked = AskedTerms(price, None, manifest.license.kind, days, ceiling, target, is_escrowed)
+        license_terms = manifest.license
+        asked = repriced(license_terms.kind, license_terms.duration_seconds, offers, (price, ceiling, target))
         return PriceOrder(name, asked.offer())
 
     async def change(self, order: PriceOrder) -> list[PurchaseStep]:
@@ -246,33 +250,31 @@ class PricePlans:
         Raises: NotFoundError, TransactionRevertedError, ChainUnavailableError.
         """
         name, manifest, number, offers = await self._own.find(order.adapter)
-        if not offers:
-            raise NotFoundError("the adapter was never offered", "viz-node publish ADAPTER --price 5.00")
+        decided = granted(decide_price(offers))
         key_hash = bytes.fromhex(manifest.key_hash)
         terms, market, quotes = order.terms, self._market, self._quotes
         facts = await asyncio.to_thread(market.facts)
         price = format_range(terms.price, terms.ceiling if terms.max_rise else terms.price)
         payers = await asyncio.to_thread(self._listings.payers_of, parents_in(offers[0].shares))
-        offered = await quotes.quote_wei(market.prepare_offer(number, offers[0].split_id, terms, key_hash))
+        offered = await quotes.quote_wei(market.prepare_offer(number, decided.split_id, terms, key_hash))
         paid_to = parts_of(terms.price, offers[0].shares, self._own.account, facts, payers)
         consequence = "what is sold from then on costs this"
         rows = [PurchaseStep(f"offer {name} at {price}", "", format_coin(offered), consequence, paid_to)]
-        ids = [offer.offer_id for offer in offers if offer.is_open]
-        if ids:
-            gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, ids)))
+        if decided.withdrawn:
+            gas = format_coin(await quotes.quote_wei(market.prepare_withdraw(number, decided.withdrawn)))
             consequence = "nobody buys or renews at the price of before; licenses that were bought stay"
-            rows.append(PurchaseStep(_withdrawn(name, ids, "earlier "), "", gas, consequence))
+            rows.append(PurchaseStep(_withdrawn(name, decided.withdrawn, "earlier "), "", gas, consequence))
         return rows
 
     async def withdrawal(self, adapter: str) -> list[PlanStep]:
         """What withdrawing costs and means. Raises: NotFoundError, RefusedError."""
         name, _, number, offers = await self._own.find(adapter)
-        ids = [offer.offer_id for offer in offers if offer.is_open]
-        if not ids:
+        decided = decide_withdrawal(offers)
+        if not isinstance(decided, Withdrawal):
             return []
-        gas = format_coin(await self._quotes.quote_wei(self._market.prepare_withdraw(number, ids)))
+        gas = format_coin(await self._quotes.quote_wei(self._market.prepare_withdraw(number, decided.offers)))
         consequence = "not sold any more; licenses that were bought stay, and what is due can be claimed"
-        return [PlanStep(_withdrawn(name, ids), "", gas, consequence)]
+        return [PlanStep(_withdrawn(name, decided.offers), "", gas, consequence)]
 
 
 def _withdrawn(name: str, ids: Sequence[int], which: str = "") -> str:

@@ -59,7 +59,9 @@ class World:
         return self.jobs.accept(TrainOrder(name, tuple(map(WorkId, content)), None, parse_recipe(recipe)))
 
     async def publish(self, asked: AskedPublication) -> Queued:
-        terms = PublicationTerms(price=TokenAmount(1), kind="perpetual", split={}, permissions=Permissions())
+        terms = PublicationTerms(
+            price=TokenAmount(1), kind="perpetual", split={"0x" + "11" * 20: 10_000}, permissions=Permissions()
+        )
         return self.jobs.accept(PublishOrder(asked.adapter, terms))
 
     async def carry_out(self, job: Job, report: Any) -> dict[str, Any]:
