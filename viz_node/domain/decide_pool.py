@@ -13,7 +13,18 @@ from viz_node.domain.decision import NothingToDo, Refusal
 from viz_node.domain.division import Division
 from viz_node.domain.ids import WHOLE, Account, TokenAmount, format_amount, format_moment, format_tokens
 from viz_node.domain.limits import PERIODS
-from viz_node.domain.pool import LAPSE_SECONDS, MAX_AHEAD, MAX_RANGE, PENDING, Pool, PoolClaim, PoolMember, PostedRoot
+from viz_node.domain.pool import (
+    ADOPTED,
+    LAPSE_SECONDS,
+    MAX_AHEAD,
+    MAX_RANGE,
+    PENDING,
+    SILENCE_SECONDS,
+    Pool,
+    PoolClaim,
+    PoolMember,
+    PostedRoot,
+)
 from viz_node.domain.terms import DAY_SECONDS
 from viz_node.errors import PriceAboveLimitError, RefusedError
 
@@ -98,6 +109,30 @@ class Due:
     claim: PoolClaim
     brought: int
     until: int
+
+
+class PeriodStep(Enum):
+    """What a subscriber does about a period that is over."""
+
+    STATE_USES = "state uses"
+    CALL_BACK = "call back the fee"
+    CALL_BACK_REST = "call back the rest"
+    WAIT = "wait"
+
+
+def root_over(period: int, roots: Sequence[PostedRoot]) -> PostedRoot | None:
+    """The root that divides the period, or may: neither vetoed nor lapsed."""
+    counting = [root for root in roots if root.state in (PENDING, ADOPTED)]
+    return next((root for root in reversed(counting) if root.first <= period <= root.through), None)
+
+
+def decide_period(end: int, root: PostedRoot | None, now: int) -> PeriodStep:
+    """Uses of a period that is over at `end` are stated until it may be refunded; `root` is that of `root_over`."""
+    if root is not None and root.state == ADOPTED:
+        return PeriodStep.CALL_BACK_REST if now >= root.until else PeriodStep.WAIT
+    if end + SILENCE_SECONDS > now:
+        return PeriodStep.STATE_USES
+    return PeriodStep.CALL_BACK if root is None else PeriodStep.WAIT
 
 
 class Duty(Enum):

@@ -15,6 +15,7 @@ from viz_node.domain.decide_pool import (
     DueDivision,
     Duty,
     JoinFacts,
+    PeriodStep,
     Subscribing,
     SubscriptionFacts,
     decide_credit,
@@ -22,10 +23,12 @@ from viz_node.domain.decide_pool import (
     decide_duty,
     decide_join,
     decide_operator,
+    decide_period,
     decide_subscription,
     due_periods,
     dues_of,
     pending_root,
+    root_over,
 )
 from viz_node.domain.decision import NothingToDo, Refusal, granted
 from viz_node.domain.distribution import PoolRule
@@ -33,6 +36,7 @@ from viz_node.domain.division import Division
 from viz_node.domain.ids import Account, BasisPoints, PeerId, TokenAmount
 from viz_node.domain.pool import (
     ADOPTED,
+    LAPSED,
     MAX_AHEAD,
     MAX_RANGE,
     PENDING,
@@ -203,3 +207,27 @@ def test_decide_credit__early__must_bring_ten_times_its_cost_and_late_as_much() 
 
 def test_granted__decision__is_returned_as_it_is() -> None:
     assert granted(decide_operator(POOL, ANN)) is POOL
+
+
+@pytest.mark.parametrize(
+    ("state", "until", "now", "step"),
+    [
+        (None, 0, 0, PeriodStep.STATE_USES),
+        (None, 0, SILENCE_SECONDS - 1, PeriodStep.STATE_USES),
+        (None, 0, SILENCE_SECONDS, PeriodStep.CALL_BACK),
+        (PENDING, 0, SILENCE_SECONDS - 1, PeriodStep.STATE_USES),
+        (PENDING, 0, SILENCE_SECONDS, PeriodStep.WAIT),
+        (ADOPTED, 50, 49, PeriodStep.WAIT),
+        (ADOPTED, 50, 50, PeriodStep.CALL_BACK_REST),
+        (ADOPTED, 50, SILENCE_SECONDS, PeriodStep.CALL_BACK_REST),
+    ],
+)
+def test_period__over_at_0__is_stated_or_called_back(state: str | None, until: int, now: int, step: PeriodStep) -> None:
+    over = None if state is None else replace(ROOT, state=state, first=3, through=5, until=until)
+    assert decide_period(0, over, now) is step
+
+
+def test_root_over__vetoed_and_lapsed_ones__cover_nothing() -> None:
+    roots = [replace(ROOT, state=state, first=3, through=5) for state in (ADOPTED, VETOED, LAPSED)]
+    assert root_over(3, roots) is root_over(5, roots) is roots[0]
+    assert root_over(2, roots) is root_over(6, roots) is root_over(4, roots[1:]) is None

@@ -8,16 +8,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
+from viz_node.domain.decide_pool import PeriodStep, decide_period, root_over
 from viz_node.domain.ids import PeerId
-from viz_node.domain.pool import (
-    ADOPTED,
-    PENDING,
-    SILENCE_SECONDS,
-    Pool,
-    PostedRoot,
-    StatementRow,
-    UseStatement,
-)
+from viz_node.domain.pool import Pool, StatementRow, UseStatement
 from viz_node.domain.pool_records import STATED, StatedRecord
 from viz_node.domain.purposes import RefundPeriod
 from viz_node.errors import VizNodeError
@@ -69,22 +62,15 @@ class UseStatements:
         pool = await self._desk.pool(number)
         over = [period for period in periods if pool.end_of(period) <= now and (number, period) not in self._ended]
         roots = await asyncio.to_thread(self._market.posted_roots, number) if over else []
-        covering = {
-            period: root
-            for root in roots
-            if root.state in (PENDING, ADOPTED)
-            for period in range(root.first, root.through + 1)
-        }
 
         async def attend(period: int) -> None:
-            root = covering.get(period)
-            if root is not None and root.state == ADOPTED:
-                if now >= root.until:
-                    await self._call_back_rest(pool, root, period)
-            elif pool.end_of(period) + SILENCE_SECONDS > now:
-                if (number, period) not in self._stated:
-                    await self._state(pool, period)
-            elif root is None:
+            root = root_over(period, roots)
+            step = decide_period(pool.end_of(period), root, now)
+            if root is not None and step is PeriodStep.CALL_BACK_REST:
+                await self._call_back_rest(pool, root.through, period)
+            elif step is PeriodStep.STATE_USES and (number, period) not in self._stated:
+                await self._state(pool, period)
+            elif step is PeriodStep.CALL_BACK:
                 await self._call_back(pool, period)
 
         await for_each(over, attend)
@@ -141,12 +127,12 @@ class UseStatements:
             )
         self._ended.add((pool.number, period))
 
-    async def _call_back_rest(self, pool: Pool, root: PostedRoot, period: int) -> None:
+    async def _call_back_rest(self, pool: Pool, through: int, period: int) -> None:
         """Take back the fee's part of what no split claimed in time, if it is worth the gas."""
         market, account = self._market, self._signer.account
-        left, fees = await asyncio.to_thread(market.pool_rest, pool.number, root.through)
+        left, fees = await asyncio.to_thread(market.pool_rest, pool.number, through)
         if left and await self._has_paid(pool, period):
-            call = market.prepare_refund_rest(pool.number, root.through, period, account)
+            call = market.prepare_refund_rest(pool.number, through, period, account)
             if await self._desk.costs(call) <= left // fees:
                 purpose = RefundPeriod("pool refund", pool=pool.number, period=period)
                 await self._treasury.execute(f"pool-rest:{pool.number}:{period}", lambda: call, purpose)

@@ -15,8 +15,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from viz_node.domain.channel import EARNED, Channel, EarnedRecord
-from viz_node.domain.counting import counted
-from viz_node.domain.ids import Account, PeerId, TokenAmount
+from viz_node.domain.decide_use import (
+    ServingFacts,
+    decide_next_use,
+    is_worth_redeeming,
+    refuse_deposit,
+    refuse_serving,
+)
+from viz_node.domain.decision import granted
+from viz_node.domain.ids import PeerId
 from viz_node.domain.purposes import RedeemVouchers, purpose_as
 from viz_node.domain.records import OutboxEntry
 from viz_node.domain.usage import (
@@ -46,10 +53,6 @@ Write = Callable[[str, str, int], Awaitable[str]]
 _MOST_CHECKED = 32
 _MOST_WAITING = 8
 _MOST_REDEEMED_AT_ONCE = 50
-# No oracle tells what a coin is worth in tokens: a channel is redeemed when it owes a token, and before it closes when
-# it owes at least a hundredth. Redeeming takes 50 000 gas (contracts/snapshots/Parts.json).
-_WORTH_REDEEMING = TokenAmount(1_000_000)
-_WORTH_AT_THE_END = TokenAmount(10_000)
 
 Signed = tuple[Voucher, bytes]
 
@@ -145,45 +148,33 @@ class Meter:
     async def _check(self, request: UseRequest, signature: bytes) -> _Next:
         """The next use, if this is it and is paid. Raises: VerificationError, RefusedError, NotFoundError."""
         channel = await asyncio.to_thread(self._market.channel, request.channel)
-        account = self._account_of(channel)
-        done = account.uses if account else channel.uses
-        if request.uses != done + 1 or request.uses <= channel.uses:
-            raise VerificationError(
-                f"channel {request.channel} is paid for {counted(done, 'use')}, so that {done + 1} is next",
-                f"viz-node channel close {request.channel}, and open another",
-            )
-        tree = UsageTree(account.tree if account else ())
-        voucher = Voucher(channel.number, request.uses * channel.price, request.uses, tree.root())
+        use = granted(
+            decide_next_use(channel, self._store.channels.find_earned(f"{EARNED}{channel.number}"), request.uses)
+        )
+        voucher = use.voucher
+        # Before anything is said of the channel's money: who asks must hold its key.
         self._keys.vouchers.verify(channel.session_account, voucher, signature)
-        if voucher.cumulative > channel.deposit:
-            top_up = f"viz-node channel top-up {channel.number} 1.00"
-            raise RefusedError(f"the deposit of channel {channel.number} is used up", top_up)
-        await self._check_channel(request, channel, voucher.cumulative)
-        return _Next(voucher, signature, channel.session_account, tree)
+        granted(refuse_deposit(channel, voucher.cumulative))
+        facts = await self._serving_facts(request.adapter_id, channel)
+        granted(refuse_serving(channel, facts, request.adapter_id, voucher.cumulative))
+        return _Next(voucher, signature, channel.session_account, use.tree)
 
-    def _account_of(self, channel: Channel) -> EarnedRecord | None:
-        """What is kept of the channel, unless a reorganisation gave its number to another one."""
-        account = self._store.channels.find_earned(f"{EARNED}{channel.number}")
-        return account if account and account.session in ("", channel.session_account) else None
-
-    async def _check_channel(self, request: UseRequest, channel: Channel, cumulative: int) -> None:
-        """That it is for the adapter, open long enough, and that no reorganisation takes the money back."""
-        record = self._store.adapters.find_adapter(self._own_adapter(request.adapter_id))
+    async def _serving_facts(self, adapter_id: str, channel: Channel) -> ServingFacts:
+        record = self._store.adapters.find_adapter(self._own_adapter(adapter_id))
         owner = self._listings.manifest_of(record).account
-        heads = await self._treasury.heads()
-        await asyncio.to_thread(self._compare, request, channel, owner, (cumulative, heads.shown))
+        market, shown = self._market, (await self._treasury.heads()).shown
 
-    def _compare(self, request: UseRequest, channel: Channel, owner: Account, due: tuple[int, int]) -> None:
-        market, (cumulative, shown) = self._market, due
-        on_chain = market.find_adapter(bytes.fromhex(request.adapter_id), owner)
-        offers = market.offers_of(on_chain.number) if on_chain else ()
-        if channel.offer_id not in {offer.offer_id for offer in offers if offer.is_metered}:
-            raise RefusedError(f"channel {channel.number} pays for another adapter", "viz-node channel list")
-        if channel.close_at - market.block_time() <= market.facts().close_window_seconds:
-            another = f"viz-node channel open {request.adapter_id} --deposit 2.00"
-            raise RefusedError(f"channel {channel.number} is about to close", another)
-        if cumulative > market.deposit_through(channel.number, shown):
-            raise RefusedError(f"the deposit of channel {channel.number} is not safe yet", "try again in some minutes")
+        def read() -> ServingFacts:
+            on_chain = market.find_adapter(bytes.fromhex(adapter_id), owner)
+            offers = market.offers_of(on_chain.number) if on_chain else ()
+            return ServingFacts(
+                [offer.offer_id for offer in offers if offer.is_metered],
+                market.block_time(),
+                market.facts().close_window_seconds,
+                market.deposit_through(channel.number, shown),
+            )
+
+        return await asyncio.to_thread(read)
 
     def _own_adapter(self, adapter_id: str) -> str:
         record = adapter_named(self._store.adapters, adapter_id)
@@ -253,8 +244,7 @@ class Meter:
         due = []
         for channel in market.open_channels(numbers) if records else ():
             record = records[f"{EARNED}{channel.number}"]
-            owed = (record.uses - channel.uses) * channel.price
-            if owed >= (_WORTH_AT_THE_END if channel.close_at <= ends_from else _WORTH_REDEEMING):
+            if is_worth_redeeming(channel, record.uses, ends_from):
                 voucher = Voucher(channel.number, record.cumulative, record.uses, bytes.fromhex(record.root))
                 due += self._redeemable(channel, voucher, bytes.fromhex(record.signature))
         return due
