@@ -8,14 +8,28 @@ from collections.abc import Sequence
 GOLDFISH_CONTEXT = 13
 
 
-def cut_documents(token_lists: Sequence[Sequence[int]], max_tokens: int) -> list[tuple[int, ...]]:
-    """Pieces of at most `max_tokens` and nearly equal length; each but the first repeats one token of context."""
-    pieces = []
-    for ids in token_lists:
-        count = max(1, math.ceil((len(ids) - 1) / (max_tokens - 1)))
-        size = math.ceil((len(ids) - 1) / count)
-        pieces += [tuple(ids[start : start + size + 1]) for start in range(0, len(ids) - 1, size or 1)]
-    return [piece for piece in pieces if len(piece) > 1]
+def cut_document(
+    ids: Sequence[int], ends: Sequence[int], max_tokens: int, begin: int | None = None
+) -> list[tuple[int, ...]]:
+    """Pieces of at most `max_tokens`, cut near equal lengths where the text ends best; each token is predicted once.
+
+    `ends` says for each token how much of an end comes after it: 0 for none, higher for a better one. Each piece but
+    the first begins with the token `begin` or, where the base model has none, repeats one token of context.
+    """
+    pieces, start, room = [], 1, max_tokens - 1
+    first = ids[:1]
+    while (left := len(ids) - start) > 0:
+        size = left if left <= room else _best_cut(ends[start : start + room], math.ceil(left / math.ceil(left / room)))
+        pieces.append((*first, *ids[start : start + size]))
+        start += size
+        first = [ids[start - 1]] if begin is None else [begin]
+    return pieces
+
+
+def _best_cut(ends: Sequence[int], wanted: int) -> int:
+    """The length of a piece: where it ends best within a quarter of the wanted one, the nearest of several."""
+    sizes = range(max(1, wanted - wanted // 4), min(len(ends), wanted + wanted // 4) + 1)
+    return max(sizes, key=lambda size: (ends[size - 1], -abs(size - wanted)))
 
 
 def count_tokens(ids: Sequence[int], goldfish: int) -> tuple[bool, ...]:

@@ -27,7 +27,7 @@ from viz_node.errors import StorageError, TrainingError, UsageError
 from viz_node.models.adapter_files import describe_files
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.checkpoints import write_checkpoint
-from viz_node.models.documents import tokenize
+from viz_node.models.documents import CUTTING, tokenize
 from viz_node.models.evaluating import Emit, evaluate, progress
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.held_out import best_point, evaluation_interval, has_stalled
@@ -63,7 +63,8 @@ class TrainOrder:
     def fingerprint(self) -> str:
         """Names the run: a checkpoint of any other order is ignored."""
         texts = hashlib.sha256("\0".join([*self.texts, "", *self.eval_texts]).encode()).hexdigest()
-        return hashlib.sha256(f"{self.base.digest}:{texts}:{self.recipe.digest()}".encode()).hexdigest()
+        named = f"{CUTTING}:{self.base.digest}:{texts}:{self.recipe.digest()}"
+        return hashlib.sha256(named.encode()).hexdigest()
 
 
 @dataclass

@@ -3,13 +3,28 @@
 import pytest
 
 from viz_node.models.base_text import write_paragraphs
-from viz_node.models.recipes import batch_order, count_tokens, cut_documents, scheduled_rate
+from viz_node.models.recipes import batch_order, count_tokens, cut_document, scheduled_rate
 
 
-def test_cut_documents__long_text__every_token_predicted_once() -> None:
-    pieces = cut_documents([list(range(1000))], 64)
-    assert max(map(len, pieces)) <= 64
-    assert [token for piece in pieces for token in piece[1:]] == list(range(1, 1000))
+@pytest.mark.parametrize("begin", [None, -1])
+@pytest.mark.parametrize("count", [0, 1, 2, 64, 65, 127, 1000])
+def test_cut_document__any_length__every_token_predicted_once(count: int, begin: int | None) -> None:
+    ids = list(range(count))
+    pieces = cut_document(ids, [0] * count, 64, begin)
+    assert all(2 <= len(piece) <= 64 for piece in pieces)
+    assert [token for piece in pieces for token in piece[1:]] == ids[1:]
+    assert {piece[0] for piece in pieces[1:]} <= ({begin} if begin is not None else set(ids))
+    assert len(pieces) <= 1 or min(map(len, pieces)) > 20
+
+
+def test_cut_document__ends_of_several_kinds__the_best_one_near_the_wanted_length() -> None:
+    ends = [0] * 100
+    ends[45] = ends[50] = 2
+    ends[40] = 3
+    ends[20] = 4
+    assert [len(piece) for piece in cut_document(range(100), ends, 60, 0)] == [41, 60]
+    ends[40] = 1
+    assert [len(piece) for piece in cut_document(range(100), ends, 60, 0)] == [51, 50]
 
 
 def test_count_tokens__goldfish__same_passage_drops_same_tokens() -> None:
