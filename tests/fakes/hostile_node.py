@@ -73,6 +73,8 @@ OBJECTS: dict[str, Any] = {
     "pricing_show": {"offers": [OFFER], "sales": [OFFER], "curve": [{"price": "1.00", "time": EVIL}],
                      "at": {"time": EVIL, "price": EVIL}},
     "adapters_report": {"report": REPORT, "curve": EVIL},
+    "recipe_suggest": {"base": EVIL, "weights": EVIL, "is_gpu": EVIL, "memory_mb": EVIL, "estimated_mb": EVIL,
+                       "recipe": {"rank": 8}},
     "royalties": ROYALTIES,
     "show": SHOWN,
 }  # fmt: skip

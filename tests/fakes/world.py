@@ -20,6 +20,7 @@ from viz_node.daemon.secrets import Sealing
 from viz_node.domain.ids import PeerId
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.manifest import FILE_NAMES
+from viz_node.domain.memory import ModelSizes
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import Order, PublishOrder, UnreadableOrder, parse_order
 from viz_node.domain.records import AdapterRecord
@@ -129,7 +130,7 @@ class Member:
         )  # fmt: skip
         tools = Tools(
             self.home, MemoryTrainer([]), EchoWriter(self.prompts), NoRounds(), read_files, lambda: [BASE],
-            _split_texts, lambda _: None, lambda *_: None,
+            _split_texts, _sizes_of, lambda _: None, lambda *_: None,
             blob_id_of, list,
         )  # fmt: skip
         views = Views(dashboard=str, check_health=list, find_unwell=list, held_model=lambda: None, describe_config=list)
@@ -210,6 +211,10 @@ class Member:
     @property
     def tokens(self) -> int:
         return self.world.chain.state.tokens.get(self.keys.account, 0)
+
+
+def _sizes_of(directory: Path) -> ModelSizes:
+    return ModelSizes("llama", 6_000_000, 256, 704, 6, 6144, 1024)
 
 
 def _split_texts(texts: Mapping[str, str], seed: int) -> tuple[list[str], list[str]]:

@@ -1,5 +1,6 @@
 """What a recipe may choose computes what plain PEFT computes and can be taken up again, or is refused."""
 
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from tests.model_families import write_family
+from viz_node.domain.memory import Room
 from viz_node.domain.recipe import Recipe
 from viz_node.errors import UsageError, VerificationError
 from viz_node.models.adapter_files import check_adapter, export_adapter
@@ -191,3 +193,21 @@ def test_new_optimizer__paged_without_a_gpu__refused() -> None:
     with pytest.raises(UsageError, match="needs a GPU of CUDA") as refused:
         new_optimizer([torch.nn.Parameter(torch.ones(2))], 1e-3, "paged_adamw8bit")
     assert "adamw8bit" in refused.value.hint
+
+
+def test_prepare__too_little_memory__refused_with_the_recipe_that_fits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"batch_documents": 512, "max_tokens": 64, "tokens_at_once": 65536}
+    write_family("llama", tmp_path)
+    base, documents = ResolvedBase("llama", tmp_path, "0" * 64), [document(60)] * 512
+    needed = prepare(base, documents, Recipe(**values), 0).estimated_bytes
+    monkeypatch.setattr("viz_node.models.preparing.room_on", lambda device: Room(False, needed - 1))
+    with pytest.raises(UsageError, match="MB of memory, and this machine has") as refused:
+        prepare(base, documents, Recipe(**values), 0)
+    changes = tomllib.loads(refused.value.hint.removeprefix("in the recipe: ").replace(", ", "\n"))
+    assert prepare(base, documents, Recipe(**{**values, **changes}), 0).estimated_bytes < needed
+    monkeypatch.setattr("viz_node.models.preparing.room_on", lambda device: Room(False, 1000))
+    with pytest.raises(UsageError) as refused:
+        prepare(base, documents, Recipe(**values), 0)
+    assert "smaller base model" in refused.value.hint

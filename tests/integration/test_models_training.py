@@ -130,6 +130,7 @@ def test_train__new_domain__perplexity_drops_and_peft_opens_the_export(base: Bod
     assert done["training"]["adapted_percent"] == "100.0"
     assert done["training"]["adapted"].startswith("mlp.down_proj, mlp.gate_proj, ")
     assert "not_adapted" not in done["training"]
+    assert 0.6 < done["training"]["memory_mb"] / done["training"]["memory_estimated_mb"] < 1.1
     export_adapter(Path(done["directory"]), tmp_path / "exported")
     peft, transformers = pytest.importorskip("peft"), pytest.importorskip("transformers")
     model = transformers.AutoModelForCausalLM.from_pretrained(base["path"])

@@ -17,6 +17,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
         "content": ("content", "Manage your works: add, list, show, remove."),
         "base": ("base", "Base models: list, show, build."),
         "train": ("training", "Train an adapter on your works."),
+        "recipe": ("training", "Recipes of trainings: suggest one for a base model and a machine."),
         "jobs": ("jobs", "Manage durable jobs: list, show, cancel, resume."),
         "federation": ("federation", "Train one adapter with other nodes: create, join, run, status."),
     },

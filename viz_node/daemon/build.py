@@ -30,7 +30,7 @@ from viz_node.identity import delivery
 from viz_node.identity.keystore import NodeKeys
 from viz_node.identity.signatures import verify_bytes
 from viz_node.models.adapter_files import check_adapter, export_adapter
-from viz_node.models.bases import list_bases
+from viz_node.models.bases import list_bases, read_sizes
 from viz_node.p2p.blobs import blob_id_of
 from viz_node.p2p.core import Whereabouts
 from viz_node.p2p.network import PeerNetwork
@@ -153,6 +153,7 @@ def _tools(home: Path, workers: Workers) -> Tools:
         rounds=workers,
         read_files=_read_files,
         list_bases=lambda: list_bases(home / "bases"),
+        read_sizes=read_sizes,
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
         check_adapter=check_adapter,
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),

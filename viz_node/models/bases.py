@@ -3,12 +3,14 @@
 import hashlib
 import json
 import logging
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from viz_node.domain.memory import ModelSizes, parse_sizes
 from viz_node.domain.strict_json import parse_json
 from viz_node.domain.training import BaseModel, InstalledBase
 from viz_node.errors import NotFoundError, UsageError, VerificationError
@@ -16,6 +18,7 @@ from viz_node.errors import NotFoundError, UsageError, VerificationError
 PROVENANCE_NAME = "provenance.json"
 _MAX_BASE_HEADER_BYTES = 16 * 1024 * 1024
 _MAX_HEADER_DEPTH = 4
+_MAX_CONFIG_DEPTH = 16
 CHAT_TEMPLATE_NAME = "chat_template.jinja"
 _NOT_IN_DIGEST = {PROVENANCE_NAME, CHAT_TEMPLATE_NAME}
 _log = logging.getLogger(__name__)
@@ -73,6 +76,23 @@ def read_base(directory: Path) -> InstalledBase:
         raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base install`") from error
     except (ValueError, TypeError, msgspec.ValidationError) as error:
         raise VerificationError(f"{directory / PROVENANCE_NAME} is malformed: {error}") from error
+
+
+def read_sizes(directory: Path) -> ModelSizes:
+    """The sizes of the base model in this folder, from its configuration and the headers of its files.
+
+    Raises: NotFoundError, VerificationError.
+    """
+    try:
+        config = parse_json((directory / "config.json").read_bytes(), _MAX_CONFIG_DEPTH)
+        headers = [read_header(directory / name) for name in _file_names(directory) if name.endswith(".safetensors")]
+    except OSError as error:
+        raise NotFoundError(f"{directory} holds no base model", "install one with `viz-node base install`") from error
+    except ValueError as error:
+        raise VerificationError(f"{directory / 'config.json'} is malformed", "install the base model again") from error
+    if not isinstance(config, dict):
+        raise VerificationError(f"{directory / 'config.json'} is malformed", "install the base model again")
+    return parse_sizes(config, sum(math.prod(entry["shape"]) for header in headers for entry in header.values()))
 
 
 def resolve_base(base: BaseModel) -> ResolvedBase:

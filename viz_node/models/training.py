@@ -116,7 +116,8 @@ def train(order: TrainOrder, emit: Emit, is_stopping: Callable[[], bool] = lambd
         files,
         describe_training(recipe, len(documents), state.step, state.tokens, state.seconds)
         | describe_choice(state.curve)
-        | trainee.targets.facts(),
+        | trainee.targets.facts()
+        | trainee.memory(),
         describe_curve(state.curve, run.held_out_tokens),
         msgspec.structs.replace(measured, curve=state.curve),
     )

@@ -18,6 +18,7 @@ from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.part import Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
 from viz_node.services.library.report_training import Reports
+from viz_node.services.library.suggest_recipe import RecipeOperations
 from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.library.write_text import Writing
 from viz_node.services.market.check_signature import Signatures
@@ -190,7 +191,8 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     maker = BaseMaker(workshop, directory, trainer, tools.read_files)
     imports = Imports(store.adapters, works, workshop, directory, trainer)
     writing, removals = Writing(workshop, tools.writer), Removals(store, directory, unshare)
-    return Library(works, workshop, writing, removals, maker, imports, reports)
+    recipes = RecipeOperations(workshop, tools.read_sizes)
+    return Library(works, workshop, writing, removals, maker, imports, reports, recipes)
 
 
 def _selling(ports: Ports, listings: Listings, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:

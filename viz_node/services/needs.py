@@ -18,6 +18,7 @@ from viz_node.ports.state import State
 from viz_node.ports.workers import RoundsRunner, TextWriter, Trainer
 from viz_node.services.library.manage_works import ReadTexts
 from viz_node.services.library.part import ExportFiles
+from viz_node.services.library.suggest_recipe import ReadSizes
 from viz_node.services.library.train_adapter import ListBases, SplitTexts
 from viz_node.services.market.announcements import Announcements
 from viz_node.services.market.fetch_adapter import CheckAdapter
@@ -112,6 +113,7 @@ class Tools:
     read_files: ReadTexts
     list_bases: ListBases
     split_texts: SplitTexts
+    read_sizes: ReadSizes
     check_adapter: CheckAdapter
     export_files: ExportFiles
     blob_id_of: Callable[[Path], str]

@@ -167,6 +167,7 @@ def test_every_command__that_prints_data__has_json() -> None:
         ("channel",),
         ("pool",),
         ("market",),
+        ("recipe",),
     }
     for path in set(all_commands(viz_node)) - groups - PRINTS_NO_DATA:
         assert "--json" in options_of(path), path

@@ -115,6 +115,7 @@ DOORS = {
     "USE_TOKENS": Doors(
         limits.USE_TOKENS, [*GENERATE, "--metered", "--max-new-tokens"], "generate_metered", DRAWN, "max_new_tokens"
     ),
+    "MEMORY": Doors(limits.MEMORY, ["recipe", "suggest", "--memory"], "recipe_suggest", {}, "memory_gb"),
     "TEMPERATURE": _sampling(limits.TEMPERATURE, "temperature"),
     "TOP_P": _sampling(limits.TOP_P, "top_p"),
     "MIN_P": _sampling(limits.MIN_P, "min_p"),

@@ -1,5 +1,7 @@
-"""`viz-node train`."""
+"""`viz-node train` and `viz-node recipe`."""
 
+import os
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,10 @@ from viz_node.cli.terminal import (
     pass_terminal,
     selected_works,
 )
+from viz_node.cli.within import Decimal
+from viz_node.cli.words import cell
+from viz_node.domain.limits import MEMORY
+from viz_node.domain.memory import toml_value
 from viz_node.domain.recipe import HINT, parse_recipe
 from viz_node.domain.training import is_worse_than_base
 from viz_node.errors import UsageError
@@ -52,6 +58,9 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
     else:
         terminal.output.line(f"{name}: done")
     training = result.get("training") or {}
+    if training.get("memory_mb"):
+        told = f"memory: {training['memory_mb']} MB at most, {training.get('memory_estimated_mb')} MB estimated"
+        terminal.output.line(told)
     if training.get("not_adapted"):
         share = f"it changes {training.get('adapted_percent')} % of the weights in the model's blocks"
         terminal.output.line(f"{share}; as they were stay {training['not_adapted']}")
@@ -84,3 +93,46 @@ def train_command(
     job = terminal.run_job(answer, detach)
     if job is not None:
         print_trained(terminal, job, name)
+
+
+@click.group("recipe")
+def recipe_command() -> None:
+    """Recipes of trainings: suggest one for a base model and a machine."""
+
+
+@recipe_command.command("suggest")
+@click.option("--base", metavar="NAME", help="Base model.  [default: see `base list`]")
+@click.option("--memory", type=Decimal(MEMORY), metavar="GB", help="Memory of the CPU.  [default: this machine's]")
+@click.option("--gpu", type=Decimal(MEMORY), metavar="GB", help="Memory of a GPU of CUDA to train on instead.")
+@json_option
+@pass_terminal
+def suggest(terminal: Terminal, base: str | None, memory: float | None, gpu: float | None) -> None:
+    """Print a recipe that fits, as a file for `train --recipe`.
+
+    The memory is an estimate from the base model's sizes; `train` estimates again with your texts, and tells what it
+    took in the end.
+    """
+    if memory is not None and gpu is not None:
+        raise UsageError("give --memory or --gpu, not both", "viz-node recipe suggest --gpu 24")
+    size = gpu if gpu is not None else memory if memory is not None else machine_memory_gb()
+    answer = terminal.client.call("recipe_suggest", base=base, memory_gb=size, is_gpu=gpu is not None)
+    if terminal.output.is_json:
+        terminal.output.document(answer)
+        return
+    recipe = parse_recipe(answer.get("recipe"))
+    # A line that were wrapped would be no comment any more.
+    base_name, taken = cell(answer.get("base"))[:60], cell(answer.get("estimated_mb"))[:20]
+    lines = [
+        f"# For {base_name}",
+        f"# on {'a GPU' if gpu is not None else 'the CPU'} with {size:.4g} GB, of which it takes about {taken} MB.",
+        "# Run: viz-node train NAME --content WORK --recipe FILE",
+        "",
+        "[recipe]",
+        *(f"{field.name} = {toml_value(getattr(recipe, field.name))}" for field in fields(recipe)),
+    ]
+    terminal.output.text("\n".join(lines))
+
+
+def machine_memory_gb() -> float:
+    """All memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

@@ -40,6 +40,7 @@ from viz_node.services.library.manage_works import (
 )
 from viz_node.services.library.remove_adapter import AdapterRemovalPlan, Removals
 from viz_node.services.library.report_training import Reports, ShownReport
+from viz_node.services.library.suggest_recipe import RecipeOperations
 from viz_node.services.library.train_adapter import (
     DEFAULT_RECIPE,
     ShownAdapter,
@@ -258,6 +259,7 @@ class Library:
     maker: BaseMaker
     imports: Imports
     reports: Reports
+    recipes: RecipeOperations
 
     def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
         """`generate` is the writing's, with the uses counted for the owners paid by them."""
@@ -269,4 +271,5 @@ class Library:
             Kind(ImportOrder, Lane.COMPUTE, self.imports.take_in),
             Kind(GenerateOrder, Lane.INFERENCE, generate),
         )
-        return Part(operations_of(WorkOperations(self.works), models, ReportOperations(self.reports)), kinds=kinds)
+        desks = WorkOperations(self.works), models, ReportOperations(self.reports), self.recipes
+        return Part(operations_of(*desks), kinds=kinds)
