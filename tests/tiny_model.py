@@ -7,6 +7,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tests.bases import listed_sources
 from viz_node.models.bases import base_digest
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz. "
@@ -31,5 +32,11 @@ def install_tiny_base(home: Path) -> None:
     folder = home / "bases" / "tiny"
     folder.mkdir(parents=True)
     write_tiny_model(folder)
-    facts = {"name": "tiny", "digest": base_digest(folder), "license": "CC0-1.0", "parameters": 1}
+    facts = {
+        "name": "tiny",
+        "digest": base_digest(folder),
+        "license": "CC0-1.0",
+        "parameters": 1,
+        "sources": listed_sources()["sources"],
+    }
     (folder / "provenance.json").write_text(json.dumps(facts))

@@ -30,7 +30,13 @@ from viz_node.services.market.deliver_key import KeyRequest
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
 CODE = {path: path.read_text() for path in (ROOT / "viz_node").rglob("*.py")}
-LOCAL_FORMATS = {"viz-node/keystore/1", "viz-node/backup/1", "viz-node/base/1", "viz-node/sources/1"}
+LOCAL_FORMATS = {
+    "viz-node/keystore/1",
+    "viz-node/backup/1",
+    "viz-node/base/1",
+    "viz-node/sources/1",
+    "viz-node/base-sources/1",
+}
 """Files that no other node reads."""
 PROTOCOL = (ROOT / "docs" / "protocol.md").read_text()
 

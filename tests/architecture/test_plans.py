@@ -78,6 +78,8 @@ def test_plan__any_class_that_plans__is_one_of_these() -> None:
         f"{library}.remove_adapter.Removals",
         f"{library}.manage_works.WorkShelf",
         f"{library}.make_base.BaseMaker",
+        f"{library}.base_operations.BaseOperations",
+        f"{library}.show_bases.BaseViews",
     }
     assert planning - PLANS.keys() == unpaid
     assert PurchasePlans in PLANS.values()

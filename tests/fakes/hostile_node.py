@@ -57,7 +57,15 @@ REPORT = {
     "works": [{"work_id": EVIL, "title": EVIL, "characters": 9, "held_out": _EFFECT}] * 2,
     "samples": [{"prompt": EVIL, "base": EVIL, "adapter": EVIL}], "curve": [],
 }  # fmt: skip
+_ROW = dict.fromkeys(("name", "verdict", "state", "license", "base", "digest", "reason", "accepted"), EVIL)
+BASE_ROW = _ROW | {"parameters": 7, "memory_bytes": 7, "tokens_per_second": EVIL, EVIL: EVIL}
+SHOWN_BASE = {"row": BASE_ROW, "installed": {"path": EVIL, "provenance": FACTS}, "commit_source": EVIL,
+              "access": EVIL, "statements": [{"about": EVIL, "text": EVIL, "source": EVIL}], "publisher": EVIL,
+              "unusable": EVIL}  # fmt: skip
 OBJECTS: dict[str, Any] = {
+    "base_show": SHOWN_BASE,
+    "base_accept": {"name": EVIL, "digest": EVIL, "verdict": EVIL, "accepted": EVIL},
+    "plan_base_install": BASE_ROW | {"download_bytes": 7, "memory_here_bytes": 7, "access": EVIL},
     "content_add": {"added": [WORK], "refused": [{"path": EVIL, "error": EVIL}]},
     "plan_content_remove": WORK | {"adapters": [{"name": EVIL, "adapter_id": EVIL, "origin": EVIL}], "jobs": [EVIL]},
     "plan_adapters_remove": {"name": EVIL, "origin": EVIL, "loses": EVIL},
@@ -84,7 +92,7 @@ PLAIN_OBJECTS = """
 """
 JOBS = """
     allowance_revoke
-    base_build base_install base_train channel_close channel_open channel_top_up federation_run fetch generate
+    base_add base_build base_install base_train channel_close channel_open channel_top_up federation_run fetch generate
     generate_metered jobs_resume
     license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
 """
@@ -97,6 +105,7 @@ ANSWERS = (
     | dict.fromkeys(PLAIN_OBJECTS.split(), FACTS)
     | {name: {"job_id": EVIL} for name in JOBS.split()}
     | dict.fromkeys(LISTS.split(), LISTED)
+    | {"base_catalogue": [BASE_ROW]}
     | {"doctor": [{"state": EVIL, "check": EVIL, "detail": EVIL, "fix": EVIL}]}
     | {"royalties_statement": [ROYALTIES["rows"][0] | {"entry": EVIL, "time": EVIL, "what": EVIL}]}
 )

@@ -4,6 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.bases import listed_sources
+from viz_node.domain.answer import as_json
+from viz_node.domain.hub import parse_hub_model
 from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportAdapter, InspectAdapter
 from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.report import Measured
@@ -11,6 +14,7 @@ from viz_node.domain.rounds import Coordinate, PartTaken, RoundsRun, TakePart
 from viz_node.domain.training import (
     SHIPPED_BASE,
     AdapterTrained,
+    AddBase,
     BaseReady,
     BuildBase,
     Facts,
@@ -40,17 +44,29 @@ class MemoryTrainer:
 
     async def build_base(self, order: BuildBase, tell: Tell) -> BaseReady:
         self.orders.append(order)
-        self.bases.append(InstalledBase(order.recipe.name, "ee" * 32, "CC0-1.0", 1, order.out_dir, {}))
+        self.bases.append(InstalledBase(order.recipe.name, "ee" * 32, "CC0-1.0", 1, order.out_dir, listed_sources()))
         return BaseReady(order.recipe.name, order.out_dir, "ee" * 32)
 
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady:
         self.orders.append(order)
-        self.bases.append(InstalledBase(order.source, "dd" * 32, "mit", 1, order.out_dir, {}))
+        model = parse_hub_model(order.source)
+        source = {"kind": "model hub", "name": model.repository, "commit": model.commit}
+        facts: dict[str, object] = {"sources": [source]}
+        self.bases.append(InstalledBase(order.source, "dd" * 32, "mit", 1, order.out_dir, facts))
         return BaseReady(order.source, order.out_dir, "dd" * 32)
+
+    async def add_base(self, order: AddBase, tell: Tell) -> BaseReady:
+        self.orders.append(order)
+        source: dict[str, object] = {"kind": "local folder"}
+        if order.stated is not None:
+            source["stated"] = as_json(order.stated)
+        facts: dict[str, object] = {"sources": [source]}
+        self.bases.append(InstalledBase(order.name, "bd" * 32, order.license, 1, order.out_dir, facts))
+        return BaseReady(order.name, order.out_dir, "bd" * 32)
 
     async def unpack_base(self, order: UnpackBase, tell: Tell) -> BaseReady:
         self.orders.append(order)
-        self.bases.append(InstalledBase(SHIPPED_BASE, "ff" * 32, "CC0-1.0", 1, order.out_dir, {}))
+        self.bases.append(InstalledBase(SHIPPED_BASE, "ff" * 32, "CC0-1.0", 1, order.out_dir, listed_sources()))
         return BaseReady(SHIPPED_BASE, order.out_dir, "ff" * 32)
 
     async def fetch_sources(self, order: FetchSources, tell: Tell) -> SourcesFetched:
@@ -65,7 +81,9 @@ class MemoryTrainer:
         self.orders.append(order)
         if self.failure is not None:
             raise self.failure
-        self.bases.append(InstalledBase(order.listed.name, "cc" * 32, order.listed.license, 1, order.out_dir, {}))
+        self.bases.append(
+            InstalledBase(order.listed.name, "cc" * 32, order.listed.license, 1, order.out_dir, as_json(order.listed))
+        )
         return BaseReady(order.listed.name, order.out_dir, "cc" * 32)
 
     async def train(self, order: Train, tell: Tell) -> AdapterTrained:

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from tests.bases import listed_sources
 from tests.fakes.chain import MemoryChain, MemoryMarket, MemorySender
 from tests.fakes.channels import VOUCHERS
 from tests.fakes.files import read_files
@@ -39,7 +40,7 @@ from viz_node.services.node.part import NodeFacts, Views
 from viz_node.services.uses.serve_uses import USE_METHOD
 
 NOW = 1_800_000_000
-BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), {})
+BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), listed_sources())
 FACTS = NodeFacts("1", "/nowhere", NOW, "http://127.0.0.1:1", 31337, "0x" + "11" * 20, is_test_chain=True)
 
 

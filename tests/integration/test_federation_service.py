@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from tests.bases import listed_sources
 from tests.fakes.chain import MemoryChain, MemoryMarket
 from tests.fakes.federation_member import GatedPart
 from tests.fakes.files import read_files
@@ -43,7 +44,7 @@ from viz_node.storage.store import Store
 from viz_node.tcp import choose_port
 from viz_node.workers.ask import Answers, ask
 
-BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), {})
+BASE = InstalledBase("small", "ab" * 32, "CC0-1.0", 1, FilePath("/nowhere"), listed_sources())
 OTHER = "0x" + "22" * 20
 
 
@@ -78,7 +79,7 @@ class Node:
         works = WorkShelf(self.store, self.home, Sealing(self.keys), read_files, lambda: 1)
         environment = dict(os.environ) | {"OMP_NUM_THREADS": "1"}
         runner = GatedWorkers(environment, self.home / "workers.log", self.gate)
-        workshop = Workshop(
+        workshop = self.workshop = Workshop(
             self.store,
             works,
             Reports(self.store.adapters, self.home, Sealing(self.keys)),
@@ -112,7 +113,7 @@ class Node:
             Announcements(self.store.announcements, verify_bytes, lambda: 1),
         )
         listings = Listings(announcements, self.store, self.network, market, verify_bytes, self.keys.account)
-        return PublicationOrders(self.store, market, listings, self.keys.account)
+        return PublicationOrders(self.store, market, listings, self.keys.account, self.workshop.clearance)
 
     @staticmethod
     def _no_announcements(raw: bytes) -> tuple[str, int]:

@@ -15,7 +15,7 @@ SECTIONS: dict[str, dict[str, tuple[str, str]]] = {
     },
     "Works and training": {
         "content": ("content", "Manage your works: add, list, show, remove."),
-        "base": ("base", "Base models: list, show, build."),
+        "base": ("base", "Base models: list, show, install, add, train."),
         "train": ("training", "Train an adapter on your works."),
         "recipe": ("training", "Recipes of trainings: suggest one for a base model and a machine."),
         "jobs": ("jobs", "Manage durable jobs: list, show, cancel, resume."),

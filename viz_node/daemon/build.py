@@ -19,6 +19,7 @@ from viz_node.daemon import doctor, health
 from viz_node.daemon.chains import Chain
 from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
+from viz_node.daemon.machine import this_machine
 from viz_node.daemon.metrics import Metrics
 from viz_node.daemon.processes import Workers
 from viz_node.daemon.secrets import Sealing, scrape_token
@@ -159,6 +160,7 @@ def _tools(home: Path, workers: Workers) -> Tools:
         export_files=lambda source, target: export_adapter(Path(source), Path(target)),
         blob_id_of=blob_id_of,
         write_samples=lambda: write_samples(home / "samples", HARBOUR),
+        machine=this_machine,
     )
 
 

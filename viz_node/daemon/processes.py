@@ -14,6 +14,7 @@ from viz_node.domain.rounds import Coordinate, Listening, MemberSeen, PartTaken,
 from viz_node.domain.training import (
     AUTO,
     AdapterTrained,
+    AddBase,
     BaseReady,
     BuildBase,
     InstallBase,
@@ -71,6 +72,10 @@ class Workers:
     async def install_base(self, order: InstallBase, tell: Tell) -> BaseReady:
         """Download a base model: the only order that may go out to a model hub."""
         return await ask(self._command(_MODELS, self._hub_environment), order, Answers(BaseReady), tell)
+
+    async def add_base(self, order: AddBase, tell: Tell) -> BaseReady:
+        """Copy a base model from a folder."""
+        return await ask(self._command(_MODELS), order, Answers(BaseReady), tell)
 
     async def unpack_base(self, order: UnpackBase, tell: Tell) -> BaseReady:
         """Unpack the base model of this package."""

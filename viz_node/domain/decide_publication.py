@@ -6,6 +6,7 @@
 from dataclasses import dataclass
 
 from viz_node.domain.compare_terms import differences, next_step
+from viz_node.domain.decide_base import BaseStanding, refuse_unknown
 from viz_node.domain.decision import NothingToDo, Refusal
 from viz_node.domain.terms import PublicationTerms
 from viz_node.domain.training import Facts, is_worse_than_base
@@ -30,6 +31,7 @@ class PublicationFacts:
     name: str
     origin: str
     evaluation: Facts
+    base: BaseStanding
     registration: Registration | None
 
 
@@ -46,7 +48,7 @@ def decide_publication(facts: PublicationFacts, terms: PublicationTerms) -> Publ
         return refused_fetched(facts.name)
     registration = facts.registration
     if registration is None:
-        return _refuse_worse(facts) or Publishing(terms)
+        return refuse_unknown(facts.base) or _refuse_worse(facts) or Publishing(terms)
     if registration.terms == terms:
         return PUBLISHED if registration.is_booked else Publishing(terms)
     other = differences(registration.terms, terms)

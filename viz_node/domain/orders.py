@@ -10,6 +10,7 @@ from typing import ClassVar
 import msgspec
 
 from viz_node.domain.answer import as_json
+from viz_node.domain.base_sources import StatedSources
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount, WorkId, parse_account
 from viz_node.domain.names import FilePath
 from viz_node.domain.offer import OfferTerms
@@ -46,6 +47,17 @@ class InstallBaseOrder(Order):
 
     kind: ClassVar[str] = "base_install"
     name: str
+
+
+@dataclass(frozen=True)
+class AddBaseOrder(Order):
+    """Take in the base model in the folder `source` under this name, with what is stated of its training data."""
+
+    kind: ClassVar[str] = "base_add"
+    name: str
+    source: FilePath
+    license: str
+    stated: StatedSources | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +271,7 @@ class UnreadableOrder(Order):
 _ORDERS: tuple[type[Order], ...] = (
     BuildBaseOrder,
     InstallBaseOrder,
+    AddBaseOrder,
     PretrainOrder,
     TrainOrder,
     ImportOrder,

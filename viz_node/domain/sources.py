@@ -102,7 +102,7 @@ def _problem(source: Source) -> str:
         return "title and authors are needed; say Anonymous where the author is not known"
     if not re.fullmatch(r"[0-9a-f]{64}", source.sha256):
         return "sha256 must be 64 hexadecimal digits"
-    return _problem_of_place(source) or _problem_of_rights(source.license, source.reasons)
+    return _problem_of_place(source) or problem_of_rights(source.license, source.reasons)
 
 
 def _problem_of_place(source: Source) -> str:
@@ -119,7 +119,8 @@ def _problem_of_place(source: Source) -> str:
     return "" if is_plain else "the url must begin with https:// and hold no password"
 
 
-def _problem_of_rights(license_name: str, reasons: Mapping[str, str]) -> str:
+def problem_of_rights(license_name: str, reasons: Mapping[str, str]) -> str:
+    """Why a text under this license, for these reasons by jurisdiction, may not be used; empty if it may."""
     if license_name in OPEN_LICENSES:
         return ""
     if license_name not in (PUBLIC_DOMAIN, OWNED, LICENSED):

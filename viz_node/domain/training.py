@@ -4,6 +4,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from viz_node.domain.base_sources import StatedSources
 from viz_node.domain.limits import NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
@@ -86,6 +87,19 @@ class InstallBase(WorkerOrder, frozen=True, tag="install_base"):
 
     source: str
     out_dir: FilePath
+
+
+class AddBase(WorkerOrder, frozen=True, tag="add_base"):
+    """Check and copy the model in the folder `source`; answered by `BaseReady`.
+
+    `stated` is what its owner says of its training data.
+    """
+
+    source: FilePath
+    out_dir: FilePath
+    name: str
+    license: str
+    stated: StatedSources | None = None
 
 
 class Train(WorkerOrder, frozen=True, tag="train"):

@@ -128,6 +128,12 @@ def read_header(path: Path) -> dict[str, Any]:
     return dict(header)
 
 
+def count_parameters(directory: Path) -> int:
+    """The numbers in all safetensors files of the folder. Raises: VerificationError."""
+    shapes = (entry["shape"] for path in directory.glob("*.safetensors") for entry in read_header(path).values())
+    return sum(math.prod(shape) for shape in shapes)
+
+
 def _file_names(directory: Path) -> list[str]:
     if not directory.is_dir():
         return []

@@ -6,7 +6,6 @@ more: training, generating and publishing use the folder, and every use compares
 
 import hashlib
 import json
-import math
 import shutil
 import stat
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +16,7 @@ from typing import Any
 from viz_node.domain.hub import HubModel, parse_hub_model
 from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, StorageError, UnreachableError, VerificationError, VizNodeError
-from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, read_base, read_header
+from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, count_parameters, read_base
 from viz_node.models.hub_files import HubFiles, check_index, choose_files
 from viz_node.models.preflight import check_config, check_layers, check_tokenizer, check_weights
 
@@ -140,12 +139,7 @@ def _provenance(model: HubModel, license_name: str, directory: Path) -> dict[str
         "name": str(model),
         "digest": base_digest(directory),
         "license": license_name,
-        "parameters": sum(_parameters(path) for path in directory.glob("*.safetensors")),
+        "parameters": count_parameters(directory),
         "sources": [source],
         **told,
     }
-
-
-def _parameters(path: Path) -> int:
-    header = read_header(path)
-    return sum(math.prod(entry["shape"]) for entry in header.values())

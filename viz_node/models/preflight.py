@@ -10,13 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from viz_node.domain.base_needs import BYTES_PER_QUANTIZED_WEIGHT
 from viz_node.errors import VerificationError
 
 # Loops run over these before anything is allocated.
 _MOST_LAYERS_OR_EXPERTS = 1024
 _WORDS_OF_SIZES = "size", "dim", "token"
-# NF4 with double quantization takes 4.127 bits per weight (Dettmers et al. 2023).
-_BYTES_PER_QUANTIZED_WEIGHT = 0.52
 
 
 def check_config(directory: Path, model: str) -> None:
@@ -171,7 +170,7 @@ def _check_memory(weights: int, in_matrices: int, model: str) -> None:
         memory, rest_bytes = torch.cuda.mem_get_info()[1], 2
     else:
         memory, rest_bytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), 4
-    needed = in_matrices * _BYTES_PER_QUANTIZED_WEIGHT + (weights - in_matrices) * rest_bytes
+    needed = in_matrices * BYTES_PER_QUANTIZED_WEIGHT + (weights - in_matrices) * rest_bytes
     if needed > memory:
         raise VerificationError(
             f"{model} needs {needed / 2**30:.0f} GiB of memory, this machine has {memory / 2**30:.0f}",

@@ -14,6 +14,7 @@ from viz_node.domain.importing import AdapterImported, AdapterInspected, ImportA
 from viz_node.domain.pretraining import FetchSources, Pretrain, SourcesFetched
 from viz_node.domain.training import (
     AdapterTrained,
+    AddBase,
     BaseReady,
     BuildBase,
     InstallBase,
@@ -26,7 +27,7 @@ from viz_node.workers.serve import Emit, serve
 
 # Address space, of which the interpreter and numpy take most.
 _INSPECTION_BYTES = 2 << 30
-Making: TypeAlias = BuildBase | UnpackBase | InstallBase | FetchSources | Pretrain
+Making: TypeAlias = BuildBase | UnpackBase | InstallBase | AddBase | FetchSources | Pretrain
 Order: TypeAlias = Making | Train | InspectAdapter | ImportAdapter
 
 
@@ -48,6 +49,12 @@ def _install_base(order: InstallBase, emit: Emit) -> BaseReady:
         order.source, Path(order.out_dir), lambda phase, step, steps: emit(Progress(phase, step, steps))
     )
     return BaseReady(base.name, base.path, base.digest)
+
+
+def _add_base(order: AddBase, emit: Emit) -> BaseReady:
+    from viz_node.models.folders import add_base
+
+    return add_base(order, emit)
 
 
 def _unpack_base(order: UnpackBase, _emit: Emit) -> BaseReady:
@@ -105,6 +112,7 @@ _HANDLERS: Mapping[type, Callable[[Any, Emit], WorkerLine]] = {
     BuildBase: _build_base,
     UnpackBase: _unpack_base,
     InstallBase: _install_base,
+    AddBase: _add_base,
     FetchSources: _fetch_sources,
     Pretrain: _pretrain,
     Train: _train,

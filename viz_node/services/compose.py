@@ -11,6 +11,8 @@ from viz_node.services.federations.part import federations_part
 from viz_node.services.federations.run_federation import Rounds
 from viz_node.services.jobs.part import jobs_part
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.base_operations import BaseOperations
+from viz_node.services.library.clear_bases import Clearance
 from viz_node.services.library.import_adapter import Imports
 from viz_node.services.library.look_up import published
 from viz_node.services.library.make_base import BaseMaker
@@ -18,6 +20,7 @@ from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.part import Library, ModelOperations
 from viz_node.services.library.remove_adapter import Removals
 from viz_node.services.library.report_training import Reports
+from viz_node.services.library.show_bases import BaseViews
 from viz_node.services.library.suggest_recipe import RecipeOperations
 from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.library.write_text import Writing
@@ -113,7 +116,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     paying = _paying(ports, treasury)
     seller, storefront, files = _selling(ports, listings, tools)
     library, signatures = _library(ports, tools, storefront.unshare), Signatures(ports.sealing, ports.market)
-    stage = _Stage(ports, listings, treasury, paying, seller, storefront, files)
+    stage = _Stage(ports, listings, treasury, paying, seller, storefront, files, library.workshop.clearance)
     desk = _desk(stage, signatures, tools.directory / "pools", choices.coin_price)
     dues = PoolDues(desk, store, ports.market, account)
     pools = _pools(stage, desk, dues)
@@ -132,13 +135,14 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     federations = Federations(store.federations, ports.keys, ports.network, jobs, library.works, library.workshop)
     rounds = Rounds(store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
     selling_now, states_of = (lambda: published(store.adapters, store.outbox)), market.prices.states
+    bases = BaseOperations(jobs, library.bases)
     models = ModelOperations(store.adapters, jobs, library, selling_now, states_of, tools.export_files)
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(store, ports.keys, ports.network, ports.market, facts, views)
     parts = (
         Part(operations_of(node)),
         jobs_part(jobs),
-        library.part(models, pools.uses.timed(library.writing.generate)),
+        library.part(models, bases, pools.uses.timed(library.writing.generate)),
         money.part(MoneyOperations(money, jobs, listings.names_on_chain, facts.is_test_chain, facts.market)),
         market.part(selling, Buying(market, jobs)),
         pools_part(pools, jobs),
@@ -174,6 +178,7 @@ class _Stage:
     seller: SellerKeys
     storefront: Storefront
     files: BundleFiles
+    clearance: Clearance
 
 
 def _paying(ports: Ports, treasury: Treasury) -> _Paying:
@@ -191,8 +196,9 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     maker = BaseMaker(workshop, directory, trainer, tools.read_files)
     imports = Imports(store.adapters, works, workshop, directory, trainer)
     writing, removals = Writing(workshop, tools.writer), Removals(store, directory, unshare)
+    views = BaseViews(workshop, workshop.clearance, store.adapters, directory, tools.machine)
     recipes = RecipeOperations(workshop, tools.read_sizes)
-    return Library(works, workshop, writing, removals, maker, imports, reports, recipes)
+    return Library(works, workshop, writing, removals, maker, views, imports, reports, recipes)
 
 
 def _selling(ports: Ports, listings: Listings, tools: Tools) -> tuple[SellerKeys, Storefront, BundleFiles]:
@@ -211,8 +217,8 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
     asking = Asking(ports.keys, ports.network)
     requests = KeyRequests(ports.keys, ports.sealing, ports.network, ports.now)
     adapter_keys = AdapterKeys(listings, key_orders, requests, pools.uses, account)
-    publications = PublicationOrders(store, market, listings, account)
-    bundles = Bundles(store.adapters, market, stage.seller, stage.files)
+    publications = PublicationOrders(store, market, listings, account, stage.clearance)
+    bundles = Bundles(store.adapters, market, stage.seller, stage.files, stage.clearance)
     rights = KeyRights(market, treasury, pools.members)
     return Market(
         listings=listings,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from viz_node.domain.base_needs import Machine
 from viz_node.ports import keys as keys_ports
 from viz_node.ports import market as market_ports
 from viz_node.ports import money as money_ports
@@ -118,6 +119,7 @@ class Tools:
     export_files: ExportFiles
     blob_id_of: Callable[[Path], str]
     write_samples: Callable[[], list[Path]]
+    machine: Callable[[], Machine] = Machine
 
 
 @dataclass(frozen=True)

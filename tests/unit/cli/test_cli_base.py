@@ -1,5 +1,6 @@
-"""The default base model, shown and changed."""
+"""The commands of base models: what they ask the node, and what they show of it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,43 +8,69 @@ import pytest
 
 from viz_node.cli.commands.base import base_command
 from viz_node.cli.terminal import Terminal
-from viz_node.errors import NotFoundError, UsageError
+from viz_node.errors import UsageError
 
-ROWS = [
-    {"name": "small", "digest": "aa" * 32, "default": True, "provenance": {}},
-    {"name": "twin", "digest": "aabb" * 16, "default": False, "provenance": {}},
-    {"name": "twin", "digest": "cc" * 32, "default": False, "provenance": {}},
-]
-
+ROW = {
+    "name": "kl3m-170m",
+    "verdict": "certified",
+    "state": "available",
+    "parameters": 170_000_000,
+    "memory_bytes": 1_278_911_247,
+    "tokens_per_second": 150,
+    "license": "CC-BY-4.0",
+    "base": f"hf:alea-institute/kl3m-002-170m@{'c' * 40}",
+    "digest": "",
+    "reason": "somebody examined it",
+    "accepted": "",
+}
+OWN = ROW | {"name": "own", "verdict": "unknown", "state": "default", "digest": "dd" * 32, "accepted": "I made it"}
 PLAN = {"name": "own", "license": "CC0-1.0", "steps": 7, "tokens": 28672}
 PLAN["sources"] = [{"title": "Night", "authors": "A", "license": "CC0-1.0", "use": "train"}]
+SAID = [{"about": "opt-outs", "text": "none are named", "source": "model card"}]
 
 
 class Bases:
+    """A node that has one base and knows of another."""
+
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
+        self.installed: dict[str, Any] | None = None
+        self.row = ROW
 
     def call(self, operation: str, **params: Any) -> Any:
         self.asked.append((operation, params))
-        return PLAN if operation == "plan_base_train" else {"name": "chosen", "job_id": "j1"}
+        answers = {
+            "plan_base_train": PLAN,
+            "plan_base_install": ROW
+            | {"download_bytes": 680_000_000, "memory_here_bytes": 8 << 30, "access": "sign it"},
+            "base_show": {"row": self.row, "installed": self.installed, "statements": SAID, "commit_source": "a page"},
+            "base_accept": {"name": "own", "accepted": params.get("reason")},
+        }
+        return answers.get(operation, {"name": "chosen", "job_id": "j1"})
 
     def call_list(self, operation: str, **params: Any) -> Any:
-        return ROWS
+        rows = {"base_catalogue": [OWN, ROW | {"tokens_per_second": None}], "jobs_list": []}
+        return rows[operation]
 
 
-def run(home: Path, *words: str) -> list[tuple[str, dict[str, Any]]]:
+def run(home: Path, *words: str, node: Bases | None = None) -> list[tuple[str, dict[str, Any]]]:
     terminal = Terminal(home)
-    terminal.__dict__["client"] = Bases()
+    terminal.__dict__["client"] = node = node or Bases()
     base_command.main(list(words), obj=terminal, standalone_mode=False, help_option_names=["-h", "--help"])
-    return list(terminal.__dict__["client"].asked)
+    return node.asked
 
 
-def test_base_list__default__marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_base_list__installed_and_catalogue__in_eighty_columns(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run(tmp_path, "list")
-    head, first, second, _ = capsys.readouterr().out.splitlines()
-    assert "default" in head
-    assert first.split()[-1] == "yes"
-    assert second.split()[-1] == "no"
+    head, own, other = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "verdict", "weights", "memory", "tokens/s", "state"]
+    assert own.split() == ["own", "unknown", "170", "M", "1.2", "GiB", "150", "default,", "accepted"]
+    assert other.split() == ["kl3m-170m", "certified", "170", "M", "1.2", "GiB", "-", "available"]
+    assert max(map(len, (head, own, other))) <= 80
+    run(tmp_path, "list", "--json")
+    assert [row["name"] for row in json.loads(capsys.readouterr().out)] == ["own", "kl3m-170m"]
 
 
 @pytest.mark.parametrize(
@@ -57,24 +84,36 @@ def test_base_list__default__marked(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_base_list__none_yet__says_whether_one_is_being_built(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, state: str, told: str
 ) -> None:
-    rows = {"base_list": [], "jobs_list": [{"job_id": "j7", "kind": "base_install", "state": state}]}
+    rows = {"base_catalogue": [ROW], "jobs_list": [{"job_id": "j7", "kind": "base_install", "state": state}]}
     monkeypatch.setattr(Bases, "call_list", lambda self, operation, **_: rows[operation])
     run(tmp_path, "list")
-    assert capsys.readouterr().out == f"no base model yet; {told}\n"
+    assert capsys.readouterr().out.endswith(f"no base model yet; {told}\n")
 
 
-@pytest.mark.parametrize("name", ["small", "aaaaaa", "aa" * 32])
-def test_base_use__name_or_digest__node_is_told_the_whole_digest(
-    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run(tmp_path, "use", name) == [("base_use", {"base": "aa" * 32})]
+def test_base_use__name_or_digits__node_finds_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(tmp_path, "use", "aaaaaa") == [("base_use", {"base": "aaaaaa"})]
     assert "the default base model is chosen now" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("name", "error"), [("none", NotFoundError), ("aaaa", NotFoundError), ("twin", UsageError)])
-def test_base_use__unknown_or_of_several__refused(tmp_path: Path, name: str, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        run(tmp_path, "use", name)
+def test_base_accept__reason_or_withdrawal__exactly_one_is_needed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "accept", "own", "I made it") == [("base_accept", {"base": "own", "reason": "I made it"})]
+    assert "manifests will say: I made it" in capsys.readouterr().out
+    assert run(tmp_path, "accept", "own", "--withdraw") == [("base_accept", {"base": "own", "reason": ""})]
+    for words in (["own"], ["own", "because", "--withdraw"]):
+        with pytest.raises(UsageError, match="give a reason, or --withdraw"):
+            run(tmp_path, "accept", *words)
+
+
+def test_base_add__folder_and_sources__are_sent_whole(tmp_path: Path) -> None:
+    (tmp_path / "sources.toml").write_text('format = "viz-node/base-sources/1"\n')
+    words = ["add", str(tmp_path), "--license", "MIT", "--sources", str(tmp_path / "sources.toml"), "--detach"]
+    ((operation, asked),) = run(tmp_path, *words)
+    assert (operation, asked["directory"], asked["license_name"]) == ("base_add", str(tmp_path), "MIT")
+    assert (asked["sources"], asked["name"]) == ({"format": "viz-node/base-sources/1"}, "")
+    ((_, asked),) = run(tmp_path, "add", str(tmp_path), "--license", "MIT", "--name", "x", "--detach")
+    assert (asked["sources"], asked["name"]) == (None, "x")
 
 
 LIST = """
@@ -86,9 +125,30 @@ title = "Night"
 """
 
 
-def test_base_install__without_a_name__is_the_one_of_the_package(tmp_path: Path) -> None:
-    assert run(tmp_path, "install", "--detach") == [("base_install", {"base": "viz-base-english-1"})]
-    assert run(tmp_path, "install", "hf:a/b@main", "--detach") == [("base_install", {"base": "hf:a/b@main"})]
+def test_base_install__needs_are_shown__and_then_it_starts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = {"base": "viz-base-english-1", "revision": ""}
+    assert run(tmp_path, "install", "--detach") == [("plan_base_install", asked), ("base_install", asked)]
+    told = capsys.readouterr().err
+    assert "0.7 GB to download, about 1.2 GiB of memory to train (8.0 GiB here), 150 tokens/s here" in told
+    assert "certified: somebody examined it" in told
+    assert "first, sign it" in told
+    assert run(tmp_path, "install", "x", "--revision", "a" * 40, "--dry-run") == [
+        ("plan_base_install", {"base": "x", "revision": "a" * 40})
+    ]
+
+
+@pytest.mark.parametrize("accepted", ["", "I made it myself"])
+def test_base_add__unknown_base__next_step_is_to_accept_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, accepted: str
+) -> None:
+    node, job = Bases(), {"result": {"base": {"name": "own", "digest": "dd" * 32, "parameters": 7, "license": "MIT"}}}
+    node.row = OWN | {"accepted": accepted}
+    monkeypatch.setattr(Terminal, "run_job", lambda self, answer, detach: job)
+    run(tmp_path, "add", str(tmp_path), "--license", "MIT", node=node)
+    told = capsys.readouterr().out
+    assert "own is installed: 7 weights, license MIT" in told
+    assert ("viz-node base accept own" in told) == (not accepted)
+    assert ("--base own" in told) == bool(accepted)
 
 
 def test_base_train__list_and_recipe__are_sent_whole_and_steps_win(tmp_path: Path) -> None:
@@ -117,16 +177,17 @@ def test_base_train__list_that_is_no_toml__asks_no_node(tmp_path: Path, raw: byt
         run(tmp_path, "train", str(tmp_path / "list.toml"))
 
 
-def test_base_show__long_provenance__names_the_first_sources_only(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+def test_base_show__installed__card_first_then_the_first_sources_only(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    sources = [{"title": f"Book {number}"} for number in range(60)]
-    row = {"name": "own", "digest": "dd" * 32, "provenance": {"sources": sources, "losses": [[1, "2.0"]], "seed": 1}}
-    monkeypatch.setattr(Bases, "call_list", lambda self, operation, **params: [row])
-    run(tmp_path, "show", "own")
+    node, sources = Bases(), [{"title": f"Book {number}"} for number in range(60)]
+    node.installed = {"path": "/x", "provenance": {"sources": sources, "losses": [[1, "2.0"]], "seed": 1}}
+    run(tmp_path, "show", "own", node=node)
     shown = " ".join(capsys.readouterr().out.split())
+    assert shown.index("opt-outs none are named [model card]") < shown.index("As it is installed")
+    assert "revision looked up: a page" in shown
     assert "Book 4; and 55 more" in shown
     assert "losses" not in shown
     assert "seed 1" in shown
-    run(tmp_path, "show", "own", "--json")
+    run(tmp_path, "show", "own", "--json", node=node)
     assert "Book 59" in capsys.readouterr().out

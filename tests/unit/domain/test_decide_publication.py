@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from viz_node.domain.decide_base import BaseStanding
 from viz_node.domain.decide_publication import (
     PUBLISHED,
     PublicationFacts,
@@ -21,7 +22,8 @@ TERMS = PublicationTerms(
     price=TokenAmount(5_000_000), kind="perpetual", split={"0x" + "11" * 20: 10_000}, permissions=Permissions()
 )
 DEARER = replace(TERMS, price=TokenAmount(6_000_000))
-FACTS = PublicationFacts("elsin", "trained", {"perplexity_before": "9.00", "perplexity_after": "4.00"}, None)
+BASE = BaseStanding("small", "ab" * 32, "documented", "")
+FACTS = PublicationFacts("elsin", "trained", {"perplexity_before": "9.00", "perplexity_after": "4.00"}, BASE, None)
 WORSE = {"perplexity_before": "9.00", "perplexity_after": "9.01"}
 
 
@@ -64,3 +66,18 @@ def test_decide__worse_than_its_base__refused_unless_it_is_registered_already() 
     assert (told.kind, "9.00, then 9.01" in told.message) == (RefusedError, True)
     sold = replace(FACTS, evaluation=WORSE, registration=Registration(TERMS, "0x1", True))
     assert decide_publication(sold, TERMS) == PUBLISHED
+
+
+@pytest.mark.parametrize("verdict", ["certified", "documented", "claimed"])
+def test_decide__base_of_which_something_is_known__is_published(verdict: str) -> None:
+    assert decide_publication(replace(FACTS, base=replace(BASE, verdict=verdict)), TERMS) == Publishing(TERMS)
+
+
+def test_decide__base_of_which_nobody_knows_anything__is_refused_until_its_owner_says_why() -> None:
+    unknown = replace(FACTS, base=replace(BASE, verdict="unknown"))
+    refused = refusal(unknown)
+    assert (refused.kind, "its verdict is unknown" in refused.message) == (RefusedError, True)
+    assert refused.hint == 'viz-node base show abababababab, then viz-node base accept abababababab "WHY"'
+    accepted = replace(unknown, base=replace(unknown.base, accepted="I wrote all of it"))
+    assert decide_publication(accepted, TERMS) == Publishing(TERMS)
+    assert decide_publication(replace(unknown, registration=Registration(TERMS, "0x1", True)), TERMS) == PUBLISHED

@@ -84,6 +84,7 @@ class Federations:
         chosen = self._workshop.find_base(base)
         if not is_hex_digest(chosen.digest):
             raise UsageError("a federation needs an installed base model", "viz-node base list")
+        self._workshop.clearance.require(chosen)
         shares: ProposedSplit = EQUAL
         if split != EQUAL:
             shares = {str(account): int(share) for account, share in parse_split(split).shares}
@@ -115,7 +116,7 @@ class Federations:
         answer = await request_terms(self._network, asked.peer_id, asked.addresses, asked.federation_id)
         if answer.terms.name != asked.name:
             raise VerificationError("the terms are of another federation than the invitation")
-        self._workshop.find_base(answer.terms.base.digest)
+        self._workshop.clearance.require(self._workshop.find_base(answer.terms.base.digest))
         federation = self._new(asked.federation_id, Role.MEMBER, answer.terms, content)
         federation = federation.at(asked.peer_id, asked.addresses)
         wish = JoinRequest(

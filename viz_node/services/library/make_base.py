@@ -1,4 +1,4 @@
-"""Base models from elsewhere than a hub: the one that comes with this package, and those that an owner pre-trains."""
+"""Base models from elsewhere than a hub: of this package, from a folder, and those that an owner pre-trains."""
 
 import asyncio
 import shutil
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from viz_node.domain.base_catalogue import find_entry
 from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import InstallBaseOrder, PretrainOrder
+from viz_node.domain.orders import AddBaseOrder, InstallBaseOrder, PretrainOrder
 from viz_node.domain.pretraining import FetchSources, Pretrain, PretrainRecipe
 from viz_node.domain.sources import Source, SourceList
-from viz_node.domain.training import SHIPPED_BASE, InstalledBase, UnpackBase
+from viz_node.domain.training import SHIPPED_BASE, AddBase, InstalledBase, UnpackBase
 from viz_node.domain.work import ImportedWork, ImportFailure
 from viz_node.errors import NotFoundError, StorageError, UsageError, VerificationError
 from viz_node.ports.workers import Trainer
@@ -94,6 +95,29 @@ class BaseMaker:
         out = self._directory / "bases" / SHIPPED_BASE
         if not out.exists():
             await self._trainer.unpack_base(UnpackBase(out_dir=FilePath(str(out))), report)
+        return BuiltBase(self._found(out))
+
+    def check_folder(self, order: AddBaseOrder) -> None:
+        """Refuse before any long work. Raises: UsageError (the name is taken), NotFoundError (there is no folder)."""
+        if (self._directory / "bases" / order.name).exists() or find_entry(order.name) is not None:
+            raise UsageError(f"there is already a base model {order.name}", "choose another name: --name NAME")
+        if not Path(order.source).is_dir():
+            raise NotFoundError(f"there is no folder {order.source}", "name the folder that holds config.json")
+
+    async def add(self, job: Job[AddBaseOrder], report: Report) -> BuiltBase:
+        """Job: check the model in a folder, and copy it, so that nobody else can change it."""
+        order, out = job.order, self._directory / "bases" / job.order.name
+        if not out.exists():
+            await self._trainer.add_base(
+                AddBase(
+                    source=order.source,
+                    out_dir=FilePath(str(out)),
+                    name=order.name,
+                    license=order.license,
+                    stated=order.stated,
+                ),
+                report,
+            )
         return BuiltBase(self._found(out))
 
     def _found(self, out: Path) -> InstalledBase:

@@ -3,33 +3,30 @@
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from viz_node.domain.job import JobState, Queued
-from viz_node.domain.limits import NEW_TOKENS, SEED
+from viz_node.domain.limits import NEW_TOKENS
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import (
+    AddBaseOrder,
     BuildBaseOrder,
     GenerateOrder,
     ImportOrder,
     InstallBaseOrder,
-    Order,
     PretrainOrder,
     TrainOrder,
 )
-from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.sampling import Sampling
-from viz_node.domain.sources import parse_sources
-from viz_node.domain.training import SHIPPED_BASE, BaseModel, ListedBase
 from viz_node.domain.work import ShownWork
 from viz_node.domain.worker import TextPiece
 from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
+from viz_node.services.library.base_operations import BaseOperations, Bases, coming_bases
 from viz_node.services.library.import_adapter import ImportPlan, Imports
-from viz_node.services.library.make_base import BaseMaker, PretrainPlan
+from viz_node.services.library.make_base import BaseMaker
 from viz_node.services.library.manage_works import (
     AddedWorks,
     NamedAdapter,
@@ -40,12 +37,12 @@ from viz_node.services.library.manage_works import (
 )
 from viz_node.services.library.remove_adapter import AdapterRemovalPlan, Removals
 from viz_node.services.library.report_training import Reports, ShownReport
+from viz_node.services.library.show_bases import BaseViews
 from viz_node.services.library.suggest_recipe import RecipeOperations
 from viz_node.services.library.train_adapter import (
     DEFAULT_RECIPE,
     ShownAdapter,
     Workshop,
-    base_name,
     describe_adapter,
 )
 from viz_node.services.library.write_text import Writing
@@ -53,7 +50,6 @@ from viz_node.services.part import Handler, Kind, Lane, Part, operations_of
 
 # A job that ended before it wrote anything says nothing.
 _LOOK_SECONDS = 1.0
-_BASE_ORDERS = (BuildBaseOrder, InstallBaseOrder)
 Published = Callable[[], list[AdapterRecord]]
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
 ExportFiles = Callable[[str, str], object]
@@ -137,44 +133,17 @@ class ModelOperations:
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
-        self._maker, self._imports, self._writing = library.maker, library.imports, library.writing
+        self._imports, self._writing = library.imports, library.writing
         self.published, self._states_of, self._export_files = published, states_of, export_files
-
-    async def base_list(self) -> list[ListedBase]:
-        """Installed base models."""
-        return self._workshop.list_bases()
-
-    async def base_use(self, *, base: str) -> BaseModel:
-        """Choose the default base model."""
-        return self._workshop.use_base(base)
-
-    async def base_build(self, *, seed: int) -> Queued:
-        """Build the synthetic base model; while it is being built, the job that does."""
-        SEED.check(seed)
-        return self._once(BuildBaseOrder(seed, base_name(seed)))
-
-    async def base_install(self, *, base: str = SHIPPED_BASE) -> Queued:
-        """Install the base model of this package, or a pinned one of a hub."""
-        if base != SHIPPED_BASE:
-            self._workshop.find_base(base)
-        return self._once(InstallBaseOrder(base))
-
-    async def plan_base_train(self, *, sources: object, texts: FilePath, recipe: object = None) -> PretrainPlan:
-        """What pre-training on this list of sources would do."""
-        return self._maker.plan(parse_sources(sources), Path(texts), parse_pretrain_recipe(recipe))
-
-    async def base_train(self, *, sources: object, texts: FilePath, recipe: object = None) -> Queued:
-        """Train a base model from scratch on a list of sources."""
-        listed = parse_sources(sources)
-        self._maker.check(listed, Path(texts))
-        return self._jobs.accept(PretrainOrder(listed.name, listed, texts, parse_pretrain_recipe(recipe)))
 
     async def train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
     ) -> Queued:
         """Train an adapter."""
         self._workshop.check_new_name(name)
-        chosen = None if base is None and self._coming() else self._workshop.find_base(base)
+        chosen = None if base is None and coming_bases(self._jobs) else self._workshop.find_base(base)
+        if chosen is not None:
+            self._workshop.clearance.require(chosen)
         works = tuple(work.work_id for work in self._works.select(content))
         return self._jobs.accept(TrainOrder(name, works, chosen, parse_recipe(DEFAULT_RECIPE | (recipe or {}))))
 
@@ -235,18 +204,6 @@ class ModelOperations:
         await asyncio.to_thread(self._export_files, record.directory, directory)
         return ExportedAdapter(record.name, directory)
 
-    def _once(self, order: Order) -> Queued:
-        coming = self._coming()
-        return Queued(coming[order]) if order in coming else self._jobs.accept(order)
-
-    def _coming(self) -> dict[Order, str]:
-        """The base models that are being installed or made, and the newest job of each."""
-        found: dict[Order, str] = {}
-        for job in self._jobs.list_jobs():
-            if job.state in {JobState.QUEUED, JobState.RUNNING} and isinstance(job.order, _BASE_ORDERS):
-                found.setdefault(job.order, job.job_id)
-        return found
-
 
 @dataclass(frozen=True)
 class Library:
@@ -257,19 +214,26 @@ class Library:
     writing: Writing
     removals: Removals
     maker: BaseMaker
+    base_views: BaseViews
     imports: Imports
     reports: Reports
     recipes: RecipeOperations
 
-    def part(self, models: ModelOperations, generate: Handler[GenerateOrder]) -> Part:
+    @property
+    def bases(self) -> Bases:
+        """The use cases of base models."""
+        return Bases(self.workshop, self.maker, self.workshop.clearance, self.base_views)
+
+    def part(self, models: ModelOperations, bases: BaseOperations, generate: Handler[GenerateOrder]) -> Part:
         """`generate` is the writing's, with the uses counted for the owners paid by them."""
         kinds = (
             Kind(BuildBaseOrder, Lane.COMPUTE, self.workshop.build_base),
             Kind(InstallBaseOrder, Lane.COMPUTE, self.maker.install),
+            Kind(AddBaseOrder, Lane.COMPUTE, self.maker.add),
             Kind(PretrainOrder, Lane.COMPUTE, self.maker.pretrain),
             Kind(TrainOrder, Lane.COMPUTE, self.workshop.train),
             Kind(ImportOrder, Lane.COMPUTE, self.imports.take_in),
             Kind(GenerateOrder, Lane.INFERENCE, generate),
         )
-        desks = WorkOperations(self.works), models, ReportOperations(self.reports), self.recipes
+        desks = WorkOperations(self.works), models, bases, ReportOperations(self.reports), self.recipes
         return Part(operations_of(*desks), kinds=kinds)

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
+from viz_node.domain.base_catalogue import find_entry
 from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job
@@ -28,6 +29,7 @@ from viz_node.domain.training import (
 from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.ports.workers import Trainer
+from viz_node.services.library.clear_bases import Clearance, called, find_installed
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.report_training import Reports
@@ -90,9 +92,10 @@ class Workshop:
     ) -> None:
         self._store, self._works, self._reports, self._directory = store, works, reports, directory
         self._trainer, self.bases, self._split_texts = tools.trainer, tools.list_bases, tools.split_texts
+        self.clearance = Clearance(store.settings, tools.list_bases)
 
     def find_base(self, name: str | None) -> BaseModel:
-        """The base model of that name or digest, or the default one.
+        """The base model of that name, its own or the catalogue's, or of that digest, or the default one.
 
         One of a model hub that is not installed yet has neither path nor digest: training installs it.
         Raises: NotFoundError, UsageError (not pinned).
@@ -105,8 +108,13 @@ class Workshop:
                 f"the default base model {wanted[:12]}… is not installed",
                 "install it again, or: viz-node base use NAME",
             )
-        if not matching and name is not None and is_hub_name(name):
-            return BaseModel(str(parse_hub_model(name)), FilePath(""), "")
+        if not matching and name is not None:
+            matching = called(self.bases(), name)
+        if not matching and name is not None:
+            entry = find_entry(name)
+            wanted = entry.full_name() if entry is not None and not entry.unusable else name
+            if is_hub_name(wanted):
+                return BaseModel(str(parse_hub_model(wanted)), FilePath(""), "")
         if not matching:
             raise NotFoundError(f"there is no base model {name or ''}".rstrip(), "viz-node base install")
         return matching[0].reference()
@@ -120,11 +128,8 @@ class Workshop:
         return digest
 
     def use_base(self, name: str) -> BaseModel:
-        """Make this installed base model the default one. Raises: NotFoundError, UsageError (not pinned)."""
-        base = self.find_base(name)
-        if not base.digest:
-            once = f"train with it once: viz-node train NAME --content WORK --base {name}"
-            raise NotFoundError(f"{name} is not installed", once)
+        """Make this installed base model the default one. Raises: NotFoundError, UsageError (several)."""
+        base = find_installed(self.bases(), name).reference()
         self._store.settings.set_setting(_DEFAULT_BASE, base.digest)
         return base
 
@@ -163,7 +168,10 @@ class Workshop:
             return describe_adapter(existing)
         train, held_out = self.texts_of(job.order.works, job.order.recipe.seed)
         out, checkpoint = self._directory / "adapters" / name, self._directory / "checkpoints" / job.job_id
-        base = await self.install(job.order.base or self.find_base(None), report)
+        chosen = job.order.base or self.find_base(None)
+        self.clearance.require(chosen)
+        base = await self.install(chosen, report)
+        self.clearance.require(base)
         order = Train(
             base=base,
             texts=tuple(train),
@@ -181,7 +189,7 @@ class Workshop:
             directory=str(out),
             origin="trained",
             works=job.order.works,
-            training={**trained.training, "job": job.job_id},
+            training={**trained.training, **self.clearance.facts(base), "job": job.job_id},
             evaluation=dict(trained.evaluation),
             created=job.created,
         )

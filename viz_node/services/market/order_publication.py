@@ -21,6 +21,7 @@ from viz_node.domain.terms import AskedTerms, PromisedShare, PublicationTerms
 from viz_node.errors import ChainUnavailableError, RefusedError, UsageError
 from viz_node.ports.market import Publications
 from viz_node.ports.state import WithAdapters, WithFederations, WithOutbox
+from viz_node.services.library.clear_bases import Clearance
 from viz_node.services.library.look_up import registration_of
 from viz_node.services.market.listings import Listings
 
@@ -32,8 +33,16 @@ class OrderedPublications(WithAdapters, WithFederations, WithOutbox, Protocol):
 class PublicationOrders:
     """What an owner may ask for when offering an adapter."""
 
-    def __init__(self, store: OrderedPublications, market: Publications, listings: Listings, account: Account) -> None:
+    def __init__(
+        self,
+        store: OrderedPublications,
+        market: Publications,
+        listings: Listings,
+        account: Account,
+        clearance: Clearance,
+    ) -> None:
         self._store = store
+        self._clearance = clearance
         self._market = market
         self._listings = listings
         self._account = account
@@ -89,7 +98,8 @@ class PublicationOrders:
         if entry is not None:
             published = purpose_as(entry.purpose, PublishAdapter).terms
             registration = Registration(published, entry.tx_hash, entry.state in DONE_OUTBOX_STATES)
-        facts = PublicationFacts(record.name, record.origin, record.evaluation, registration)
+        standing = self._clearance.standing_of(record)
+        facts = PublicationFacts(record.name, record.origin, record.evaluation, standing, registration)
         decided = decide_publication(facts, terms)
         if isinstance(decided, Refusal):
             raise decided.error()

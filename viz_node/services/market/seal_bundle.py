@@ -22,6 +22,7 @@ from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.keys import BundleSealing, KeyDelivery, Keys
 from viz_node.ports.market import Publications
 from viz_node.ports.state import Adapters
+from viz_node.services.library.clear_bases import Clearance
 from viz_node.services.market.listings import seal_envelope
 from viz_node.services.market.order_publication import shared_split
 
@@ -46,8 +47,11 @@ class BundleFiles:
 class Bundles:
     """Makes signed, sealed bundles."""
 
-    def __init__(self, adapters: Adapters, market: Publications, keys: SellerKeys, files: BundleFiles) -> None:
+    def __init__(
+        self, adapters: Adapters, market: Publications, keys: SellerKeys, files: BundleFiles, clearance: Clearance
+    ) -> None:
         self._adapters = adapters
+        self._clearance = clearance
         self._market = market
         self._keys = keys
         self._files = files
@@ -89,7 +93,7 @@ class Bundles:
             license=LicenseTerms(terms.kind, terms.duration_seconds, terms.permissions),
             split=with_platform(shared_split(terms), facts.platform, facts.platform_fee),
             works=record.works,
-            training={k: v for k, v in record.training.items() if k != "job"},
+            training={k: v for k, v in record.training.items() if k != "job"} | self._clearance.facts_of(record),
             evaluation=dict(record.evaluation),
             created=record.created,
         )

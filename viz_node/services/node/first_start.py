@@ -12,9 +12,9 @@ from typing import Protocol
 
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import Order, subject_of
+from viz_node.domain.orders import InstallBaseOrder, Order, subject_of
 from viz_node.domain.terms import AskedPublication
-from viz_node.domain.training import Facts
+from viz_node.domain.training import SHIPPED_BASE, Facts
 from viz_node.domain.work import SAMPLE_AUTHOR, Rights
 from viz_node.ports.state import WithAdapters, WithFirstStarts, WithWorks
 from viz_node.services.jobs.runner import JobRunner
@@ -108,7 +108,7 @@ class FirstStart:
 
     async def _submit(self, stage: str) -> str:
         if stage == "base_install":
-            return (await self._models.base_install()).job_id
+            return self._jobs.accept(InstallBaseOrder(SHIPPED_BASE)).job_id
         if stage == "train":
             works = await self._take_in_samples()
             return (await self._models.train(name=SAMPLE_NAME, content=works, recipe=dict(_RECIPE))).job_id

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from tests.bases import listed_sources
 from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
 from tests.fakes.trainer import MemoryTrainer
@@ -27,7 +28,7 @@ from viz_node.services.library.train_adapter import ModelTools, Workshop
 
 COMMIT, OTHER = "c" * 40, "d" * 40
 BASES = [
-    InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {}),
+    InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), listed_sources()),
     InstalledBase(f"hf:Org/model@{COMMIT}", "bb" * 32, "mit", 1, FilePath("/bases/model"), {}),
     InstalledBase(f"hf:org/twice@{COMMIT}", "cc" * 32, "mit", 1, FilePath("/bases/one"), {}),
     InstalledBase(f"hf:org/twice@{OTHER}", "dd" * 32, "mit", 1, FilePath("/bases/two"), {}),

@@ -12,7 +12,7 @@ from tests.fakes.world import keys_of
 from viz_node.daemon.secrets import Sealing
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.names import FilePath
-from viz_node.domain.orders import InstallBaseOrder, PretrainOrder
+from viz_node.domain.orders import AddBaseOrder, InstallBaseOrder, PretrainOrder
 from viz_node.domain.pretraining import FetchSources, Pretrain, PretrainRecipe
 from viz_node.domain.sources import FORMAT, parse_sources
 from viz_node.domain.training import SHIPPED_BASE, InstallBase, UnpackBase
@@ -121,3 +121,17 @@ async def test_install__shipped_and_hub__each_its_own_way(bench: Bench) -> None:
     assert (await bench.install(SHIPPED_BASE)).base.name == SHIPPED_BASE
     assert (await bench.install(HUB_NAME)).base.name == HUB_NAME
     assert [type(order) for order in bench.trainer.orders] == [UnpackBase, InstallBase]
+
+
+async def test_add__folder__is_handed_over_once_and_refused_where_the_name_is_taken(bench: Bench) -> None:
+    order = AddBaseOrder("mine", FilePath(str(bench.texts)), "MIT")
+    bench.maker.check_folder(order)
+    built = await bench.maker.add(Job("j3", "base_add", JobState.RUNNING, order, 1, 1), lambda said: None)
+    (told,) = bench.trainer.orders
+    assert (built.base.name, built.base.license, told.source) == ("mine", "MIT", order.source)
+    (bench.home / "bases/mine").mkdir(parents=True)
+    for taken in ("mine", "kl3m-170m"):
+        with pytest.raises(UsageError, match="already a base model"):
+            bench.maker.check_folder(AddBaseOrder(taken, order.source, "MIT"))
+    with pytest.raises(NotFoundError, match="there is no folder"):
+        bench.maker.check_folder(AddBaseOrder("other", FilePath("/nowhere"), "MIT"))

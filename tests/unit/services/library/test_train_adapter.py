@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.bases import listed_sources
 from tests.fakes.files import read_files
 from tests.fakes.store import MemoryStore
 from tests.fakes.trainer import MemoryTrainer
@@ -27,11 +28,11 @@ from viz_node.services.library.report_training import Reports
 from viz_node.services.library.train_adapter import ModelTools, ShownAdapter, Workshop
 
 BASES = [
-    InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {}),
-    InstalledBase("b", "bb" * 32, "CC0-1.0", 1, FilePath("/b"), {}),
+    InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), listed_sources()),
+    InstalledBase("b", "bb" * 32, "CC0-1.0", 1, FilePath("/b"), listed_sources()),
 ]
 SMALL = BASES[0].reference()
-HUB_NAME = f"hf:org/model@{'c' * 40}"
+HUB_NAME = f"hf:PleIAs/Pleias-350m-Preview@{'c' * 40}"
 
 
 class Bench:
@@ -78,7 +79,7 @@ async def test_train__two_works__worker_gets_their_texts_and_the_library_the_ada
     assert bench.told == [{"event": "progress", "phase": "train", "step": 1, "steps": 3, "loss": 2.5}]
     record = bench.store.adapters.find_adapter("elsin")
     assert (record.works, record.origin) == (tuple(work.work_id for work in bench.works.select([])), "trained")
-    assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "job": "j1"})
+    assert (record.base_digest, record.training) == ("aa" * 32, {"steps": 3, "base_verdict": "documented", "job": "j1"})
     assert (shown.works, shown.published) == (2, False)
 
 
@@ -165,7 +166,7 @@ def test_find_base__by_name_digest_or_none__and_unknown(bench: Bench) -> None:
 
 async def test_find_base__another_one_installed_later__default_stays_until_it_is_changed(bench: Bench) -> None:
     assert bench.shop.find_base(None) == SMALL
-    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
+    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), listed_sources()))
     assert bench.shop.find_base(None) == SMALL
     assert [base.name for base in bench.shop.list_bases() if base.default] == ["small"]
     assert bench.shop.use_base("b").digest == "bb" * 32
@@ -185,7 +186,7 @@ async def test_settle_default__no_base_yet__the_first_one_built_becomes_it(bench
     result = await bench.shop.build_base(job, bench.tell)
     out = tmp_path / "bases" / "viz-base-small-0"
     assert (result.base.name, result.base.path) == (out.name, str(out))
-    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), {}))
+    bench.trainer.bases.insert(0, InstalledBase("a", "dd" * 32, "mit", 1, FilePath("/a"), listed_sources()))
     assert bench.shop.find_base(None).name == "viz-base-small-0"
 
 

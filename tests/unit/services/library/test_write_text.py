@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.bases import listed_sources
 from tests.fakes.store import MemoryStore
 from tests.fakes.trainer import MemoryTrainer, MemoryWriter
 from tests.fakes.world import keys_of
@@ -23,7 +24,7 @@ from viz_node.services.library.report_training import Reports
 from viz_node.services.library.train_adapter import ModelTools, Workshop
 from viz_node.services.library.write_text import Pieces, Writing
 
-SMALL = InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), {})
+SMALL = InstalledBase("small", "aa" * 32, "CC0-1.0", 1, FilePath("/bases/small"), listed_sources())
 JOB = Job("j2", "generate", JobState.RUNNING, GenerateOrder("elsin", "In", 9), 1, 1)
 
 

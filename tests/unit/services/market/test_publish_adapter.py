@@ -12,9 +12,11 @@ from tests.fakes.federations import new_federation
 from tests.fakes.world import Fuse, Member, World, every_fuse
 from viz_node.domain.answer import as_json
 from viz_node.domain.job import JobState
+from viz_node.domain.names import FilePath
 from viz_node.domain.orders import PublishOrder
 from viz_node.domain.permissions import Permissions
 from viz_node.domain.terms import AskedTerms
+from viz_node.domain.training import InstalledBase
 from viz_node.errors import (
     ChainUnavailableError,
     DeadlineError,
@@ -23,6 +25,7 @@ from viz_node.errors import (
     RefusedError,
     UsageError,
 )
+from viz_node.services.library.clear_bases import Clearance
 from viz_node.services.library.look_up import published
 from viz_node.services.money.transact import Patience
 
@@ -202,3 +205,22 @@ def test_check_order__federated_adapter__keeps_the_agreed_split(holder: Member) 
     assert order(holder, "duo", split=f"{OTHER}=50,{holder.keys.account}=50").terms.split == shares
     with pytest.raises(UsageError, match="another split"):
         order(holder, "duo", split=f"{holder.keys.account}=100")
+
+
+async def test_publish__base_of_unknown_data__is_refused_until_its_owner_accepts_it_in_the_manifest(
+    holder: Member,
+) -> None:
+    bases: list[InstalledBase] = []
+    clearance = Clearance(holder.store.settings, lambda: bases)
+    holder.publications._clearance = holder.publisher._bundles._clearance = clearance
+    holder.add_adapter("elsin")
+    with pytest.raises(RefusedError, match="nobody says what small was trained on"):
+        order(holder)
+    bases.append(InstalledBase("small", "ab" * 32, "mit", 1, FilePath("/nowhere"), {}))
+    clearance.accept(bases[0], "I wrote every text in it")
+    await holder.live(order(holder))
+    (listed,) = published(holder.store.adapters, holder.store.outbox)
+    told = dict(holder.storefront.manifest_of(listed).training)
+    assert told == {"base_verdict": "unknown", "base_accepted": "I wrote every text in it"}
+    clearance.accept(bases[0], "")
+    order(holder)

@@ -51,9 +51,6 @@ class World:
         for path in set(paths) - known:
             self.store.works.add_work(make_work(path, author, rights), path)
 
-    async def base_install(self) -> Queued:
-        return self.jobs.accept(InstallBaseOrder("base-0"))
-
     async def train(self, *, name: str, content: list[str], recipe: dict[str, Any]) -> Queued:
         assert [self.store.works.find_work(work).author for work in content] == [SAMPLE_AUTHOR] * 2
         return self.jobs.accept(TrainOrder(name, tuple(map(WorkId, content)), None, parse_recipe(recipe)))

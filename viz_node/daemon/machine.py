@@ -1,0 +1,30 @@
+"""What this machine offers to models: memory, cores, and the memory of its largest GPU; knows no torch."""
+
+import functools
+import os
+import subprocess
+from pathlib import Path
+
+from viz_node.domain.base_needs import Machine
+
+_QUERY = ("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+_SECONDS = 5
+
+
+@functools.cache
+def this_machine() -> Machine:
+    """Looked up once; what cannot be found out is 0."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Machine(
+        memory, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, _gpu_bytes()
+    )
+
+
+def _gpu_bytes() -> int:
+    if not Path("/dev/nvidiactl").exists():
+        return 0
+    try:
+        told = subprocess.run(_QUERY, capture_output=True, timeout=_SECONDS, check=True, text=True).stdout
+        return max((int(line) << 20 for line in told.split()), default=0)
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return 0
