@@ -11,6 +11,7 @@ import click
 from viz_node.cli.main import viz_node
 from viz_node.daemon.config import Config
 from viz_node.domain.recipe import Recipe
+from viz_node.domain.pretraining_curve import draw_pretraining
 from viz_node.models.bases import PROVENANCE_NAME
 from viz_node.models.packed import SHIPPED
 
@@ -74,6 +75,7 @@ def base_model_page() -> str:
     parts += ["## How it learned\n\nBits per character of the held-out books; fewer are better.\n"]
     parts += ["| step | " + " | ".join(str(step) for step, _ in points) + " |", "| --- |" + " --- |" * len(points)]
     parts += ["| bits | " + " | ".join(f"{float(bits):.2f}" for _, bits in points) + " |\n"]
+    parts += ["![The loss while training, and the bits per character of held-out books](base-model.svg)\n"]
     parts += ["## Ten samples\n\nNot chosen: the first text for each of ten beginnings, at temperature 0.7.\n"]
     parts += [_quoted(sample["prompt"], sample["text"]) for sample in base["samples"]]
     parts += [
@@ -84,6 +86,11 @@ def base_model_page() -> str:
         f"| {one['title']} | {', '.join(one['authors'])} | `{_short(one['revision'])}` |" for one in base["sources"]
     ]
     return "\n".join(parts) + "\n"
+
+
+def base_model_picture() -> str:
+    """How the base model of the package learned."""
+    return draw_pretraining(json.loads((SHIPPED / PROVENANCE_NAME).read_bytes()))
 
 
 def _quoted(prompt: str, text: str) -> str:
@@ -125,3 +132,4 @@ if __name__ == "__main__":
     (HERE / "commands.md").write_text(commands_page())
     (HERE / "options.md").write_text(options_page())
     (HERE / "base-model.md").write_text(base_model_page())
+    (HERE / "base-model.svg").write_text(base_model_picture())

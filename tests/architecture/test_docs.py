@@ -55,6 +55,11 @@ def test_reference__generated_pages__are_fresh(name: str) -> None:
     assert page == getattr(_generator(), f"{name}_page")(), "run `make docs`"
 
 
+def test_reference__picture_of_the_base__is_fresh() -> None:
+    picture = (ROOT / "docs" / "reference" / "base-model.svg").read_text()
+    assert picture == _generator().base_model_picture(), "run `make docs`"
+
+
 def _shown_commands() -> Iterator[tuple[Path, list[str]]]:
     for page in PAGES:
         if page.name == "commands.md":

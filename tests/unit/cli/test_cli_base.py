@@ -8,7 +8,7 @@ import pytest
 
 from viz_node.cli.commands.base import base_command
 from viz_node.cli.terminal import Terminal
-from viz_node.errors import UsageError
+from viz_node.errors import StorageError, UsageError
 
 ROW = {
     "name": "kl3m-170m",
@@ -36,6 +36,7 @@ class Bases:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.installed: dict[str, Any] | None = None
         self.row = ROW
+        self.curve = ""
 
     def call(self, operation: str, **params: Any) -> Any:
         self.asked.append((operation, params))
@@ -43,7 +44,13 @@ class Bases:
             "plan_base_train": PLAN,
             "plan_base_install": ROW
             | {"download_bytes": 680_000_000, "memory_here_bytes": 8 << 30, "access": "sign it"},
-            "base_show": {"row": self.row, "installed": self.installed, "statements": SAID, "commit_source": "a page"},
+            "base_show": {
+                "row": self.row,
+                "installed": self.installed,
+                "statements": SAID,
+                "commit_source": "a page",
+                "curve": self.curve,
+            },
             "base_accept": {"name": "own", "accepted": params.get("reason")},
         }
         return answers.get(operation, {"name": "chosen", "job_id": "j1"})
@@ -191,3 +198,24 @@ def test_base_show__installed__card_first_then_the_first_sources_only(
     assert "seed 1" in shown
     run(tmp_path, "show", "own", "--json", node=node)
     assert "Book 59" in capsys.readouterr().out
+
+
+def test_base_show__output__writes_provenance_and_picture_of_an_installed_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    node, out = Bases(), tmp_path / "out"
+    with pytest.raises(UsageError, match="only an installed base model has a provenance"):
+        run(tmp_path, "show", "own", "--output", str(out), node=node)
+    node.installed = {"path": "/x", "provenance": {"seed": 1}}
+    run(tmp_path, "show", "own", "--output", str(out), node=node)
+    assert [path.name for path in out.iterdir()] == ["provenance.json"]
+    node.curve = "<svg/>"
+    run(tmp_path, "show", "own", "--output", str(out), node=node)
+    assert ((out / "loss.svg").read_text(), json.loads((out / "provenance.json").read_text())) == (
+        "<svg/>",
+        {"seed": 1},
+    )
+    assert f"written to {out}: provenance.json, loss.svg" in " ".join(capsys.readouterr().err.split())
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError):
+        run(tmp_path, "show", "own", "--output", str(tmp_path / "file" / "x"), node=node)

@@ -1,5 +1,6 @@
 """`viz-node base`: the base models that adapters are trained on."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from viz_node.domain.limits import PRETRAIN_STEPS, SEED
 from viz_node.domain.pretraining import RECIPE_HINT
 from viz_node.domain.sources import MAX_LIST_BYTES, SOURCES_HINT
 from viz_node.domain.training import SHIPPED_BASE
-from viz_node.errors import UsageError
+from viz_node.errors import StorageError, UsageError
 from viz_node.files import read_toml
 
 Row = dict[str, Any]
@@ -75,14 +76,22 @@ def _why_none(terminal: Terminal) -> str:
 
 @base_command.command("show")
 @click.argument("name")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write provenance.json of an installed one to DIR, and loss.svg if it was trained by viz-node.",
+)
 @json_option
 @pass_terminal
-def show(terminal: Terminal, name: str) -> None:
+def show(terminal: Terminal, name: str, output: Path | None) -> None:
     """Show what is known of the base model NAME, installed or of the catalogue: its verdict, why, and who says so.
 
     `--json` has the whole provenance of an installed one, with sources, curve and samples.
     """
     shown = terminal.client.call("base_show", base=name)
+    if output is not None:
+        _write(terminal, output, shown)
     if terminal.output.is_json:
         terminal.output.document(shown)
         return
@@ -102,6 +111,22 @@ def show(terminal: Terminal, name: str) -> None:
     if installed:
         terminal.output.heading("As it is installed:")
         terminal.output.body({"path": installed.get("path"), **_in_short(_table(installed.get("provenance")))})
+
+
+def _write(terminal: Terminal, directory: Path, shown: Row) -> None:
+    """Raises: UsageError (it is not installed), StorageError."""
+    installed, curve = _table(shown.get("installed")), str(shown.get("curve") or "")
+    if not installed:
+        raise UsageError("only an installed base model has a provenance", "viz-node base list")
+    files = {"provenance.json": json.dumps(installed.get("provenance"), indent=1, ensure_ascii=False) + "\n"}
+    files |= {"loss.svg": curve} if curve else {}
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, text in files.items():
+            (directory / name).write_text(text)
+    except OSError as error:
+        raise StorageError(f"cannot write to {directory}: {error.strerror}", "choose another folder") from error
+    terminal.output.news(f"written to {directory}: {', '.join(files)}")
 
 
 def _table(value: object) -> Row:

@@ -10,6 +10,7 @@ from viz_node.domain.base_card import UNKNOWN, CatalogueBase, Statement, Verdict
 from viz_node.domain.base_catalogue import CATALOGUE, entry_of, find_entry
 from viz_node.domain.base_needs import Machine, Needs, PastTraining, needs_of
 from viz_node.domain.hub import HubModel, is_hub_name, parse_hub_model
+from viz_node.domain.pretraining_curve import draw_pretraining
 from viz_node.domain.training import SHIPPED_BASE, InstalledBase
 from viz_node.errors import NotFoundError, RefusedError, StorageError, UsageError
 from viz_node.ports.state import Adapters
@@ -43,7 +44,7 @@ class BaseRow:
 
 @dataclass(frozen=True)
 class ShownBase:
-    """All that is known of one base model; `installed` is None where it is not."""
+    """All that is known of one base model; `installed` is None where it is not, `curve` an SVG of how it learned."""
 
     row: BaseRow
     statements: tuple[Statement, ...]
@@ -54,6 +55,7 @@ class ShownBase:
     access: str
     unusable: str
     installed: InstalledBase | None
+    curve: str = ""
 
 
 @dataclass(frozen=True)
@@ -214,10 +216,11 @@ def named_base(name: str, revision: str = "") -> tuple[CatalogueBase | None, str
 def _shown(
     row: BaseRow, statements: tuple[Statement, ...], entry: CatalogueBase | None, base: InstalledBase | None
 ) -> ShownBase:
+    curve = draw_pretraining(base.provenance) if base is not None else ""
     if entry is None:
-        return ShownBase(row, statements, "", "", "", 0, "", "", base)
+        return ShownBase(row, statements, "", "", "", 0, "", "", base, curve)
     told = entry.publisher, entry.languages, entry.commit_source, entry.download_bytes, entry.access, entry.unusable
-    return ShownBase(row, statements, *told, base)
+    return ShownBase(row, statements, *told, base, curve)
 
 
 def _gib(size_bytes: int) -> str:
