@@ -5,6 +5,7 @@ from typing import Any
 
 from viz_node.content.decoding import check_encoding, decode_text
 from viz_node.content.reading import Reading
+from viz_node.domain.conversation import is_dialogue, read_dialogue, written
 from viz_node.domain.counting import counted
 from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError, VerificationError
@@ -49,25 +50,43 @@ def _is_front_matter(block: str) -> bool:
 def read_jsonl(data: bytes, reading: Reading) -> tuple[str, str]:
     """No title, and the texts of all lines: objects with the field `text`, or else `content`, in every one.
 
+    If the first line is a conversation, or a prompt and its completion, so must all be; each is a paragraph then.
     Raises: VerificationError (a line that is no such object, or too many lines).
     """
-    texts: list[str] = []
-    field, others = "", set[str]()
-    for number, line in enumerate(decode_text(data, reading).split("\n"), 1):
-        if line.strip():
-            body = _object(line, number)
-            field = field or next((name for name in TEXT_FIELDS if name in body), TEXT_FIELDS[0])
-            if not isinstance(body.get(field), str):
-                raise VerificationError(f"line {number} has no text in its field {field!r}, as every line must have")
-            texts.append(body[field])
-            others |= set(body) - {field}
-        if len(texts) > MAX_LINES:
-            raise VerificationError(f"it has more than {MAX_LINES} lines; divide it")
+    bodies = _objects(decode_text(data, reading))
+    if bodies and is_dialogue(bodies[0][1]):
+        talks = [_dialogue(body, number) for number, body in bodies]
+        reading.note(f"{counted(len(talks), 'conversation')}; of each only the answers are learnt")
+        return "", "\n\n".join(talks)
+    texts, others = list[str](), set[str]()
+    field = next((name for name in TEXT_FIELDS if bodies and name in bodies[0][1]), TEXT_FIELDS[0])
+    for number, body in bodies:
+        if not isinstance(body.get(field), str):
+            raise VerificationError(f"line {number} has no text in its field {field!r}, as every line must have")
+        texts.append(body[field])
+        others |= set(body) - {field}
     if texts:
         reading.note(f"the text is the field {field!r} of {counted(len(texts), 'line')}")
     if others:
         reading.note(f"left out: the fields {', '.join(sorted(others)[:_NAMED_FIELDS])}")
     return "", "\n\n".join(texts)
+
+
+def _objects(text: str) -> list[tuple[int, dict[str, Any]]]:
+    """The lines that are not empty, with their numbers."""
+    found = [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    if len(found) > MAX_LINES:
+        raise VerificationError(f"it has more than {MAX_LINES} lines; divide it")
+    return [(number, _object(line, number)) for number, line in found]
+
+
+def _dialogue(body: dict[str, Any], number: int) -> str:
+    try:
+        if not is_dialogue(body):
+            raise UsageError("it is no conversation, as the first line is")
+        return written(read_dialogue(body))
+    except UsageError as error:
+        raise VerificationError(f"line {number}: {error.message}") from error
 
 
 def _object(line: str, number: int) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import msgspec
 
 from viz_node.domain.answer import as_json
 from viz_node.domain.base_sources import StatedSources
+from viz_node.domain.conversation import Message
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount, WorkId, parse_account
 from viz_node.domain.names import FilePath
 from viz_node.domain.offer import OfferTerms
@@ -96,13 +97,14 @@ class ImportOrder(Order):
 
 @dataclass(frozen=True)
 class GenerateOrder(Order):
-    """Write on from a prompt with the adapter of this name."""
+    """Write on from a prompt, or answer messages, with the adapter of this name."""
 
     kind: ClassVar[str] = "generate"
     adapter: str
     prompt: str
     max_new_tokens: int
     sampling: Sampling = _USUAL
+    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)

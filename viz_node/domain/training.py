@@ -5,6 +5,7 @@ from typing import TypeAlias
 import msgspec
 
 from viz_node.domain.base_sources import StatedSources
+from viz_node.domain.conversation import Message
 from viz_node.domain.limits import NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
@@ -115,7 +116,9 @@ class Train(WorkerOrder, frozen=True, tag="train"):
 
 
 class Generate(WorkerOrder, frozen=True, tag="generate"):
-    """Write on from a prompt; answered by `TextWritten`. Without a folder of an adapter the base model writes.
+    """Write on from a prompt, or what the assistant says after `messages`; answered by `TextWritten`.
+
+    Without a folder of an adapter the base model writes.
 
     Raises: UsageError (out of range).
     """
@@ -127,6 +130,7 @@ class Generate(WorkerOrder, frozen=True, tag="generate"):
     max_new_tokens: int = 64
     sampling: Sampling = Sampling()
     device: str = AUTO
+    messages: tuple[Message, ...] = ()
 
     def __post_init__(self) -> None:
         NEW_TOKENS.check(self.max_new_tokens)

@@ -1,10 +1,13 @@
 """From texts to the tokenized documents that training and evaluation read."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from transformers import PreTrainedTokenizerBase
 
+from viz_node.domain.conversation import Dialogue, dialogue_in
+from viz_node.models.chat import encode_dialogue
 from viz_node.models.fused import TokenizedDocument
 from viz_node.models.literal import encode_texts
 from viz_node.models.recipes import count_tokens, cut_document
@@ -23,8 +26,35 @@ def tokenize(
 ) -> list[TokenizedDocument]:
     """Each text between the begin and end tokens, cut to size at ends of paragraphs, lines or sentences.
 
-    Each piece starts with the begin token; no other control token is in it.
+    Each piece starts with the begin token; no other control token is in it. Conversations in a text are documents of
+    their own, cut at the end; of them only answers count. Raises: UsageError, VerificationError (a conversation that
+    the base model cannot take).
     """
+    parts = [part for text in texts for part in _parts_of(text)]
+    prose = _tokenize_prose(tokenizer, [part for part in parts if isinstance(part, str)], max_tokens, goldfish)
+    return prose + _tokenize_dialogues(tokenizer, [part for part in parts if not isinstance(part, str)], max_tokens)
+
+
+def _parts_of(text: str) -> Iterator[str | Dialogue]:
+    """Prose, and the conversations that stand in it."""
+    for is_prose, group in groupby(text.split("\n\n"), key=lambda paragraph: dialogue_in(paragraph) is None):
+        if is_prose:
+            yield "\n\n".join(group)
+        else:
+            yield from (dialogue for paragraph in group if (dialogue := dialogue_in(paragraph)) is not None)
+
+
+def _tokenize_dialogues(
+    tokenizer: PreTrainedTokenizerBase, dialogues: Sequence[Dialogue], max_tokens: int
+) -> list[TokenizedDocument]:
+    encoded = [encode_dialogue(tokenizer, dialogue) for dialogue in dialogues]
+    cut = [TokenizedDocument(ids[:max_tokens], counted[:max_tokens]) for ids, counted in encoded]
+    return [document for document in cut if any(document.counted)]
+
+
+def _tokenize_prose(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], max_tokens: int, goldfish: int
+) -> list[TokenizedDocument]:
     begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
     end = [tokenizer.eos_token_id] if tokenizer.eos_token_id is not None else []
     pieces = list[tuple[int, ...]]()

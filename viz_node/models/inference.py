@@ -1,16 +1,18 @@
 """Generates text from a base model with an adapter, token by token."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 import torch
 from torch.nn import Module
 from transformers import PreTrainedTokenizerBase
 
+from viz_node.domain.conversation import Message
 from viz_node.domain.limits import NEW_TOKENS
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.training import TextWritten
 from viz_node.errors import UsageError
+from viz_node.models.chat import encode_question
 from viz_node.models.literal import encode_text
 from viz_node.models.loading import context_of
 
@@ -22,26 +24,25 @@ _UNFINISHED = "\N{REPLACEMENT CHARACTER}"
 def generate(
     model: Module,
     tokenizer: PreTrainedTokenizerBase,
-    prompt: str,
+    prompt: str | Sequence[Message],
     max_new_tokens: int,
     sampling: Sampling,
     on_text: Callable[[str], None],
 ) -> TextWritten:
-    """Continue the prompt and call `on_text` once per token with what is new, which may be nothing.
+    """Continue the prompt, or answer the messages; call `on_text` once per token with what is new, perhaps nothing.
 
     A prompt that leaves too little of the model's context is cut at its beginning, and the answer says by how many
     tokens. What `on_text` raises ends the writing. Raises: UsageError (nothing to continue, numbers out of range).
     """
     NEW_TOKENS.check(max_new_tokens)
-    begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    context = context_of(model) or _NO_BOUND
-    whole = begin + encode_text(tokenizer, prompt)
+    context, ends = context_of(model) or _NO_BOUND, _ends(model, tokenizer)
+    whole = _asked(tokenizer, prompt)
     prompt_ids = whole[-max(1, context - max_new_tokens) :]
     if not prompt_ids:
         raise UsageError("the prompt is empty")
     text, count, finish_reason = _Text(tokenizer, sampling.stop), 0, "length"
     for token in islice(_draw(model, prompt_ids, sampling), min(max_new_tokens, context - len(prompt_ids))):
-        is_end = token == tokenizer.eos_token_id
+        is_end = token in ends
         count += not is_end
         if is_end or text.add(token):
             finish_reason = "stop"
@@ -49,6 +50,19 @@ def generate(
         on_text(text.take())
     on_text(text.rest())
     return TextWritten(text.whole, count, len(prompt_ids), finish_reason, prompt_cut=len(whole) - len(prompt_ids))
+
+
+def _asked(tokenizer: PreTrainedTokenizerBase, prompt: str | Sequence[Message]) -> list[int]:
+    if not isinstance(prompt, str):
+        return encode_question(tokenizer, prompt)
+    begin = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
+    return begin + encode_text(tokenizer, prompt)
+
+
+def _ends(model: Module, tokenizer: PreTrainedTokenizerBase) -> set[int | None]:
+    """The tokens that end a text or a turn."""
+    told = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    return {tokenizer.eos_token_id, *(told if isinstance(told, list) else [told])} - {None}
 
 
 def _draw(model: Module, prompt_ids: list[int], sampling: Sampling) -> Iterator[int]:

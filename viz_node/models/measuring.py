@@ -8,6 +8,7 @@ import torch
 from torch.nn import Module
 from transformers import PreTrainedTokenizerBase
 
+from viz_node.domain.conversation import dialogue_in
 from viz_node.domain.report import Measured, SampleText, TextEffect
 from viz_node.domain.sampling import Sampling
 from viz_node.models.documents import tokenize
@@ -50,7 +51,9 @@ def measure(
 
 def sample_prompts(texts: Sequence[str]) -> list[str]:
     """The first words of up to SAMPLES texts, evenly taken from all that are long enough."""
-    fit = [text for text in texts if len(text.split()) >= 2 * PROMPT_WORDS]
+    fit = [
+        text for text in texts if len(text.split()) >= 2 * PROMPT_WORDS and dialogue_in(text.split("\n\n")[0]) is None
+    ]
     chosen = [fit[index * len(fit) // SAMPLES] for index in range(min(SAMPLES, len(fit)))] if fit else []
     return list(dict.fromkeys(" ".join(text.split()[:PROMPT_WORDS]) for text in chosen))
 

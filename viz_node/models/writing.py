@@ -109,7 +109,7 @@ def write(loaded: Loaded, order: Generate, emit: Emit, check: Callable[[], None]
         if text:
             emit(TextPiece(text))
 
-    written = generate(model, tokenizer, order.prompt, order.max_new_tokens, order.sampling, hear)
+    written = generate(model, tokenizer, order.messages or order.prompt, order.max_new_tokens, order.sampling, hear)
     seconds = time.perf_counter() - started
     return msgspec.structs.replace(
         written, seconds=round(seconds, 2), tokens_per_second=round(written.tokens / seconds, 1)

@@ -1,8 +1,13 @@
 """Markdown's front matter and what only looks like it, JSON lines, RTF."""
 
+import json
+
 import pytest
 
+from viz_node.content.plain import read_jsonl
 from viz_node.content.readers import read_text
+from viz_node.content.reading import Reading
+from viz_node.domain.conversation import dialogue_in, read_dialogue
 from viz_node.errors import VerificationError
 
 
@@ -76,3 +81,27 @@ def test_rtf__no_rtf_or_bytes_without_code_page__refused(body: bytes) -> None:
 def test_other_suffixes__same_readers() -> None:
     assert read_text(".text", b"Plain").media_type == "text/plain"
     assert read_text(".xhtml", b"<p>One</p><p>Two</p>").text == "One\n\nTwo"
+
+
+def test_read_jsonl__conversations__each_is_a_paragraph_that_is_learnt_as_one() -> None:
+    lines = [
+        {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Nobody.\n\nReally."}]},
+        {"prompt": "It was", "completion": " raining."},
+    ]
+    reading = Reading()
+    _, text = read_jsonl("\n\n".join(json.dumps(line) for line in lines).encode(), reading)
+    assert [dialogue_in(paragraph) for paragraph in text.split("\n\n")] == [read_dialogue(line) for line in lines]
+    assert reading.notes == ["2 conversations; of each only the answers are learnt"]
+
+
+@pytest.mark.parametrize(
+    ("second", "says"),
+    [
+        ('{"text":"x"}', "line 3: it is no conversation"),
+        ('{"messages":[{"role":"user","content":"x"}]}', "line 3: the"),
+    ],
+)
+def test_read_jsonl__a_line_that_is_no_conversation__is_named(second: str, says: str) -> None:
+    first = '{"prompt":"a","completion":"b"}'
+    with pytest.raises(VerificationError, match=says):
+        read_jsonl(f"{first}\n\n{second}".encode(), Reading())

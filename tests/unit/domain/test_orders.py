@@ -72,7 +72,13 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     ),
     (
         GenerateOrder("elsin", "In", 80, Sampling(0.0, stop=("x",))),
-        {"adapter": "elsin", "prompt": "In", "max_new_tokens": 80, "sampling": {"temperature": 0.0, "stop": ["x"]}},
+        {
+            "adapter": "elsin",
+            "prompt": "In",
+            "max_new_tokens": 80,
+            "sampling": {"temperature": 0.0, "stop": ["x"]},
+            "messages": [],
+        },
     ),
     (FederateOrder("elsin", "f1"), {"name": "elsin", "federation": "f1"}),
     (FetchOrder("elsin"), {"adapter": "elsin"}),

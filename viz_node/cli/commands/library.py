@@ -15,7 +15,10 @@ from viz_node.cli.within import Decimal, Whole
 from viz_node.cli.words import tokens
 from viz_node.domain.counting import counted
 from viz_node.domain.limits import MIN_P, NEW_TOKENS, SEED, TEMPERATURE, TOP_P, USE_TOKENS
+from viz_node.domain.strict_json import parse_json
 from viz_node.errors import UsageError
+
+MAX_MESSAGES_BYTES = 512 * 1024
 
 
 @click.group("adapters", invoke_without_command=True)
@@ -95,6 +98,32 @@ def import_adapter(
 adapters_command.add_command(report_adapter)
 
 
+def said(chat: bool, system: object, path: object, prompt: object) -> dict[str, object]:
+    """The prompt, or the messages in its place. Raises: UsageError."""
+    if not chat:
+        if system is not None or path is not None:
+            raise UsageError("--system and --messages are for a conversation", "add --chat")
+        return {"prompt": prompt}
+    before = [] if path is None else read_messages(Path(str(path)))
+    told = [] if system is None else [{"role": "system", "content": system}]
+    return {"prompt": "", "messages": [*told, *before, {"role": "user", "content": prompt}]}
+
+
+def read_messages(path: Path) -> list[object]:
+    """The messages of a JSON file; the node checks each. Raises: UsageError."""
+    hint = 'a list: [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…"}]'
+    try:
+        with path.open("rb") as file:
+            body = parse_json(file.read(MAX_MESSAGES_BYTES + 1))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}", hint) from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not JSON", hint) from error
+    if not isinstance(body, list):
+        raise UsageError(f"{path} is no list of messages", hint)
+    return body
+
+
 def read_along(terminal: Terminal, job_id: str) -> str:
     """Show a text while the job writes it, if a person sits there; what was shown of it."""
     shown = ""
@@ -120,13 +149,23 @@ def read_along(terminal: Terminal, job_id: str) -> str:
 @click.option("--min-p", type=Decimal(MIN_P), help="Least share of the likeliest token's.  [default: 0.1]")
 @click.option("--seed", type=Whole(SEED), help="The same seed writes the same text.  [default: 1]")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given again.")
+@click.option("--chat", is_flag=True, help="Answer PROMPT as a message, by the base model's chat template.")
+@click.option("--system", metavar="TEXT", help="What the assistant is told before; with --chat.")
+@click.option(
+    "--messages",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Messages before PROMPT: a JSON list of objects with role and content; with --chat.",
+)
 @click.option("--metered", is_flag=True, help="Run on the owner's node, paid as one use of an open channel.")
 @json_option
 @pass_terminal
-def generate_command(terminal: Terminal, /, metered: bool, stop: tuple[str, ...], **asked: object) -> None:
-    """Continue PROMPT with ADAPTER on its base model."""
+def generate_command(terminal: Terminal, /, metered: bool, chat: bool, stop: tuple[str, ...], **asked: object) -> None:
+    """Continue PROMPT with ADAPTER on its base model, or answer it."""
     order = {name: value for name, value in asked.items() if value is not None} | ({"stop": list(stop)} if stop else {})
+    order |= said(chat, order.pop("system", None), order.pop("messages", None), order["prompt"])
     if metered and (chosen := sorted(order.keys() - {"adapter", "prompt", "max_new_tokens"})):
+        chosen = ["chat"] if chat else chosen
         option = chosen[0].replace("_", "-")
         raise UsageError(f"--{option} is the owner's choice when you pay per use", f"leave --{option} out")
     if metered:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, replace
 from typing import Any
 
+from viz_node.domain.conversation import asked_messages
 from viz_node.domain.job import JobState, Queued
 from viz_node.domain.limits import NEW_TOKENS
 from viz_node.domain.names import FilePath
@@ -22,6 +23,7 @@ from viz_node.domain.records import AdapterRecord
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.work import ShownWork
 from viz_node.domain.worker import TextPiece
+from viz_node.errors import UsageError
 from viz_node.ports.state import Adapters
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.base_operations import BaseOperations, Bases, coming_bases
@@ -65,16 +67,20 @@ class ExportedAdapter:
 
 @dataclass(frozen=True)
 class AskedText:
-    """What to write on from, how much, and how to draw it: the numbers of `Sampling`."""
+    """What to write on from or to answer, how much, and how to draw it: the numbers of `Sampling`.
+
+    `messages` have `role` and `content`; the prompt is left out then.
+    """
 
     adapter: str
-    prompt: str
+    prompt: str = ""
     max_new_tokens: int = 80
     temperature: float = 0.8
     top_p: float = 1.0
     min_p: float = 0.1
     seed: int = 1
     stop: tuple[str, ...] = ()
+    messages: tuple[dict[str, str], ...] = ()
 
 
 class WorkOperations:
@@ -151,8 +157,10 @@ class ModelOperations:
         """Write on from a prompt."""
         sampling = Sampling(asked.temperature, asked.top_p, asked.min_p, asked.seed, tuple(asked.stop))
         NEW_TOKENS.check(asked.max_new_tokens)
-        record = self._workshop.find_adapter(asked.adapter)
-        return self._jobs.accept(GenerateOrder(record.name, asked.prompt, asked.max_new_tokens, sampling))
+        record, messages = self._workshop.find_adapter(asked.adapter), asked_messages(asked.messages)
+        if bool(asked.prompt) is bool(messages):
+            raise UsageError("there is nothing to write on from", "give a prompt, or messages instead of it")
+        return self._jobs.accept(GenerateOrder(record.name, asked.prompt, asked.max_new_tokens, sampling, messages))
 
     async def generate_follow(self, *, job: str) -> AsyncGenerator[TextPiece, None]:
         """The text that a job writes, piece by piece as it is written; nothing once the job is over."""

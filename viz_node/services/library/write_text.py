@@ -13,14 +13,12 @@ from viz_node.domain.job import Job
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import GenerateOrder
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.sampling import Sampling
-from viz_node.domain.training import Generate, TextWritten
+from viz_node.domain.training import Generate
 from viz_node.domain.worker import TextPiece, WorkerLine
-from viz_node.ports.workers import Tell, TextWriter
+from viz_node.ports.workers import TextWriter
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.part import Report
 
-_SAMPLING = Sampling()
 Pieces: TypeAlias = "asyncio.Queue[str | None]"
 """The text that a job writes, piece by piece; None once it is over."""
 
@@ -81,7 +79,7 @@ class Writing:
 
         self._begun[job.job_id] = []
         try:
-            written = await self._write(record, order.prompt, order.max_new_tokens, tell, order.sampling)
+            written = await self._writer.generate(self._ordered(record, order), tell)
         finally:
             del self._begun[job.job_id]
             self._tell(job.job_id, None)
@@ -93,8 +91,8 @@ class Writing:
     async def write(self, adapter: str, prompt: str, max_new_tokens: int) -> str:
         """The text that follows a prompt, for somebody else's node; nothing of it is kept."""
         record = self._workshop.find_adapter(adapter)
-        written = await self._write(record, prompt, max_new_tokens, lambda line: None)
-        return written.text
+        order = self._ordered(record, GenerateOrder(record.name, prompt, max_new_tokens))
+        return (await self._writer.generate(order, lambda line: None)).text
 
     def _tell(self, job_id: str, text: str | None) -> None:
         if text is not None:
@@ -102,14 +100,12 @@ class Writing:
         for pieces in self._listeners.get(job_id, ()):
             pieces.put_nowait(text)
 
-    async def _write(
-        self, record: AdapterRecord, prompt: str, max_new_tokens: int, tell: Tell, sampling: Sampling = _SAMPLING
-    ) -> TextWritten:
-        order = Generate(
+    def _ordered(self, record: AdapterRecord, order: GenerateOrder) -> Generate:
+        return Generate(
             base=self._workshop.find_base(record.base_digest),
             adapter_dir=FilePath(record.directory),
-            prompt=prompt,
-            max_new_tokens=max_new_tokens,
-            sampling=sampling,
+            prompt=order.prompt,
+            max_new_tokens=order.max_new_tokens,
+            sampling=order.sampling,
+            messages=order.messages,
         )
-        return await self._writer.generate(order, tell)
