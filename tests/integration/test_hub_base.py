@@ -12,6 +12,8 @@ import pytest
 from tests.tiny_model import write_tiny_model
 from viz_node.daemon.config import hub_environment, worker_environment
 from viz_node.daemon.processes import Workers
+from viz_node.domain.assess_base import assess, entry_for
+from viz_node.domain.base_catalogue import find_entry
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.training import InstallBase, Train
@@ -34,7 +36,8 @@ class Hub:
     """What the client needs of a hub: facts of a commit, and its files; remembers what was asked for."""
 
     def __init__(self, files: dict[str, bytes]) -> None:
-        self.files, self.asked, self.sha = files, list[str](), COMMIT
+        self.files, self.asked, self.repository, self.commit = files, list[str](), "elsin/tiny", COMMIT
+        self.sha = COMMIT
         self.sizes = dict[str, int]()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -51,18 +54,21 @@ class Hub:
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 hub.asked.append(path)
-                if path == f"/api/models/elsin/tiny/revision/{COMMIT}":
+                if path == f"/api/models/{hub.repository}/revision/{hub.commit}":
                     sizes = {name: len(body) for name, body in hub.files.items()} | hub.sizes
                     siblings = [{"rfilename": name, "size": size} for name, size in sizes.items()]
-                    facts = {"id": "elsin/tiny", "sha": hub.sha, "siblings": siblings}
+                    facts = {"id": hub.repository, "sha": hub.sha, "siblings": siblings}
                     self._answer(json.dumps(facts | {"cardData": {"license": "mit"}}).encode())
-                elif path.startswith(f"/api/models/elsin/tiny/tree/{COMMIT}"):
+                elif path.startswith(f"/api/models/{hub.repository}/tree/{hub.commit}"):
                     rows = [
                         {"type": "file", "path": name, "size": len(body), "oid": sha256(body).hexdigest()[:40]}
                         for name, body in hub.files.items()
                     ]
                     self._answer(json.dumps(rows).encode())
-                elif path.startswith(prefix := f"/elsin/tiny/resolve/{COMMIT}/") and path[len(prefix) :] in hub.files:
+                elif (
+                    path.startswith(prefix := f"/{hub.repository}/resolve/{hub.commit}/")
+                    and path[len(prefix) :] in hub.files
+                ):
                     self._answer(hub.files[path[len(prefix) :]])
                 else:
                     self.send_error(404)
@@ -201,3 +207,22 @@ async def test_install_base__larger_than_the_disk__refused_before_anything_is_fe
     with pytest.raises(StorageError, match=r"needs 1073741825\.0 GiB of disk"):
         await install(tmp_path)
     assert not any("resolve" in path for path in hub.asked)
+
+
+@pytest.mark.parametrize(("commit", "verdict"), [("", "documented"), ("c" * 40, "claimed")])
+async def test_install_base__entry_of_the_catalogue__has_its_verdict_at_the_revision_that_was_looked_up(
+    hub: Hub, tmp_path: Path, commit: str, verdict: str
+) -> None:
+    entry = find_entry("pleias-350m")
+    assert entry is not None
+    hub.repository, hub.sha = entry.repository, commit or entry.commit
+    hub.commit = hub.sha
+    await install(tmp_path, entry.full_name(commit))
+    (base,) = list_bases(tmp_path / "bases")
+    assert entry_for(base) == entry
+    assert (assess(base).verdict, base.name) == (verdict, f"hf:{entry.repository}@{hub.sha}")
+    other = InstallBase(source=SOURCE, out_dir=FilePath(str(tmp_path / "bases" / "stranger")))
+    hub.repository, hub.commit, hub.sha = "elsin/tiny", COMMIT, COMMIT
+    await runner(tmp_path).install_base(other, lambda _: None)
+    (stranger,) = [base for base in list_bases(tmp_path / "bases") if base.name == SOURCE]
+    assert (stranger.license, assess(stranger).verdict) == ("mit", "unknown")

@@ -128,6 +128,12 @@ def read_header(path: Path) -> dict[str, Any]:
     return dict(header)
 
 
+def template_fact(directory: Path) -> dict[str, str]:
+    """What a provenance says of the chat template, which is not in the digest: its own; nothing without one."""
+    template = directory / CHAT_TEMPLATE_NAME
+    return {"chat_template": hashlib.sha256(template.read_bytes()).hexdigest()} if template.exists() else {}
+
+
 def count_parameters(directory: Path) -> int:
     """The numbers in all safetensors files of the folder. Raises: VerificationError."""
     shapes = (entry["shape"] for path in directory.glob("*.safetensors") for entry in read_header(path).values())

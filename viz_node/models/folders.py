@@ -16,7 +16,7 @@ from viz_node.domain.assess_base import LOCAL
 from viz_node.domain.training import AddBase, BaseReady
 from viz_node.domain.worker import Progress
 from viz_node.errors import NotFoundError, StorageError, UsageError, VerificationError
-from viz_node.models.bases import PROVENANCE_NAME, base_digest, count_parameters
+from viz_node.models.bases import PROVENANCE_NAME, base_digest, count_parameters, template_fact
 from viz_node.models.hub_files import HubFiles, check_index, choose_files
 from viz_node.models.preflight import check_config, check_layers, check_tokenizer, check_weights
 
@@ -115,6 +115,7 @@ def _describe(order: AddBase, partial: Path) -> str:
         "license": order.license,
         "parameters": count_parameters(partial),
         "sources": [source],
+        **template_fact(partial),
     }
     (partial / PROVENANCE_NAME).write_text(json.dumps(provenance, indent=2, sort_keys=True) + "\n")
     return digest

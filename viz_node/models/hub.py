@@ -4,7 +4,6 @@ What is downloaded becomes a folder like any other base model, with its provenan
 more: training, generating and publishing use the folder, and every use compares its digest.
 """
 
-import hashlib
 import json
 import shutil
 import stat
@@ -16,7 +15,7 @@ from typing import Any
 from viz_node.domain.hub import HubModel, parse_hub_model
 from viz_node.domain.training import InstalledBase
 from viz_node.errors import NotFoundError, StorageError, UnreachableError, VerificationError, VizNodeError
-from viz_node.models.bases import CHAT_TEMPLATE_NAME, PROVENANCE_NAME, base_digest, count_parameters, read_base
+from viz_node.models.bases import PROVENANCE_NAME, base_digest, count_parameters, read_base, template_fact
 from viz_node.models.hub_files import HubFiles, check_index, choose_files
 from viz_node.models.preflight import check_config, check_layers, check_tokenizer, check_weights
 
@@ -132,8 +131,6 @@ def _keep_only(directory: Path, names: set[str], model: HubModel) -> None:
 
 def _provenance(model: HubModel, license_name: str, directory: Path) -> dict[str, Any]:
     source = {"kind": "model hub", "name": model.repository, "commit": model.commit, "license": license_name}
-    template = directory / CHAT_TEMPLATE_NAME
-    told = {"chat_template": hashlib.sha256(template.read_bytes()).hexdigest()} if template.exists() else {}
     return {
         "format": "viz-node/base/1",
         "name": str(model),
@@ -141,5 +138,5 @@ def _provenance(model: HubModel, license_name: str, directory: Path) -> dict[str
         "license": license_name,
         "parameters": count_parameters(directory),
         "sources": [source],
-        **told,
+        **template_fact(directory),
     }

@@ -57,7 +57,9 @@ def _weights(count: object) -> str:
     """A number of weights in three digits."""
     if not isinstance(count, int):
         return "-"
-    size, unit = next(((size, unit) for size, unit in ((10**9, "B"), (10**6, "M")) if count >= size), (1, ""))
+    size, unit = next(
+        ((size, unit) for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "K")) if count >= size), (1, "")
+    )
     return f"{count / size:.3g} {unit}".strip()
 
 

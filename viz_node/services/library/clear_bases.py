@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import get_args
 
 from viz_node.domain.assess_base import assess, entry_for
-from viz_node.domain.base_card import UNKNOWN
+from viz_node.domain.base_card import UNKNOWN, Verdict
 from viz_node.domain.base_catalogue import entry_of, find_entry
 from viz_node.domain.decide_base import BaseStanding, refuse_unknown
 from viz_node.domain.hub import is_hub_name, parse_hub_model
@@ -72,12 +73,16 @@ class Clearance:
         return _as_facts(self.standing_of(record))
 
     def _standing(self, name: str, digest: str) -> BaseStanding:
-        """One of a hub that is not installed has no digest; what the catalogue knows of it decides."""
+        """One of a hub that is not installed has no digest; what the catalogue knows of it decides.
+
+        Of a model that is installed twice, the folder counts of which more is known.
+        """
         if not digest and is_hub_name(name):
             verdict = UNKNOWN if entry_of(parse_hub_model(name).repository) is None else "claimed"
             return BaseStanding(name, "", verdict, "")
-        found = (assess(base).verdict for base in self._bases() if base.digest == digest)
-        return BaseStanding(name, digest, next(found, UNKNOWN), self.accepted(digest))
+        found = {assess(base).verdict for base in self._bases() if base.digest == digest}
+        best = next((verdict for verdict in get_args(Verdict) if verdict in found), UNKNOWN)
+        return BaseStanding(name, digest, best, self.accepted(digest))
 
 
 def _as_facts(base: BaseStanding) -> Facts:

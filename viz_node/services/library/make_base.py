@@ -58,7 +58,7 @@ class BaseMaker:
 
     def check(self, listed: SourceList, texts: Path) -> None:
         """Refuse before any long work. Raises: UsageError, NotFoundError."""
-        if (self._directory / "bases" / listed.name).exists() or listed.name == SHIPPED_BASE:
+        if (self._directory / "bases" / listed.name).exists() or find_entry(listed.name) is not None:
             raise UsageError(
                 f"there is already a base model {listed.name}", "choose another name in the list of sources"
             )

@@ -43,6 +43,13 @@ def test_require__known_or_accepted__passes_and_all_else_is_refused_with_the_nex
         clearance.require(STRANGE.reference())
 
 
+def test_require__added_again_with_its_sources__counts_as_what_is_known_of_it() -> None:
+    again = InstalledBase("again", STRANGE.digest, "mit", 1, FilePath("/again"), listed_sources())
+    clearance = Clearance(MemoryStore().settings, lambda: [STRANGE, again, STRANGE])
+    clearance.require(STRANGE.reference())
+    assert clearance.facts(STRANGE.reference()) == {"base_verdict": "documented"}
+
+
 def test_require__not_installed_yet__goes_by_the_catalogue(clearance: Clearance) -> None:
     entry = find_entry("kl3m-170m")
     assert entry is not None

@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.fakes.store import MemoryStore
@@ -115,6 +116,9 @@ def test_check__file_missing_or_name_taken__is_refused_before_any_work(bench: Be
     (bench.home / "bases/own").mkdir(parents=True)
     with pytest.raises(UsageError, match="already a base model own"):
         bench.maker.check(bench.listed(), bench.texts)
+    listed = msgspec.structs.replace(bench.listed(), name="kl3m-170m")
+    with pytest.raises(UsageError, match="already a base model kl3m-170m"):
+        bench.maker.check(listed, bench.texts)
 
 
 async def test_install__shipped_and_hub__each_its_own_way(bench: Bench) -> None:
