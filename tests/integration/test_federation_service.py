@@ -68,7 +68,7 @@ class Node:
 
     def __init__(self, name: str, home: Path, gate: Path) -> None:
         home.mkdir()
-        self.keys, self.home, self.gate = keys_of(name), home, gate
+        self.keys, self.home, self.gate, self.bases = keys_of(name), home, gate, [BASE]
         self._listen = f"/ip4/127.0.0.1/tcp/{choose_port()}"
 
     async def start(self) -> None:
@@ -84,7 +84,7 @@ class Node:
             works,
             Reports(self.store.adapters, self.home, Sealing(self.keys)),
             self.home,
-            ModelTools(runner, lambda: [BASE], lambda texts, _: (list(texts.values()), [])),
+            ModelTools(runner, lambda: self.bases, lambda texts, _: (list(texts.values()), [])),
         )
         self.federations = Federations(self.store.federations, self.keys, self.network, self.jobs, works, workshop)
         rounds = Rounds(self.store, self.keys, self.network.tunnels, workshop, self.home, runner)
@@ -136,6 +136,12 @@ async def test_join__full_unknown_or_other_terms__is_refused_and_the_rest_waits(
     first, second, third, late = nodes
     made = first.federations.create("trio", ["all"], 3, 1, "equal", None)
     asked = parse_invite(made.invite)
+    late.bases = [msgspec.structs.replace(BASE, provenance={})]
+    with pytest.raises(RefusedError, match="nobody says what small was trained on"):
+        late.federations.create("other", ["all"], 3, 1, "equal", None)
+    with pytest.raises(RefusedError, match="nobody says what small was trained on"):
+        await late.federations.join(made.invite, ["all"])
+    late.bases = [BASE]
     assert asked.federation_id == made.federation_id
     with pytest.raises(UsageError, match="2 of 3"):
         first.federations.run(made.federation_id)
