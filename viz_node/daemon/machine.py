@@ -24,7 +24,11 @@ def _gpu_bytes() -> int:
     if not Path("/dev/nvidiactl").exists():
         return 0
     try:
-        told = subprocess.run(_QUERY, capture_output=True, timeout=_SECONDS, check=True, text=True).stdout
-        return max((int(line) << 20 for line in told.split()), default=0)
-    except (OSError, ValueError, subprocess.SubprocessError):
+        return largest_memory(subprocess.run(_QUERY, capture_output=True, timeout=_SECONDS, check=True).stdout)
+    except (OSError, subprocess.SubprocessError):
         return 0
+
+
+def largest_memory(told: bytes) -> int:
+    """In bytes, of what `nvidia-smi` tells: mebibytes, one GPU per line; others, as `[N/A]`, are passed over."""
+    return max((int(line) << 20 for line in told.split() if line.isdigit()), default=0)

@@ -8,7 +8,8 @@ import re
 
 import msgspec
 
-from viz_node.domain.sources import problem_of_rights
+from viz_node.domain.sources import FORMAT as LIST_FORMAT
+from viz_node.domain.sources import SourceList, parse_sources, problem_of_rights
 from viz_node.errors import UsageError
 
 FORMAT = "viz-node/base-sources/1"
@@ -40,7 +41,12 @@ class StatedSources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omi
 
 
 def parse_stated(body: object) -> StatedSources:
-    """A checked list, from a TOML file's tables. Raises: UsageError (malformed, or the rights in a source unknown)."""
+    """A checked list, from a TOML file's tables; a list of sources to train on will do, too.
+
+    Raises: UsageError (malformed, or the rights in a source unknown).
+    """
+    if isinstance(body, dict) and body.get("format") == LIST_FORMAT:
+        return _of_list(parse_sources(body))
     try:
         found = msgspec.convert(body, StatedSources)
     except (msgspec.ValidationError, RecursionError) as error:
@@ -56,6 +62,13 @@ def parse_stated(body: object) -> StatedSources:
         if problem:
             raise UsageError(f"source {number}: {problem}", HINT)
     return found
+
+
+def _of_list(listed: SourceList) -> StatedSources:
+    rows = (
+        StatedSource(one.title, one.license, one.url or one.path, one.sha256, one.reasons) for one in listed.sources
+    )
+    return StatedSources(FORMAT, tuple(rows))
 
 
 def check_license(license_name: str) -> str:

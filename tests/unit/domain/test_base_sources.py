@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.bases import listed_sources
 from viz_node.domain.base_sources import FORMAT, check_base_name, check_license, parse_stated
 from viz_node.errors import UsageError
 
@@ -16,10 +17,16 @@ def test_parse_stated__whole__is_read() -> None:
     assert (found.sources[0].title, found.opt_outs, found.jurisdiction) == ("Common Corpus", "none", "")
 
 
+def test_parse_stated__list_of_a_pre_training__is_read_as_well() -> None:
+    found = parse_stated(listed_sources())
+    assert (found.format, found.sources[0].title, found.sources[0].place) == (FORMAT, "Sentences of this test", "a.txt")
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"format": "viz-node/sources/1"}, "have the format"),
+        ({"format": "viz-node/sources/2"}, "have the format"),
+        ({"format": "viz-node/sources/1"}, "the list of sources is malformed"),
         ({"sources": []}, "from 1 to 1000"),
         ({"sources": [SOURCE] * 1001}, "from 1 to 1000"),
         ({"sources": "x"}, "malformed"),

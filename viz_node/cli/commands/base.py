@@ -101,7 +101,11 @@ def show(terminal: Terminal, name: str, output: Path | None) -> None:
     sizes = {"weights": _weights(row.get("parameters")), "memory": _gib(row.get("memory_bytes"))}
     told = {name: value for name, value in row.items() if value not in ("", None) and name not in _IN_OTHER_WORDS}
     told = {**told, **sizes, "tokens/s": row.get("tokens_per_second")}
-    told |= {name: shown.get(name) for name in ("publisher", "languages", "access", "unusable") if shown.get(name)}
+    told |= {
+        name: shown.get(name)
+        for name in ("publisher", "languages", "context_tokens", "access", "unusable")
+        if shown.get(name)
+    }
     if row.get("base") and shown.get("commit_source"):
         told["revision"] = f"looked up: {shown['commit_source']}"
     terminal.output.body(told)

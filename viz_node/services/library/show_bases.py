@@ -50,6 +50,7 @@ class ShownBase:
     statements: tuple[Statement, ...]
     publisher: str
     languages: str
+    context_tokens: int
     commit_source: str
     download_bytes: int
     access: str
@@ -218,8 +219,16 @@ def _shown(
 ) -> ShownBase:
     curve = draw_pretraining(base.provenance) if base is not None else ""
     if entry is None:
-        return ShownBase(row, statements, "", "", "", 0, "", "", base, curve)
-    told = entry.publisher, entry.languages, entry.commit_source, entry.download_bytes, entry.access, entry.unusable
+        return ShownBase(row, statements, "", "", 0, "", 0, "", "", base, curve)
+    told = (
+        entry.publisher,
+        entry.languages,
+        entry.context_tokens,
+        entry.commit_source,
+        entry.download_bytes,
+        entry.access,
+        entry.unusable,
+    )
     return ShownBase(row, statements, *told, base, curve)
 
 
