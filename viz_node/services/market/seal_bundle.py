@@ -15,9 +15,7 @@ from viz_node.domain.manifest import (
     ManifestFile,
 )
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.royalty import (
-    with_platform,
-)
+from viz_node.domain.royalty import with_platform
 from viz_node.domain.terms import PublicationTerms
 from viz_node.ports.keys import BundleSealing, KeyDelivery, Keys
 from viz_node.ports.market import Publications
