@@ -157,7 +157,7 @@ def _tools(home: Path, workers: Workers) -> Tools:
         read_sizes=read_sizes,
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
         check_adapter=check_adapter,
-        export_files=lambda source, target: export_adapter(Path(source), Path(target)),
+        export_files=lambda source, target, card: export_adapter(Path(source), Path(target), card),
         blob_id_of=blob_id_of,
         write_samples=lambda: write_samples(home / "samples", HARBOUR),
         machine=this_machine,

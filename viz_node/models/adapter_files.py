@@ -115,11 +115,11 @@ def config_bytes(rank: int, alpha: int, modules: Iterable[str], base_name: str, 
     return raw
 
 
-def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
+def export_adapter(directory: Path, destination: Path, card: str = "") -> dict[str, FileFacts]:
     """Copy a checked adapter to a new folder that PEFT opens; returns the facts of its files by name.
 
-    A base model of a hub is named as PEFT finds it there, by repository and revision. The folder is there
-    whole or not at all, and nothing that was there before is touched.
+    A base model of a hub is named as PEFT finds it there, by repository and revision; `card` becomes the README.
+    The folder is there whole or not at all, and nothing that was there before is touched.
     Raises: VerificationError (not an adapter), RefusedError (the destination exists), StorageError.
     """
     facts = check_adapter(directory)
@@ -131,6 +131,8 @@ def export_adapter(directory: Path, destination: Path) -> dict[str, FileFacts]:
         made = Path(tempfile.mkdtemp(prefix=f".{destination.name[:100]}.", dir=destination.parent))
         (made / CONFIG_NAME).write_bytes(_exported_config(facts))
         shutil.copyfile(directory / WEIGHTS_NAME, made / WEIGHTS_NAME)
+        if card:
+            (made / "README.md").write_text(card, encoding="utf-8")
         made.chmod(0o755)
         made.rename(destination)
         made = None

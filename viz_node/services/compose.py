@@ -28,6 +28,7 @@ from viz_node.services.market.check_signature import Signatures
 from viz_node.services.market.choose_offer import OfferChoice
 from viz_node.services.market.deliver_key import KeyDesk, KeyRights
 from viz_node.services.market.deliver_orders import Deliveries
+from viz_node.services.market.export_adapter import Exports, Place
 from viz_node.services.market.fetch_adapter import AdapterFiles, AdapterKeys, Fetcher, KeyRequests
 from viz_node.services.market.file_notice import NoticePlans, Notices
 from viz_node.services.market.license_adapter import Buyer
@@ -136,7 +137,8 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
     rounds = Rounds(store, ports.keys, ports.network.tunnels, library.workshop, tools.directory, tools.rounds)
     selling_now, states_of = (lambda: published(store.adapters, store.outbox)), market.prices.states
     bases = BaseOperations(jobs, library.bases)
-    models = ModelOperations(store.adapters, jobs, library, selling_now, states_of, tools.export_files)
+    models = ModelOperations(store.adapters, jobs, library, selling_now, states_of)
+    exports = _exports(ports, tools, listings, market.licenses, Place(facts.chain_id, facts.market))
     selling = Selling(market, library.workshop, jobs, facts.is_test_chain)
     node = NodeOperations(store, ports.keys, ports.network, ports.market, facts, views)
     parts = (
@@ -144,7 +146,7 @@ def compose(ports: Ports, tools: Tools, facts: NodeFacts, views: Views, choices:
         jobs_part(jobs),
         library.part(models, bases, pools.uses.timed(library.writing.generate)),
         money.part(MoneyOperations(money, jobs, listings.names_on_chain, facts.is_test_chain, facts.market)),
-        market.part(selling, Buying(market, jobs)),
+        market.part(selling, Buying(market, exports, jobs)),
         pools_part(pools, jobs),
         uses.part(jobs),
         federations_part(federations, rounds),
@@ -238,6 +240,10 @@ def _market(stage: "_Stage", pools: Pools, signatures: Signatures, files: Adapte
         key_desk=KeyDesk(store.adapters, ports.sealing, listings, signatures, rights, ports.now),
         deliveries=Deliveries(store, market, treasury, stage.seller, listings),
     )
+
+
+def _exports(ports: Ports, tools: Tools, listings: Listings, licenses: LicenseList, place: Place) -> Exports:
+    return Exports(ports.store.adapters, tools.list_bases, listings, licenses, place, tools.export_files)
 
 
 def _desk(stage: _Stage, signatures: Signatures, directory: Path, coin_price: int) -> PoolDesk:

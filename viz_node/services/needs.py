@@ -18,10 +18,10 @@ from viz_node.ports.node import Answering, Neighbours, Purse
 from viz_node.ports.state import State
 from viz_node.ports.workers import RoundsRunner, TextWriter, Trainer
 from viz_node.services.library.manage_works import ReadTexts
-from viz_node.services.library.part import ExportFiles
 from viz_node.services.library.suggest_recipe import ReadSizes
 from viz_node.services.library.train_adapter import ListBases, SplitTexts
 from viz_node.services.market.announcements import Announcements
+from viz_node.services.market.export_adapter import ExportFiles
 from viz_node.services.market.fetch_adapter import CheckAdapter
 from viz_node.services.money.transact import Patience
 

@@ -197,7 +197,7 @@ def generate_command(terminal: Terminal, /, metered: bool, chat: bool, stop: tup
 @json_option
 @pass_terminal
 def export_command(terminal: Terminal, adapter: str, directory: Path) -> None:
-    """Write ADAPTER to DIRECTORY, for plain `PeftModel.from_pretrained`."""
+    """Write ADAPTER to DIRECTORY, for plain `PeftModel.from_pretrained`, with a model card."""
     target = str(directory.absolute())
     answer = terminal.client.call("export", adapter=adapter, directory=target)
     if terminal.output.is_json:

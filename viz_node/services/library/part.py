@@ -54,15 +54,6 @@ from viz_node.services.part import Handler, Kind, Lane, Part, operations_of
 _LOOK_SECONDS = 1.0
 Published = Callable[[], list[AdapterRecord]]
 StatesOf = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
-ExportFiles = Callable[[str, str], object]
-
-
-@dataclass(frozen=True)
-class ExportedAdapter:
-    """An adapter, and the folder that PEFT loads it from."""
-
-    name: str
-    directory: str
 
 
 @dataclass(frozen=True)
@@ -135,12 +126,11 @@ class ModelOperations:
         library: "Library",
         published: Published,
         states_of: StatesOf,
-        export_files: ExportFiles,
     ) -> None:
         self._adapters, self._jobs = adapters, jobs
         self._works, self._workshop, self._removals = library.works, library.workshop, library.removals
         self._imports, self._writing = library.imports, library.writing
-        self.published, self._states_of, self._export_files = published, states_of, export_files
+        self.published, self._states_of = published, states_of
 
     async def train(
         self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
@@ -205,12 +195,6 @@ class ModelOperations:
     async def plan_adapters_remove(self, *, adapter: str) -> AdapterRemovalPlan:
         """What removing it loses."""
         return self._removals.plan(adapter)
-
-    async def export(self, *, adapter: str, directory: str) -> ExportedAdapter:
-        """Write a folder that PEFT loads."""
-        record = self._workshop.find_adapter(adapter)
-        await asyncio.to_thread(self._export_files, record.directory, directory)
-        return ExportedAdapter(record.name, directory)
 
 
 @dataclass(frozen=True)

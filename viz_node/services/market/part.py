@@ -13,6 +13,7 @@ from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.train_adapter import Workshop
 from viz_node.services.market.deliver_key import KEY_METHOD, KeyDesk
 from viz_node.services.market.deliver_orders import Deliveries
+from viz_node.services.market.export_adapter import ExportedAdapter, Exports
 from viz_node.services.market.fetch_adapter import Fetcher
 from viz_node.services.market.file_notice import NoticePlans, Notices, ShownNotice
 from viz_node.services.market.license_adapter import Buyer
@@ -134,7 +135,8 @@ class Selling:
 class Buying:
     """What a licensee asks of the market."""
 
-    def __init__(self, market: Market, jobs: JobRunner) -> None:
+    def __init__(self, market: Market, exports: Exports, jobs: JobRunner) -> None:
+        self._exports = exports
         self._listings, self._purchases, self._licenses = market.listings, market.purchase_plans, market.licenses
         self._jobs = jobs
 
@@ -161,3 +163,7 @@ class Buying:
     async def fetch(self, *, adapter: str) -> Queued:
         """Download a licensed adapter."""
         return self._jobs.accept(FetchOrder(adapter))
+
+    async def export(self, *, adapter: str, directory: str) -> ExportedAdapter:
+        """Write an adapter of the library into a folder that PEFT loads."""
+        return await self._exports.export(adapter, directory)
