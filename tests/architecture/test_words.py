@@ -22,6 +22,9 @@ UNWANTED = {
     "licence": re.compile(r"\blicen[c]e[sd]?\b", re.IGNORECASE),
     "all the same": re.compile(r"\ball the same\b", re.IGNORECASE),
     "raises as": re.compile(r"\bRaises: as\b"),
+    "he or his": re.compile(r"\b(?:he|his|himself)\b", re.IGNORECASE),
+    "that of one": re.compile(r"(?:^|\. )That of\b"),
+    "research page": re.compile(r"\bresearch, section\b", re.IGNORECASE),
 }
 
 
@@ -32,6 +35,8 @@ def own_words(path: Path) -> Iterator[tuple[int, str]]:
         outside = re.sub(
             r"^```.*?^```", lambda code: "\n" * code[0].count("\n"), source, flags=re.DOTALL | re.MULTILINE
         )
+        # Samples of models are quoted in blocks.
+        outside = re.sub(r"^>.*", "", outside, flags=re.MULTILINE)
         for found in re.finditer(r"(?:.+\n?)+", outside):
             yield outside.count("\n", 0, found.start()) + 1, found[0]
         return
@@ -65,6 +70,11 @@ def test_words__unwanted_phrase__is_in_no_page_docstring_or_comment(name: str) -
         ("by itself", "See `is_disputed by itself`.", False),
         ("whoever", "Whoever pays gets the key.", True),
         ("raises as", "Sign it. Raises: as `sign`.", True),
+        ("he or his", "An owner sells his work.", True),
+        ("he or his", "The history is whole.", False),
+        ("that of one", "That of one use.", True),
+        ("that of one", "The price is that of one use.", False),
+        ("research page", "See market research, section 3.", True),
     ],
 )
 def test_unwanted__examples__are_told_apart(name: str, text: str, is_wrong: bool) -> None:

@@ -113,7 +113,7 @@ def examine(
 
 
 def checkpoint_of(found: Examination, own: Account) -> tuple[Statement, bytes]:
-    """What `own` may sign, and the state behind it. Raises: RefusedError when the audit does not hold."""
+    """The checkpoint that `own` may sign, and its state. Raises: RefusedError (the audit does not hold)."""
     if not found.report.ok or not found.report.proof.proven:
         raise RefusedError("no checkpoint was written: the audit does not hold")
     deployment, conclusion, proof = found.evidence.deployment, found.conclusion, found.report.proof

@@ -29,7 +29,7 @@ _AGAIN = "run a full audit for a new one: viz-node audit --rpc-url URL --deploym
 
 
 class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is signed; `money`, `transfers` and `unlinked` are figures of the audit so far that are no state.
+    """The signed statement; `money`, `transfers` and `unlinked` are figures of the audit so far that are no state.
 
     `shape` names the classes whose state it is; `rests_on` are accounts on whose checkpoints this one was built.
     """
@@ -53,7 +53,7 @@ class Statement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rests_on: tuple[str, ...]
 
     def signed_text(self) -> str:
-        """What the auditor's account signs (EIP-191)."""
+        """The text that the auditor's account signs (EIP-191)."""
         return f"{FORMAT}\n{hashlib.sha256(canonical_bytes(msgspec.to_builtins(self))).hexdigest()}"
 
 

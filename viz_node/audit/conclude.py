@@ -1,4 +1,4 @@
-"""What follows from the evidence: proofs verified, ledger replayed, money matched.
+"""Conclusions from the evidence: proofs verified, ledger replayed, money matched.
 
 It asks nobody, except contract accounts for their signatures, whose answers then are evidence; so it repeats.
 """

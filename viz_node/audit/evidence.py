@@ -65,7 +65,7 @@ WalletWord = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class Evidence:
-    """What endpoints said about one market at one block; nothing in it is trusted.
+    """Everything that endpoints said about one market at one block; nothing in it is trusted.
 
     `proofs` and `codes` are of `market`, `annex` and `token`; `headers` those of every block with logs and of the
     blocks between that link them, `histories` the proofs of the history contract by block (see `ancestry`);

@@ -32,7 +32,7 @@ _OUTGOING = {
 
 @dataclass
 class Ledgers:
-    """What the comparison found.
+    """The findings of the comparison.
 
     `strays` are units that came in without an entry, `token_fees` units that the token kept of payments: both are no
     fault of the market.
@@ -86,7 +86,7 @@ def _take_incoming(entry: LedgerEntry, queue: deque[Transfer], market: Account, 
 
 
 def _payer_of(entry: LedgerEntry) -> Account | None:
-    """Who must have paid; the entry of a direct sale does not say it."""
+    """The account that must have paid; the entry of a direct sale does not name it."""
     if entry.kind == EntryKind.SUBSCRIBED:
         return account_of(entry.c)
     return entry.who if entry.kind in _BY_WHO else None

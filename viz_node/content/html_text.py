@@ -83,7 +83,7 @@ class _TextOfHtml(HTMLParser):
         self.lost = self._skipped if self._skipped_characters else ""
 
     def text(self) -> str:
-        """What was taken."""
+        """The text that was taken."""
         return re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(self._pieces))
 
     def tell(self, reading: Reading) -> None:

@@ -100,5 +100,5 @@ def _shows_a_picture(page: Any) -> bool:
 
 
 def _plain(item: Any) -> Any:
-    """What a reference refers to."""
+    """The object that a reference names."""
     return item.get_object() if hasattr(item, "get_object") else item

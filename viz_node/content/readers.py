@@ -1,7 +1,7 @@
 """Plain text out of a stranger's file of any kind that is read; meant for the child process of `worker`.
 
 Knows no paths: the caller reads the file once, so that the digest is of the very bytes that were parsed. Every limit
-guards against input that is small on the disk and large in memory (ecosystem research, section 3.2).
+guards against input that is small on the disk and large in memory.
 """
 
 import re

@@ -36,7 +36,7 @@ def program_in(directory: Path, name: str = "anvil") -> Path:
 
 
 ANVIL = program_in(ROOT / "contracts")
-"""That of this checkout, which may not be there."""
+"""The program of this checkout, which may not be there."""
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 ENVIRONMENT_OPTIONS = ("rpc_urls", "deployment", "listen", "announce", "log_level")

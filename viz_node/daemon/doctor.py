@@ -1,4 +1,4 @@
-"""What a node needs, checked whether it runs or not: each problem comes with its fix.
+"""Checks of everything that a node needs, running or not: each problem comes with its fix.
 
 A running node answers with what it watches in itself (`health`) and with all of this; without one, the same is checked
 from outside, as far as it can be seen there.
@@ -51,7 +51,7 @@ _ANSWERS = (UsageError, RefusedError, NotFoundError, InsufficientFundsError)
 
 @dataclass(frozen=True)
 class Running:
-    """What only the node itself knows."""
+    """Facts that only a running node knows."""
 
     config: Config
     chain: Chain
@@ -172,7 +172,7 @@ def _readable(name: str, action: Callable[[], object]) -> Check:
 
 
 def _attempt(name: str, action: Callable[[], Any]) -> Any:
-    """What the action gives, or the finding that it failed."""
+    """The result of the action, or the finding that it failed."""
     try:
         return action()
     except VizNodeError as error:

@@ -21,7 +21,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4"
 
 
 class MeasuredState(WithWorks, WithJobs, WithAdapters, WithOutbox, Protocol):
-    """What is counted."""
+    """The tables that are counted."""
 
 
 @dataclass(eq=False)

@@ -96,7 +96,7 @@ class Sealing:
         return sealing.seal_bytes(plain, self._keys.content_key)
 
     def open(self, sealed: bytes) -> bytes:
-        """What `seal` sealed. Raises: VerificationError."""
+        """The bytes that `seal` sealed. Raises: VerificationError."""
         return sealing.open_bytes(sealed, self._keys.content_key)
 
     def sign(self, message: bytes) -> bytes:
@@ -108,7 +108,7 @@ class Sealing:
         return self._sign_text(text)
 
     def recover_account(self, text: str, signature: str) -> Account:
-        """Who signed. Raises: VerificationError."""
+        """The peer that signed. Raises: VerificationError."""
         return signatures.recover_account(text, signature)
 
     def new_key(self) -> bytes:

@@ -112,7 +112,7 @@ class PaidChannel:
 
     @property
     def price(self) -> TokenAmount:
-        """That of one use; 0 if nothing is known of the channel."""
+        """The price of one use; 0 if nothing is known of the channel."""
         if self.record is not None:
             return self.record.price
         return self.channel.price if self.channel else TokenAmount(0)
@@ -131,7 +131,7 @@ class PaidChannel:
 
     @property
     def rest(self) -> TokenAmount:
-        """What the uses so far leave of the deposit."""
+        """The deposit less the uses so far."""
         if self.channel is None:
             return TokenAmount(0)
         uses = max(self.uses, self.channel.uses)

@@ -22,7 +22,7 @@ _OPTIONS = {
 
 
 def differences(published: PublicationTerms, asked: PublicationTerms) -> str:
-    """What is not the same, each with what was published: `at another price (5.00) and with another split (…)`."""
+    """Every difference, with the published value: `at another price (5.00) and with another split (…)`."""
     found = [f"with {what} ({_shown(what, published, asked)})" for what in _fixed_differences(published, asked)]
     if _differ(published, asked, _PRICE):
         found.insert(0, f"at another price ({_price(published)})")

@@ -59,12 +59,12 @@ class Buying:
 
     @property
     def price(self) -> TokenAmount:
-        """What is paid, in units."""
+        """The amount to pay, in units."""
         return self.offer.price
 
 
 def decide_purchase(facts: PurchaseFacts, asked: AskedPurchase) -> Buying | NothingToDo | Refusal:
-    """What is bought. What is held or ordered already is not, whether or not it is still sold."""
+    """What to buy. A license held or ordered already is not bought again, whether or not it is still sold."""
     if facts.kind == "perpetual" and not asked.is_renewal and facts.is_licensed:
         return ALREADY_LICENSED
     if facts.offer.is_escrowed and facts.is_awaited:

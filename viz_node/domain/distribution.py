@@ -35,7 +35,7 @@ class PoolRule(StrEnum):
 
 @dataclass(frozen=True)
 class PeriodIncome:
-    """What one period brought: one entry of `uses` per subscriber, idle ones included."""
+    """The income of one period: one entry of `uses` per subscriber, idle ones included."""
 
     fee: TokenAmount
     adapters_share: BasisPoints

@@ -138,7 +138,7 @@ class Federation(_Record, frozen=True):
         return self.peer_id, self.addresses
 
     def agreed_shares(self) -> dict[Account, BasisPoints]:
-        """What publishing must keep to. Raises: UsageError (not fixed yet)."""
+        """The split that publishing must keep to. Raises: UsageError (not fixed yet)."""
         if self.shares is UNSET:
             raise UsageError(f"the members of {self.name} have not all joined", "see `viz-node federation status`")
         return self.shares

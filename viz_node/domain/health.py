@@ -15,7 +15,7 @@ class Health(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at, how it is, and the next step if it is not well."""
+    """One check: its name, its outcome, and the next step if it failed."""
 
     check: str
     state: Health
@@ -25,7 +25,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Findings:
-    """What is not well, in words: what keeps a node from its work, and what limits it."""
+    """Failed checks in words: problems keep a node from its work, warnings limit it."""
 
     problems: list[str]
     warnings: list[str]
@@ -47,7 +47,7 @@ def failed(name: str, detail: str, fix: str) -> Check:
 
 
 def sentences(checks: Iterable[Check]) -> Findings:
-    """What the checks found that is not well."""
+    """The checks that are not well, in words."""
     told = Findings([], [])
     for found in checks:
         if found.state is not Health.OK:

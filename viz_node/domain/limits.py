@@ -28,7 +28,7 @@ class Limit:
 
     @property
     def message(self) -> str:
-        """What is allowed, in words."""
+        """The allowed range in words."""
         span = f"above {self.least:g} and at most {self.most:g}" if self.is_open else self._bounds()
         return f"{self.subject} {span} {self.unit}".rstrip()
 

@@ -21,5 +21,5 @@ def is_readable(text: str) -> bool:
 
 
 def without_escaped_bytes(path: str) -> str:
-    """What is left of a `FilePath` beside its bytes that are not UTF-8."""
+    """The `FilePath` without its bytes that are not UTF-8."""
     return _ESCAPED_BYTE.sub("", path)

@@ -58,7 +58,7 @@ class Permissions:
             raise UsageError("the uri of the terms does not begin with https://")
 
     def summary(self) -> str:
-        """What a licensee may and must, in a few words."""
+        """A licensee's rights and duties in a few words."""
         allowed = {
             "commercial": self.commercial_use,
             "derivatives": self.derivatives,

@@ -158,7 +158,7 @@ class PoolClaim:
 
     @property
     def units(self) -> int:
-        """What the split gets."""
+        """Units that the split gets."""
         return self.totals[self.split_id]
 
 
@@ -219,7 +219,7 @@ class PostedRoot:
 
 
 def pool_place(chain_id: int, market: Account, pool: int) -> str:
-    """What tells a pool from all others; part of everything that is signed for it."""
+    """The name of a pool among all pools; part of everything signed for it."""
     return f"{chain_id}:{market}:{pool}"
 
 
@@ -318,7 +318,7 @@ def number_of(value: object, least: int, end: int = _LARGEST) -> int:
 
 
 def translated(parse: Callable[[], _T], message: str) -> _T:
-    """What `parse` returns. Raises: VerificationError for whatever malformed data makes it raise."""
+    """The result of `parse`. Raises: VerificationError for whatever malformed data makes it raise."""
     try:
         return parse()
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, UsageError) as error:

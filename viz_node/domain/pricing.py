@@ -29,7 +29,7 @@ class PriceRule:
 
     @property
     def step(self) -> int:
-        """What one licensee above the target adds to the credit: at most the platform's part of their payment."""
+        """The credit that one licensee above the target adds: at most the platform's part of their payment."""
         return self.floor * self.fee // WHOLE
 
     @property
@@ -76,13 +76,13 @@ def take(rule: PriceRule, state: PriceState, time: int) -> tuple[TokenAmount, Pr
 
 
 def reserve(reserved: PriceState, premium: int, time: int) -> PriceState:
-    """What orders in escrow have reserved, after one more: a state like a price's, in which nothing is sold."""
+    """The premium reserved by orders in escrow, after one more: a state like a price's, in which nothing is sold."""
     now = reserved.at(time)
     return PriceState(now.day, now.sold, now.credit + premium)
 
 
 def release(reserved: PriceState, premium: int, since: int, time: int) -> tuple[int, PriceState]:
-    """What the halvings left of a premium that was reserved at `since`, and what stays reserved by others."""
+    """The rest of a premium reserved at `since`, after its halvings, and the premium still reserved by others."""
     now = reserved.at(time)
     left = premium >> (now.day - since // EPOCH_SECONDS)
     return left, PriceState(now.day, 0, now.credit - left)
@@ -125,7 +125,7 @@ class PricedSale:
 
 @dataclass(frozen=True)
 class PriceStep:
-    """What an offer's price follows from, from a time on."""
+    """The state that an offer's price follows from, from a time on."""
 
     time: int
     state: PriceState

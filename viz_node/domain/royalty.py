@@ -46,7 +46,7 @@ class RoyaltySplit:
         return {account: TokenAmount(part) for account, part in parts.items()}
 
     def entitlement(self, account: Account, accrued: TokenAmount) -> TokenAmount:
-        """What the contract owes `account` in all after `accrued` was paid in: the share rounded down."""
+        """The total that the contract owes `account` once `accrued` was paid in: the share, rounded down."""
         return TokenAmount(accrued * dict(self.shares).get(account, BasisPoints(0)) // WHOLE)
 
 
@@ -151,11 +151,11 @@ class Royalty:
 
     @property
     def due(self) -> TokenAmount:
-        """What the recipient may claim now."""
+        """Units that the recipient may claim now."""
         return self.due_after(0)
 
     def due_after(self, payment: int) -> TokenAmount:
-        """What it may claim once the split gets `payment`; the two sums may be of different blocks."""
+        """Units that it may claim once the split gets `payment`; the two sums may be of different blocks."""
         return TokenAmount(max(0, (self.accrued + payment) * self.share // WHOLE - self.claimed))
 
 

@@ -47,7 +47,7 @@ class InstalledBase(msgspec.Struct, frozen=True):
     provenance: dict[str, object]
 
     def reference(self) -> BaseModel:
-        """What orders name it by."""
+        """Its reference in orders."""
         return BaseModel(self.name, self.path, self.digest)
 
 

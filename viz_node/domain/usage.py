@@ -68,7 +68,7 @@ class UseRequest:
         USE_TOKENS.check(self.max_new_tokens)
 
     def digest(self) -> str:
-        """What the receipt names it by."""
+        """The digest by which the receipt names the request."""
         return hashlib.sha256(_canonical(asdict(self))).hexdigest()
 
     def to_bytes(self, voucher_signature: bytes) -> bytes:
@@ -124,7 +124,7 @@ class UseAnswer:
         return _canonical(body)
 
     def signed_receipt(self) -> SignedReceipt:
-        """What stays of the answer for auditors."""
+        """The part of the answer that auditors get."""
         return SignedReceipt(**asdict(self.receipt), signature=self.signature.hex())
 
 
@@ -156,7 +156,7 @@ class PublishedReceipts:
         return self.receipts[0].market
 
     def roots(self) -> Iterator[bytes]:
-        """What the vouchers for 1, 2, … uses commit to."""
+        """The roots that the vouchers for 1, 2, … uses commit to."""
         tree = UsageTree()
         yield tree.root()
         for receipt in self.receipts:
@@ -178,7 +178,7 @@ class UsageTree:
 
     @property
     def state(self) -> Peaks:
-        """What makes the same tree again."""
+        """The peaks from which the same tree is made again."""
         return tuple((size, digest.hex()) for size, digest in self._peaks)
 
     def append(self, receipt: UseReceipt) -> None:
@@ -256,7 +256,7 @@ def _checked(receipt: UseReceipt) -> UseReceipt:
 
 
 def text_digest(text: str) -> str:
-    """What a receipt says of the answer."""
+    """The digest of an answer, as its receipt has it."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -37,7 +37,7 @@ class PriceRule(Protocol):
     """The price of one offer over time; epochs end one after the other."""
 
     def price(self) -> float:
-        """What the next license costs."""
+        """The price of the next license."""
 
     def sell(self, is_first: bool) -> None:
         """Book a sale at `price()`; `is_first` unless it renews a license that the holder had."""

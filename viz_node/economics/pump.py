@@ -87,7 +87,7 @@ def run_pump(seed: int, repeats: int, advance: Callable[[], None]) -> Pump:
 
 
 def profits(name: str, fee: float, crowd: Buyers) -> list[tuple[float, Attack]]:
-    """What each attack earns beyond not attacking, with the same buyers; not attacking comes first."""
+    """The profit of each attack over not attacking, with the same buyers; not attacking comes first."""
     terms = OfferTerms(fee=fee)
     honest = seller_income(PRICE_RULES[name](terms), terms, crowd, NO_ATTACK)
     attacked = [(seller_income(PRICE_RULES[name](terms), terms, crowd, attack) - honest, attack) for attack in ATTACKS]

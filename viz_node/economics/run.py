@@ -25,7 +25,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """What one experiment found."""
+    """The findings of one experiment."""
 
     parts: tuple[tuple[Part, Any], ...]
 

@@ -1,4 +1,4 @@
-"""What coordinator and members say to each other, as Flower records.
+"""The messages of coordinator and members as Flower records.
 
 Four kinds, each repeating run id and terms digest: `hello` (a query: what is your layout?), `refused` (a query: leave,
 and why), a training round, and the closing message with the final vector. A vector travels as one array, because Flower

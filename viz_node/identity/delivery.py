@@ -36,7 +36,7 @@ def point_of(secret: bytes) -> bytes:
 
 
 def key_hash(key: bytes) -> bytes:
-    """What the manifest and the order say about the key. Raises: UsageError."""
+    """The hash by which manifest and order name the key. Raises: UsageError."""
     if len(key) != SECRET_BYTES:
         raise UsageError("an adapter key has 32 bytes")
     return keccak(key)

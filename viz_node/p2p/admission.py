@@ -95,7 +95,7 @@ class Places:
 
 
 def source_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, or an IPv6 site of 64 bits."""
+    """The unit that counts as one address: an IPv4 address, or an IPv6 site of 64 bits."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

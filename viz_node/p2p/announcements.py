@@ -18,7 +18,7 @@ CheckAnnouncement = Callable[[bytes], tuple[str, str, int]]
 
 
 class Announcements:
-    """What came from all carriers; `deliver` gets what is new."""
+    """Announcements from all carriers; `deliver` gets the new ones."""
 
     def __init__(self, check: CheckAnnouncement, deliver: Callable[[bytes], None]) -> None:
         self._check = check

@@ -55,7 +55,7 @@ class Links:
                 self.remember(peer, info.addrs)
 
     def addresses_of(self, peer: ID) -> list[Multiaddr]:
-        """What is remembered of a peer."""
+        """The remembered addresses of a peer."""
         return list(self._addresses.get(peer, []))
 
     def known_peers(self) -> list[ID]:

@@ -73,7 +73,7 @@ def parse_length(header: bytes, max_bytes: int = MAX_FRAME_BYTES) -> int:
 
 
 def request_body(method: str, payload: bytes) -> bytes:
-    """What a request frame holds. Raises: UsageError (the method's name is empty or over 128 bytes)."""
+    """The body of a request frame. Raises: UsageError (the method's name is empty or over 128 bytes)."""
     name = method.encode()
     if not 0 < len(name) <= MAX_NAME_BYTES:
         raise UsageError(f"{method!r} is not a method name")
@@ -95,12 +95,12 @@ def parse_request(body: bytes) -> tuple[str, bytes]:
 
 
 def reply_body(payload: bytes) -> bytes:
-    """What the reply frame of a request that went well holds."""
+    """The body of a reply frame for a request that went well."""
     return bytes([_STATUS_OK]) + payload
 
 
 def error_body(error: VizNodeError) -> bytes:
-    """What the reply frame of a failed request holds: class, message and hint."""
+    """The body of a reply frame for a failed request: class, message and hint."""
     body = {"error": type(error).__name__, "message": error.message[:500], "hint": error.hint[:500]}
     return bytes([_STATUS_ERROR]) + json.dumps(body, sort_keys=True).encode()
 

@@ -14,7 +14,7 @@ from viz_node.domain.transaction import Call
 
 
 class Offers(Protocol):
-    """What is offered, and who holds a license by the clock of the chain."""
+    """Offers, and holders of licenses by the chain's clock."""
 
     def find_adapter(self, manifest_digest: bytes, owner: Account) -> ChainAdapter | None: ...
     def offers_of(self, adapter_number: int) -> Sequence[Offer]: ...
@@ -25,7 +25,7 @@ class Offers(Protocol):
 
 
 class Items(Protocol):
-    """What a purchase names."""
+    """Items: what a purchase names."""
 
     def item_of(self, offer: Offer, owner: Account, manifest: bytes, key_hash: bytes) -> int: ...
 
@@ -74,7 +74,7 @@ class NoticeBoard(Protocol):
 
 
 class Purchases(Protocol):
-    """What may be bought, and the calls that buy it."""
+    """Purchases, and the calls that make them."""
 
     def facts(self) -> MarketFacts: ...
     def offers_of(self, adapter_number: int) -> Sequence[Offer]: ...
@@ -88,7 +88,7 @@ class Purchases(Protocol):
 
 
 class OwnOrders(Protocol):
-    """What the account has ordered, and the ways to get the money or the key."""
+    """Orders of the account, and the ways to get the money or the key."""
 
     def block_time(self) -> int: ...
     def orders_paid_by(self, account: Account) -> Sequence[Order]: ...
@@ -98,7 +98,7 @@ class OwnOrders(Protocol):
 
 
 class OrdersToDeliver(Protocol):
-    """What others have ordered of this node."""
+    """Orders of others that this node has to deliver."""
 
     def facts(self) -> MarketFacts: ...
     def block_time(self) -> int: ...

@@ -14,7 +14,7 @@ from viz_node.domain.transaction import Call, Heads, Receipt, SignedTransaction,
 
 
 class GasPricing(Protocol):
-    """What a call would cost; nothing is signed."""
+    """The cost of calls; nothing is signed."""
 
     def quote_wei(self, call: Call) -> int: ...
 
@@ -41,7 +41,7 @@ class TransactionSender(Protocol):
 
 
 class Quotes(Protocol):
-    """What plans may ask. Raises: TransactionRevertedError, ChainUnavailableError."""
+    """Quotes that plans may ask for. Raises: TransactionRevertedError, ChainUnavailableError."""
 
     async def quote_wei(self, call: Call) -> int: ...
 
@@ -81,7 +81,7 @@ class PermitTokens(Protocol):
 
 
 class Earnings(Protocol):
-    """What splits owe to an account, and the calls that pay it."""
+    """Royalties that splits owe to an account, and the calls that pay them."""
 
     def lineage_of(self, account: Account) -> Sequence[Royalty]: ...
     def royalties_of(self, account: Account) -> Sequence[Royalty]: ...

@@ -28,14 +28,14 @@ class Providers(Protocol):
 
 
 class Listening(Requests, Protocol):
-    """What is heard of adapters."""
+    """Announcements of adapters, as they are heard."""
 
     async def find_providers(self, blob_id: str) -> list[PeerId]: ...
     async def find_announcement(self, adapter_id: str) -> bytes | None: ...
 
 
 class Publishing(Protocol):
-    """What is told of own adapters, and serving their files."""
+    """Announcing own adapters, and serving their files."""
 
     @property
     def announced(self) -> list[str]: ...

@@ -28,7 +28,7 @@ class Works(Protocol):
 
 
 class Jobs(Protocol):
-    """What was ordered, and how far it is."""
+    """Jobs: their orders and their progress."""
 
     def add_job(self, job: Job[Order]) -> None: ...
     def save_job(self, job: Job[Order]) -> None: ...
@@ -46,7 +46,7 @@ class Adapters(Protocol):
 
 
 class AnnouncementRows(Protocol):
-    """What peers announced."""
+    """Announcements of peers."""
 
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool: ...
     def list_announcements(self, now: int) -> list[bytes]: ...

@@ -16,7 +16,7 @@ class Channels(Table):
         self._save(key, record, receipt, None)
 
     def find_paid(self, key: str) -> PaidRecord | None:
-        """What the payer keeps of the channel. Raises: VerificationError."""
+        """The payer's record of the channel. Raises: VerificationError."""
         text = self.value("channels", "body", key, str)
         return None if text is None else parse_paid(text)
 
@@ -34,7 +34,7 @@ class Channels(Table):
         self._save(key, record, receipt, answer)
 
     def find_earned(self, key: str) -> EarnedRecord | None:
-        """What the owner keeps of the channel. Raises: VerificationError."""
+        """The owner's record of the channel. Raises: VerificationError."""
         text = self.value("channels", "body", key, str)
         return None if text is None else parse_earned(text)
 

@@ -44,7 +44,7 @@ class Glance:
 
 
 def glance(path: Path) -> Glance | None:
-    """What the database holds; None if there is none. Raises: StorageError (damaged, of a newer program)."""
+    """A look into the database; None if there is none. Raises: StorageError (damaged, of a newer program)."""
     if not path.exists():
         return None
     try:

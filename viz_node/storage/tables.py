@@ -55,7 +55,7 @@ class Works(Table):
 
 
 class Jobs(Table):
-    """What was ordered, and how far it is."""
+    """Jobs: their orders and their progress."""
 
     def add_job(self, job: Job[Order]) -> None:
         """Remember a new job. Raises: RefusedError (the id is there already)."""
@@ -114,7 +114,7 @@ class Adapters(Table):
 
 
 class AnnouncementRows(Table):
-    """What peers announced."""
+    """Announcements of peers."""
 
     def save_announcement(self, key: str, sequence: int, expires: int, raw: bytes) -> bool:
         """Keep it if its sequence is above that of the one with this key; whether it was kept."""

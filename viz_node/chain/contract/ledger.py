@@ -28,7 +28,7 @@ _ENTRY_DATA = Struct("32s32s32s32s32s")
 
 
 class EntryKind(IntEnum):
-    """What an entry tells."""
+    """The facts of an entry."""
 
     REGISTERED = 1
     SPLIT_CREATED = 2

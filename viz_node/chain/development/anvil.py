@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 class _State(msgspec.Struct):
-    """What is read of a state."""
+    """The parts of a state that are read."""
 
     best_block_number: int | str | None = None
 

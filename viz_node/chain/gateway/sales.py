@@ -23,7 +23,7 @@ class SalesGateway(CatalogueGateway):
         return int(self._view("licenses", offer_id, account)[0])
 
     def balances(self, account: str) -> Balances:
-        """What the account has."""
+        """Balances of the account."""
         ((token,),) = self._views([("balanceOf", (account,))], self._token)
         return Balances(TokenAmount(token), self._coin(account))
 
@@ -74,7 +74,7 @@ class SalesGateway(CatalogueGateway):
         return [entry.key for entry in self._entries(EntryKind.OFFER_CREATED, who=owner)]
 
     def sold_by(self, offer_ids: Sequence[int]) -> dict[int, Sold]:
-        """What these offers sell."""
+        """What each of these offers sells."""
         facts = self._views([(name, (offer_id,)) for offer_id in offer_ids for name in ("offers", "adapterOfOffer")])
         places = [(terms[2], number) for terms, (number,) in zip(facts[::2], facts[1::2], strict=True)]
         numbers = sorted({number for _, number in places})

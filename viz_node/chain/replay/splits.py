@@ -24,7 +24,7 @@ class SplitState:
     claimed: dict[Account, int] = field(default_factory=lambda: defaultdict(int))
 
     def due(self, account: Account) -> int:
-        """What the account may claim now."""
+        """Units that the account may claim now."""
         return self.accrued * self.shares.get(account, 0) // WHOLE - self.claimed.get(account, 0)
 
 
@@ -78,7 +78,7 @@ class Splits:
             self._book.fail("C4", entry, f"split {entry.key}: {fault}")
 
     def _faults(self, entry: LedgerEntry, shares: Shares) -> list[str]:
-        """What is wrong with a table."""
+        """The faults of a table."""
         terms = self._book.terms
         accounts = [account for account, _ in shares]
         parents = [int(account, 16) for account in accounts if int(account, 16) < SPLIT_ACCOUNTS]

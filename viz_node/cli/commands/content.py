@@ -40,7 +40,7 @@ def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, e
 
     Texts are stored encrypted in the node's home. Files that cannot be read reliably are listed with the reason;
     the others are added, with notes on anything guessed or left out. A jsonl file is one work: the fields "text" (or
-    "content") of its lines.
+    "content") of its lines, or conversations.
     """
     output = terminal.output
     if not any(True for _ in list_files([path.absolute() for path in paths])):

@@ -144,9 +144,17 @@ def read_along(terminal: Terminal, job_id: str) -> str:
 @click.argument("adapter")
 @click.argument("prompt")
 @click.option("--max-new-tokens", type=Whole(NEW_TOKENS), default=64, show_default=True)
-@click.option("--temperature", type=Decimal(TEMPERATURE), help="0: the likeliest token.  [default: 0.8]")
-@click.option("--top-p", type=Decimal(TOP_P), help="Draw among this probability.  [default: 1]")
-@click.option("--min-p", type=Decimal(MIN_P), help="Least share of the likeliest token's.  [default: 0.1]")
+@click.option(
+    "--temperature",
+    type=Decimal(TEMPERATURE),
+    help="Higher is more varied; 0 takes the likeliest token.  [default: 0.8]",
+)
+@click.option(
+    "--top-p", type=Decimal(TOP_P), help="Draw among the likeliest tokens of this total probability.  [default: 1]"
+)
+@click.option(
+    "--min-p", type=Decimal(MIN_P), help="Leave out tokens below this share of the likeliest.  [default: 0.1]"
+)
 @click.option("--seed", type=Whole(SEED), help="The same seed writes the same text.  [default: 1]")
 @click.option("--stop", multiple=True, metavar="TEXT", help="End before this text; may be given again.")
 @click.option("--chat", is_flag=True, help="Answer PROMPT as a message, by the base model's chat template.")

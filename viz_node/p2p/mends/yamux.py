@@ -62,7 +62,7 @@ class FastYamux(Yamux):
         return any(stream_id % 2 != self.is_initiator_value for stream_id in self.streams)
 
     def unread_bytes(self) -> int:
-        """What was sent here and not read yet."""
+        """Bytes that arrived and were not read yet."""
         return sum(map(len, self.stream_buffers.values()))
 
     async def drop(self) -> None:
@@ -188,7 +188,7 @@ class FastYamux(Yamux):
         return await self.scales.weigh(self)
 
     async def _drop(self, length: int) -> bool:
-        """What was on its way to a stream that has ended: at most a window of it."""
+        """Drop the bytes on their way to a stream that has ended: at most a window."""
         if length > MAX_WINDOW_SIZE:
             return False
         while length:

@@ -14,7 +14,7 @@ class Weighed(Protocol):
     """A connection, as the scales see it."""
 
     def unread_bytes(self) -> int:
-        """What was sent here and not read yet."""
+        """Bytes that arrived and were not read yet."""
 
     async def drop(self) -> None:
         """End the connection, and with it all its streams."""

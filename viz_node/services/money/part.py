@@ -29,7 +29,7 @@ class MoneyOperations:
         self._names_of, self._is_test_gas, self._market = names_of, is_test_gas, market
 
     async def royalties(self) -> ShownRoyalties:
-        """What this account earns."""
+        """Earnings of this account."""
         shown = await self._royalties.show()
         names = await self._names({sale.adapter for sale in shown.sales}, shown.rows)
         sales = [replace(sale, name=names.get(sale.adapter, "")) for sale in shown.sales]

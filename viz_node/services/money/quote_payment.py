@@ -22,7 +22,7 @@ class PaymentQuote:
 
 
 class PaymentQuotes:
-    """What `Payments.execute` would cost."""
+    """The cost of `Payments.execute`."""
 
     def __init__(self, market: Allowing, quotes: Quotes, permits: Permits, account: Account) -> None:
         self._market = market

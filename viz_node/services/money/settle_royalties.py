@@ -111,7 +111,7 @@ class Royalties:
         self._account = account
 
     async def show(self) -> ShownRoyalties:
-        """What is owed and what was sold, in tokens. Raises: ChainUnavailableError."""
+        """Royalties owed and sales made, in tokens. Raises: ChainUnavailableError."""
         lineage = await asyncio.to_thread(self._market.lineage_of, self._account)
         rows = [row for row in lineage if row.recipient == self._account]
         due, splits = sum(row.due for row in rows), {row.split_id for row in rows}
@@ -224,7 +224,7 @@ async def _claims(market: Earnings, account: Account) -> dict[int, list[Claim]]:
 
 
 def _brought(account: Account, claims: Sequence[Claim]) -> int:
-    """What comes to the account itself."""
+    """Units that come to the account itself."""
     return sum(claim.amount for claim in claims if claim.recipient == account)
 
 
