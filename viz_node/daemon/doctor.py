@@ -22,6 +22,7 @@ from viz_node.daemon.clock import now
 from viz_node.daemon.config import Config, load_config
 from viz_node.daemon.health import FEWEST_DESCRIPTORS, Probe, check_disk, run_checks
 from viz_node.daemon.secrets import KEYSTORE, MACHINE_MADE, has_passphrase
+from viz_node.domain.assess_base import assess
 from viz_node.domain.health import Check, failed, warned, well
 from viz_node.domain.ids import Account
 from viz_node.domain.job import JobState
@@ -192,10 +193,10 @@ def _base_models(home: Path, state: Glance | None) -> Check:
     bases = _attempt("base model", lambda: list_bases(home / "bases"))
     if isinstance(bases, Check):
         return bases
-    kinds = ("base_install", "base_build", "base_train")
+    kinds = ("base_install", "base_build", "base_add", "base_train")
     coming = [job for kind in kinds for job in state.jobs_in(*_OPEN, kind=kind)] if state else []
     if bases:
-        return well("base model", ", ".join(base.name for base in bases))
+        return well("base model", ", ".join(f"{base.name} ({assess(base).verdict})" for base in bases))
     if coming:
         return well("base model", f"on its way: viz-node jobs show {coming[0].job_id} --follow")
     return warned("base model", "none, and none is on its way", "viz-node base install")

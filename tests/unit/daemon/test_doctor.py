@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.bases import listed_sources
 from viz_node.daemon import doctor
 from viz_node.daemon.report import Redactor, write_report
 from viz_node.daemon.secrets import unlock
@@ -79,6 +80,14 @@ def test_check__base_model_being_built__is_not_called_missing(home: Path) -> Non
     row = found(home)["base model"]
     assert row["state"] == "ok"
     assert "on its way" in row["detail"]
+
+
+def test_check__base_model__named_with_the_verdict_on_its_data(home: Path) -> None:
+    for name, facts in (("mine", listed_sources("mine")), ("other", {"name": "other", "license": "MIT"})):
+        folder = home / "bases" / name
+        folder.mkdir(parents=True)
+        (folder / "provenance.json").write_text(json.dumps({**facts, "digest": "ab" * 32, "parameters": 1}))
+    assert found(home)["base model"]["detail"] == "mine (documented), other (unknown)"
 
 
 def test_check__failed_job__named_with_its_cause_and_the_way_on(home: Path) -> None:

@@ -20,6 +20,7 @@ from viz_node.files import read_toml
 
 Row = dict[str, Any]
 _MOST_TITLES = 5
+_MAKING = {"base_install", "base_build", "base_add", "base_train"}
 _IN_OTHER_WORDS = {"parameters", "memory_bytes", "tokens_per_second"}
 
 
@@ -71,7 +72,10 @@ def _why_none(terminal: Terminal) -> str:
     """What comes, or what to do, where no base model is installed yet."""
     jobs = terminal.client.call_list("jobs_list")
     for job in jobs:
-        if job["kind"] in ("base_install", "base_build", "base_train") and job["state"] in ("queued", "running"):
+        if job["kind"] in ("base_install", "base_build", "base_add", "base_train") and job["state"] in (
+            "queued",
+            "running",
+        ):
             return f"no base model yet; one is on its way: viz-node jobs show {job['job_id']} --follow"
     return "no base model yet; install the one of this package: viz-node base install"
 
