@@ -126,6 +126,9 @@ def test_base_add__folder_that_nobody_vouches_for__trains_once_its_owner_says_wh
     node: LoneNode, tmp_path: Path
 ) -> None:
     write_tiny_model(tmp_path / "strange")
+    # Another model than the one that is installed already, whose sources are known.
+    config = tmp_path / "strange" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_bytes()) | {"initializer_range": 0.03}))
     node.call("base", "add", str(tmp_path / "strange"), "--license", "MIT")
     assert row_of(node, "strange")["verdict"] == "unknown"
     (tmp_path / "work.txt").write_text(" ".join(random.Random(1).choices(["tide", "mill", "lamp"], k=300)))
