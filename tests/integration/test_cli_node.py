@@ -196,7 +196,7 @@ def test_an_adapter_of_another_program_is_imported_used_and_exported(node: LoneN
     assert "text" in node.call("generate", "poems", "the", "--max-new-tokens", "2")["result"]
     node.call("export", "poems", str(tmp_path / "out"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
-        *("adapter_config.json", "adapter_model.safetensors")
+        *("README.md", "adapter_config.json", "adapter_model.safetensors")
     ]
     body = json.loads((folder / "adapter_config.json").read_bytes())
     (folder / "adapter_config.json").write_text(json.dumps(body | {"use_dora": True}))
