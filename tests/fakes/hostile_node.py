@@ -32,7 +32,7 @@ JOB = {
 }
 FAILED = JOB | {"state": "failed", "result": None, "error": f"NotFoundError: {EVIL}"}
 FACTS = {"name": EVIL, "works": [EVIL], "nested": {EVIL: EVIL, "digest": DIGEST}, EVIL: [{EVIL: EVIL}]}
-WORK = dict.fromkeys(("work_id", "title", "author", "rights", "media_type", "characters"), EVIL)
+WORK = dict.fromkeys(("work_id", "title", "author", "rights", "media_type", "language", "characters"), EVIL)
 PRICED = {"price": EVIL, "floor": EVIL, "ceiling": "1.00", "moves": EVIL, "delivery": EVIL, "time": EVIL, EVIL: EVIL}
 OFFER = PRICED | {"offer": EVIL, "derived": EVIL, "matches": False, "is_open": EVIL, "adapter_id": EVIL, "name": EVIL}
 ROYALTIES = {

@@ -18,7 +18,9 @@ from viz_node.workers.ask import WorkerCommand, started
 
 # One line holds a whole work: 20 million characters, each at most 12 bytes of JSON.
 _MAX_LINE_BYTES = 260 << 20
-_READER = WorkerCommand("viz_node.content.worker", {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}, _MAX_LINE_BYTES)
+# Threads of numpy would take address space, which the child bounds.
+_SETTINGS = {"PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+_READER = WorkerCommand("viz_node.content.worker", _SETTINGS, _MAX_LINE_BYTES)
 _LINE = msgspec.json.Decoder(FileRead | FileFailed)
 
 
@@ -67,7 +69,9 @@ async def _read_until_death(
 def _item(path: str, line: FileRead | FileFailed) -> ImportedWork | ImportFailure:
     if isinstance(line, FileFailed):
         return ImportFailure(path, line.error)
-    return ImportedWork(path, line.title, line.text, line.media_type, line.digest, line.size_bytes, line.notes)
+    return ImportedWork(
+        path, line.title, line.text, line.media_type, line.digest, line.size_bytes, line.notes, line.language
+    )
 
 
 def _cause_of_death(status: int) -> str:

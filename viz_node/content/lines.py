@@ -24,6 +24,7 @@ class FileRead(WorkerLine, frozen=True, tag="text"):
     digest: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     size_bytes: Annotated[int, Meta(ge=0)]
     notes: tuple[str, ...] = ()
+    language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] = "und"
 
 
 class FileFailed(WorkerLine, frozen=True, tag="failure"):

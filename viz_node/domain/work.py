@@ -1,12 +1,15 @@
 """One item of the owner's content, by its salted commitment, and what its owner declares about the rights."""
 
 import hashlib
+import re
 from dataclasses import dataclass, fields
 from enum import StrEnum
 
 from viz_node.domain.answer import UNSET, UnsetType
 from viz_node.domain.ids import WorkId
+from viz_node.errors import UsageError
 
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
 SAMPLE_AUTHOR = "viz-node samples (CC0-1.0)"
 """Author of the works that come with the program; `all` works of an owner leaves them out."""
 
@@ -23,7 +26,8 @@ class Rights(StrEnum):
 class Work:
     """The record of a work; its text lies encrypted in the node. Erasing salt and text leaves only noise outside.
 
-    `notes` tell what was guessed or left out when the text was taken from its file.
+    `notes` tell what was guessed or left out when the text was taken from its file. `language` is a BCP 47 tag, `und`
+    if it cannot be told; empty in records of earlier versions.
     """
 
     work_id: WorkId
@@ -37,6 +41,7 @@ class Work:
     salt: str
     added: int
     notes: tuple[str, ...] = ()
+    language: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,7 @@ class ShownWork:
     digest: str
     added: int
     notes: tuple[str, ...]
+    language: str
     excerpt: str | UnsetType = UNSET
 
 
@@ -75,6 +81,7 @@ class ImportedWork:
     digest: str
     size_bytes: int
     notes: tuple[str, ...] = ()
+    language: str = "und"
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,13 @@ class ImportFailure:
 
     path: str
     error: str
+
+
+def parse_language(tag: str) -> str:
+    """A language's tag, as `en` or `pt-BR`. Raises: UsageError."""
+    if not _LANGUAGE.fullmatch(tag):
+        raise UsageError(f"{tag[:40]!r} is no language tag", "--language en, or pt-BR; und if it is none")
+    return tag
 
 
 def commit_work(digest: bytes, salt: bytes) -> WorkId:

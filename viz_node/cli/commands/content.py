@@ -18,7 +18,7 @@ from viz_node.errors import UsageError
 RIGHTS = ("owned", "licensed", "public-domain")
 READABLE = "txt, md, html, pdf, docx, odt, rtf, epub, jsonl"
 FILES_PER_CALL = 16
-COLUMNS = ("work_id", "title", "author", "rights", "media_type", "characters")
+COLUMNS = ("work_id", "title", "author", "rights", "language", "characters")
 
 
 @click.group("content")
@@ -33,9 +33,10 @@ def content_command() -> None:
 )
 @click.option("--author", required=True, metavar="NAME", help="Author of the works.")
 @click.option("--encoding", default="", metavar="NAME", help="Encoding of texts that declare none or a wrong one.")
+@click.option("--language", default="", metavar="TAG", help="Language of all of them, as en.  [default: recognized]")
 @json_option
 @pass_terminal
-def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, encoding: str) -> None:
+def add(terminal: Terminal, /, paths: tuple[Path, ...], **said: str) -> None:
     """Read txt, text, md, markdown, html, htm, xhtml, pdf, docx, odt, rtf, epub and jsonl files; a folder recursively.
 
     Texts are stored encrypted in the node's home. Files that cannot be read reliably are listed with the reason;
@@ -45,7 +46,7 @@ def add(terminal: Terminal, paths: tuple[Path, ...], rights: str, author: str, e
     output = terminal.output
     if not any(True for _ in list_files([path.absolute() for path in paths])):
         raise UsageError(f"there is no file in {', '.join(map(str, paths))}", f"readable are {READABLE}")
-    answer = _add_in_steps(terminal, paths, {"rights": rights, "author": author, "encoding": encoding})
+    answer = _add_in_steps(terminal, paths, said)
     if output.is_json:
         output.document(answer)
     else:

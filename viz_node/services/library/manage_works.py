@@ -19,6 +19,7 @@ from viz_node.domain.work import (
     ShownWork,
     Work,
     commit_work,
+    parse_language,
     shown_work,
 )
 from viz_node.errors import UsageError, VerificationError
@@ -96,11 +97,14 @@ class WorkShelf:
         self._read_files = read_files
         self._now = now
 
-    async def add(self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "") -> AddedWorks:
+    async def add(
+        self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "", language: str = ""
+    ) -> AddedWorks:
         """Read, seal and record works; what cannot be read is listed with its reason.
 
-        `encoding` is what the owner says of texts. Raises: UsageError.
+        `encoding` and `language` are what the owner says of texts. Raises: UsageError.
         """
+        told = parse_language(language) if language else ""
         if rights not in set(Rights):
             raise UsageError(f"{rights!r} is no declaration of rights", f"one of {', '.join(Rights)}")
         if not author.strip():
@@ -111,10 +115,10 @@ class WorkShelf:
             if isinstance(item, ImportFailure):
                 answer.refused.append(item)
             elif item.digest in known:
-                told = f"already here as {known[item.digest].work_id[:12]}"
-                answer.refused.append(ImportFailure(item.path, told))
+                why = f"already here as {known[item.digest].work_id[:12]}"
+                answer.refused.append(ImportFailure(item.path, why))
             else:
-                work = self._take_in(item, Rights(rights), author.strip())
+                work = self._take_in(replace(item, language=told or item.language), Rights(rights), author.strip())
                 known[work.digest] = work
                 answer.added.append(shown_work(work))
         return answer
@@ -205,6 +209,7 @@ class WorkShelf:
             salt=salt.hex(),
             added=self._now(),
             notes=item.notes,
+            language=item.language,
         )
         path = self._path(work.work_id)
         partial = path.with_suffix(".partial")

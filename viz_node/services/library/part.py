@@ -80,9 +80,11 @@ class WorkOperations:
     def __init__(self, works: WorkShelf) -> None:
         self._works = works
 
-    async def content_add(self, *, paths: list[FilePath], rights: str, author: str, encoding: str = "") -> AddedWorks:
+    async def content_add(
+        self, *, paths: list[FilePath], rights: str, author: str, encoding: str = "", language: str = ""
+    ) -> AddedWorks:
         """Take works in."""
-        return await self._works.add(paths, rights, author, encoding)
+        return await self._works.add(paths, rights, author, encoding, language)
 
     async def content_list(self) -> list[ShownWork]:
         """All works."""
