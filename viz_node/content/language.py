@@ -1,13 +1,20 @@
 """The language of a text, as a BCP 47 tag, by py3langid's own model; `und` where it cannot be told."""
 
 from functools import cache
-from typing import Any
+from typing import Protocol
 
 UNDETERMINED = "und"
 # Below this, and where the model is less sure, one language is as likely as its neighbour.
 _FEWEST_LETTERS = 40
 _LEAST_SHARE = 0.9
 _WINDOW, _WINDOWS = 2000, 5
+
+
+class Identifier(Protocol):
+    """The part of the library that is used."""
+
+    def classify(self, text: str) -> tuple[str, float]:
+        """The likeliest language and its probability."""
 
 
 def language_of(text: str) -> str:
@@ -17,12 +24,13 @@ def language_of(text: str) -> str:
     if sum(char.isalpha() for char in sample) < _FEWEST_LETTERS:
         return UNDETERMINED
     tag, share = _identifier().classify(sample)
-    return str(tag) if share >= _LEAST_SHARE else UNDETERMINED
+    return tag if share >= _LEAST_SHARE else UNDETERMINED
 
 
 @cache
-def _identifier() -> Any:
+def _identifier() -> Identifier:
     # Imported here: it loads for half a second, which only a reading worker spends.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    found: Identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    return found
