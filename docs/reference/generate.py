@@ -10,6 +10,8 @@ import click
 
 from viz_node.cli.main import viz_node
 from viz_node.daemon.config import Config
+from viz_node.domain.base_card import CatalogueBase
+from viz_node.domain.base_catalogue import CATALOGUE
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.pretraining_curve import draw_pretraining
 from viz_node.models.bases import PROVENANCE_NAME
@@ -23,6 +25,9 @@ nobody else's rights in it. Its sources, each with the SHA-256 of the text and w
 [`viz-base-english-1.toml`](../../configs/bases/viz-base-english-1.toml) and by `viz-node base show viz-base-english-1`.
 `viz-node base train viz-base-english-1.toml --texts DIR --steps 6000` trains it again ([training a base](pretraining.md)).
 What adapters gain on it is in the [benchmarks](benchmarks.md).
+"""
+CATALOGUE_WORDS = """What is known of the base models that `viz-node base install NAME` knows by name, and who says so. The statements are our summary of
+the sources that they name, of November 2026; read these before you rely on them. [How to choose one](../how-to/base-models.md) explains the verdicts.
 """
 NOTE = "Written by `make docs` from the code; a test fails when it is stale.\n"
 
@@ -93,6 +98,41 @@ def base_model_picture() -> str:
     return draw_pretraining(json.loads((SHIPPED / PROVENANCE_NAME).read_bytes()))
 
 
+def base_catalogue_page() -> str:
+    """Every base model of the catalogue: its revision, its sizes, and what is said of it by whom."""
+    parts = ["# The catalogue of base models\n", NOTE, CATALOGUE_WORDS]
+    parts.append("| name | weights | license | verdict | here |\n| --- | --- | --- | --- | --- |")
+    parts += [
+        f"| [`{one.name}`](#{one.name.replace('.', '')}) | {one.parameters:,} | {one.license} | {one.verdict} | {_place(one)} |"
+        for one in CATALOGUE
+    ]
+    return "\n".join([*parts, *map(_entry, CATALOGUE)]) + "\n"
+
+
+def _place(entry: CatalogueBase) -> str:
+    if entry.unusable:
+        return "cannot be installed"
+    if not entry.repository:
+        return "comes along"
+    return "pinned" if entry.commit else "give `--revision`"
+
+
+def _entry(entry: CatalogueBase) -> str:
+    revision = f"`{entry.commit}` ({entry.commit_source})" if entry.commit else "not looked up"
+    facts = {
+        "publisher": entry.publisher,
+        "repository": f"`{entry.repository}`, revision {revision}" if entry.repository else "",
+        "languages": entry.languages,
+        "reads at once": f"{entry.context_tokens:,} tokens",
+        "verdict": f"{entry.verdict}: {entry.reason}",
+        "first": entry.access,
+        "cannot be installed": entry.unusable,
+    }
+    rows = [f"- {name}: {value}" for name, value in facts.items() if value]
+    rows += [f"- {one.about}: {one.text} *({one.source})*" for one in entry.statements]
+    return f"\n## {entry.name}\n\n" + "\n".join(rows)
+
+
 def _quoted(prompt: str, text: str) -> str:
     lines = f"**{prompt.strip()}**{text}".rstrip().split("\n")
     return "\n".join(f"> {line}".rstrip() for line in lines) + "\n"
@@ -132,4 +172,5 @@ if __name__ == "__main__":
     (HERE / "commands.md").write_text(commands_page())
     (HERE / "options.md").write_text(options_page())
     (HERE / "base-model.md").write_text(base_model_page())
+    (HERE / "base-catalogue.md").write_text(base_catalogue_page())
     (HERE / "base-model.svg").write_text(base_model_picture())

@@ -49,7 +49,7 @@ def _generator() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["commands", "options", "base_model"])
+@pytest.mark.parametrize("name", ["commands", "options", "base_model", "base_catalogue"])
 def test_reference__generated_pages__are_fresh(name: str) -> None:
     page = (ROOT / "docs" / "reference" / f"{name.replace('_', '-')}.md").read_text()
     assert page == getattr(_generator(), f"{name}_page")(), "run `make docs`"
