@@ -10,7 +10,6 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from viz_node.domain.hub import HubModel, parse_hub_model
 from viz_node.domain.training import InstalledBase
@@ -129,7 +128,7 @@ def _keep_only(directory: Path, names: set[str], model: HubModel) -> None:
             raise VerificationError(f"{model} brought {path.name}, which is no plain file", "use another model")
 
 
-def _provenance(model: HubModel, license_name: str, directory: Path) -> dict[str, Any]:
+def _provenance(model: HubModel, license_name: str, directory: Path) -> dict[str, object]:
     source = {"kind": "model hub", "name": model.repository, "commit": model.commit, "license": license_name}
     return {
         "format": "viz-node/base/1",
