@@ -97,7 +97,8 @@ JOBS = """
     license notice_file pool_create pool_divide pool_subscribe pricing_set publish royalties_claim train withdraw
 """
 LISTS = """
-    adapters_list base_list channel_list config content_list federation_status jobs_list license_list notice_show peers
+    adapters_list base_list channel_list config content_duplicates content_list
+    federation_status jobs_list license_list notice_show peers
     pool_list search
 """
 ANSWERS = (

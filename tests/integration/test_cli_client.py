@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import nullcontext
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ class Api(BaseHTTPRequestHandler):
         """Quiet."""
 
     def _answer(self, status: int, body: object) -> None:
-        raw = json.dumps(body).encode()
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
@@ -132,3 +133,32 @@ def test_content_add__nothing_readable__status_2_with_reasons(home: Path, capsys
     assert run(["--home", str(home), "content", "add", path, "--rights", "owned", "--author", "A"]) == 2
     assert "x.bin: not a text" in capsys.readouterr().err
     assert CALLS[0][1]["paths"] == [path]
+
+
+@pytest.mark.parametrize(
+    ("raw", "records", "says"),
+    [
+        (b"", [], ""),
+        (b'{"text":"In"}\n{"text":" the year"}\n', [{"text": "In"}, {"text": " the year"}], ""),
+        (b'{"text":"In"}\nnonsense\n', [{"text": "In"}], "malformed"),
+        (b'{"text":"In"}\n[1]\n', [{"text": "In"}], "malformed"),
+        (b'{"text":"In"}\n{"text":"cut', [{"text": "In"}], "malformed"),
+        (b'{"text":"' + b"x" * 1_100_000 + b'"}\n', [], "malformed"),
+    ],
+)
+def test_stream__records_of_a_node__each_as_it_comes_and_nonsense_is_named(
+    home: Path, monkeypatch: pytest.MonkeyPatch, raw: bytes, records: list[dict[str, Any]], says: str
+) -> None:
+    monkeypatch.setitem(ANSWERS, "generate_follow", (200, raw))
+    heard: list[dict[str, Any]] = []
+    with pytest.raises(VizNodeError, match=says) if says else nullcontext():
+        for record in NodeClient(home).stream("generate_follow", job="j1"):
+            heard.append(record)
+    assert heard == records
+    assert CALLS == [("generate_follow", {"job": "j1"})]
+
+
+def test_stream__refused__the_node_s_own_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ANSWERS, "generate_follow", ANSWERS["fetch"])
+    with pytest.raises(LicenseRequiredError, match="no license"):
+        next(NodeClient(home).stream("generate_follow", job="j1"))

@@ -48,10 +48,7 @@ class NodeClient:
             if response.status >= 400:
                 _answer_from(response.status, response.read(MAX_ANSWER_BYTES))
             while line := self._heard(path, lambda: response.readline(MAX_RECORD_BYTES)):
-                record = _answer_from(200, line)
-                if not isinstance(record, dict) or not line.endswith(b"\n"):
-                    raise VizNodeError(f"the node's answer to {operation} is malformed")
-                yield record
+                yield _record_from(operation, line)
 
     def ask_soon(self, operation: str) -> list[dict[str, Any]]:
         """Rows of an operation that answers soon. Raises: DeadlineError (the node hangs), the node's own error."""
@@ -118,6 +115,16 @@ class NodeClient:
             f"no node is running on {self._home}",
             f"start one: viz-node --home {quote(str(self._home))} start{flags_of_last_start(self._home)}",
         )
+
+
+def _record_from(operation: str, line: bytes) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or not line.endswith(b"\n"):
+        raise VizNodeError(f"the node's answer to {operation} is malformed", "viz-node status")
+    return record
 
 
 def _answer_from(status: int, raw: bytes) -> Any:

@@ -69,9 +69,8 @@ async def _read_until_death(
 def _item(path: str, line: FileRead | FileFailed) -> ImportedWork | ImportFailure:
     if isinstance(line, FileFailed):
         return ImportFailure(path, line.error)
-    return ImportedWork(
-        path, line.title, line.text, line.media_type, line.digest, line.size_bytes, line.notes, line.language
-    )
+    facts = line.media_type, line.digest, line.size_bytes, line.notes, line.language, line.signature
+    return ImportedWork(path, line.title, line.text, *facts)
 
 
 def _cause_of_death(status: int) -> str:

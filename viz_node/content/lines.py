@@ -5,6 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from viz_node.domain.names import FilePath
+from viz_node.domain.similar import SIGNATURE_SIZE
 from viz_node.domain.worker import WorkerLine, WorkerOrder
 
 
@@ -25,6 +26,7 @@ class FileRead(WorkerLine, frozen=True, tag="text"):
     size_bytes: Annotated[int, Meta(ge=0)]
     notes: tuple[str, ...] = ()
     language: Annotated[str, Meta(pattern="^[a-z]{2,3}$")] = "und"
+    signature: Annotated[tuple[Annotated[int, Meta(ge=0, lt=1 << 32)], ...], Meta(max_length=SIGNATURE_SIZE)] = ()
 
 
 class FileFailed(WorkerLine, frozen=True, tag="failure"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from viz_node.content.files import list_files, read_regular_file
 from viz_node.content.language import language_of
 from viz_node.content.lines import FileFailed, FileRead, ReadFiles
+from viz_node.content.passages import signature_of
 from viz_node.content.readers import MAX_FILE_BYTES, READERS, clean_title, read_text
 from viz_node.domain.names import is_readable, readable
 from viz_node.errors import VerificationError
@@ -69,6 +70,7 @@ def read_file(path: Path, encoding: str = "") -> FileRead | FileFailed:
         len(data),
         tuple(map(readable, (*found.notes, *_notes_on_name(path, found.title)))),
         language_of(found.text),
+        signature_of(found.text),
     )
 
 

@@ -10,6 +10,7 @@ from viz_node.domain.ids import WorkId
 from viz_node.errors import UsageError
 
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8}){0,4}")
+_KEPT = ("salt", "signature")
 SAMPLE_AUTHOR = "viz-node samples (CC0-1.0)"
 """Author of the works that come with the program; `all` works of an owner leaves them out."""
 
@@ -27,7 +28,7 @@ class Work:
     """The record of a work; its text lies encrypted in the node. Erasing salt and text leaves only noise outside.
 
     `notes` tell what was guessed or left out when the text was taken from its file. `language` is a BCP 47 tag, `und`
-    if it cannot be told; empty in records of earlier versions.
+    if it cannot be told; `signature` is of its passages (`domain/similar.py`). Earlier versions recorded neither.
     """
 
     work_id: WorkId
@@ -42,11 +43,12 @@ class Work:
     added: int
     notes: tuple[str, ...] = ()
     language: str = ""
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class ShownWork:
-    """A work without its salt, which only erasure and proofs need; `excerpt` is the beginning of its text."""
+    """A work without what only the node needs: salt and signature. `excerpt` is the beginning of its text."""
 
     work_id: WorkId
     title: str
@@ -64,7 +66,7 @@ class ShownWork:
 
 def shown_work(work: Work) -> ShownWork:
     """The work as people see it."""
-    return ShownWork(**{field.name: getattr(work, field.name) for field in fields(Work) if field.name != "salt"})
+    return ShownWork(**{field.name: getattr(work, field.name) for field in fields(Work) if field.name not in _KEPT})
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class ImportedWork:
     size_bytes: int
     notes: tuple[str, ...] = ()
     language: str = "und"
+    signature: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -246,7 +246,8 @@ def _check_state(state: str, known: Sequence[str]) -> None:
 
 def _work(text: str) -> Work:
     body = json.loads(text)
-    return Work(**{**body, "rights": Rights(body["rights"]), "notes": tuple(body.get("notes", ()))})
+    lists = {name: tuple(body.get(name, ())) for name in ("notes", "signature")}
+    return Work(**{**body, "rights": Rights(body["rights"]), **lists})
 
 
 def _job(text: str) -> Job[Order]:

@@ -1,13 +1,19 @@
 """What people see of the library: `adapters` alone lists it, and a model that writes nothing is told."""
 
+import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from viz_node.cli.commands.library import adapters_command, generate_command
+from viz_node.cli import printer
+from viz_node.cli.commands.library import adapters_command, generate_command, said
 from viz_node.cli.commands.training import print_trained
 from viz_node.cli.terminal import Terminal
+from viz_node.errors import UsageError
+
+QUESTION = {"role": "user", "content": "Who?"}
 
 
 class Answering:
@@ -57,3 +63,64 @@ def test_print_trained__adapted_in_part__says_so(
     shown = " ".join(capsys.readouterr().out.split())
     assert ("71.6 % of the weights" in shown) is bool(left_out)
     assert left_out in shown
+
+
+@pytest.mark.parametrize("told", ["In the year two, it rained.", "another text altogether"])
+def test_generate__person_at_a_terminal__sees_each_piece_once_and_then_the_rest(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], told: str
+) -> None:
+    class Telling(Answering):
+        def stream(self, operation: str, **params: Any) -> Iterator[dict[str, Any]]:
+            assert (operation, params) == ("generate_follow", {"job": "j1"})
+            yield from ({"text": "In the "}, {"text": "year\x1b[2J"}, {"text": " two,"})
+
+        def call(self, operation: str, **params: Any) -> Any:
+            return {"job_id": "j1"}
+
+    terminal.__dict__["client"] = Telling()
+    monkeypatch.setattr(printer, "is_terminal", lambda: True)
+    terminal.output.has_live_progress = True
+    result = {"text": told}
+    monkeypatch.setattr(Terminal, "run_job", lambda *_, **__: {"job_id": "j1", "result": result})
+    generate_command.main(["elsin", "Once"], obj=terminal, standalone_mode=False)
+    shown = capsys.readouterr().out
+    assert shown.startswith("In the year\N{REPLACEMENT CHARACTER}[2J two,")
+    # What was shown is not how this text begins: it is shown as a whole.
+    assert shown.endswith(f"\n{told}\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "messages"),
+    [
+        (["--chat"], [QUESTION]),
+        (["--chat", "--system", "Be short."], [{"role": "system", "content": "Be short."}, QUESTION]),
+    ],
+)
+def test_generate__chat__messages_in_place_of_the_prompt(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, words: list[str], messages: list[dict[str, str]]
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    class Hearing(Answering):
+        def call(self, operation: str, **params: Any) -> Any:
+            asked.append(params)
+            return {"job_id": "j1"}
+
+    terminal.__dict__["client"] = Hearing()
+    monkeypatch.setattr(Terminal, "run_job", lambda *_, **__: {"job_id": "j1", "result": {"text": "Nobody."}})
+    generate_command.main(["elsin", "Who?", *words], obj=terminal, standalone_mode=False)
+    assert (asked[0]["prompt"], asked[0]["messages"]) == ("", messages)
+
+
+def test_said__messages_before__read_from_a_file_or_refused(tmp_path: Path) -> None:
+    path, before = tmp_path / "before.json", [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    path.write_text(json.dumps(before))
+    assert said(True, None, path, "c") == {"prompt": "", "messages": [*before, {"role": "user", "content": "c"}]}
+    assert said(False, None, None, "c") == {"prompt": "c"}
+    for text, says in (("{}", "no list of messages"), ("[", "is not JSON"), ("[" * 90_000, "is not JSON")):
+        path.write_text(text)
+        with pytest.raises(UsageError, match=says):
+            said(True, None, path, "c")
+    for asked in ((False, "x", None), (False, None, path), (True, None, tmp_path / "none.json")):
+        with pytest.raises(UsageError):
+            said(*asked, "c")

@@ -23,7 +23,7 @@ COLUMNS = ("work_id", "title", "author", "rights", "language", "characters")
 
 @click.group("content")
 def content_command() -> None:
-    """Manage your works: add, list, show, remove."""
+    """Manage your works: add, list, show, duplicates, remove."""
 
 
 @content_command.command("add")
@@ -95,6 +95,21 @@ def list_works(terminal: Terminal) -> None:
     if not terminal.output.is_json:
         works = [work | {"notes": len(work.get("notes", ())) or ""} for work in works]
     terminal.output.rows(works, (*COLUMNS, "notes"), empty)
+
+
+@content_command.command("duplicates")
+@json_option
+@pass_terminal
+def list_duplicates(terminal: Terminal) -> None:
+    """List works that are nearly the same, most similar first, by the passages of five words that they share.
+
+    Nothing is removed: what is learnt twice is learnt by heart sooner, so remove one of two works that are the same.
+    """
+    pairs = terminal.client.call_list("content_duplicates")
+    columns = ("percent", "first", "first_title", "second", "second_title")
+    terminal.output.rows(pairs, columns, "no works are nearly the same")
+    if pairs:
+        terminal.output.line(f"next: viz-node content remove {pairs[0].get('second', 'WORK')}")
 
 
 @content_command.command("show")

@@ -11,6 +11,7 @@ from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import TrainOrder
+from viz_node.domain.similar import SimilarWorks, most_similar, similar_pairs
 from viz_node.domain.work import (
     SAMPLE_AUTHOR,
     ImportedWork,
@@ -118,10 +119,26 @@ class WorkShelf:
                 why = f"already here as {known[item.digest].work_id[:12]}"
                 answer.refused.append(ImportFailure(item.path, why))
             else:
-                work = self._take_in(replace(item, language=told or item.language), Rights(rights), author.strip())
+                alike = most_similar(item.signature, {work.work_id: work.signature for work in known.values()})
+                notes = item.notes if alike is None else (*item.notes, self._much_like(*alike))
+                named = replace(item, language=told or item.language, notes=notes)
+                work = self._take_in(named, Rights(rights), author.strip())
                 known[work.digest] = work
                 answer.added.append(shown_work(work))
         return answer
+
+    def duplicates(self) -> list[SimilarWorks]:
+        """Works that are nearly the same, the most similar first."""
+        works = {str(work.work_id): work for work in self._store.works.list_works()}
+        pairs = similar_pairs({name: work.signature for name, work in works.items()})
+        return [
+            SimilarWorks(round(share * 100), one, works[one].title, other, works[other].title)
+            for one, other, share in pairs
+        ]
+
+    def _much_like(self, work_id: str, share: float) -> str:
+        title = self._store.works.find_work(work_id).title
+        return f"much like {title[:80]} ({work_id[:12]}): about {share:.0%} of its passages; see content duplicates"
 
     def list_works(self) -> list[ShownWork]:
         """All works, the newest last."""
@@ -210,6 +227,7 @@ class WorkShelf:
             added=self._now(),
             notes=item.notes,
             language=item.language,
+            signature=item.signature,
         )
         path = self._path(work.work_id)
         partial = path.with_suffix(".partial")

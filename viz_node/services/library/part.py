@@ -21,6 +21,7 @@ from viz_node.domain.orders import (
 from viz_node.domain.recipe import parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.sampling import Sampling
+from viz_node.domain.similar import SimilarWorks
 from viz_node.domain.work import ShownWork
 from viz_node.domain.worker import TextPiece
 from viz_node.errors import UsageError
@@ -85,6 +86,10 @@ class WorkOperations:
     ) -> AddedWorks:
         """Take works in."""
         return await self._works.add(paths, rights, author, encoding, language)
+
+    async def content_duplicates(self) -> list[SimilarWorks]:
+        """Works that are nearly the same."""
+        return self._works.duplicates()
 
     async def content_list(self) -> list[ShownWork]:
         """All works."""
