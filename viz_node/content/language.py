@@ -27,6 +27,11 @@ def language_of(text: str) -> str:
     return tag if share >= _LEAST_SHARE else UNDETERMINED
 
 
+def prepare() -> None:
+    """Load the model: it is unpacked into a temporary file, so a process that may write none does this first."""
+    _identifier()
+
+
 @cache
 def _identifier() -> Identifier:
     # Imported here: it loads for half a second, which only a reading worker spends.

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from viz_node.content.files import list_files, read_regular_file
-from viz_node.content.language import language_of
+from viz_node.content.language import language_of, prepare
 from viz_node.content.lines import FileFailed, FileRead, ReadFiles
 from viz_node.content.passages import signature_of
 from viz_node.content.readers import MAX_FILE_BYTES, READERS, clean_title, read_text
@@ -91,5 +91,6 @@ def read_files(order: ReadFiles, emit: Emit) -> None:
 
 
 if __name__ == "__main__":
+    prepare()
     limit_process()
     sys.exit(serve(ReadFiles, read_files))
