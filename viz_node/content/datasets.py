@@ -1,6 +1,7 @@
 """Training and evaluation texts from works: deterministic, without exact duplicates on both sides."""
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 
 from viz_node.errors import UsageError
@@ -27,7 +28,7 @@ def split_texts(texts: Mapping[str, str] | Sequence[str], eval_share: float, see
     by_work = len(works) >= MIN_WORKS_TO_SPLIT_BY_WORK
     groups = [[work] if by_work else _blocks(work) for work in works]
     if sum(map(len, groups)) == 1:
-        groups = [_halves(groups[0][0], eval_share)]
+        return _two_parts(groups[0][0], eval_share)
     pieces = sorted({piece for group in groups for piece in group}, key=lambda piece: _rank(piece, seed))
     if len(pieces) < 2:
         raise UsageError("there is too little text to hold some out", "add more works")
@@ -57,19 +58,24 @@ def _blocks(text: str) -> list[str]:
     return ["\n\n".join(block) for block in blocks]
 
 
-def _halves(text: str, eval_share: float) -> list[str]:
-    """One short text in two parts, cut at a space near the share."""
-    wanted = int(len(text) * (1 - eval_share))
-    cut = text.rfind(" ", 1, max(wanted, 2))
-    parts = [text] if cut < 0 else [text[:cut].strip(), text[cut:].strip()]
-    return [part for part in parts if part]
+def _two_parts(text: str, eval_share: float) -> tuple[list[str], list[str]]:
+    """The larger and the smaller part of one short text, cut near the share: between paragraphs if it can be."""
+    wanted, least = int(len(text) * (1 - eval_share)), len(text) * eval_share / 2
+    ends = [found.start() for found in re.finditer(r"\n\n", text) if least <= found.start() <= len(text) - least]
+    cut = min(ends, key=lambda end: abs(end - wanted)) if ends else text.rfind(" ", 1, max(wanted, 2))
+    held_out, train = sorted((text[: max(cut, 0)].strip(), text[max(cut, 0) :].strip()), key=len)
+    if not held_out:
+        raise UsageError("there is too little text to hold some out", "add more works")
+    return [train], [held_out]
 
 
 def _held_out(ranked: list[str], eval_share: float) -> set[str]:
     wanted = eval_share * sum(map(len, ranked))
+    # Of few pieces the first may be most of the text: then a smaller one is the first.
+    first = next((piece for piece in ranked if len(piece) <= 2 * wanted), min(ranked, key=len))
     chosen: set[str] = set()
     size = 0
-    for piece in ranked[:-1]:
+    for piece in [first, *(piece for piece in ranked if piece != first)][:-1]:
         if chosen and size + len(piece) / 2 > wanted:
             break
         chosen.add(piece)

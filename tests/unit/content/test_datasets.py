@@ -71,3 +71,27 @@ def test_split_texts__any_texts__two_parts_or_refusal(texts: list[str], share: f
     assert all(held_out)
     assert train == list(dict.fromkeys(train))
     assert not set(train) & {text for text in held_out if len(text) >= 80}
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    ("sizes", "held_out"),
+    [([40, 40, 40, 40, 40], [4]), ([5, 200, 20], [2]), ([30, 200], [0]), ([2, 300], None), ([300], None)],
+)
+def test_split_texts__one_short_work__the_smaller_part_is_held_out_and_paragraphs_stay_whole(
+    seed: int, sizes: list[int], held_out: list[int] | None
+) -> None:
+    paragraphs = [" ".join(f"word{number}" for _ in range(size)) for number, size in enumerate(sizes)]
+    (train,), (evaluation,) = split_texts({"a": "\n\n".join(paragraphs)}, 0.1, seed)
+    assert 0 < len(evaluation) < len(train) / 2
+    if held_out is not None:
+        assert evaluation == "\n\n".join(paragraphs[number] for number in held_out)
+        assert train == "\n\n".join(text for number, text in enumerate(paragraphs) if number not in held_out)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("last", [100, 900, 1900])
+def test_split_texts__a_few_blocks__no_more_than_half_is_held_out(seed: int, last: int) -> None:
+    paragraphs = [f"{number} " * 260 for number in range(2, 6)] + ["x" * last]
+    train, evaluation = split_texts({"a": "\n\n".join(paragraphs)}, 0.1, seed)
+    assert sum(map(len, evaluation)) < sum(map(len, train))
