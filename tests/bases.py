@@ -2,6 +2,9 @@
 
 from viz_node.domain.sources import FORMAT
 
+KNOWN_BASE = {"base_verdict": "documented"}
+"""What the training of an adapter that was made without one says of its base model."""
+
 
 def listed_sources(name: str = "small") -> dict[str, object]:
     """A provenance with one source whose rights are stated."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.bases import KNOWN_BASE
 from tests.e2e.test_story import ANVIL, RunningNode
 from tests.unit.models.test_adapter_files import good_tensors, pack
 from tests.waiting import until_blocking
@@ -37,7 +38,7 @@ def plant(home: Path) -> None:
         (folder / CONFIG_NAME).write_bytes(config_bytes(4, 8, ["up_proj", "q_proj"], "viz-base-small"))
         (folder / WEIGHTS_NAME).write_bytes(pack(good_tensors()))
         Store(home / "node.db").adapters.save_adapter(
-            AdapterRecord("elsin", None, "small", "ab" * 32, str(folder), "trained")
+            AdapterRecord("elsin", None, "small", "ab" * 32, str(folder), "trained", training=KNOWN_BASE)
         )
 
 

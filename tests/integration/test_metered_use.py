@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.anvil_market import ANVIL
+from tests.bases import KNOWN_BASE
 from tests.fakes.world import keys_of
 from tests.waiting import until_shown
 from viz_node.api.binding import call_of
@@ -117,7 +118,7 @@ class Pair:
         for name in FILE_NAMES:
             (directory / name).write_bytes(name.encode() * 100)
         self.holder.store.adapters.save_adapter(
-            AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained")
+            AdapterRecord(adapter, None, "small", "ab" * 32, str(directory), "trained", training=KNOWN_BASE)
         )
 
     async def run(self, node: Node, operation: str, **order: Any) -> Job:
