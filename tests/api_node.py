@@ -50,7 +50,8 @@ def hostile_operations() -> Operations:
                 "problems": [XSS]}  # fmt: skip
 
     async def content_list() -> list[dict[str, Any]]:
-        return [{"work_id": "ab" * 32, "title": XSS, "author": XSS, "rights": XSS, "size_bytes": 5, "characters": 5}]
+        texts = {"title": XSS, "author": XSS, "rights": XSS, "language": XSS}
+        return [{"work_id": "ab" * 32, **texts, "size_bytes": 5, "characters": 5}]
 
     async def jobs_list() -> list[dict[str, Any]]:
         progress = {"phase": XSS, "step": 3, "steps": 10, "loss": 2.5, "tokens_per_second": 99.0, "eta_seconds": 61}
