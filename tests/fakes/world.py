@@ -131,7 +131,7 @@ class Member:
         )  # fmt: skip
         tools = Tools(
             self.home, MemoryTrainer([]), EchoWriter(self.prompts), NoRounds(), read_files, lambda: [BASE],
-            _split_texts, _sizes_of, lambda _: None, lambda *_: None,
+            _split_texts, _sizes_of, lambda _: None, lambda *_: None, lambda: 0,
             blob_id_of, list,
         )  # fmt: skip
         views = Views(dashboard=str, check_health=list, find_unwell=list, held_model=lambda: None, describe_config=list)

@@ -17,7 +17,7 @@ from viz_node.content.importing import import_works
 from viz_node.content.samples import HARBOUR, write_samples
 from viz_node.daemon import doctor, health
 from viz_node.daemon.chains import Chain
-from viz_node.daemon.clock import now
+from viz_node.daemon.clock import minute_of_day, now
 from viz_node.daemon.config import Config, describe_config, hub_environment, worker_environment
 from viz_node.daemon.machine import this_machine
 from viz_node.daemon.metrics import Metrics
@@ -157,6 +157,7 @@ def _tools(home: Path, workers: Workers) -> Tools:
         read_sizes=read_sizes,
         split_texts=lambda texts, seed: split_texts(texts, 0.1, seed),
         check_adapter=check_adapter,
+        minute_of_day=minute_of_day,
         export_files=lambda source, target, card: export_adapter(Path(source), Path(target), card),
         blob_id_of=blob_id_of,
         write_samples=lambda: write_samples(home / "samples", HARBOUR),

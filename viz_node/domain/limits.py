@@ -53,6 +53,7 @@ TARGET = Limit("the target is", 1, 32_767, "new licensees per day", "--ceiling 5
 MEMBERS = Limit("a federation has", 2, 64, "members", "--members 2")
 ROUNDS = Limit("a federation has", 1, 1000, "rounds", "--rounds 3")
 PRETRAIN_STEPS = Limit("base recipe: a base model trains for", 1, 10_000_000, "steps", "docs/reference/pretraining.md")
+CORES = Limit("a training uses", 0, 1024, "cores", "--cores 1; 0 leaves it to the node")
 MEMORY = Limit("a training takes", 0.25, 100_000.0, "GB of memory", "--memory 16")
 NEW_TOKENS = Limit("a text is", 1, 4096, "tokens long", _TEXT)
 USE_TOKENS = Limit("one use writes", 1, 512, "tokens", "--max-new-tokens 512")

@@ -12,7 +12,9 @@ import msgspec
 from viz_node.domain.answer import as_json
 from viz_node.domain.base_sources import StatedSources
 from viz_node.domain.conversation import Message
+from viz_node.domain.hours import parse_hours
 from viz_node.domain.ids import Account, BasisPoints, TokenAmount, WorkId, parse_account
+from viz_node.domain.limits import CORES
 from viz_node.domain.names import FilePath
 from viz_node.domain.offer import OfferTerms
 from viz_node.domain.pretraining import PretrainRecipe
@@ -74,13 +76,24 @@ class PretrainOrder(Order):
 
 @dataclass(frozen=True)
 class TrainOrder(Order):
-    """Train an adapter called `name` on works; without a base, on the one that is the default by then."""
+    """Train an adapter called `name` on works; without a base, on the one that is the default by then.
+
+    `cores` 0: as many as the node's workers use. `between` are hours of the day, empty for all.
+    """
 
     kind: ClassVar[str] = "train"
     name: str
     works: tuple[WorkId, ...]
     base: BaseModel | None
     recipe: Recipe
+    cores: int = 0
+    between: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises: UsageError."""
+        CORES.check(self.cores)
+        if self.between:
+            parse_hours(self.between)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import msgspec
 
 from viz_node.domain.base_sources import StatedSources
 from viz_node.domain.conversation import Message
-from viz_node.domain.limits import NEW_TOKENS, SEED
+from viz_node.domain.limits import CORES, NEW_TOKENS, SEED
 from viz_node.domain.names import FilePath
 from viz_node.domain.recipe import BaseRecipe, Recipe
 from viz_node.domain.report import Measured
@@ -113,6 +113,10 @@ class Train(WorkerOrder, frozen=True, tag="train"):
     eval_texts: tuple[str, ...] = ()
     recipe: Recipe = Recipe()
     device: str = AUTO
+    cores: int = 0
+
+    def __post_init__(self) -> None:
+        CORES.check(self.cores)
 
 
 class Generate(WorkerOrder, frozen=True, tag="generate"):

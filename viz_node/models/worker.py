@@ -87,7 +87,12 @@ def _stopping() -> Callable[[], bool]:
 def _train(order: Train, emit: Emit) -> AdapterTrained:
     is_stopping = _stopping()
     base = resolve_base(order.base)
+    import torch
+
     from viz_node.models.training import TrainOrder, train
+
+    if order.cores:
+        torch.set_num_threads(order.cores)
 
     paths = Path(order.out_dir), Path(order.checkpoint_dir)
     trained = TrainOrder(base, order.texts, order.eval_texts, order.recipe, *paths, order.device)

@@ -194,7 +194,9 @@ def _library(ports: Ports, tools: Tools, unshare: Callable[[AdapterRecord], None
     store, directory, trainer = ports.store, tools.directory, tools.trainer
     works = WorkShelf(store, directory / "works", ports.sealing, tools.read_files, ports.now)
     reports = Reports(store.adapters, directory / "reports", ports.sealing)
-    workshop = Workshop(store, works, reports, directory, ModelTools(trainer, tools.list_bases, tools.split_texts))
+    workshop = Workshop(
+        store, works, reports, directory, ModelTools(trainer, tools.list_bases, tools.split_texts, tools.minute_of_day)
+    )
     maker = BaseMaker(workshop, directory, trainer, tools.read_files)
     imports = Imports(store.adapters, works, workshop, directory, trainer)
     writing, removals = Writing(workshop, tools.writer), Removals(store, directory, unshare)

@@ -117,6 +117,8 @@ class Tools:
     read_sizes: ReadSizes
     check_adapter: CheckAdapter
     export_files: ExportFiles
+    minute_of_day: Callable[[], int]
+    """By the clock on the wall: people plan by it."""
     blob_id_of: Callable[[Path], str]
     write_samples: Callable[[], list[Path]]
     machine: Callable[[], Machine] = Machine

@@ -64,11 +64,11 @@ ORDERS: list[tuple[Order, dict[str, object]]] = [
     (BuildBaseOrder(0, "viz-base-small-0"), {"seed": 0, "name": "viz-base-small-0"}),
     (
         TrainOrder("elsin", (WorkId("ab"),), BaseModel(**BASE), Recipe(rank=16, alpha=32, seed=1)),
-        {"name": "elsin", "works": ("ab",), "base": BASE, "recipe": RECIPE},
+        {"name": "elsin", "works": ("ab",), "base": BASE, "recipe": RECIPE, "cores": 0, "between": ""},
     ),
     (
         TrainOrder("elsin", (), None, Recipe(seed=5)),
-        {"name": "elsin", "works": [], "base": None, "recipe": {"seed": 5}},
+        {"name": "elsin", "works": [], "base": None, "recipe": {"seed": 5}, "cores": 0, "between": ""},
     ),
     (
         GenerateOrder("elsin", "In", 80, Sampling(0.0, stop=("x",))),

@@ -19,7 +19,7 @@ from viz_node.domain import limits
 from viz_node.domain.limits import Limit
 from viz_node.domain.pretraining import parse_pretrain_recipe
 from viz_node.domain.rounds import Coordinate
-from viz_node.domain.training import Generate
+from viz_node.domain.training import Generate, Train
 from viz_node.domain.usage import UseRequest
 from viz_node.errors import UsageError
 from viz_node.models.worker import Making
@@ -115,6 +115,15 @@ DOORS = {
     "USE_TOKENS": Doors(
         limits.USE_TOKENS, [*GENERATE, "--metered", "--max-new-tokens"], "generate_metered", DRAWN, "max_new_tokens"
     ),
+    "CORES": Doors(
+        limits.CORES,
+        ["train", "new", "--content", "all", "--cores"],
+        "train",
+        {"name": "new", "content": ["all"]},
+        "cores",
+        {"order": "train", "base": WRITE["base"], "texts": [], "out_dir": "o", "checkpoint_dir": "c"},
+        ("cores",),
+    ),
     "MEMORY": Doors(limits.MEMORY, ["recipe", "suggest", "--memory"], "recipe_suggest", {}, "memory_gb"),
     "TEMPERATURE": _sampling(limits.TEMPERATURE, "temperature"),
     "TOP_P": _sampling(limits.TOP_P, "top_p"),
@@ -173,7 +182,7 @@ async def test_local_api__beyond_the_limit__is_refused_in_its_words(doors: Doors
 
 @pytest.mark.parametrize("doors", [one for one in DOORS.values() if one.at], ids=[n for n, o in DOORS.items() if o.at])
 def test_worker__beyond_the_limit__is_refused_in_its_words(doors: Doors) -> None:
-    kinds = Making | Generate | Coordinate
+    kinds = Making | Train | Generate | Coordinate
     for number in (doors.limit.most, max(doors.limit.least, 2) if doors.limit.is_whole else doors.limit.most):
         read_order(_order(doors, number), kinds)
     for number in _beyond(doors.limit):

@@ -15,9 +15,9 @@ from viz_node.cli.terminal import (
     pass_terminal,
     selected_works,
 )
-from viz_node.cli.within import Decimal
+from viz_node.cli.within import Decimal, Whole
 from viz_node.cli.words import cell
-from viz_node.domain.limits import MEMORY
+from viz_node.domain.limits import CORES, MEMORY
 from viz_node.domain.memory import toml_value
 from viz_node.domain.recipe import HINT, parse_recipe
 from viz_node.domain.training import is_worse_than_base
@@ -77,19 +77,22 @@ def print_trained(terminal: Terminal, job: dict[str, Any], name: str) -> None:
     metavar="FILE",
     help="Recipe in TOML; see configs/training/.",
 )
+@click.option("--cores", type=Whole(CORES), default=0, help="Processor cores to use.  [default: the node's]")
+@click.option("--between", default="", metavar="HH:MM-HH:MM", help="Train only between these hours, as 22:00-06:00.")
 @detach_option
 @json_option
 @pass_terminal
 def train_command(
-    terminal: Terminal, name: str, content: tuple[str, ...], base: str | None, recipe: Path | None, detach: bool
+    terminal: Terminal, /, name: str, content: tuple[str, ...], recipe: Path | None, detach: bool, **asked: object
 ) -> None:
     """Train the adapter NAME on your works: 4-bit base, LoRA, checkpoints, evaluation on held-out text.
 
-    The job survives interruptions: Ctrl-C stops watching it, not the training.
+    The job survives interruptions: Ctrl-C stops watching it, not the training. `jobs cancel` pauses it, `jobs resume`
+    goes on.
     """
     settings = read_recipe(recipe)
     works = selected_works(terminal, content)
-    answer = terminal.client.call("train", name=name, content=works, base=base, recipe=settings)
+    answer = terminal.client.call("train", name=name, content=works, recipe=settings, **asked)
     job = terminal.run_job(answer, detach)
     if job is not None:
         print_trained(terminal, job, name)

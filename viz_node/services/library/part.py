@@ -7,7 +7,7 @@ from typing import Any
 
 from viz_node.domain.conversation import asked_messages
 from viz_node.domain.job import JobState, Queued
-from viz_node.domain.limits import NEW_TOKENS
+from viz_node.domain.limits import CORES, NEW_TOKENS
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import (
     AddBaseOrder,
@@ -140,15 +140,24 @@ class ModelOperations:
         self.published, self._states_of = published, states_of
 
     async def train(
-        self, *, name: str, content: list[str], base: str | None = None, recipe: dict[str, Any] | None = None
+        self,
+        *,
+        name: str,
+        content: list[str],
+        base: str | None = None,
+        recipe: dict[str, Any] | None = None,
+        cores: int = 0,
+        between: str = "",
     ) -> Queued:
-        """Train an adapter."""
+        """Train an adapter, on so many cores and between these hours of the day."""
+        CORES.check(cores)
         self._workshop.check_new_name(name)
         chosen = None if base is None and coming_bases(self._jobs) else self._workshop.find_base(base)
         if chosen is not None:
             self._workshop.clearance.require(chosen)
         works = tuple(work.work_id for work in self._works.select(content))
-        return self._jobs.accept(TrainOrder(name, works, chosen, parse_recipe(DEFAULT_RECIPE | (recipe or {}))))
+        parsed = parse_recipe(DEFAULT_RECIPE | (recipe or {}))
+        return self._jobs.accept(TrainOrder(name, works, chosen, parsed, cores, between))
 
     async def generate(self, asked: AskedText) -> Queued:
         """Write on from a prompt."""

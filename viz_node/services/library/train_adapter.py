@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from viz_node.domain.base_catalogue import find_entry
+from viz_node.domain.hours import parse_hours
 from viz_node.domain.hub import is_hub_name, parse_hub_model
 from viz_node.domain.ids import AdapterId
 from viz_node.domain.job import Job
@@ -30,6 +31,7 @@ from viz_node.errors import NotFoundError, UsageError
 from viz_node.ports.state import WithAdapters, WithSettings
 from viz_node.ports.workers import Trainer
 from viz_node.services.library.clear_bases import Clearance, called, find_installed
+from viz_node.services.library.keep_hours import within
 from viz_node.services.library.look_up import adapter_named
 from viz_node.services.library.manage_works import WorkShelf
 from viz_node.services.library.report_training import Reports
@@ -73,6 +75,8 @@ class ModelTools:
     trainer: Trainer
     list_bases: ListBases
     split_texts: SplitTexts
+    minute_of_day: Callable[[], int] = lambda: 0
+    """By the clock on the wall."""
 
 
 class WorkshopState(WithAdapters, WithSettings, Protocol):
@@ -92,6 +96,7 @@ class Workshop:
     ) -> None:
         self._store, self._works, self._reports, self._directory = store, works, reports, directory
         self._trainer, self.bases, self._split_texts = tools.trainer, tools.list_bases, tools.split_texts
+        self._minute_of_day = tools.minute_of_day
         self.clearance = Clearance(store.settings, tools.list_bases)
 
     def find_base(self, name: str | None) -> BaseModel:
@@ -179,8 +184,10 @@ class Workshop:
             recipe=job.order.recipe,
             out_dir=FilePath(str(out)),
             checkpoint_dir=FilePath(str(checkpoint)),
+            cores=job.order.cores,
         )
-        trained = await self._trainer.train(order, report)
+        hours = parse_hours(job.order.between) if job.order.between else None
+        trained = await within(hours, self._minute_of_day, lambda: self._trainer.train(order, report), report)
         record = AdapterRecord(
             name=name,
             adapter_id=None,
