@@ -32,22 +32,38 @@ def shared(left: Sequence[int], right: Sequence[int]) -> float:
     return sum(a == b for a, b in zip(left, right, strict=True)) / SIGNATURE_SIZE
 
 
-def most_similar(signature: Sequence[int], others: Mapping[str, Sequence[int]]) -> tuple[str, float] | None:
-    """The most similar of the others, if it shares enough."""
-    found = [(shared(signature, other), name) for name, other in others.items()]
-    share, name = max(found, default=(0.0, ""))
-    return (name, share) if share >= LEAST_SHARE else None
+class SimilarIndex:
+    """Texts by the bands of their signatures, so that a text is compared only with those that it may be like."""
+
+    def __init__(self, signatures: Mapping[str, Sequence[int]]) -> None:
+        self._signatures: dict[str, Sequence[int]] = {}
+        self._bands: defaultdict[tuple[int, tuple[int, ...]], list[str]] = defaultdict(list)
+        for name, signature in signatures.items():
+            self.add(name, signature)
+
+    def add(self, name: str, signature: Sequence[int]) -> None:
+        """A text more; of many copies of one text, only the first ones are compared with others."""
+        self._signatures[name] = signature
+        for band in _bands(signature):
+            names = self._bands[band]
+            if len(names) < _MOST_IN_A_BAND:
+                names.append(name)
+
+    def most_similar(self, signature: Sequence[int]) -> tuple[str, float] | None:
+        """The most similar text and what it shares, if that is enough."""
+        names = {name for band in _bands(signature) for name in self._bands.get(band, ())}
+        share, name = max(((shared(signature, self._signatures[name]), name) for name in names), default=(0.0, ""))
+        return (name, share) if share >= LEAST_SHARE else None
+
+    def pairs(self) -> list[tuple[str, str, float]]:
+        """Pairs that share enough, the most similar first; linear in the number of texts as long as few are similar."""
+        pairs = dict.fromkeys(pair for names in self._bands.values() for pair in combinations(names, 2))
+        found = [(one, other, shared(self._signatures[one], self._signatures[other])) for one, other in pairs]
+        return sorted(_enough(found), key=lambda pair: -pair[2])
 
 
-def similar_pairs(signatures: Mapping[str, Sequence[int]]) -> list[tuple[str, str, float]]:
-    """Pairs that share enough, the most similar first; linear in the number of texts as long as few are similar."""
-    bands: defaultdict[tuple[int, tuple[int, ...]], list[str]] = defaultdict(list)
-    for name, signature in signatures.items():
-        for start in range(0, len(signature), _BAND):
-            bands[start, tuple(signature[start : start + _BAND])].append(name)
-    pairs = dict.fromkeys(pair for names in bands.values() for pair in combinations(names[:_MOST_IN_A_BAND], 2))
-    found = [(one, other, shared(signatures[one], signatures[other])) for one, other in pairs]
-    return sorted(_enough(found), key=lambda pair: -pair[2])
+def _bands(signature: Sequence[int]) -> Iterable[tuple[int, tuple[int, ...]]]:
+    return ((start, tuple(signature[start : start + _BAND])) for start in range(0, len(signature), _BAND))
 
 
 def _enough(pairs: Iterable[tuple[str, str, float]]) -> Iterable[tuple[str, str, float]]:

@@ -11,7 +11,7 @@ from viz_node.domain.ids import AdapterId, WorkId
 from viz_node.domain.job import JobState
 from viz_node.domain.names import FilePath
 from viz_node.domain.orders import TrainOrder
-from viz_node.domain.similar import SimilarWorks, most_similar, similar_pairs
+from viz_node.domain.similar import SimilarIndex, SimilarWorks
 from viz_node.domain.work import (
     SAMPLE_AUTHOR,
     ImportedWork,
@@ -112,6 +112,7 @@ class WorkShelf:
             raise UsageError("the author is missing", "--author NAME")
         answer = AddedWorks([], [])
         known = {work.digest: work for work in self._store.works.list_works()}
+        similar = SimilarIndex({work.work_id: work.signature for work in known.values()})
         for item in await self._read_files([Path(path) for path in paths], encoding):
             if isinstance(item, ImportFailure):
                 answer.refused.append(item)
@@ -119,18 +120,19 @@ class WorkShelf:
                 why = f"already here as {known[item.digest].work_id[:12]}"
                 answer.refused.append(ImportFailure(item.path, why))
             else:
-                alike = most_similar(item.signature, {work.work_id: work.signature for work in known.values()})
+                alike = similar.most_similar(item.signature)
                 notes = item.notes if alike is None else (*item.notes, self._much_like(*alike))
                 named = replace(item, language=told or item.language, notes=notes)
                 work = self._take_in(named, Rights(rights), author.strip())
                 known[work.digest] = work
+                similar.add(work.work_id, work.signature)
                 answer.added.append(shown_work(work))
         return answer
 
     def duplicates(self) -> list[SimilarWorks]:
         """Works that are nearly the same, the most similar first."""
         works = {str(work.work_id): work for work in self._store.works.list_works()}
-        pairs = similar_pairs({name: work.signature for name, work in works.items()})
+        pairs = SimilarIndex({name: work.signature for name, work in works.items()}).pairs()
         return [
             SimilarWorks(round(share * 100), one, works[one].title, other, works[other].title)
             for one, other, share in pairs
