@@ -8,6 +8,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,8 +22,10 @@ from viz_node.workers.serve import Emit, serve_in_turn
 
 if TYPE_CHECKING:
     from torch.nn import Module
-    from transformers import PreTrainedTokenizerBase
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+# Hidden size; measured with `benchmarks/writing.py`.
+_SMALL_WIDTH = 1024
 Stamp: TypeAlias = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of change of every file in a folder: not even a file with an older date put back fits."""
 
@@ -57,6 +60,7 @@ class Loaded:
         self._base = base = resolve_base(order.base)
         self._model = unpack_weights(load_base(base.directory, order.device).eval())
         self._tokenizer = load_tokenizer(base.directory)
+        _choose_threads(self._model)
 
     def _wear(self, order: Generate) -> None:
         from viz_node.models.loading import load_adapter
@@ -77,6 +81,23 @@ class Loaded:
         """Free the memory before another base model needs it."""
         self._base_key = self._adapter_key = self._base = self._model = self._tokenizer = None
         gc.collect()
+
+
+def _choose_threads(model: "PreTrainedModel") -> None:
+    """One thread for a small model: waking a second one takes longer than what it would compute of a token."""
+    import torch
+
+    usual = _threads()
+    is_small = getattr(model.config.get_text_config(), "hidden_size", _SMALL_WIDTH) < _SMALL_WIDTH
+    torch.set_num_threads(1 if is_small else usual)
+
+
+@cache
+def _threads() -> int:
+    """As many as the process was given."""
+    import torch
+
+    return int(torch.get_num_threads())
 
 
 def stamp_of(directory: Path) -> Stamp:
