@@ -1,7 +1,7 @@
 """The composition root: the parts of a node, put together once."""
 
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,5 +165,5 @@ def _tools(home: Path, workers: Workers) -> Tools:
     )
 
 
-async def _read_files(paths: list[Path], encoding: str) -> list[ImportedWork | ImportFailure]:
-    return [item async for item in import_works(paths, encoding=encoding)]
+def _read_files(paths: list[Path], encoding: str) -> AsyncIterator[ImportedWork | ImportFailure]:
+    return import_works(paths, encoding=encoding)

@@ -136,7 +136,8 @@ class BaseMaker:
             )
         wanted = [source for source in sources if not (target / source.sha256).exists()]
         places = [texts / source.path if source.path else fetched / source.file_name() for source in wanted]
-        for source, item in zip(wanted, await self._read_texts(places, ""), strict=True):
+        items = [item async for item in self._read_texts(places, "")]
+        for source, item in zip(wanted, items, strict=True):
             await asyncio.to_thread(_keep, source, item, target)
 
 

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -30,7 +30,8 @@ from viz_node.ports.state import WithAdapters, WithJobs, WithWorks
 PAGE_CHARACTERS = 1_000_000
 
 LEAST_DIGITS = 8
-ReadTexts = Callable[[list[Path], str], Awaitable[list[ImportedWork | ImportFailure]]]
+ReadTexts = Callable[[list[Path], str], AsyncIterator[ImportedWork | ImportFailure]]
+"""Paths and the encoding of their texts: one item per file, in order, as each is read."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,10 @@ class WorkShelf:
     async def add(
         self, paths: Sequence[FilePath], rights: str, author: str, encoding: str = "", language: str = ""
     ) -> AddedWorks:
-        """Read, seal and record works; what cannot be read is listed with its reason.
+        """Read, seal and record works, one after another; what cannot be read is listed with its reason.
 
-        `encoding` and `language` are what the owner says of texts. Raises: UsageError.
+        What was recorded before a call is broken off stays. `encoding` and `language` are what the owner says of texts.
+        Raises: UsageError.
         """
         told = parse_language(language) if language else ""
         if rights not in set(Rights):
@@ -113,7 +115,7 @@ class WorkShelf:
         answer = AddedWorks([], [])
         known = {work.digest: work for work in self._store.works.list_works()}
         similar = SimilarIndex({work.work_id: work.signature for work in known.values()})
-        for item in await self._read_files([Path(path) for path in paths], encoding):
+        async for item in self._read_files([Path(path) for path in paths], encoding):
             if isinstance(item, ImportFailure):
                 answer.refused.append(item)
             elif item.digest in known:

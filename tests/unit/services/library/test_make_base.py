@@ -1,6 +1,7 @@
 """Bases of an owner's own making: what is refused first, what the worker is told, what a repeated job does."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,10 @@ from viz_node.services.library.report_training import Reports
 from viz_node.services.library.train_adapter import BuiltBase, ModelTools, Workshop
 
 
-async def read_files(paths: list[Path], encoding: str) -> list[ImportedWork | ImportFailure]:
-    return [
-        ImportedWork(
-            str(path), "", path.read_text(), "text/plain", hashlib.sha256(path.read_bytes()).hexdigest(), 1, ()
-        )
-        for path in paths
-    ]
+async def read_files(paths: list[Path], encoding: str) -> AsyncIterator[ImportedWork | ImportFailure]:
+    for path in paths:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        yield ImportedWork(str(path), "", path.read_text(), "text/plain", digest, 1, ())
 
 
 HUB_NAME = f"hf:org/model@{'c' * 40}"

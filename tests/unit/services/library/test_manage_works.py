@@ -1,5 +1,6 @@
 """Works on the shelf: sealed before they touch the disk, never taken in twice, and gone when removed."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,8 @@ from viz_node.domain.names import FilePath
 from viz_node.domain.orders import TrainOrder
 from viz_node.domain.recipe import Recipe
 from viz_node.domain.records import AdapterRecord
-from viz_node.domain.work import commit_work
-from viz_node.errors import NotFoundError, UsageError, VerificationError
+from viz_node.domain.work import ImportedWork, ImportFailure, commit_work
+from viz_node.errors import NotFoundError, StorageError, UsageError, VerificationError
 from viz_node.services.library import manage_works
 from viz_node.services.library.manage_works import NamedAdapter, TextPage, WorkShelf
 
@@ -127,3 +128,15 @@ async def test_remove__few_digits__refused_though_only_one_work_begins_so(shelf:
         with pytest.raises(UsageError, match="too short"):
             shelf.remove(added.work_id[:digits])
     assert len(shelf.list_works()) == 1
+
+
+async def test_add__broken_off_in_the_middle__what_was_read_before_is_there(tmp_path: Path) -> None:
+    async def reading(paths: list[Path], encoding: str) -> AsyncIterator[ImportedWork | ImportFailure]:
+        async for item in read_files(paths[:2], encoding):
+            yield item
+        raise StorageError("the disk is gone")
+
+    shelf = WorkShelf(MemoryStore(), tmp_path, Sealing(keys_of("owner")), reading, lambda: 7)
+    with pytest.raises(StorageError):
+        await shelf.add([FilePath(f"{name}.txt") for name in "abc"], "owned", "Somebody")
+    assert [work.title for work in shelf.list_works()] == ["a", "b"]
