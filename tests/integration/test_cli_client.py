@@ -76,7 +76,10 @@ def test_train__all_works__leaves_the_choice_to_the_node_and_follows_the_job(
     recipe = tmp_path / "r.toml"
     recipe.write_text("[recipe]\nrank = 4\n")
     assert run(["--home", str(home), "train", "poems", "--content", "all", "--recipe", str(recipe)]) == 0
-    assert CALLS[0] == ("train", {"name": "poems", "content": ["all"], "base": None, "recipe": {"rank": 4}})
+    assert CALLS[0] == (
+        "train",
+        {"name": "poems", "content": ["all"], "base": None, "recipe": {"rank": 4}, "cores": 0, "between": ""},
+    )
     assert CALLS[1] == ("jobs_show", {"job": "j1"})
     assert "poems" in capsys.readouterr().out
 
