@@ -20,13 +20,12 @@ from report import Row, describe_machine, parser, publish
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from viz_node.content.datasets import split_texts
-from viz_node.domain.recipe import parse_recipe
+from viz_node.domain.recipe import DEFAULT_RECIPE, parse_recipe
 from viz_node.models.bases import ResolvedBase, base_digest
 from viz_node.models.packed import SHIPPED, unpack
 from viz_node.models.pretraining.as_typed import straight_quotes
 from viz_node.models.pretraining.loop import bits_per_character
 from viz_node.models.training import TrainOrder, train
-from viz_node.services.library.train_adapter import DEFAULT_RECIPE
 
 HELD_OUT_SHARE = 0.1
 

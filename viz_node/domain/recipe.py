@@ -13,6 +13,8 @@ import msgspec
 from viz_node.errors import UsageError
 
 HINT = "viz-node config example small prints a recipe"
+# What a training has of itself where its recipe says nothing else.
+DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 # A rate of 0.02 is the highest that any measured training gained from; far above it, training diverges.
 MAX_LEARNING_RATE = 0.1
 RANGES = {

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from viz_node.errors import StorageError
+from viz_node.errors import StorageError, disk_full
 
 
 def write_checkpoint(target: Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
@@ -22,4 +22,5 @@ def write_checkpoint(target: Path, tensors: dict[str, Tensor], metadata: Mapping
         partial.replace(target)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
-        raise StorageError(f"cannot write the checkpoint: {error}", "free some disk space") from error
+        told = f"cannot write the checkpoint: {error}"
+        raise disk_full(error) or StorageError(told, "free some disk space") from error

@@ -23,7 +23,7 @@ from viz_node.domain.recipe import Recipe
 from viz_node.domain.report import MOST_POINTS, CurvePoint
 from viz_node.domain.training import AUTO, AdapterTrained, Facts, FileFacts
 from viz_node.domain.worker import Progress
-from viz_node.errors import StorageError, TrainingError, UsageError
+from viz_node.errors import StorageError, TrainingError, UsageError, disk_full
 from viz_node.models.adapter_files import describe_files
 from viz_node.models.bases import ResolvedBase
 from viz_node.models.checkpoints import write_checkpoint
@@ -231,8 +231,8 @@ def finish(trainee: Trainee, out_dir: Path) -> dict[str, FileFacts]:
         write_checked(trainee, partial)
         shutil.rmtree(out_dir, ignore_errors=True)
         partial.replace(out_dir)
-    except OSError as error:
-        raise StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
+    except (OSError, SafetensorError) as error:
+        raise disk_full(error) or StorageError(f"cannot write the adapter: {error}", "free some disk space") from error
     return describe_files(out_dir)
 
 

@@ -55,3 +55,10 @@ def test_read_recipe__damaged__usage_error(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=r"r\.toml"):
         read_recipe(path)
+
+
+def test_read_recipe__what_it_leaves_out__is_what_training_has_of_itself(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    # A square rank is needed, which the default is.
+    path.write_text("[recipe]\nrslora = true\n")
+    assert read_recipe(path) == {"rslora": True}

@@ -19,7 +19,7 @@ from viz_node.cli.within import Decimal, Whole
 from viz_node.cli.words import cell
 from viz_node.domain.limits import CORES, MEMORY
 from viz_node.domain.memory import toml_value
-from viz_node.domain.recipe import HINT, parse_recipe
+from viz_node.domain.recipe import DEFAULT_RECIPE, HINT, parse_recipe
 from viz_node.domain.training import is_worse_than_base
 from viz_node.errors import UsageError
 from viz_node.files import read_toml
@@ -35,7 +35,7 @@ def read_recipe(path: Path | None) -> dict[str, Any] | None:
         raise UsageError(f"{path}: recipe: unknown {others} beside the table [recipe]", HINT)
     recipe = body.get("recipe", body)
     try:
-        parse_recipe(recipe)
+        parse_recipe(DEFAULT_RECIPE | recipe if isinstance(recipe, dict) else recipe)
     except UsageError as error:
         raise UsageError(f"{path}: {error.message}", error.hint) from error
     return dict(recipe)

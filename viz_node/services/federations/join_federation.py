@@ -31,6 +31,7 @@ from viz_node.domain.ids import PeerId, is_hex_digest, parse_account
 from viz_node.domain.job import Job, JobState
 from viz_node.domain.limits import MEMBERS, ROUNDS
 from viz_node.domain.orders import FederateOrder, Order
+from viz_node.domain.recipe import DEFAULT_RECIPE
 from viz_node.domain.royalty import parse_split
 from viz_node.errors import NotFoundError, RefusedError, UsageError, VerificationError
 from viz_node.ports.keys import Keys
@@ -38,7 +39,7 @@ from viz_node.ports.network import Invitations, Requests
 from viz_node.ports.state import FederationRecords
 from viz_node.services.jobs.runner import JobRunner
 from viz_node.services.library.manage_works import WorkShelf
-from viz_node.services.library.train_adapter import DEFAULT_RECIPE, Workshop
+from viz_node.services.library.train_adapter import Workshop
 
 TERMS_METHOD = "federation-terms"
 JOIN_METHOD = "federation-join"

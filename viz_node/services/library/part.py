@@ -18,7 +18,7 @@ from viz_node.domain.orders import (
     PretrainOrder,
     TrainOrder,
 )
-from viz_node.domain.recipe import parse_recipe
+from viz_node.domain.recipe import DEFAULT_RECIPE, parse_recipe
 from viz_node.domain.records import AdapterRecord
 from viz_node.domain.sampling import Sampling
 from viz_node.domain.similar import SimilarWorks
@@ -43,7 +43,6 @@ from viz_node.services.library.report_training import Reports, ShownReport
 from viz_node.services.library.show_bases import BaseViews
 from viz_node.services.library.suggest_recipe import RecipeOperations
 from viz_node.services.library.train_adapter import (
-    DEFAULT_RECIPE,
     ShownAdapter,
     Workshop,
     describe_adapter,

@@ -40,7 +40,6 @@ from viz_node.services.part import Report
 ListBases = Callable[[], list[InstalledBase]]
 SplitTexts = Callable[[Mapping[str, str], int], tuple[list[str], list[str]]]
 _DEFAULT_BASE = "default_base"
-DEFAULT_RECIPE = {"rank": 16, "alpha": 32, "epochs": 3, "seed": 1}
 
 
 @dataclass(frozen=True)
